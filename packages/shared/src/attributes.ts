@@ -1,0 +1,112 @@
+import { CodecError } from './codec-error.ts';
+import type { Attributes, AttributeValue } from './position.ts';
+import { decodeSentinel, encodeSentinel, type Sentinel } from './sentinel.ts';
+
+export const maxAttributes = 255;
+
+/** A plain JSON object: neither null nor an array. */
+export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The JSON text of attributes, for a JSONB column and for the payload alike: bigint and bytes as sentinels.
+ *
+ * @throws TypeError for a number that is not finite, which JSON would turn into null; RangeError for a bigint of more
+ * than 20 digits. `decodePosition` lets neither through.
+ */
+export function encodeAttributes(attributes: Attributes): string {
+  return JSON.stringify(toJson(attributes));
+}
+
+/**
+ * Attributes as `JSON.stringify` may have them. The values are replaced before it runs, not by its replacer: that one
+ * sees a Buffer only after `Buffer.prototype.toJSON` has made `{"type":"Buffer","data":[…]}` of it.
+ */
+export function toJson(
+  attributes: Attributes,
+): Readonly<Record<string, number | string | boolean | Sentinel>> {
+  const json: Record<string, number | string | boolean | Sentinel> = {};
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === 'bigint' || typeof value === 'object') {
+      json[key] = encodeSentinel(value);
+    } else if (typeof value === 'number' && !Number.isFinite(value)) {
+      throw new TypeError(`${attributeName(key)} must be finite`);
+    } else {
+      json[key] = value;
+    }
+  }
+  return json;
+}
+
+/**
+ * Gives back what `encodeAttributes` wrote, from JSON that is already parsed: a JSONB column as the driver reads it.
+ * Where no value needs another form, the result is the very object that came in.
+ */
+export function decodeAttributes(json: unknown): Attributes | CodecError {
+  return readAttributes(json, true);
+}
+
+/**
+ * @param mayHoldBadText false only where the caller knows that no text in `json` holds a NUL or a lone surrogate:
+ * none is looked at then.
+ */
+export function readAttributes(json: unknown, mayHoldBadText: boolean): Attributes | CodecError {
+  if (json === undefined) return new CodecError('missing_field', 'attributes is missing');
+  if (!isJsonObject(json)) return new CodecError('wrong_type', 'attributes must be an object');
+  const keys = Object.keys(json);
+  if (keys.length > maxAttributes) {
+    return new CodecError('too_many_attributes', `attributes must have at most ${maxAttributes} keys`);
+  }
+  let replaced: Record<string, AttributeValue> | undefined;
+  for (const key of keys) {
+    if (key === '__proto__' || key === 'constructor' || key === 'prototype') {
+      return new CodecError('bad_key', 'attributes must have no key that names a prototype');
+    }
+    if (mayHoldBadText && !isStorableText(key)) {
+      return new CodecError('bad_text', 'a key of attributes must hold no NUL and no lone surrogate');
+    }
+    const value = json[key];
+    const read = readValue(key, value, mayHoldBadText);
+    if (read instanceof CodecError) return read;
+    if (!Object.is(read, value)) {
+      replaced ??= { ...json } as Record<string, AttributeValue>;
+      replaced[key] = read;
+    }
+  }
+  return replaced ?? (json as Attributes);
+}
+
+function readValue(key: string, value: unknown, mayHoldBadText: boolean): AttributeValue | CodecError {
+  switch (typeof value) {
+    case 'number':
+      if (!Number.isFinite(value))
+        return new CodecError('not_finite', `${attributeName(key)} must be finite`);
+      // -0 becomes 0: JSONB has no -0.
+      return value === 0 ? 0 : value;
+    case 'boolean':
+      return value;
+    case 'string':
+      return mayHoldBadText && !isStorableText(value)
+        ? new CodecError('bad_text', `${attributeName(key)} must hold no NUL and no lone surrogate`)
+        : value;
+    case 'object':
+      if (value !== null && !Array.isArray(value)) return decodeSentinel(value, attributeName(key));
+      break;
+    default:
+  }
+  return new CodecError(
+    'wrong_type',
+    `${attributeName(key)} must be a number, a text, a boolean or one sentinel`,
+  );
+}
+
+/** What Postgres takes as text and as JSONB. */
+function isStorableText(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0');
+}
+
+/** Names an attribute in an error if its key is an IO id; any other key is the sender's text, which no log may repeat. */
+function attributeName(key: string): string {
+  return /^[0-9]{1,5}$/.test(key) ? `attribute ${key}` : 'an attribute';
+}

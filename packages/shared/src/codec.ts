@@ -1,0 +1,151 @@
+import { encodeAttributes as encodeAttributesText, isJsonObject, readAttributes } from './attributes.ts';
+import { CodecError } from './codec-error.ts';
+import type { Position, Priority } from './position.ts';
+import { latestFixAtMs, parseTimestamp } from './timestamp.ts';
+
+export { decodeAttributes, encodeAttributes, maxAttributes } from './attributes.ts';
+export { CodecError, type CodecReason } from './codec-error.ts';
+
+/** The longest payload that is looked at, in bytes of UTF-8. */
+export const maxPayloadBytes = 65_536;
+
+const deviceIdText = /^[0-9A-Za-z_-]{1,32}$/;
+
+// A byte order mark is kept by the decoder and then refused by JSON.parse: RFC 8259 forbids writers to send one.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const utf8Encoder = new TextEncoder();
+
+/**
+ * Reads the `payload` of a stream record: bytes as Redis holds them, or text.
+ *
+ * Never throws, at any depth and size, in time linear in the size: a refusal comes back as a `CodecError`. Fields
+ * that are not known are ignored. What is let through, the `positions` table takes.
+ */
+export function decodePosition(payload: Uint8Array | string): Position | CodecError {
+  const text = readText(payload);
+  if (typeof text !== 'string') return text;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return new CodecError('not_json', 'payload must be JSON');
+  }
+  if (!isJsonObject(json)) return new CodecError('wrong_type', 'payload must be an object');
+
+  const deviceId = json['device_id'];
+  if (typeof deviceId !== 'string') return notA('device_id', 'a text', deviceId);
+  if (!deviceIdText.test(deviceId)) {
+    return new CodecError('bad_device_id', 'device_id must be 1..32 of [0-9A-Za-z_-]');
+  }
+  const timestamp = json['timestamp'];
+  if (typeof timestamp !== 'string') return notA('timestamp', 'a text', timestamp);
+  const fixAtMs = parseTimestamp(timestamp);
+  if (fixAtMs === undefined)
+    return new CodecError('bad_timestamp', 'timestamp must be an RFC 3339 date-time');
+  if (fixAtMs < 0 || fixAtMs > latestFixAtMs) {
+    return new CodecError('bad_timestamp', 'timestamp must lie in the years 1970..9999 of UTC');
+  }
+  const latitude = readNumber('latitude', json['latitude'], -90, 90);
+  if (typeof latitude !== 'number') return latitude;
+  const longitude = readNumber('longitude', json['longitude'], -180, 180);
+  if (typeof longitude !== 'number') return longitude;
+  const altitudeM = readNumber('altitude', json['altitude'], -1e6, 1e6);
+  if (typeof altitudeM !== 'number') return altitudeM;
+  const courseDeg = readNumber('angle', json['angle'], 0, 360);
+  if (typeof courseDeg !== 'number') return courseDeg;
+  const speedKmh = readNumber('speed', json['speed'], -1e6, 1e6);
+  if (typeof speedKmh !== 'number') return speedKmh;
+  const satellites = readNumber('satellites', json['satellites'], 0, 255);
+  if (typeof satellites !== 'number') return satellites;
+  if (!Number.isInteger(satellites))
+    return new CodecError('out_of_range', 'satellites must be a whole number');
+  const priority = readPriority(json['priority']);
+  if (typeof priority !== 'number') return priority;
+
+  // Valid UTF-8 holds no lone surrogate and JSON no raw NUL, so in bytes only a \u escape can bring either; a text may
+  // hold a lone surrogate as it is.
+  const mayHoldBadText = text.includes('\\u') || !text.isWellFormed();
+  const attributes = readAttributes(json['attributes'], mayHoldBadText);
+  if (attributes instanceof CodecError) return attributes;
+
+  return {
+    deviceId,
+    fixAtMs,
+    latitude,
+    longitude,
+    altitudeM: forReal(altitudeM),
+    courseDeg: forReal(courseDeg),
+    speedKmh: forReal(speedKmh),
+    satellites,
+    priority,
+    attributes,
+  };
+}
+
+/**
+ * The payload's JSON for a Position.
+ *
+ * @throws RangeError, TypeError as `encodeAttributes`, and RangeError for a `fixAtMs` that is no time.
+ */
+export function encodePosition(position: Position): string {
+  const fields = JSON.stringify({
+    device_id: position.deviceId,
+    timestamp: new Date(position.fixAtMs).toISOString(),
+    latitude: position.latitude,
+    longitude: position.longitude,
+    altitude: position.altitudeM,
+    angle: position.courseDeg,
+    speed: position.speedKmh,
+    satellites: position.satellites,
+    priority: position.priority,
+  });
+  return `${fields.slice(0, -1)},"attributes":${encodeAttributesText(position.attributes)}}`;
+}
+
+function readText(payload: Uint8Array | string): string | CodecError {
+  if (typeof payload === 'string') {
+    // A UTF-16 unit takes one to three bytes: most texts need no count.
+    const isTooLarge =
+      payload.length > maxPayloadBytes ||
+      (payload.length * 3 > maxPayloadBytes && utf8Encoder.encode(payload).length > maxPayloadBytes);
+    return isTooLarge ? tooLarge() : payload;
+  }
+  if (payload.length > maxPayloadBytes) return tooLarge();
+  try {
+    return utf8.decode(payload);
+  } catch {
+    return new CodecError('not_utf8', 'payload must be UTF-8');
+  }
+}
+
+function tooLarge(): CodecError {
+  return new CodecError('too_large', `payload must be at most ${maxPayloadBytes} bytes`);
+}
+
+function readNumber(field: string, value: unknown, least: number, most: number): number | CodecError {
+  if (typeof value !== 'number') return notA(field, 'a number', value);
+  if (value >= least && value <= most) return value === 0 ? 0 : value;
+  // JSON has no NaN, but 1e400 is Infinity.
+  if (!Number.isFinite(value)) return new CodecError('not_finite', `${field} must be finite`);
+  return new CodecError('out_of_range', `${field} must be within ${least}..${most}`);
+}
+
+function readPriority(value: unknown): Priority | CodecError {
+  if (value === 0) return 0;
+  if (value === 1 || value === 2) return value;
+  const priority = readNumber('priority', value, 0, 2);
+  return typeof priority === 'number'
+    ? new CodecError('out_of_range', 'priority must be 0, 1 or 2')
+    : priority;
+}
+
+/** Postgres refuses what is too small for a `real` and not 0; nothing that small is measured. */
+function forReal(value: number): number {
+  return Math.abs(value) < 1e-6 ? 0 : value;
+}
+
+function notA(field: string, type: string, value: unknown): CodecError {
+  return value === undefined
+    ? new CodecError('missing_field', `${field} is missing`)
+    : new CodecError('wrong_type', `${field} must be ${type}`);
+}
