@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { collectDefaultMetrics, Gauge } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { z } from 'zod';
+
+export interface BuildInfo {
+  readonly version: string;
+  readonly commit: string;
+}
+
+/** Registers `build_info{service,version,commit}`, always 1, and Node's own metrics. */
+export function registerBuildInfo(registry: Registry, service: string): void {
+  const gauge = new Gauge({
+    name: 'build_info',
+    help: 'What runs here; the value is always 1.',
+    labelNames: ['service', 'version', 'commit'],
+    registers: [registry],
+  });
+  gauge.set({ service, ...readBuildInfo() }, 1);
+  collectDefaultMetrics({ register: registry });
+}
+
+/**
+ * The version in the package.json nearest to the program that was started, and
+ * the commit that the build put into `BUILD_COMMIT` (or `COMMIT`); `unknown` otherwise.
+ */
+export function readBuildInfo(
+  env: NodeJS.ProcessEnv = process.env,
+  program: string | undefined = process.argv[1],
+): BuildInfo {
+  return {
+    version: (program !== undefined && readVersion(program)) || 'unknown',
+    commit: env['BUILD_COMMIT'] || env['COMMIT'] || 'unknown',
+  };
+}
+
+function readVersion(program: string): string | undefined {
+  try {
+    const path = findPackageJSON(program);
+    return path === undefined
+      ? undefined
+      : z.object({ version: z.string() }).parse(JSON.parse(readFileSync(path, 'utf8'))).version;
+  } catch {
+    // A program outside of any package has no version; that must not keep it from running.
+    return undefined;
+  }
+}

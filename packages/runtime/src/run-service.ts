@@ -1,0 +1,109 @@
+import { constants } from 'node:os';
+import type { z } from 'zod';
+import { readBuildInfo } from './build-info.ts';
+import { ConfigError, publicSettings, readConfig } from './config.ts';
+import { createLog } from './log.ts';
+import type { Logger } from './log.ts';
+
+export interface ServiceContext<Config> {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Aborted once, by the first SIGTERM or SIGINT. */
+  readonly stop: AbortSignal;
+}
+
+interface ServiceOptions<S extends z.ZodObject> {
+  readonly service: string;
+  readonly schema: S;
+  readonly instanceId: (config: Readonly<z.output<S>>) => string;
+  readonly run: (context: ServiceContext<Readonly<z.output<S>>>) => Promise<void>;
+  readonly graceMs: (config: Readonly<z.output<S>>) => number;
+}
+
+/**
+ * Runs a service from its configuration to the exit of the process; the one
+ * place that calls `process.exit`.
+ *
+ * Exit codes: 0 when `run` ended (after a stop: also when it rejected with the
+ * stop's reason); 1 when it failed, when something was thrown or rejected that
+ * nobody handled, or when it had not ended `graceMs` after the stop; 78 with the
+ * problems on stderr when the configuration is wrong; 130 or 143 at a second
+ * SIGINT or SIGTERM.
+ */
+export async function runService<S extends z.ZodObject>(options: ServiceOptions<S>): Promise<void> {
+  const config = configOrExit(options.schema);
+  const log = createLog({
+    service: options.service,
+    instanceId: options.instanceId(config),
+    level: levelOf(config),
+  });
+  const stopping = new AbortController();
+  const stop = stopping.signal;
+
+  process.on('uncaughtException', (error) => die(log, error, 'uncaught exception'));
+  process.on('unhandledRejection', (error) => die(log, error, 'unhandled rejection'));
+  process.once('beforeExit', () => die(log, undefined, 'the service waits for something that cannot come'));
+
+  function onSignal(signal: 'SIGTERM' | 'SIGINT'): void {
+    if (stop.aborted) {
+      log.warn({ signal }, 'second signal: ending at once');
+      process.exit(128 + constants.signals[signal]);
+    }
+    const graceMs = options.graceMs(config);
+    log.info({ signal, graceMs }, 'stopping');
+    setTimeout(() => die(log, undefined, `did not stop within ${graceMs} ms`), graceMs);
+    stopping.abort();
+  }
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+
+  log.info(
+    {
+      ...readBuildInfo(),
+      node: process.version,
+      pid: process.pid,
+      settings: publicSettings(options.schema, config),
+    },
+    'starting',
+  );
+  try {
+    await options.run({ config, log, stop });
+  } catch (error) {
+    if (!isStopReason(error, stop)) {
+      die(log, error, 'the service failed');
+    }
+  }
+  log.info('ended');
+  process.exit(0);
+}
+
+function configOrExit<S extends z.ZodObject>(schema: S): Readonly<z.output<S>> {
+  try {
+    return readConfig(schema, process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
+    process.stderr.write(`${error.message}\n`);
+    return process.exit(error.exitCode);
+  }
+}
+
+function levelOf(config: unknown): string {
+  return typeof config === 'object' &&
+    config !== null &&
+    'LOG_LEVEL' in config &&
+    typeof config.LOG_LEVEL === 'string'
+    ? config.LOG_LEVEL
+    : 'info';
+}
+
+function die(log: Logger, error: unknown, what: string): never {
+  log.fatal({ error }, what);
+  process.exit(1);
+}
+
+// What awaits the stop signal rejects with its reason, or with an AbortError around it.
+function isStopReason(error: unknown, stop: AbortSignal): boolean {
+  return stop.aborted && (error === stop.reason || (error instanceof Error && error.cause === stop.reason));
+}
