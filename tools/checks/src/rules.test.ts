@@ -1,0 +1,148 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { coreReachesNoDomain } from './core-reaches-no-domain.ts';
+import type { Rule } from './problem.ts';
+import { RepositoryCopy } from './repository-copy.ts';
+import { sharedIsPure } from './shared-is-pure.ts';
+import { socketLibraryStaysInItsRooms } from './socket-library-stays-in-its-rooms.ts';
+import { versionsComeFromTheCatalog } from './versions-come-from-the-catalog.ts';
+
+const copy = new RepositoryCopy();
+afterAll(() => copy[Symbol.dispose]());
+
+function refused(rule: Rule, files: Readonly<Record<string, string>>): readonly string[] {
+  using _planted = copy.plant(files);
+  return rule(copy.root).map(({ file, message }) => `${file}: ${message}`);
+}
+
+describe('each rule holds in this repository, so that what it refuses below is what was planted', () => {
+  test.for([coreReachesNoDomain, sharedIsPure, socketLibraryStaysInItsRooms, versionsComeFromTheCatalog])(
+    '%o',
+    (rule) => {
+      expect(rule(copy.root)).toEqual([]);
+    },
+  );
+});
+
+describe('core reaches no domain', () => {
+  const domain = { 'services/processor/src/domain/planted.ts': 'export const planted = 1;\n' };
+  const core = 'services/processor/src/core/planted.ts';
+
+  test.for([
+    ['a direct import', { [core]: "export { planted } from '../domain/planted.ts';\n" }],
+    ['a type', { [core]: "export type P = typeof import('../domain/planted.ts');\n" }],
+    ['a dynamic import', { [core]: "export const late = () => import('../domain/planted.ts');\n" }],
+    [
+      're-exports of two files between',
+      {
+        'services/processor/src/planted-relay.ts': "export * from './planted-second.ts';\n",
+        'services/processor/src/planted-second.ts':
+          "export { planted as harmless } from './domain/planted.ts';\n",
+        [core]: "import { harmless } from '../planted-relay.ts';\nexport const twice = harmless * 2;\n",
+      },
+    ],
+  ] as const)('through %s is refused', ([, files]) => {
+    expect(refused(coreReachesNoDomain, { ...domain, ...files })).toEqual([
+      expect.stringMatching(/^services\/processor\/src\/domain\/planted\.ts: reached from .*Imported via/),
+    ]);
+  });
+
+  test("Node's own domain.d.ts is not mistaken for it", () => {
+    const files = {
+      [core]: '/// <reference types="node" />\nexport type D = import(\'node:domain\').Domain;\n',
+    };
+    expect(refused(coreReachesNoDomain, files)).toEqual([]);
+  });
+});
+
+describe('uWebSockets.js stays in its rooms', () => {
+  const outside = 'services/live-gateway/src/broadcast/planted.ts';
+  const inside = 'services/live-gateway/src/server/planted.ts';
+
+  test.for([
+    ['an import', "import { App } from 'uWebSockets.js';\nexport const app = App();\n"],
+    ['a type', "export type Socket = import('uWebSockets.js').WebSocket<unknown>;\n"],
+    [
+      'a require',
+      "import { createRequire } from 'node:module';\ncreateRequire(import.meta.url)('uWebSockets.js');\n",
+    ],
+  ])('%s outside of them is refused', ([, text]) => {
+    expect(refused(socketLibraryStaysInItsRooms, { [outside]: text ?? '' })).toEqual([
+      expect.stringMatching(/broadcast\/planted\.ts: knows uWebSockets\.js/),
+    ]);
+  });
+
+  test.for([
+    ['export … from', "export { App } from 'uWebSockets.js';\n"],
+    ['export * from', "export * from 'uWebSockets.js';\n"],
+    ['an imported name', "import { App } from 'uWebSockets.js';\nexport { App as server };\n"],
+    ['an imported type', "import type { WebSocket } from 'uWebSockets.js';\nexport type { WebSocket };\n"],
+  ])('a room that hands it on by %s is refused', ([, text]) => {
+    expect(refused(socketLibraryStaysInItsRooms, { [inside]: text ?? '' })).toEqual([
+      expect.stringMatching(/server\/planted\.ts: hands on a part of uWebSockets\.js/),
+    ]);
+  });
+
+  test('a room may use it', () => {
+    const text = "import { App } from 'uWebSockets.js';\nexport const listen = () => App();\n";
+    expect(refused(socketLibraryStaysInItsRooms, { [inside]: text })).toEqual([]);
+  });
+});
+
+describe('@app/shared is pure', () => {
+  const source = 'packages/shared/src/planted.ts';
+
+  test.for([
+    ['a library', "export { Redis } from 'ioredis';\n", /planted\.ts: imports ioredis/],
+    ['a part of Node', "export { readFileSync } from 'node:fs';\n", /planted\.ts: imports node:fs/],
+    ['a dynamic import', "export const fs = () => import('node:fs');\n", /planted\.ts: imports node:fs/],
+    [
+      'a file outside of it',
+      "export * from '../../runtime/src/retry.ts';\n",
+      /planted\.ts: imports \.\.\/\.\./,
+    ],
+    ['a global of Node', "export const bytes = Buffer.from('a');\n", /Cannot find name 'Buffer'/],
+  ] as const)('%s is refused', ([, text, reason]) => {
+    expect(refused(sharedIsPure, { [source]: text })).toContainEqual(expect.stringMatching(reason));
+  });
+
+  test('a file that takes from its own tests is refused', () => {
+    const files = {
+      [source]: "export { planted } from './planted.test.ts';\n",
+      'packages/shared/src/planted.test.ts': 'export const planted = 1;\n',
+    };
+    expect(refused(sharedIsPure, files)).toContainEqual(
+      expect.stringMatching(/imports \.\/planted\.test\.ts/),
+    );
+  });
+
+  test('zod, its own files, and a test that uses Node are let through', () => {
+    const files = {
+      [source]: "import { z } from 'zod';\nexport const planted = z.string();\n",
+      'packages/shared/src/planted.test.ts':
+        "import { readFileSync } from 'node:fs';\nexport default readFileSync;\n",
+    };
+    expect(refused(sharedIsPure, files)).toEqual([]);
+  });
+});
+
+describe('versions come from the catalog', () => {
+  test.for([
+    ['a literal version', { dependencies: { ws: '8.23.0' } }, /ws is 8\.23\.0; write catalog:/],
+    ['a range', { devDependencies: { ws: '^8.0.0' } }, /ws is \^8\.0\.0; write catalog:/],
+    ['a git address', { optionalDependencies: { ws: 'github:websockets/ws' } }, /write catalog:/],
+    [
+      'a version for a package of our own',
+      { dependencies: { '@app/shared': '0.1.0' } },
+      /write workspace:\*/,
+    ],
+  ] as const)('%s is refused', ([, manifest, reason]) => {
+    const files = { 'packages/planted/package.json': JSON.stringify(manifest) };
+    expect(refused(versionsComeFromTheCatalog, files)).toEqual([expect.stringMatching(reason)]);
+  });
+
+  test('catalog: and workspace:* are let through', () => {
+    const manifest = { dependencies: { ws: 'catalog:', '@app/shared': 'workspace:*' } };
+    const files = { 'packages/planted/package.json': JSON.stringify(manifest) };
+    expect(refused(versionsComeFromTheCatalog, files)).toEqual([]);
+  });
+});
