@@ -1,0 +1,60 @@
+import type { Attributes, AttributeValue, Codec } from '@app/shared/position';
+import type { Motion } from './drive.ts';
+import { between, gaussian, wholeBetween, type Random } from './random.ts';
+
+/** What a vehicle's inputs and its tracker's own sensors say, as attributes. */
+export type Dashboard = (reading: DashboardReading) => Attributes;
+
+export interface DashboardReading {
+  readonly motion: Motion;
+  readonly isStarted: boolean;
+  readonly satellites: number;
+  readonly isPanic: boolean;
+}
+
+/**
+ * Attributes as Teltonika's FMB and FMC trackers number their IO elements: small
+ * whole numbers mostly, two 64-bit identities, a switch, and, where the codec has
+ * elements of variable length (8E), a text and a scan result in bytes.
+ */
+export function createDashboard(random: Random, codec: Codec): Dashboard {
+  const boughtWithM = wholeBetween(random, 2_000_000, 90_000_000);
+  const fuelL = between(random, 45, 70);
+  const simCard = 8_935_801_000_000_000_000n + BigInt(wholeBetween(random, 0, 999_999_999));
+  // An iButton's 64-bit number: beyond what a JSON number can hold.
+  const driver = (BigInt(wholeBetween(random, 0x80000000, 0xffffffff)) << 32n) | 0x0000_1201n;
+  const chassis = `SIM${String(wholeBetween(random, 0, 99_999_999_999_999)).padStart(14, '0')}`;
+  const beacons = Uint8Array.from({ length: 21 }, () => wholeBetween(random, 0, 255));
+  const hasAxes = random() < 0.5;
+
+  return ({ motion, isStarted, satellites, isPanic }) => {
+    const speedKmh = Math.round(motion.speedMps * 3.6);
+    const read: Record<string, AttributeValue> = {
+      1: isPanic, // digital input 1: the panic button
+      11: simCard, // ICCID
+      16: boughtWithM + Math.round(motion.odometerM), // total odometer, m
+      21: wholeBetween(random, 2, 5), // GSM signal, 1..5
+      24: speedKmh,
+      66: Math.round((isStarted ? 14_100 : 12_500) + 60 * gaussian(random)), // external voltage, mV
+      67: wholeBetween(random, 3_950, 4_120), // battery voltage, mV
+      69: satellites > 0 ? 1 : 2, // GNSS status: fix, on without fix
+      78: driver, // iButton
+      80: isStarted ? 1 : 0, // data mode: home on move, home on stop
+      84: Math.max(0, Math.round(10 * (fuelL - (motion.odometerM / 1000) * 0.4))), // fuel level, 0.1 l
+      181: satellites > 0 ? wholeBetween(random, 9, 22) : 0, // PDOP × 10
+      182: satellites > 0 ? wholeBetween(random, 6, 14) : 0, // HDOP × 10
+      239: 1, // ignition
+      240: speedKmh > 0 ? 1 : 0, // movement
+      241: 24_405, // GSM operator
+    };
+    if (hasAxes) {
+      read['17'] = Math.round(40 * gaussian(random)); // axis X, mG
+      read['18'] = Math.round(40 * gaussian(random)); // axis Y, mG
+    }
+    if (codec === '8E') {
+      read['256'] = chassis; // VIN
+      read['385'] = beacons; // beacons in reach
+    }
+    return read;
+  };
+}

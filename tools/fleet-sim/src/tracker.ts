@@ -1,0 +1,144 @@
+import type { Codec, Position } from '@app/shared/position';
+import { createDashboard, type Dashboard } from './dashboard.ts';
+import type { Motion } from './drive.ts';
+import { between, gaussian, wholeBetween, type Random } from './random.ts';
+import type { Sending } from './race.ts';
+import type { StagePlan } from './stage.ts';
+import type { Trouble } from './trouble.ts';
+
+export interface TrackerOptions {
+  readonly random: Random;
+  readonly imei: string;
+  readonly codec: Codec;
+  readonly origin: StagePlan['origin'];
+  readonly trouble: Trouble;
+  /** Added to every stamp of this tracker. */
+  readonly clockErrorMs: number;
+}
+
+const metresPerDegree = 111_320;
+
+/** A tracker on a vehicle: one record a second, and everything that goes wrong with it. */
+export class Tracker {
+  readonly #options: TrackerOptions;
+  readonly #dashboard: Dashboard;
+  readonly #degreesPerEastM: number;
+  /** Recorded without network, oldest first; a panic record goes before them all. */
+  #backlog: Position[] = [];
+  #panics: Position[] = [];
+  #offlineUntilMs = 0;
+  #blindUntilMs = 0;
+  #downUntilMs = 0;
+  #searchUntilMs = 0;
+  #driftEastM = 0;
+  #driftNorthM = 0;
+  /** After a reboot a tracker knows no place: 0/0, in the Gulf of Guinea. */
+  #lastValid = { latitude: 0, longitude: 0, altitudeM: 0 };
+
+  constructor(options: TrackerOptions) {
+    this.#options = options;
+    this.#dashboard = createDashboard(options.random, options.codec);
+    const shrink = Math.cos((options.origin.latitude * Math.PI) / 180);
+    this.#degreesPerEastM = 1 / (metresPerDegree * shrink);
+  }
+
+  /** One second of this tracker: what it records and what of it, when, it sends. */
+  observe(atMs: number, motion: Motion): readonly Sending[] {
+    const { random, trouble } = this.#options;
+    this.#meetTrouble(atMs);
+    if (atMs < this.#downUntilMs) return [];
+
+    const fix = this.#fix(atMs, motion, false);
+    const panic =
+      random() < trouble.panicChance
+        ? this.#fix(trouble.isPanicSameTime ? atMs : atMs + wholeBetween(random, 1, 900), motion, true)
+        : undefined;
+    if (atMs < this.#offlineUntilMs) {
+      this.#backlog.push(fix);
+      if (panic !== undefined) this.#panics.push(panic);
+      return [];
+    }
+
+    const queue = [
+      ...this.#panics,
+      ...(panic === undefined ? [] : [panic]),
+      fix,
+      ...this.#backlog.toReversed(),
+    ];
+    this.#panics = [];
+    this.#backlog = [];
+    // Cannot be sent before the button was pressed.
+    const pressedMs = panic === undefined ? atMs : panic.fixAtMs - this.#options.clockErrorMs;
+    return this.#send(queue, pressedMs + wholeBetween(random, 15, 90));
+  }
+
+  #meetTrouble(atMs: number): void {
+    const { random, trouble } = this.#options;
+    // Always drawn, so that one trouble's chance does not shift another's moments.
+    const [hole, blind, reboot] = [random(), random(), random()];
+    const [holeMs, blindMs, bootMs, searchMs] = [
+      trouble.holeS,
+      trouble.blindS,
+      trouble.bootS,
+      trouble.searchS,
+    ].map(([shortest, longest]) => 1000 * wholeBetween(random, shortest, longest));
+    if (hole < trouble.holeChance && atMs >= this.#offlineUntilMs)
+      this.#offlineUntilMs = atMs + (holeMs ?? 0);
+    if (blind < trouble.blindChance && atMs >= this.#blindUntilMs) this.#blindUntilMs = atMs + (blindMs ?? 0);
+    if (reboot < trouble.rebootChance && atMs >= this.#searchUntilMs) {
+      this.#downUntilMs = atMs + (bootMs ?? 0);
+      this.#searchUntilMs = this.#downUntilMs + (searchMs ?? 0);
+      this.#lastValid = { latitude: 0, longitude: 0, altitudeM: 0 };
+    }
+  }
+
+  #fix(atMs: number, motion: Motion, isPanic: boolean): Position {
+    const { random, imei, clockErrorMs } = this.#options;
+    const seesSky = atMs >= this.#blindUntilMs && atMs >= this.#searchUntilMs;
+    const satellites = seesSky ? wholeBetween(random, 7, 17) : 0;
+    if (seesSky) this.#lastValid = this.#locate(motion);
+    return {
+      deviceId: imei,
+      fixAtMs: atMs + clockErrorMs,
+      ...this.#lastValid,
+      courseDeg: seesSky ? Math.round(motion.courseDeg) % 360 : 0,
+      speedKmh: seesSky ? Math.round(motion.speedMps * 3.6) : 0,
+      satellites,
+      priority: isPanic ? 2 : 0,
+      attributes: this.#dashboard({ motion, isStarted: motion.odometerM > 0, satellites, isPanic }),
+    };
+  }
+
+  /** Receivers wander slowly rather than jump: an error that drifts, and a little noise. */
+  #locate(motion: Motion): { latitude: number; longitude: number; altitudeM: number } {
+    const { random, origin } = this.#options;
+    this.#driftEastM = 0.97 * this.#driftEastM + 0.4 * gaussian(random);
+    this.#driftNorthM = 0.97 * this.#driftNorthM + 0.4 * gaussian(random);
+    const eastM = motion.eastM + this.#driftEastM + 0.3 * gaussian(random);
+    const northM = motion.northM + this.#driftNorthM + 0.3 * gaussian(random);
+    return {
+      // A tracker sends whole 10^-7 degrees and whole metres.
+      latitude: roundTo7(origin.latitude + northM / metresPerDegree),
+      longitude: roundTo7(origin.longitude + eastM * this.#degreesPerEastM),
+      altitudeM: Math.round(motion.altitudeM + 2 * gaussian(random)),
+    };
+  }
+
+  #send(queue: readonly Position[], firstAtMs: number): Sending[] {
+    const { random, trouble, codec } = this.#options;
+    let sendAtMs = firstAtMs;
+    return queue.flatMap((position) => {
+      const record = { position, codec };
+      const sendings: Sending[] = [{ sendAtMs, record }];
+      if (random() < trouble.duplicateChance) {
+        sendings.push({ sendAtMs: sendAtMs + Math.round(between(random, 200, 4_000)), record });
+      }
+      sendAtMs += wholeBetween(random, 2, 8);
+      return sendings;
+    });
+  }
+}
+
+function roundTo7(degrees: number): number {
+  return Math.round(degrees * 1e7) / 1e7;
+}
