@@ -1,0 +1,54 @@
+import type { Sql } from 'postgres';
+
+/**
+ * Directus' tables as far as the gateway reads them, with their true types: UUID keys, the IMEI in
+ * `devices.imei`. A text where Directus has a UUID would let a comparison pass that fails in production.
+ */
+export async function createDirectusTables(sql: Sql): Promise<void> {
+  await sql`
+    create table if not exists directus_users (
+      id uuid primary key,
+      email varchar(255) unique,
+      status varchar(16) not null default 'active'
+    )`;
+  await sql`create table if not exists events (id uuid primary key)`;
+  await sql`create table if not exists devices (id uuid primary key, imei varchar(255) unique)`;
+  await sql`
+    create table if not exists entries (
+      id uuid primary key,
+      event_id uuid references events (id) on delete cascade
+    )`;
+  await sql`
+    create table if not exists entry_devices (
+      id uuid primary key default gen_random_uuid(),
+      entry_id uuid references entries (id) on delete cascade,
+      device_id uuid references devices (id) on delete cascade
+    )`;
+}
+
+export interface SeededEvent {
+  readonly eventId: string;
+  /** `id` is the device's UUID, `imei` what trackers and `positions.device_id` call it. */
+  readonly devices: readonly { readonly id: string; readonly imei: string }[];
+}
+
+/** Adds an event with one entry per device. A device that is there already joins this event as well. */
+export async function seedEvent(sql: Sql, event: SeededEvent): Promise<void> {
+  await sql.begin(async (transaction) => {
+    await transaction`insert into events (id) values (${event.eventId}) on conflict do nothing`;
+    if (event.devices.length === 0) return;
+    const ids = event.devices.map((device) => device.id);
+    const imeis = event.devices.map((device) => device.imei);
+    await transaction`
+      insert into devices (id, imei)
+      select * from unnest(${ids}::uuid[], ${imeis}::text[])
+      on conflict (id) do nothing`;
+    await transaction`
+      with device as (
+        select id as device_id, gen_random_uuid() as entry_id from unnest(${ids}::uuid[]) as id
+      ), entry as (
+        insert into entries (id, event_id) select entry_id, ${event.eventId}::uuid from device
+      )
+      insert into entry_devices (entry_id, device_id) select entry_id, device_id from device`;
+  });
+}

@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { eventually } from './eventually.ts';
+import { findFreePort } from './free-port.ts';
+import type { Guard, GuardedProcess } from './guard.ts';
+import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
+
+/** Settings of `postgresql.conf`, by their names there. */
+export type PostgresSettings = Readonly<Record<string, string>>;
+
+/**
+ * Several times faster, and safe against everything but a crash of the machine: a killed server loses
+ * nothing, for what it wrote is with the operating system. For tests; a benchmark wants it durable.
+ */
+export const fastSettings: PostgresSettings = {
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+};
+
+/** A data folder, made once, that a server can be started on again and again. */
+export interface PostgresCluster {
+  readonly binaries: PostgresBinaries;
+  readonly dataFolder: string;
+  readonly password: string;
+}
+
+export interface PostgresServer {
+  readonly port: number;
+  /** As the superuser `postgres`, to the database `postgres`. */
+  readonly url: string;
+  readonly process: GuardedProcess;
+}
+
+/**
+ * Makes the data folder. A password, new each time, rather than `trust`: the port of 127.0.0.1 is open to every
+ * user of the machine, and a superuser of Postgres can run programs.
+ */
+export async function createPostgresCluster(guard: Guard): Promise<PostgresCluster> {
+  const binaries = await findPostgresBinaries(guard);
+  const dataFolder = join(guard.folder, 'postgres-data');
+  const passwordFile = join(guard.folder, 'postgres-password');
+  const password = randomBytes(12).toString('hex');
+  await mkdir(dataFolder, { mode: 0o700 });
+  await writeFile(passwordFile, password, { mode: 0o600 });
+  if (binaries.user !== undefined) {
+    for (const path of [dataFolder, passwordFile]) await chown(path, binaries.user.uid, binaries.user.gid);
+  }
+  await guard.runToEnd({
+    file: join(binaries.folder, 'bin/initdb'),
+    args: [
+      `--pgdata=${dataFolder}`,
+      '--username=postgres',
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      // The same order of texts and the same messages on every machine.
+      '--encoding=UTF8',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      '--locale=C',
+      '--no-sync',
+      '--no-instructions',
+      // Each connection pays for the rounds, and this password lives for minutes.
+      '--set=scram_iterations=1',
+    ],
+    user: binaries.user,
+    endSignal: 'SIGKILL',
+  });
+  await rm(passwordFile);
+  return { binaries, dataFolder, password };
+}
+
+/** Starts Postgres on 127.0.0.1 and waits until it takes a connection. Durable unless the settings say otherwise. */
+export async function startPostgresServer(
+  guard: Guard,
+  cluster: PostgresCluster,
+  options: { readonly port?: number; readonly settings?: PostgresSettings } = {},
+): Promise<PostgresServer> {
+  const port = options.port ?? (await findFreePort());
+  const settings: PostgresSettings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: '',
+    max_connections: '200',
+    timezone: 'UTC',
+    ...options.settings,
+  };
+  const server = await guard.run({
+    file: join(cluster.binaries.folder, 'bin/postgres'),
+    args: [
+      '-D',
+      cluster.dataFolder,
+      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ],
+    user: cluster.binaries.user,
+    // At once and without a checkpoint: what it leaves is thrown away.
+    endSignal: 'SIGQUIT',
+  });
+  const url = `postgres://postgres:${cluster.password}@127.0.0.1:${port}/postgres`;
+  const outcome = await eventually(
+    async () => {
+      const end = server.ended();
+      if (end !== undefined) return end;
+      await connectOnce(url);
+      return 'answers' as const;
+    },
+    { timeoutMs: 30_000, intervalMs: 10 },
+  );
+  if (outcome !== 'answers') throw new Error(`postgres ended with ${outcome.exit}:\n${outcome.output}`);
+  return { port, url, process: server };
+}
+
+async function connectOnce(url: string): Promise<void> {
+  const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => undefined });
+  try {
+    await sql`select 1`;
+  } finally {
+    await sql.end({ timeout: 0 });
+  }
+}

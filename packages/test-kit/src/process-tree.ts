@@ -1,0 +1,65 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** `SIGSTOP` and friends, without an error for a process that has ended meanwhile. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+/**
+ * Signals a process and all that descend from it, the process itself first.
+ *
+ * Postgres puts each backend into a process group of its own, so a group signal reaches the
+ * postmaster only. For SIGKILL the parent is stopped before its children are listed: it could
+ * fork another one between the two.
+ */
+export function signalTree(pid: number, signal: NodeJS.Signals): void {
+  if (signal === 'SIGKILL') signalProcess(pid, 'SIGSTOP');
+  else signalProcess(pid, signal);
+  for (const child of childrenOf(pid)) signalTree(child, signal);
+  if (signal === 'SIGKILL') signalProcess(pid, signal);
+}
+
+function childrenOf(parentPid: number): number[] {
+  return (process.platform === 'linux' ? listLinux() : listByPs())
+    .filter((entry) => entry.parentPid === parentPid)
+    .map((entry) => entry.pid);
+}
+
+interface ProcessEntry {
+  readonly pid: number;
+  readonly parentPid: number;
+}
+
+// /proc rather than `ps`: a slim image has no `ps`.
+function listLinux(): ProcessEntry[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const stat = readStat(Number(name));
+      // "pid (name) state ppid …", where the name may hold blanks and brackets.
+      const parentPid = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[1];
+      return parentPid === undefined ? [] : [{ pid: Number(name), parentPid: Number(parentPid) }];
+    });
+}
+
+function readStat(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return undefined; // It ended while the list was read.
+  }
+}
+
+function listByPs(): ProcessEntry[] {
+  return execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+    .split('\n')
+    .flatMap((line) => {
+      const [pid, parentPid] = line.trim().split(/\s+/).map(Number);
+      return pid === undefined || parentPid === undefined ? [] : [{ pid, parentPid }];
+    });
+}

@@ -1,0 +1,66 @@
+import postgres from 'postgres';
+import { createDatabase, onServer, type TestDatabase } from './database.ts';
+import { createDirectusTables } from './directus-tables.ts';
+import { fastSettings } from './postgres-server.ts';
+import { startServers, type Servers, type ServersOptions } from './servers.ts';
+
+/** What vitest's global set-up gives to the test files, by `provide('testServers', …)`. */
+export interface TestServerAddresses {
+  readonly redisUrl: string;
+  readonly postgresUrl: string;
+  /** The migrated database that each test's own is a copy of. */
+  readonly templateDatabase: string;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly testServers: TestServerAddresses;
+  }
+}
+
+export interface TestServers extends Servers {
+  readonly addresses: TestServerAddresses;
+}
+
+/**
+ * The servers of one test run: Redis, Postgres, and in it a template with our migrations and Directus' tables.
+ *
+ * `migrate` comes in as an argument: the package that has it is itself tested with this one.
+ */
+export async function startTestServers(
+  options: ServersOptions & { readonly migrate: (postgresUrl: string) => Promise<unknown> },
+): Promise<TestServers> {
+  await using stack = new AsyncDisposableStack();
+  const servers = stack.use(await startServers({ postgresSettings: fastSettings, ...options }));
+  const template = stack.use(await createTemplate(servers.postgresUrl, options.migrate));
+  const owned = stack.move();
+  return {
+    ...servers,
+    addresses: {
+      redisUrl: servers.redisUrl,
+      postgresUrl: servers.postgresUrl,
+      templateDatabase: template.name,
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function createTemplate(
+  serverUrl: string,
+  migrate: (postgresUrl: string) => Promise<unknown>,
+): Promise<TestDatabase> {
+  const database = await createDatabase(serverUrl, 'template');
+  await migrate(database.url);
+  const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
+  try {
+    await createDirectusTables(sql);
+  } finally {
+    await sql.end();
+  }
+  // A template must have no connection, and TimescaleDB's workers would make one.
+  await onServer(serverUrl, async (admin) => {
+    await admin`alter database ${admin(database.name)} with allow_connections false`;
+    await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${database.name}`;
+  });
+  return database;
+}
