@@ -1,7 +1,49 @@
 import { defineConfig } from 'vitest/config';
 
+const sources = '{packages,services,tools}/*/src/**';
+const needServers = `${sources}/*.{redis,pg,timescale}.test.ts`;
+const needWholeSystem = `${sources}/*.e2e.test.ts`;
+const servers = './tools/run-tests/src/global-setup.ts';
+
 export default defineConfig({
   test: {
-    projects: ['packages/*', 'services/*', 'tools/*'],
+    // Processes, not threads: an open listen socket of uWebSockets.js aborts a worker thread.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    slowTestThreshold: 2_000,
+    // A test's name says what it needs, so that the servers start only where a test asks for them.
+    // One group after the other: what takes a core each does not disturb what measures time.
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: [`${sources}/*.test.ts`],
+          exclude: [needServers, needWholeSystem],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'servers',
+          include: [needServers],
+          globalSetup: servers,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: [needWholeSystem],
+          globalSetup: servers,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
+      },
+    ],
   },
 });

@@ -1,0 +1,15 @@
+import { migrate } from '@app/migrate/migrate';
+import { startTestServers } from '@app/test-kit/test-servers';
+import type { TestProject } from 'vitest/node';
+
+/**
+ * Starts the servers of a run, once, with its first project that has a file to run, and tells
+ * every project where they are. Returns what ends them, which vitest calls after the last test.
+ */
+export default async function setUpServers(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const provided: { readonly testServers?: unknown } = project.getProvidedContext();
+  if (provided.testServers !== undefined) return undefined;
+  const servers = await startTestServers({ migrate });
+  for (const each of project.vitest.projects) each.provide('testServers', servers.addresses);
+  return () => servers[Symbol.asyncDispose]();
+}
