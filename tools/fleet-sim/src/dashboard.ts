@@ -48,8 +48,8 @@ export function createDashboard(random: Random, codec: Codec): Dashboard {
       241: 24_405, // GSM operator
     };
     if (hasAxes) {
-      read['17'] = Math.round(40 * gaussian(random)); // axis X, mG
-      read['18'] = Math.round(40 * gaussian(random)); // axis Y, mG
+      read['17'] = wholeBetween(random, -90, 90); // axis X, mG
+      read['18'] = wholeBetween(random, -90, 90); // axis Y, mG
     }
     if (codec === '8E') {
       read['256'] = chassis; // VIN

@@ -73,7 +73,7 @@ function smoothCircuit(waypoints: readonly Waypoint[]): Waypoint[] {
     const knotBefore = -knotDistance(before, from);
     const knotTo = knotDistance(from, to);
     const knotAfter = knotTo + knotDistance(to, after);
-    const steps = Math.max(2, Math.ceil(distanceM(from, to)));
+    const steps = Math.max(2, Math.ceil(distanceM(from, to) * 4));
 
     return Array.from({ length: steps }, (__, step): Waypoint => {
       const t = (knotTo * step) / steps;
@@ -111,9 +111,9 @@ function spaceEvenly(curve: readonly Waypoint[]): { points: Waypoint[]; lengthM:
 function speedLimits(points: readonly Waypoint[], stepM: number): number[] {
   const limits = points.map((_, index) => {
     const curvature = curvaturePerM(
-      wrapped(points, index - 3),
+      wrapped(points, index - 2),
       wrapped(points, index),
-      wrapped(points, index + 3),
+      wrapped(points, index + 2),
     );
     return Math.min(grip.topMps, Math.sqrt(grip.sidewaysMps2 / Math.max(curvature, 1e-6)));
   });
