@@ -1,0 +1,77 @@
+import type { Logger } from '@app/runtime/log';
+import { retry } from '@app/runtime/retry';
+import type { Redis } from 'ioredis';
+import type { Metrics } from '../metrics.ts';
+
+const idsInOneCommand = 1000;
+const longestRetryMs = 2000;
+
+export interface AckTarget {
+  readonly stream: string;
+  readonly group: string;
+}
+
+/**
+ * Acknowledges entries, and remembers them until Redis has answered: an acknowledgement that is sent and
+ * forgotten leaves its entries pending whenever the connection breaks at that moment.
+ */
+export class EntryAcks {
+  readonly #redis: Redis;
+  readonly #target: AckTarget;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #owed = new Set<string>();
+  #flushing: Promise<void> | undefined;
+
+  constructor(redis: Redis, target: AckTarget, metrics: Metrics, log: Logger) {
+    this.#redis = redis;
+    this.#target = target;
+    this.#metrics = metrics;
+    this.#log = log;
+  }
+
+  /** Ids whose acknowledgement Redis has not answered yet. */
+  get owedIds(): ReadonlySet<string> {
+    return this.#owed;
+  }
+
+  /** Takes ids and starts sending them; call only with what is stored or parked. */
+  add(ids: readonly string[], abandon: AbortSignal): void {
+    for (const id of ids) this.#owed.add(id);
+    if (this.#owed.size > 0 && !abandon.aborted) {
+      this.#flushing ??= this.#flush(abandon);
+      // An abandoned flush leaves its ids pending, to be delivered and found stored again.
+      this.#flushing.catch(() => undefined);
+    }
+  }
+
+  /** Resolves when at most `room` ids are owed; rejects with the signal's reason if they are abandoned. */
+  async settle(room: number): Promise<void> {
+    while (this.#owed.size > room && this.#flushing !== undefined) await this.#flushing;
+  }
+
+  async #flush(abandon: AbortSignal): Promise<void> {
+    const { stream, group } = this.#target;
+    try {
+      while (this.#owed.size > 0) {
+        const ids = [...this.#owed.values().take(idsInOneCommand)];
+        await retry(() => this.#redis.xack(stream, group, ...ids), {
+          signal: abandon,
+          maxDelayMs: longestRetryMs,
+          onRetry: (error, delayMs) => {
+            const owed = this.#owed.size;
+            this.#log.warn(
+              { stream, error, owed, delayMs },
+              'no answer to an acknowledgement; sending it again',
+            );
+          },
+        });
+        for (const id of ids) this.#owed.delete(id);
+        this.#metrics.acks.inc(ids.length);
+      }
+    } finally {
+      // Here and not in a later turn: an `add` in between would find a flush that flushes no more.
+      this.#flushing = undefined;
+    }
+  }
+}

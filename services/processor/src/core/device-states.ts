@@ -1,0 +1,127 @@
+import { LRUCache } from 'lru-cache';
+import type postgres from 'postgres';
+import type { Metrics } from '../metrics.ts';
+import type { Fix } from './decode-entries.ts';
+
+/** The newest good fix of a device, as far as a state needs it. */
+export interface LastFix {
+  readonly fixAtMs: number;
+  readonly latitude: number;
+  readonly longitude: number;
+  readonly altitudeM: number;
+  readonly courseDeg: number;
+  readonly speedKmh: number;
+}
+
+export interface DeviceState {
+  /** Undefined until the device has had a good fix. */
+  readonly lastFix: LastFix | undefined;
+  /** Arrival (Redis' clock) of the newest record of any quality; 0 if none came since the start. */
+  readonly lastSeenAtMs: number;
+}
+
+/** One durable fix with the device's state before and after it, in reading order. */
+export interface Heard {
+  readonly fix: Fix;
+  readonly before: DeviceState;
+  readonly after: DeviceState;
+}
+
+export interface ProposedStates {
+  readonly heard: readonly Heard[];
+  readonly states: ReadonlyMap<string, DeviceState>;
+}
+
+/** Finds, for each device, the newest good fix that is older than the time given; devices without one are left out. */
+export type FindLastFixes = (
+  olderThanMs: ReadonlyMap<string, number>,
+  abandon: AbortSignal,
+) => Promise<ReadonlyMap<string, LastFix>>;
+
+/** The state of each device, in memory, rebuilt from the database when a device is not known. */
+export class DeviceStates {
+  readonly #states: LRUCache<string, DeviceState>;
+  readonly #findLastFixes: FindLastFixes;
+  readonly #metrics: Metrics;
+
+  constructor(cap: number, findLastFixes: FindLastFixes, metrics: Metrics) {
+    this.#findLastFixes = findLastFixes;
+    this.#metrics = metrics;
+    this.#states = new LRUCache({
+      max: cap,
+      dispose: (_state, _deviceId, reason) => {
+        if (reason === 'evict') metrics.deviceStateEvictions.inc();
+      },
+    });
+  }
+
+  /**
+   * Folds durable fixes into proposed states; nothing is kept before `commit`. All fixes of a batch are folded,
+   * those included that the table had already: after a crash all of them are there, and none was heard.
+   */
+  async next(fixes: readonly Fix[], abandon: AbortSignal): Promise<ProposedStates> {
+    const states = new Map<string, DeviceState>();
+    const unknown = new Map<string, number>();
+    for (const { position } of fixes) {
+      const { deviceId, fixAtMs } = position;
+      const known = this.#states.get(deviceId);
+      if (known !== undefined) states.set(deviceId, known);
+      // Older than the batch's oldest: a fix that was stored but not yet heard must still count as new.
+      else unknown.set(deviceId, Math.min(fixAtMs, unknown.get(deviceId) ?? fixAtMs));
+    }
+    if (unknown.size > 0) {
+      const found = await this.#findLastFixes(unknown, abandon);
+      for (const deviceId of unknown.keys()) {
+        states.set(deviceId, { lastFix: found.get(deviceId), lastSeenAtMs: 0 });
+      }
+    }
+    const heard = fixes.map((fix) => {
+      const before = states.get(fix.position.deviceId) ?? { lastFix: undefined, lastSeenAtMs: 0 };
+      const after = fold(before, fix);
+      states.set(fix.position.deviceId, after);
+      return { fix, before, after };
+    });
+    return { heard, states };
+  }
+
+  /** Keeps what `next` proposed. */
+  commit({ states }: ProposedStates): void {
+    for (const [deviceId, state] of states) this.#states.set(deviceId, state);
+    this.#metrics.deviceStateSize.set(this.#states.size);
+  }
+}
+
+/** A flagged fix is seen and moves nothing; a late one moves nothing backwards. */
+function fold(before: DeviceState, { position, quality, arrivedAtMs }: Fix): DeviceState {
+  const isNewer = before.lastFix === undefined || position.fixAtMs > before.lastFix.fixAtMs;
+  return {
+    lastFix: quality === 0 && isNewer ? lastFixOf(position) : before.lastFix,
+    lastSeenAtMs: Math.max(before.lastSeenAtMs, arrivedAtMs),
+  };
+}
+
+function lastFixOf(position: Fix['position']): LastFix {
+  const { fixAtMs, latitude, longitude, altitudeM, courseDeg, speedKmh } = position;
+  return { fixAtMs, latitude, longitude, altitudeM, courseDeg, speedKmh };
+}
+
+/** FindLastFixes over the table: one statement, one index probe a device. */
+export async function selectLastFixes(
+  sql: postgres.Sql,
+  olderThanMs: ReadonlyMap<string, number>,
+): Promise<ReadonlyMap<string, LastFix>> {
+  const deviceIds = [...olderThanMs.keys()];
+  const times = [...olderThanMs.values()].map((ms) => new Date(ms).toISOString());
+  const rows = await sql<(LastFix & { deviceId: string })[]>`
+    select wanted.device_id as "deviceId", (extract(epoch from newest.ts) * 1000)::float8 as "fixAtMs",
+           newest.latitude, newest.longitude, newest.altitude as "altitudeM", newest.angle as "courseDeg",
+           newest.speed as "speedKmh"
+    from unnest(${deviceIds}::text[], ${times}::text[]) as wanted (device_id, before)
+    cross join lateral (
+      select ts, latitude, longitude, altitude, angle, speed from positions
+      where positions.device_id = wanted.device_id and ts < wanted.before::timestamptz
+        and quality = 0 and not faulty
+      order by ts desc limit 1
+    ) as newest`;
+  return new Map(rows.map(({ deviceId, ...lastFix }) => [deviceId, lastFix]));
+}

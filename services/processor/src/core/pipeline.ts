@@ -1,0 +1,180 @@
+import type { Logger } from '@app/runtime/log';
+import { retry } from '@app/runtime/retry';
+import { qualityFlags } from '@app/shared/quality';
+import type { Redis } from 'ioredis';
+import type { Metrics } from '../metrics.ts';
+import type { EntryAcks } from './ack-entries.ts';
+import { decodeEntries, type Fix, type FutureLimits, type Rejected } from './decode-entries.ts';
+import type { DeviceStates, Heard } from './device-states.ts';
+import type { InFlight } from './in-flight.ts';
+import { LoneAttempt } from './lone-attempt.ts';
+import { type DeadLetterTarget, parkRejected } from './park-rejected.ts';
+import type { EntryBatch } from './read-entries.ts';
+import type { FixWriter, WrittenFixes } from './write-fixes.ts';
+
+/**
+ * The door to the domain. What it hears is durable and in reading order; after a crash it may hear it again,
+ * so a domain step is idempotent.
+ */
+export type AfterWrite = (heard: readonly Heard[]) => Promise<void>;
+
+/** What the loop of one stream is made of. */
+export interface PipelineParts {
+  readonly stream: string;
+  readonly next: (stop: AbortSignal) => Promise<EntryBatch | undefined>;
+  readonly writer: Pick<FixWriter, 'write' | 'whenCalm'>;
+  readonly states: Pick<DeviceStates, 'next' | 'commit'>;
+  readonly afterWrite: AfterWrite;
+  readonly redis: Redis;
+  readonly deadLetters: DeadLetterTarget;
+  readonly acks: EntryAcks;
+  readonly inFlight: InFlight;
+  readonly future: FutureLimits;
+  /** Batches between their read and their acknowledgement, at the most. */
+  readonly batchesInFlight: number;
+  /** Called when a retry begins: a loop that waits as it should is alive. */
+  readonly onRetry: () => void;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+const afterWriteAttempts = 8;
+const acksOwedLimit = 20_000;
+/** Lone attempts that may end with the death of the process before the entry is held to be its cause. */
+const deathsAllowed = 2;
+
+/**
+ * Runs the loop of one stream until `stop` is asked for and all that was read is written, heard, parked and
+ * acknowledged. Rejects if a step fails for a reason that no retry heals, and with `abandon`'s reason once that
+ * aborts; what is not acknowledged by then stays pending and comes again.
+ */
+export async function runPipeline(
+  parts: PipelineParts,
+  stop: AbortSignal,
+  abandon: AbortSignal,
+): Promise<void> {
+  const { inFlight, acks } = parts;
+  const failure = new AbortController();
+  const giveUp = AbortSignal.any([abandon, failure.signal]);
+  const stopReading = AbortSignal.any([stop, giveUp]);
+  let finished: Promise<void> = Promise.resolve();
+
+  for (;;) {
+    await parts.writer.whenCalm();
+    await acks.settle(acksOwedLimit);
+    const batch = await parts.next(stopReading);
+    if (batch === undefined) break;
+    inFlight.add(batch);
+    await inFlight.room(parts.batchesInFlight);
+    // Alone means alone: whatever else were in flight would share the blame.
+    if (batch.isLone) await finished;
+    const before = finished;
+    finished = (batch.isLone ? processLone : processBatch)(parts, batch, before, giveUp);
+    // It is awaited at the end; here a failure only has to end the reading at once.
+    finished.catch((error: unknown) => failure.abort(error)).finally(() => inFlight.remove(batch));
+    if (batch.isLone) await finished;
+  }
+  await finished;
+  giveUp.throwIfAborted();
+  await acks.settle(0);
+}
+
+/** All steps of one batch. Inserts overlap with those of other batches; the steps after wait for their turn. */
+async function processBatch(
+  parts: PipelineParts,
+  { entries, vanishedIds }: EntryBatch,
+  before: Promise<void>,
+  giveUp: AbortSignal,
+  attempt?: LoneAttempt,
+): Promise<void> {
+  const { states, acks, log, stream } = parts;
+  const decoded = decodeEntries(entries, parts.future);
+  const written = await parts.writer.write(decoded.fixes, giveUp, attempt);
+  await before;
+  observe(parts, written);
+  const proposed = await states.next(written.durable, giveUp);
+  await hear(parts, proposed.heard, giveUp);
+  states.commit(proposed);
+  const rejected = [...decoded.rejected, ...written.refused, ...written.conflicting.map(sameTime)];
+  for (const { reason } of decoded.rejected) parts.metrics.decodeErrors.inc({ reason });
+  await park(parts, rejected, giveUp);
+  // Last of all: a crash before this line must bring the batch again.
+  acks.add([...entries.map(({ id }) => id), ...vanishedIds], giveUp);
+  log.debug(
+    {
+      stream,
+      firstId: entries[0]?.id,
+      lastId: entries.at(-1)?.id,
+      entries: entries.length,
+      durable: written.durable.length,
+      rejected: rejected.length,
+    },
+    'batch done',
+  );
+}
+
+/** An entry that was delivered too often is tried alone, under a mark that only a death leaves behind. */
+async function processLone(
+  parts: PipelineParts,
+  batch: EntryBatch,
+  before: Promise<void>,
+  giveUp: AbortSignal,
+): Promise<void> {
+  const { redis, stream, acks } = parts;
+  const [entry] = batch.entries;
+  if (entry === undefined) return;
+  await using attempt = await LoneAttempt.begin(redis, stream, entry.id, giveUp);
+  if (attempt.unendedAttempts <= deathsAllowed) {
+    await processBatch(parts, batch, before, giveUp, attempt);
+    return;
+  }
+  const detail = `the process died ${attempt.unendedAttempts - 1} times while it tried this entry alone`;
+  await park(parts, [{ entry, reason: 'ended_process', detail }], giveUp);
+  acks.add([entry.id], giveUp);
+}
+
+/** The domain may fail for a while; what is behind this batch waits, and at last the process ends. */
+async function hear(parts: PipelineParts, heard: readonly Heard[], giveUp: AbortSignal): Promise<void> {
+  if (heard.length === 0) return;
+  await retry(() => parts.afterWrite(heard), {
+    signal: giveUp,
+    maxAttempts: afterWriteAttempts,
+    onRetry: (error, delayMs) => {
+      parts.onRetry();
+      parts.log.error({ error, delayMs }, 'the domain failed on a batch; nothing passes until it takes it');
+    },
+  });
+}
+
+async function park(parts: PipelineParts, rejected: readonly Rejected[], giveUp: AbortSignal): Promise<void> {
+  if (rejected.length === 0) return;
+  const { redis, deadLetters, metrics, log, stream } = parts;
+  await retry(() => parkRejected(redis, deadLetters, rejected), {
+    signal: giveUp,
+    onRetry: (error, delayMs) => {
+      parts.onRetry();
+      log.warn({ error, delayMs }, 'Redis did not take the dead letters; trying again');
+    },
+  });
+  const byReason = Map.groupBy(rejected, ({ reason }) => reason);
+  for (const [reason, letters] of byReason) {
+    metrics.deadLetters.inc({ reason }, letters.length);
+    // A storm of garbage must not become a storm of log lines: the dead letters hold every id.
+    const ids = letters.slice(0, 10).map(({ entry }) => entry.id);
+    log.warn({ stream, reason, detail: letters[0]?.detail, entries: letters.length, ids }, 'entries parked');
+  }
+}
+
+function sameTime({ entry }: Fix): Rejected {
+  const detail = 'another record of this device with the same fix time and other content is stored already';
+  return { entry, reason: 'same_time', detail };
+}
+
+function observe({ metrics }: PipelineParts, { durable }: WrittenFixes): void {
+  const nowMs = Date.now();
+  for (const { arrivedAtMs, quality } of durable) {
+    // Two clocks, Redis' and ours: a difference between them shows as latency, but never as a negative one.
+    metrics.ingestLatencySeconds.observe(Math.max(0, nowMs - arrivedAtMs) / 1000);
+    if (quality !== 0) for (const flag of qualityFlags(quality)) metrics.fixQuality.inc({ flag });
+  }
+}

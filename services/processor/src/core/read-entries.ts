@@ -1,0 +1,331 @@
+import { DeadlineError } from '@app/runtime/deadline';
+import type { Logger } from '@app/runtime/log';
+import { delay, fullJitterMs } from '@app/runtime/retry';
+import { compareEntryIds } from '@app/shared/entry';
+import type { Redis } from 'ioredis';
+import type { Metrics } from '../metrics.ts';
+import {
+  ensureGroup,
+  type GroupMember,
+  isGroupMissing,
+  killNamesakes,
+  removeGoneConsumers,
+  streamLength,
+} from './consumer-group.ts';
+import { detectLoss, parseStanding } from './detect-loss.ts';
+import {
+  type EntriesReply,
+  type Entry,
+  parseClaimReply,
+  parseDeliveries,
+  parseReadReply,
+} from './entry-reply.ts';
+import { StreamConnection } from './stream-connection.ts';
+
+/** What one turn of the reader hands to the pipeline. */
+export interface EntryBatch {
+  readonly entries: readonly Entry[];
+  /** Pending ids whose bodies are gone from the stream: nothing is left to do but to acknowledge them. */
+  readonly vanishedIds: readonly string[];
+  /** One entry, delivered so often that it is tried alone: it may be what ended the process before. */
+  readonly isLone: boolean;
+}
+
+export interface ReaderOptions extends GroupMember {
+  readonly redisUrl: string;
+  /** Sends CLIENT UNBLOCK at the stop; the reader's own connection is the one that blocks. */
+  readonly commands: Redis;
+  readonly readCount: number;
+  readonly batchSize: number;
+  readonly blockMs: number;
+  readonly lingerMs: number;
+  readonly claimIdleMs: number;
+  readonly claimIntervalMs: number;
+  readonly consumerGoneMs: number;
+  readonly maxDeliveries: number;
+  /** Ids in flight here or still owing their ack: they are dropped from every read and claim. */
+  readonly withheldIds: () => ReadonlySet<string>;
+  /** Called at each turn: a read answered, a deadline missed, a retry begun. Liveness is made of these. */
+  readonly onTurn: () => void;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** Beyond BLOCK, how long a reply may take before the connection is taken for dead. */
+export const replyGraceMs = 2000;
+const groupLostPauseMs = 1000;
+const longestPauseMs = 5000;
+
+/**
+ * Reads one stream for one consumer: first its own pending entries, then those that another consumer left,
+ * then new ones. After every doubt (start, lost connection, missed deadline) the connection is a new one, the
+ * old one is killed in Redis, and the own pending entries come first again: a half-open reader may have been
+ * handed entries that never arrived here.
+ */
+export class EntryReader {
+  readonly #options: ReaderOptions;
+  readonly #queue: EntryBatch[] = [];
+  #connection: StreamConnection | undefined;
+  #staleClientId: number | undefined;
+  #hasEverConnected = false;
+  #failures = 0;
+  /** Where the drain of the own pending entries stands; undefined when it is done. */
+  #pendingCursor: string | undefined = '0';
+  #claimCursor = '0-0';
+  #nextClaimAtMs = 0;
+  #mustCheckLoss = true;
+  /** Lost entries that this Redis (7.0) will leave out of `entries-read` for ever. */
+  #phantomEntries = 0;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+  }
+
+  /** The next batch, or undefined once `stop` has been asked for and nothing is left in hand. */
+  async next(stop: AbortSignal): Promise<EntryBatch | undefined> {
+    for (;;) {
+      const batch = this.#queue.shift();
+      if (batch !== undefined) return batch;
+      if (stop.aborted) return undefined;
+      try {
+        const connection = this.#connection ?? (await this.#connect());
+        await this.#turn(connection, stop);
+        this.#failures = 0;
+      } catch (error) {
+        await this.#mend(error, stop);
+      }
+      this.#options.onTurn();
+    }
+  }
+
+  /** Drops the connection; what was read and not handed on stays pending. */
+  close(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #turn(connection: StreamConnection, stop: AbortSignal): Promise<void> {
+    if (this.#pendingCursor !== undefined) await this.#readPending(connection, this.#pendingCursor);
+    else if (Date.now() >= this.#nextClaimAtMs) await this.#claim(connection);
+    else if (this.#mustCheckLoss) await this.#readWithLossCheck(connection);
+    else await this.#readNew(connection, stop);
+  }
+
+  /** Own entries that were delivered and never acknowledged, a page at a time. */
+  async #readPending(connection: StreamConnection, cursor: string): Promise<void> {
+    const { readCount } = this.#options;
+    const page = parseReadReply(await connection.call('XREADGROUP', this.#readArgs(readCount, cursor), 5000));
+    const ids = [...page.entries.map(({ id }) => id), ...page.vanishedIds];
+    this.#count('pending', page.entries.length);
+    if (ids.length === 0) {
+      this.#pendingCursor = undefined;
+      return;
+    }
+    await this.#enqueue(connection, page);
+    // Withheld ids move the cursor too, or a page full of them would be read for ever.
+    this.#pendingCursor = ids.reduce((last, id) => (compareEntryIds(id, last) > 0 ? id : last));
+  }
+
+  /** Entries that another consumer was given and left; the cursor is kept, for one call looks at few. */
+  async #claim(connection: StreamConnection): Promise<void> {
+    const { stream, group, consumer, claimIdleMs, claimIntervalMs, readCount } = this.#options;
+    const { metrics, log } = this.#options;
+    const args = [stream, group, consumer, claimIdleMs, this.#claimCursor, 'COUNT', readCount];
+    const claimed = parseClaimReply(await connection.call('XAUTOCLAIM', args, 5000));
+    this.#count('claimed', claimed.entries.length);
+    this.#claimCursor = claimed.cursor;
+    const taken = await this.#enqueue(connection, claimed);
+    if (taken > 0) {
+      metrics.entriesClaimed.inc(taken);
+      log.info({ stream, entries: taken }, 'took over entries that another consumer left');
+    }
+    if (claimed.cursor !== '0-0') return;
+    this.#nextClaimAtMs = Date.now() + claimIntervalMs;
+    const gone = await removeGoneConsumers(connection, this.#options, this.#options.consumerGoneMs, 5000);
+    if (gone.length > 0) log.info({ stream, consumers: gone }, 'removed consumers that were long gone');
+  }
+
+  /** A read that does not block, in one MULTI with the counters that show what was trimmed unread. */
+  async #readWithLossCheck(connection: StreamConnection): Promise<void> {
+    const { stream, group, batchSize } = this.#options;
+    const [streamInfo, before, read, after] = await connection.transaction(
+      [
+        ['XINFO', 'STREAM', stream],
+        ['XINFO', 'GROUPS', stream],
+        ['XREADGROUP', ...this.#readArgs(batchSize, '>')],
+        ['XINFO', 'GROUPS', stream],
+      ],
+      5000,
+    );
+    const { entries } = parseReadReply(read ?? null);
+    const standing = parseStanding(streamInfo, before, group);
+    const loss = standing && detectLoss(standing, this.#phantomEntries);
+    if (standing !== undefined && loss !== undefined) {
+      const readAfter = parseStanding(streamInfo, after, group)?.entriesRead ?? null;
+      if (standing.entriesRead !== null && readAfter === standing.entriesRead + entries.length) {
+        this.#phantomEntries += loss.entries;
+      }
+      this.#options.metrics.entriesLost.inc(loss.entries);
+      this.#options.log.error(
+        { stream, ...loss },
+        'entries were trimmed or deleted before they were ever delivered: give the stream more room',
+      );
+    }
+    this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
+    this.#push({ entries, vanishedIds: [], isLone: false });
+    // A full read means a backlog, and in a backlog trimming may overtake us.
+    this.#mustCheckLoss = entries.length >= batchSize;
+  }
+
+  async #readNew(connection: StreamConnection, stop: AbortSignal): Promise<void> {
+    const { batchSize, readCount, lingerMs } = this.#options;
+    const entries = await this.#blockingRead(connection, Math.min(readCount, batchSize), stop);
+    this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
+    this.#push({ entries, vanishedIds: [], isLone: false });
+    if (entries.length === 0 || entries.length >= batchSize) {
+      this.#mustCheckLoss = entries.length > 0;
+      return;
+    }
+    // A read returns with the first entry; a row a statement would cost the database dearly.
+    if (lingerMs > 0 && entries.length < readCount) await delay(lingerMs, stop).catch(() => undefined);
+    const room = batchSize - entries.length;
+    const rest = parseReadReply(await connection.call('XREADGROUP', this.#readArgs(room, '>'), 5000)).entries;
+    this.#count(rest.length > 0 ? 'entries' : 'empty', rest.length);
+    if (rest.length > 0) {
+      this.#queue.pop();
+      this.#push({ entries: [...entries, ...rest], vanishedIds: [], isLone: false });
+    }
+    this.#mustCheckLoss = rest.length >= room;
+  }
+
+  async #blockingRead(
+    connection: StreamConnection,
+    count: number,
+    stop: AbortSignal,
+  ): Promise<readonly Entry[]> {
+    const { blockMs, commands, log } = this.#options;
+    const unblock = (): void => {
+      commands.client('UNBLOCK', connection.clientId).catch((error: unknown) => {
+        log.debug({ error }, 'the blocked read could not be ended early; it ends by its own limit');
+      });
+    };
+    stop.addEventListener('abort', unblock, { once: true });
+    try {
+      const args = this.#readArgs(count, '>', Math.max(1, blockMs));
+      return parseReadReply(await connection.call('XREADGROUP', args, blockMs + replyGraceMs)).entries;
+    } finally {
+      stop.removeEventListener('abort', unblock);
+    }
+  }
+
+  #readArgs(count: number, from: string, blockMs?: number): (string | number)[] {
+    const { stream, group, consumer } = this.#options;
+    const block = blockMs === undefined ? [] : ['BLOCK', blockMs];
+    return ['GROUP', group, consumer, 'COUNT', count, ...block, 'STREAMS', stream, from];
+  }
+
+  /**
+   * Queues redelivered entries: withheld ones dropped, healthy ones together, often delivered ones alone.
+   * The count alone condemns nothing: reading pending entries raises it too, so ten restarts during an
+   * outage make every entry look like poison.
+   */
+  async #enqueue(connection: StreamConnection, reply: EntriesReply): Promise<number> {
+    const { stream, group, consumer, maxDeliveries, withheldIds, metrics, log } = this.#options;
+    const withheld = new Set(withheldIds());
+    for (const batch of this.#queue) {
+      for (const { id } of batch.entries) withheld.add(id);
+      for (const id of batch.vanishedIds) withheld.add(id);
+    }
+    const entries = reply.entries.filter(({ id }) => !withheld.has(id));
+    const vanishedIds = reply.vanishedIds.filter((id) => !withheld.has(id));
+    if (vanishedIds.length > 0) {
+      metrics.entriesVanished.inc(vanishedIds.length);
+      const range = { firstId: vanishedIds[0], lastId: vanishedIds.at(-1) };
+      log.error(
+        { stream, entries: vanishedIds.length, ...range },
+        'pending entries were deleted from the stream: perhaps stored, perhaps not',
+      );
+    }
+    const first = entries[0]?.id;
+    const last = entries.at(-1)?.id;
+    if (first === undefined || last === undefined) {
+      this.#push({ entries: [], vanishedIds, isLone: false });
+      return 0;
+    }
+    const args = [stream, group, first, last, reply.entries.length, consumer];
+    const deliveries = parseDeliveries(await connection.call('XPENDING', args, 5000));
+    const counted = entries.map((entry) => ({ ...entry, deliveries: deliveries.get(entry.id) ?? 1 }));
+    const healthy = counted.filter((entry) => entry.deliveries <= maxDeliveries);
+    const suspect = counted.filter((entry) => entry.deliveries > maxDeliveries);
+    this.#push({ entries: healthy, vanishedIds, isLone: false });
+    for (const entry of suspect) this.#push({ entries: [entry], vanishedIds: [], isLone: true });
+    return entries.length;
+  }
+
+  #push(batch: EntryBatch): void {
+    if (batch.entries.length > 0 || batch.vanishedIds.length > 0) this.#queue.push(batch);
+  }
+
+  async #connect(): Promise<StreamConnection> {
+    const { redisUrl, stream, group, consumer, log } = this.#options;
+    const name = `${group}:${consumer}:${stream}:reader`;
+    const connection = await StreamConnection.open(redisUrl, name, 5000);
+    try {
+      // Before anything is read: the old connection may still be blocked in Redis, and would take entries.
+      if (this.#staleClientId !== undefined) {
+        await connection.call('CLIENT', ['KILL', 'ID', this.#staleClientId], 5000);
+      }
+      if (!this.#hasEverConnected) {
+        const length = await streamLength(connection, stream, 5000);
+        // Only at the start: two processes with one name would otherwise kill each other for ever.
+        const killed = await killNamesakes(connection, name, 5000);
+        log.info(
+          { stream, exists: length !== undefined, length: length ?? 0, group, consumer, killed },
+          'reading stream',
+        );
+      } else {
+        log.info({ stream, failures: this.#failures }, 'reader connected again');
+      }
+      await ensureGroup(connection, this.#options, 5000);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+    this.#hasEverConnected = true;
+    this.#staleClientId = undefined;
+    this.#pendingCursor = '0';
+    this.#mustCheckLoss = true;
+    this.#connection = connection;
+    return connection;
+  }
+
+  async #mend(problem: unknown, stop: AbortSignal): Promise<void> {
+    const { stream, metrics, log } = this.#options;
+    this.#failures += 1;
+    if (this.#connection !== undefined && isGroupMissing(problem)) {
+      metrics.reads.inc({ result: 'group_missing' });
+      log.error({ stream }, 'the stream or its group is gone; creating the group again, at 0');
+      this.#phantomEntries = 0;
+      this.#dropConnection();
+      await delay(groupLostPauseMs, stop).catch(() => undefined);
+      return;
+    }
+    metrics.reads.inc({ result: problem instanceof DeadlineError ? 'deadline' : 'error' });
+    if (this.#failures === 1)
+      log.warn({ stream, error: problem }, 'the reader lost Redis; trying again until it answers');
+    this.#dropConnection();
+    const pauseMs = fullJitterMs(this.#failures, { maxDelayMs: longestPauseMs });
+    await delay(pauseMs, stop).catch(() => undefined);
+  }
+
+  #dropConnection(): void {
+    if (this.#connection === undefined) return;
+    this.#staleClientId = this.#connection.clientId;
+    this.close();
+  }
+
+  #count(result: string, entries: number): void {
+    this.#options.metrics.reads.inc({ result });
+    if (entries > 0) this.#options.metrics.records.inc(entries);
+  }
+}

@@ -1,0 +1,123 @@
+import { registerBuildInfo } from '@app/runtime/build-info';
+import { startOpsServer } from '@app/runtime/ops-server';
+import {
+  connectPostgres,
+  createPostgresHealthCheck,
+  endPostgres,
+  waitForPostgres,
+} from '@app/runtime/postgres';
+import { closeRedis, connectRedis, waitForRedis } from '@app/runtime/redis';
+import { runService } from '@app/runtime/run-service';
+import { Registry } from 'prom-client';
+import { processorSettings } from './config.ts';
+import { LoopProgress, progressLimitMs } from './core/loop-progress.ts';
+import { PostgresClient } from './core/postgres-client.ts';
+import { sampleLag } from './core/sample-lag.ts';
+import { StreamLoop } from './core/stream-loop.ts';
+import { announcePanic } from './domain/announce-panic.ts';
+import { createMetrics } from './metrics.ts';
+
+// After the drain: closing connections. The pod's grace period must exceed the sum by 5 s.
+const closingMs = 5000;
+const lagSampleIntervalMs = 2000;
+
+await runService({
+  service: 'processor',
+  schema: processorSettings,
+  instanceId: (config) => config.INSTANCE_ID,
+  graceMs: (config) => config.DRAIN_TIMEOUT_MS + closingMs,
+  async run({ config, log, stop }) {
+    const registry = new Registry();
+    registerBuildInfo(registry, 'processor');
+    const metrics = createMetrics(registry);
+    const streams = config.REDIS_TELEMETRY_STREAM;
+    const progress = new LoopProgress(
+      streams,
+      progressLimitMs(config.BATCH_BLOCK_MS, config.WRITE_TIMEOUT_MS),
+    );
+
+    await using cleanup = new AsyncDisposableStack();
+    const redis = cleanup.adopt(
+      connectRedis(config.REDIS_URL, { name: `${config.INSTANCE_ID}:commands`, log }),
+      closeRedis,
+    );
+    const connect = () =>
+      connectPostgres(config.POSTGRES_URL, {
+        name: config.INSTANCE_ID,
+        log,
+        maxConnections: config.WRITE_CONCURRENCY * streams.length + 1,
+        // Below our own deadline: an abandoned statement must not hold locks against its own retry.
+        statementTimeoutMs: Math.ceil(config.WRITE_TIMEOUT_MS * 0.8),
+      });
+    const postgres = cleanup.adopt(new PostgresClient(connect, config.WRITE_TIMEOUT_MS), (client) =>
+      client.end(1000),
+    );
+    const probe = cleanup.adopt(
+      connectPostgres(config.POSTGRES_URL, {
+        name: `${config.INSTANCE_ID}:health`,
+        log,
+        maxConnections: 1,
+        statementTimeoutMs: 2000,
+      }),
+      (sql) => endPostgres(sql),
+    );
+    const health = cleanup.use(createPostgresHealthCheck({ sql: () => probe, signal: stop, log }));
+
+    const loops = streams.map(
+      (stream) =>
+        new StreamLoop({
+          stream,
+          config,
+          redis,
+          postgres,
+          afterWrite: (heard) => announcePanic(heard, log),
+          onTurn: () => progress.turn(stream),
+          metrics,
+          log,
+        }),
+    );
+    const ops = cleanup.use(
+      await startOpsServer({
+        host: config.METRICS_HOST,
+        port: config.METRICS_PORT,
+        registry,
+        isAlive: () => progress.verdict(),
+        isReady: () => {
+          if (stop.aborted) return { ok: false, reason: 'stopping' };
+          if (redis.status !== 'ready') return { ok: false, reason: 'Redis is not ready' };
+          if (!health.isReady()) return { ok: false, reason: 'Postgres does not answer' };
+          if (loops.some((loop) => loop.isRetrying))
+            return { ok: false, reason: 'a batch waits for Postgres' };
+          return { ok: true };
+        },
+        log,
+      }),
+    );
+    log.info({ metricsPort: ops.port }, 'ops listening');
+    const turning = setInterval(() => streams.forEach((stream) => progress.turn(stream)), 1000);
+    try {
+      await Promise.all([
+        waitForRedis(redis, { signal: stop }),
+        waitForPostgres(postgres.sql, { signal: stop, log }),
+      ]);
+    } finally {
+      clearInterval(turning);
+    }
+    void sampleLag(
+      { redis, streams, group: config.REDIS_CONSUMER_GROUP, intervalMs: lagSampleIntervalMs, metrics, log },
+      stop,
+    );
+
+    const abandoning = new AbortController();
+    stop.addEventListener('abort', () => {
+      setTimeout(() => {
+        abandoning.abort(
+          new Error(
+            `not all that was read could be stored within ${config.DRAIN_TIMEOUT_MS} ms; it stays pending`,
+          ),
+        );
+      }, config.DRAIN_TIMEOUT_MS).unref();
+    });
+    await Promise.all(loops.map((loop) => loop.run(stop, abandoning.signal)));
+  },
+});
