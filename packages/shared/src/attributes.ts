@@ -58,47 +58,74 @@ export function readAttributes(json: unknown, mayHoldBadText: boolean): Attribut
   if (keys.length > maxAttributes) {
     return new CodecError('too_many_attributes', `attributes must have at most ${maxAttributes} keys`);
   }
-  let replaced: Record<string, AttributeValue> | undefined;
+  // Most records are nothing but numbers and texts: they are checked and passed on as they are, which takes half the
+  // time of a copy.
+  return isReady(json, keys, mayHoldBadText) ? json : convertAttributes(json, keys, mayHoldBadText);
+}
+
+function isReady(
+  json: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+  mayHoldBadText: boolean,
+): json is Attributes {
   for (const key of keys) {
-    if (key === '__proto__' || key === 'constructor' || key === 'prototype') {
+    if (isPrototypeKey(key) || (mayHoldBadText && !isStorableText(key))) return false;
+    const value = json[key];
+    const isReadyValue =
+      typeof value === 'number'
+        ? Number.isFinite(value) && !Object.is(value, -0)
+        : typeof value === 'boolean' ||
+          (typeof value === 'string' && !(mayHoldBadText && !isStorableText(value)));
+    if (!isReadyValue) return false;
+  }
+  return true;
+}
+
+function convertAttributes(
+  json: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+  mayHoldBadText: boolean,
+): Attributes | CodecError {
+  const attributes: Record<string, AttributeValue> = {};
+  for (const key of keys) {
+    if (isPrototypeKey(key)) {
       return new CodecError('bad_key', 'attributes must have no key that names a prototype');
     }
     if (mayHoldBadText && !isStorableText(key)) {
       return new CodecError('bad_text', 'a key of attributes must hold no NUL and no lone surrogate');
     }
-    const value = json[key];
-    const read = readValue(key, value, mayHoldBadText);
-    if (read instanceof CodecError) return read;
-    if (!Object.is(read, value)) {
-      replaced ??= { ...json } as Record<string, AttributeValue>;
-      replaced[key] = read;
-    }
+    const value = convertValue(key, json[key], mayHoldBadText);
+    if (value instanceof CodecError) return value;
+    attributes[key] = value;
   }
-  return replaced ?? (json as Attributes);
+  return attributes;
 }
 
-function readValue(key: string, value: unknown, mayHoldBadText: boolean): AttributeValue | CodecError {
-  switch (typeof value) {
-    case 'number':
-      if (!Number.isFinite(value))
-        return new CodecError('not_finite', `${attributeName(key)} must be finite`);
-      // -0 becomes 0: JSONB has no -0.
-      return value === 0 ? 0 : value;
-    case 'boolean':
-      return value;
-    case 'string':
-      return mayHoldBadText && !isStorableText(value)
-        ? new CodecError('bad_text', `${attributeName(key)} must hold no NUL and no lone surrogate`)
-        : value;
-    case 'object':
-      if (value !== null && !Array.isArray(value)) return decodeSentinel(value, attributeName(key));
-      break;
-    default:
+function convertValue(key: string, value: unknown, mayHoldBadText: boolean): AttributeValue | CodecError {
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) return new CodecError('not_finite', `${attributeName(key)} must be finite`);
+    // -0 becomes 0: JSONB has no -0.
+    return value === 0 ? 0 : value;
   }
-  return new CodecError(
-    'wrong_type',
-    `${attributeName(key)} must be a number, a text, a boolean or one sentinel`,
-  );
+  if (typeof value === 'boolean') return value;
+  if (typeof value === 'string') {
+    return mayHoldBadText && !isStorableText(value)
+      ? new CodecError('bad_text', `${attributeName(key)} must hold no NUL and no lone surrogate`)
+      : value;
+  }
+  const read = isJsonObject(value) ? decodeSentinel(value) : 'wrong_type';
+  if (typeof read !== 'string') return read;
+  return read === 'bad_sentinel'
+    ? new CodecError(
+        read,
+        `${attributeName(key)} must be a bigint of at most 20 digits or base64 in its sentinel`,
+      )
+    : new CodecError(read, `${attributeName(key)} must be a number, a text, a boolean or a sentinel`);
+}
+
+// As a key of a plain object the first would set its prototype, and all three are how such an object is attacked.
+function isPrototypeKey(key: string): boolean {
+  return key === '__proto__' || key === 'constructor' || key === 'prototype';
 }
 
 /** What Postgres takes as text and as JSONB. */
@@ -106,7 +133,7 @@ function isStorableText(text: string): boolean {
   return text.isWellFormed() && !text.includes('\0');
 }
 
-/** Names an attribute in an error if its key is an IO id; any other key is the sender's text, which no log may repeat. */
+/** Names an attribute in an error if its key is an IO id. Any other key is the sender's text, which no log may repeat. */
 function attributeName(key: string): string {
   return /^[0-9]{1,5}$/.test(key) ? `attribute ${key}` : 'an attribute';
 }

@@ -1,7 +1,8 @@
-import { encodeAttributes as encodeAttributesText, isJsonObject, readAttributes } from './attributes.ts';
+import { encodeAttributes, isJsonObject, readAttributes } from './attributes.ts';
 import { CodecError } from './codec-error.ts';
 import type { Position, Priority } from './position.ts';
-import { latestFixAtMs, parseTimestamp } from './timestamp.ts';
+import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
+import { isLongerThan } from './utf8.ts';
 
 export { decodeAttributes, encodeAttributes, maxAttributes } from './attributes.ts';
 export { CodecError, type CodecReason } from './codec-error.ts';
@@ -13,7 +14,6 @@ const deviceIdText = /^[0-9A-Za-z_-]{1,32}$/;
 
 // A byte order mark is kept by the decoder and then refused by JSON.parse: RFC 8259 forbids writers to send one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const utf8Encoder = new TextEncoder();
 
 /**
  * Reads the `payload` of a stream record: bytes as Redis holds them, or text.
@@ -42,7 +42,7 @@ export function decodePosition(payload: Uint8Array | string): Position | CodecEr
   const fixAtMs = parseTimestamp(timestamp);
   if (fixAtMs === undefined)
     return new CodecError('bad_timestamp', 'timestamp must be an RFC 3339 date-time');
-  if (fixAtMs < 0 || fixAtMs > latestFixAtMs) {
+  if (fixAtMs < 0 || fixAtMs > latestTimestampMs) {
     return new CodecError('bad_timestamp', 'timestamp must lie in the years 1970..9999 of UTC');
   }
   const latitude = readNumber('latitude', json['latitude'], -90, 90);
@@ -99,16 +99,12 @@ export function encodePosition(position: Position): string {
     satellites: position.satellites,
     priority: position.priority,
   });
-  return `${fields.slice(0, -1)},"attributes":${encodeAttributesText(position.attributes)}}`;
+  return `${fields.slice(0, -1)},"attributes":${encodeAttributes(position.attributes)}}`;
 }
 
 function readText(payload: Uint8Array | string): string | CodecError {
   if (typeof payload === 'string') {
-    // A UTF-16 unit takes one to three bytes: most texts need no count.
-    const isTooLarge =
-      payload.length > maxPayloadBytes ||
-      (payload.length * 3 > maxPayloadBytes && utf8Encoder.encode(payload).length > maxPayloadBytes);
-    return isTooLarge ? tooLarge() : payload;
+    return isLongerThan(payload, maxPayloadBytes) ? tooLarge() : payload;
   }
   if (payload.length > maxPayloadBytes) return tooLarge();
   try {

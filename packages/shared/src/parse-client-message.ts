@@ -1,37 +1,31 @@
 import { isJsonObject } from './attributes.ts';
-import { clientMessage, maxMessageBytes, messageId } from './messages.ts';
-import type { ClientMessage, ErrorCode, MessageId } from './messages.ts';
+import { clientMessage, messageId, type ClientMessage, type MessageId } from './messages.ts';
+import { highestMaxHz, lowestMaxHz, maxIdLength, maxMessageBytes, type ErrorCode } from './protocol.ts';
+import { isLongerThan } from './utf8.ts';
 
-/** Why a frame is no message, ready to be answered as an `error`. */
+/** Why a frame is no message, fit to be answered as an `error`. */
 export interface ProtocolProblem {
   readonly code: Extract<ErrorCode, 'bad-message' | 'unknown-type' | 'unknown-topic' | 'bad-bbox'>;
+  /** Names the field and the rule, never the value. */
   readonly message: string;
-  /** The frame's id, where one could be read. */
+  /** The frame's id, where it has one that can be echoed. */
   readonly id?: MessageId;
 }
 
-/** Tells a problem from a message: only a problem has a `code`. */
-export function isProblem(parsed: ClientMessage | ProtocolProblem): parsed is ProtocolProblem {
-  return 'code' in parsed;
-}
-
-const knownTypes: ReadonlySet<unknown> = new Set(
-  clientMessage.options.map((option) => option.def.innerType.shape.type.value),
-);
-
-const problemOfField = {
-  topic: ['unknown-topic', 'topic must be "event:" and a UUID in lower case'],
-  bbox: ['bad-bbox', 'bbox must be [west, south, east, north] in degrees, with south not above north'],
-  maxHz: ['bad-message', 'maxHz must be a number in 0.5..20'],
-  id: ['bad-message', 'id must be a number or a text of at most 64 characters'],
-} as const;
+const idRule = `id must be a number or a text of at most ${maxIdLength} characters`;
+const topicRule = 'topic must be "event:" and the UUID of an event, in lower case';
+const bboxRule = 'bbox must be [west, south, east, north] in degrees, south not above north';
+const maxHzRule = `maxHz must be a number within ${lowestMaxHz}..${highestMaxHz}`;
+const resumeRule = 'cursor and epoch must be texts and come together';
 
 /**
  * Reads a text frame of a client, in either dialect. Never throws: what is no message comes back as the problem to
  * answer with. Fields that are not known are dropped.
  */
 export function parseClientMessage(text: string): ClientMessage | ProtocolProblem {
-  if (text.length > maxMessageBytes) return { code: 'bad-message', message: 'too long' };
+  if (isLongerThan(text, maxMessageBytes)) {
+    return { code: 'bad-message', message: `a message must be at most ${maxMessageBytes} bytes` };
+  }
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -40,15 +34,35 @@ export function parseClientMessage(text: string): ClientMessage | ProtocolProble
   }
   if (!isJsonObject(json)) return { code: 'bad-message', message: 'a message must be a JSON object' };
   const id = messageId.optional().safeParse(json['id']);
-  if (!id.success) return { code: 'bad-message', message: problemOfField.id[1] };
-  const echo = id.data === undefined ? {} : { id: id.data };
-  const type = json['type'];
-  if (!knownTypes.has(type)) return { code: 'unknown-type', message: 'type must be known', ...echo };
+  if (!id.success) return { code: 'bad-message', message: idRule };
+
   const parsed = clientMessage.safeParse(json);
   if (parsed.success) return parsed.data;
-  const field = parsed.error.issues[0]?.path[0];
-  if (field === 'topic' && typeof json['topic'] === 'string')
-    return { code: 'unknown-topic', message: problemOfField.topic[1], ...echo };
-  if (field === 'bbox') return { code: 'bad-bbox', message: problemOfField.bbox[1], ...echo };
-  return { code: 'bad-message', message: `${String(field)} is wrong`, ...echo };
+  const problem = explain(json, parsed.error.issues[0]?.path[0]);
+  return id.data === undefined ? problem : { ...problem, id: id.data };
+}
+
+/** Only a problem has a `code`. */
+export function isProtocolProblem(parsed: ClientMessage | ProtocolProblem): parsed is ProtocolProblem {
+  return 'code' in parsed;
+}
+
+function explain(json: Readonly<Record<string, unknown>>, field: PropertyKey | undefined): ProtocolProblem {
+  switch (field) {
+    case 'type':
+      return typeof json['type'] === 'string'
+        ? { code: 'unknown-type', message: 'type must be subscribe, update, unsubscribe or ping' }
+        : { code: 'bad-message', message: 'type must be a text' };
+    case 'topic':
+      return {
+        code: typeof json['topic'] === 'string' ? 'unknown-topic' : 'bad-message',
+        message: topicRule,
+      };
+    case 'bbox':
+      return { code: 'bad-bbox', message: bboxRule };
+    case 'maxHz':
+      return { code: 'bad-message', message: maxHzRule };
+    default:
+      return { code: 'bad-message', message: resumeRule };
+  }
 }
