@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto';
+import {
+  dataAnswer,
+  forbidden,
+  invalidCredentials,
+  invalidToken,
+  tokenExpired,
+  userSuspended,
+} from './directus-answers.ts';
+import type { DirectusAnswer } from './directus-answers.ts';
+
+type Session =
+  | { readonly kind: 'user'; readonly userId: string; isExpired: boolean }
+  | { readonly kind: 'share' }
+  | { readonly kind: 'foreign' };
+
+interface Login {
+  readonly userId: string;
+  readonly password: string;
+}
+
+/** Who may come in, and who may see which event. */
+export class Accounts {
+  readonly #version: 11 | 12;
+  readonly #sessions = new Map<string, Session>();
+  readonly #logins = new Map<string, Login>();
+  readonly #suspended = new Set<string>();
+  readonly #allowed = new Map<string, Set<string>>();
+
+  constructor(version: 11 | 12) {
+    this.#version = version;
+  }
+
+  addSession(cookie: string, userId: string): void {
+    this.#sessions.set(cookie, { kind: 'user', userId, isExpired: false });
+  }
+
+  addShareToken(cookie: string): void {
+    this.#sessions.set(cookie, { kind: 'share' });
+  }
+
+  addForeignSession(cookie: string): void {
+    this.#sessions.set(cookie, { kind: 'foreign' });
+  }
+
+  expireSession(cookie: string): void {
+    const session = this.#sessions.get(cookie);
+    if (session?.kind !== 'user') throw new Error('No session of a user has this cookie');
+    session.isExpired = true;
+  }
+
+  addUser(user: { readonly userId: string; readonly email: string; readonly password: string }): void {
+    this.#logins.set(user.email, { userId: user.userId, password: user.password });
+  }
+
+  suspend(userId: string): void {
+    this.#suspended.add(userId);
+  }
+
+  allow(userId: string, eventId: string): void {
+    const events = this.#allowed.get(userId) ?? new Set();
+    this.#allowed.set(userId, events.add(eventId.toLowerCase()));
+  }
+
+  forbid(userId: string, eventId: string): void {
+    this.#allowed.get(userId)?.delete(eventId.toLowerCase());
+  }
+
+  /** A new session's cookie, or the refusal. */
+  logIn(email: string, password: string): string | DirectusAnswer {
+    const login = this.#logins.get(email);
+    if (login?.password !== password) return invalidCredentials;
+    if (this.#suspended.has(login.userId)) return userSuspended;
+    const cookie = randomBytes(24).toString('base64url');
+    this.addSession(cookie, login.userId);
+    return cookie;
+  }
+
+  /** `/users/me` */
+  me(cookie: string | undefined): DirectusAnswer {
+    const session = cookie === undefined ? undefined : this.#sessions.get(cookie);
+    if (session?.kind === 'share') {
+      // 200 and no id: whoever takes any 200 for a user lets the holder of a shared link in.
+      return dataAnswer({
+        share: 'b2a9b1f0-6a0c-4c39-8d3e-5f0a7a6d1c11',
+        role: { id: null, admin_access: false, app_access: false },
+      });
+    }
+    const refusal = this.#refusal(session);
+    if (refusal !== undefined) return refusal;
+    return session?.kind === 'user' ? dataAnswer({ id: session.userId }) : invalidCredentials;
+  }
+
+  /** `/items/events/:id?fields=id`; the id as it came, decoded. */
+  event(cookie: string | undefined, id: string): DirectusAnswer {
+    return this.#withEvents(cookie, (events) => {
+      // Postgres compares UUIDs as numbers and gives them back in lower case.
+      const eventId = id.toLowerCase();
+      return events.has(eventId) ? dataAnswer({ id: eventId }) : forbidden;
+    });
+  }
+
+  /** `/items/events/`: what an empty id leads to. */
+  eventList(cookie: string | undefined): DirectusAnswer {
+    return this.#withEvents(cookie, (events) => dataAnswer([...events].map((id) => ({ id }))));
+  }
+
+  #withEvents(
+    cookie: string | undefined,
+    answer: (events: ReadonlySet<string>) => DirectusAnswer,
+  ): DirectusAnswer {
+    // Without any cookie one is the public, which may see nothing; with a wrong one, no one.
+    if (cookie === undefined) return forbidden;
+    const session = this.#sessions.get(cookie);
+    const refusal = this.#refusal(session);
+    if (refusal !== undefined) return refusal;
+    if (session?.kind !== 'user') return forbidden;
+    return answer(this.#allowed.get(session.userId) ?? new Set());
+  }
+
+  #refusal(session: Session | undefined): DirectusAnswer | undefined {
+    if (session === undefined) return invalidCredentials;
+    if (session.kind === 'foreign') return invalidToken;
+    if (session.kind === 'share') return undefined;
+    if (session.isExpired) return tokenExpired;
+    // 11 leaves the session of a suspended user valid; 12 cuts it.
+    return this.#version === 12 && this.#suspended.has(session.userId) ? invalidCredentials : undefined;
+  }
+}

@@ -1,0 +1,46 @@
+/** Where a request of the gateway leads. */
+export type DirectusRoute =
+  | { readonly to: 'ping' | 'me' | 'event list' | 'log in' | 'login page' | 'nowhere' }
+  | { readonly to: 'event'; readonly id: string };
+
+/**
+ * Finds the route of a request's raw path.
+ *
+ * Dots are resolved here, as `fetch`, proxies and Directus do between them: so the event ids ``, `.`, `%2e` and
+ * `../../users/me` give 200 with other data, as they do in truth, whether the client sends them raw or resolved.
+ */
+export function findRoute(method: string, rawPath: string): DirectusRoute {
+  const path = `/${resolveDots(rawPath.split('/').slice(1)).join('/')}`;
+  if (method === 'POST') return { to: path === '/auth/login' ? 'log in' : 'nowhere' };
+  if (method !== 'GET') return { to: 'nowhere' };
+  if (path === '/server/ping') return { to: 'ping' };
+  if (path === '/users/me') return { to: 'me' };
+  if (path === '/admin/login') return { to: 'login page' };
+  if (path === '/items/events' || path === '/items/events/') return { to: 'event list' };
+  const [, encodedId] = /^\/items\/events\/([^/]+)\/?$/.exec(path) ?? [];
+  return encodedId === undefined ? { to: 'nowhere' } : { to: 'event', id: decode(encodedId) };
+}
+
+function resolveDots(segments: readonly string[]): readonly string[] {
+  const resolved: string[] = [];
+  segments.forEach((segment, index) => {
+    const plain = segment.replaceAll(/%2e/gi, '.');
+    const isLast = index === segments.length - 1;
+    if (plain !== '.' && plain !== '..') {
+      resolved.push(segment);
+      return;
+    }
+    if (plain === '..') resolved.pop();
+    // A dot at the end names a folder: what is left ends with a slash.
+    if (isLast) resolved.push('');
+  });
+  return resolved;
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment; // Half an escape: no id that could exist.
+  }
+}
