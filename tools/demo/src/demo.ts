@@ -1,0 +1,138 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { feed } from '@app/fleet-sim/feed';
+import { race, raceImeis, type Sending } from '@app/fleet-sim/race';
+import { replayTracks } from '@app/fleet-sim/replay-tracks';
+import { Tally } from '@app/fleet-sim/tally';
+import { startServers } from '@app/test-kit/servers';
+import { Redis } from 'ioredis';
+import { describeSystem } from './describe-system.ts';
+import { logIn } from './log-in.ts';
+import { countOutcome, findProblems, summarise } from './outcome.ts';
+import { readProgress } from './progress.ts';
+import type { DemoArguments } from './read-arguments.ts';
+import { ServiceEnded } from './service-process.ts';
+import { Spectator } from './spectator.ts';
+import { startSystem, type System } from './system.ts';
+import { createView, type Screen } from './view.ts';
+
+export interface DemoResult {
+  /** The one line of what was sent, stored and received. */
+  readonly summary: string;
+  /** What is not as it must be; empty if all is well. */
+  readonly problems: readonly string[];
+}
+
+const redrawMs = 500;
+const settleLimitMs = 30_000;
+
+/**
+ * Runs the whole system with a race and a spectator until the time is over or the
+ * signal says stop, shows it meanwhile, and counts at the end.
+ *
+ * @throws where something could not be started, or a service died: the error says what it last logged.
+ */
+export async function runDemo(wanted: DemoArguments, screen: Screen, stop: AbortSignal): Promise<DemoResult> {
+  await using servers = await startServers({ print: () => undefined });
+  stop.throwIfAborted();
+  const vehicles = await lineUp(wanted);
+  const { redisUrl, postgresUrl } = servers;
+  await using system = await startSystem({ redisUrl, postgresUrl, imeis: vehicles.imeis, signal: stop });
+  screen.write(await describeSystem(system, servers, stop));
+
+  const cookie = await logIn(system.directus.url, system.visitor);
+  const { topic } = system.event;
+  await using spectator = await Spectator.connect(
+    { url: system.liveUrl, origin: system.origin, cookie, topic },
+    stop,
+  );
+  const sent = await Promise.race([
+    run({ wanted, screen, stop, system, spectator, ...vehicles }),
+    watchOver(system, spectator),
+  ]);
+
+  const counted = await countOutcome(system, sent.counts, settleLimitMs);
+  const ends = await Promise.all([system.gateway.stop(), system.processor.stop()]);
+  const outcome = {
+    sent: sent.counts,
+    counted,
+    received: spectator.received,
+    latencies: spectator.latencies,
+  };
+  const badEnds = ends.filter((end) => end !== 'exit code 0').map((end) => `a service ended with ${end}`);
+  return { summary: summarise(outcome), problems: [...findProblems(outcome), ...badEnds] };
+}
+
+interface Vehicles {
+  readonly imeis: readonly string[];
+  /** To be called when the sending begins. */
+  readonly begin: () => Iterable<Sending>;
+}
+
+async function lineUp({ vehicles, seed, isReplay }: DemoArguments): Promise<Vehicles> {
+  if (isReplay) {
+    const replay = await replayTracks({ startAtMs: Math.floor(Date.now() / 1_000) * 1_000, vehicles });
+    return { imeis: replay.imeis, begin: () => from(Date.now(), replay.sendings) };
+  }
+  // The race began a while ago, so that most of them are on their way.
+  const startIntervalMs = Math.min(2_000, 60_000 / vehicles);
+  const startAtMs = Math.floor((Date.now() - vehicles * startIntervalMs) / 1_000) * 1_000;
+  return {
+    imeis: raceImeis({ seed, vehicles }),
+    begin: () => from(Date.now(), race({ seed, vehicles, startAtMs, startIntervalMs })),
+  };
+}
+
+function* from(sinceMs: number, sendings: Iterable<Sending>): Generator<Sending> {
+  for (const sending of sendings) if (sending.sendAtMs >= sinceMs) yield sending;
+}
+
+interface Running extends Vehicles {
+  readonly wanted: DemoArguments;
+  readonly screen: Screen;
+  readonly stop: AbortSignal;
+  readonly system: System;
+  readonly spectator: Spectator;
+}
+
+/** Sends the race for as long as it is to last, and shows how it goes. */
+async function run({ wanted, screen, stop, system, spectator, imeis, begin }: Running): Promise<Tally> {
+  const { durationMs } = wanted;
+  const signal = durationMs === undefined ? stop : AbortSignal.any([stop, AbortSignal.timeout(durationMs)]);
+  const redis = new Redis(system.redisUrl, { retryStrategy: null });
+  let lastError: Error | undefined;
+  redis.on('error', (error) => (lastError = error));
+  using view = createView({ screen, startedAtMs: Date.now(), durationMs, imeis });
+
+  const tally = new Tally();
+  try {
+    const feeding = feed({ redis, stream: system.stream, sendings: begin(), signal, tally });
+    await Promise.all([
+      feeding,
+      showUntil(feeding, async () => view.show(await readProgress(system, tally, spectator))),
+    ]);
+    return tally;
+  } catch (error) {
+    throw lastError ?? error;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function showUntil(feeding: Promise<unknown>, show: () => Promise<void>): Promise<void> {
+  let isOver = false;
+  const over = feeding.finally(() => (isOver = true)).catch(() => undefined); // Whoever awaits the feed hears of its error.
+  while (!isOver) {
+    await show();
+    await Promise.race([over, sleep(redrawMs)]);
+  }
+  await show();
+}
+
+/** Rejects when a service or the connection ends that was not asked to. */
+async function watchOver(system: System, spectator: Spectator): Promise<never> {
+  const { processor, gateway } = system;
+  throw await Promise.race([
+    ...[processor, gateway].map(async (service) => new ServiceEnded(service, await service.ended)),
+    spectator.closed.then((code) => new Error(`the gateway closed the spectator's connection with ${code}`)),
+  ]);
+}

@@ -1,0 +1,39 @@
+import type { Servers } from '@app/test-kit/servers';
+import type { System } from './system.ts';
+
+/** What there is to try by hand while the demo runs: lines to be copied into a shell. */
+export async function describeSystem(system: System, servers: Servers, signal: AbortSignal): Promise<string> {
+  const { directus, visitor, liveUrl, event, stream } = system;
+  const [processorPort, gatewayPort] = await Promise.all(
+    [system.processor, system.gateway].map((service) =>
+      service.readNumber('ops listening', 'metricsPort', signal),
+    ),
+  );
+  const login = JSON.stringify({ email: visitor.email, password: visitor.password, mode: 'session' });
+  const subscribe = JSON.stringify({ type: 'subscribe', topic: event.topic, id: 1 });
+  // Node's own WebSocket takes headers; the demo's Node is named in full, for the shell's may be older.
+  const watch = `const live = new WebSocket('${liveUrl}', { headers: { cookie: process.argv[1], origin: '${directus.url}' } }); live.onopen = () => live.send('${subscribe}'); live.onmessage = ({ data }) => console.log(data)`;
+
+  return `
+redis     ${servers.redisFrom}
+postgres  ${servers.postgresFrom}
+
+Log in (or in a browser: ${directus.url}/login, ${visitor.email}, ${visitor.password}):
+  cookie=$(curl -si ${directus.url}/auth/login -H 'content-type: application/json' -d '${login}' | sed -n 's/^[Ss]et-[Cc]ookie: \\([^;]*\\);.*/\\1/p')
+Watch the race:
+  ${process.execPath} -e "${watch.replaceAll(/["$`\\]/g, String.raw`\$&`)}" "$cookie"
+Look inside:
+  psql '${withoutPassword(system.databaseUrl, servers.postgresFrom)}' -c 'select * from positions order by ts desc limit 5'
+  redis-cli -u ${withoutPassword(system.redisUrl, servers.redisFrom)} xinfo groups ${stream}
+  curl -s http://127.0.0.1:${processorPort}/metrics    # processor
+  curl -s http://127.0.0.1:${gatewayPort}/metrics    # live-gateway
+`;
+}
+
+/** A password out of the environment is not for the screen; one of a server started here is. */
+function withoutPassword(address: string, from: string): string {
+  if (from !== 'REDIS_URL' && from !== 'POSTGRES_URL') return address;
+  const url = new URL(address);
+  url.password = '';
+  return url.href;
+}

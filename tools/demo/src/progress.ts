@@ -1,0 +1,54 @@
+import type { SentCounts, Tally } from '@app/fleet-sim/tally';
+import type { SnapshotPosition } from '@app/shared/messages';
+import { sumMetric } from './read-metrics.ts';
+import type { Spectator } from './spectator.ts';
+import type { System } from './system.ts';
+
+/** Where everything stands at one moment. What a service does not tell just now is undefined. */
+export interface Progress {
+  readonly atMs: number;
+  readonly sent: SentCounts;
+  readonly stored: number | undefined;
+  readonly duplicates: number | undefined;
+  readonly deadLetters: number | undefined;
+  readonly lagEntries: number | undefined;
+  readonly lagS: number | undefined;
+  readonly pending: number | undefined;
+  readonly received: number;
+  readonly p50Ms: number | undefined;
+  readonly p99Ms: number | undefined;
+  /** Newest first. */
+  readonly newest: readonly SnapshotPosition[];
+}
+
+/** As the services themselves and a client see it; the count at the end is `countOutcome`'s. */
+export async function readProgress(system: System, tally: Tally, spectator: Spectator): Promise<Progress> {
+  const text = await readProcessorMetrics(system);
+  const writes = (status: string) => sumMetric(text, 'processor_position_writes_total', { status });
+  return {
+    atMs: Date.now(),
+    sent: tally.counts,
+    stored: writes('inserted'),
+    duplicates: writes('duplicate'),
+    deadLetters: text === '' ? undefined : (sumMetric(text, 'processor_dead_letters_total') ?? 0),
+    lagEntries: sumMetric(text, 'processor_consumer_lag'),
+    lagS: sumMetric(text, 'processor_consumer_lag_seconds'),
+    pending: sumMetric(text, 'processor_consumer_pending'),
+    received: spectator.received,
+    p50Ms: spectator.latencies.percentileMs(0.5),
+    p99Ms: spectator.latencies.percentileMs(0.99),
+    newest: [...spectator.newest.values()].toSorted((a, b) => b.ts - a.ts),
+  };
+}
+
+/** What the processor's /metrics says; empty while it does not answer, which is for others to report. */
+export async function readProcessorMetrics({ processor }: System): Promise<string> {
+  const signal = AbortSignal.timeout(2_000);
+  try {
+    const port = await processor.readNumber('ops listening', 'metricsPort', signal);
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal });
+    return await response.text();
+  } catch {
+    return '';
+  }
+}

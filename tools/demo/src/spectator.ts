@@ -1,0 +1,101 @@
+import { once } from 'node:events';
+import { plainServerMessage, type PlainServerMessage, type SnapshotPosition } from '@app/shared/messages';
+import { WebSocket } from 'ws';
+import { Latencies } from './latencies.ts';
+
+export interface SpectatorOptions {
+  /** The gateway's, `ws://…`. */
+  readonly url: string;
+  readonly cookie: string;
+  readonly origin: string;
+  readonly topic: string;
+}
+
+/** Someone who watches an event, in the plain dialect: what a hand-written client does. */
+export class Spectator {
+  readonly #socket: WebSocket;
+  readonly #newest = new Map<string, SnapshotPosition>();
+  readonly #latencies = new Latencies();
+  readonly #answered = Promise.withResolvers<void>();
+  readonly #closed: Promise<number>;
+  #received = 0;
+  #subscribedAtMs = Infinity;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on('message', (data) => {
+      if (!Buffer.isBuffer(data))
+        throw new TypeError('ws gives each message as one Buffer unless told otherwise');
+      this.#hear(plainServerMessage.parse(JSON.parse(data.toString())));
+    });
+    this.#closed = once(socket, 'close').then(([code]: unknown[]) => {
+      this.#answered.reject(new Error(`the gateway closed the connection with ${String(code)}`));
+      return Number(code);
+    });
+  }
+
+  /** Connects and subscribes; resolves when the gateway has answered `subscribed`. */
+  static async connect(options: SpectatorOptions, signal: AbortSignal): Promise<Spectator> {
+    const { url, cookie, origin, topic } = options;
+    const socket = new WebSocket(url, { headers: { cookie }, origin });
+    try {
+      // A refused upgrade is an 'error' that names the status: once() rejects with it.
+      await once(socket, 'open', { signal });
+      const spectator = new Spectator(socket);
+      spectator.say({ type: 'subscribe', topic, id: 1 });
+      await spectator.#answered.promise;
+      return spectator;
+    } catch (error) {
+      socket.terminate();
+      throw error;
+    }
+  }
+
+  /** The newest position of each device that has come, by IMEI. */
+  get newest(): ReadonlyMap<string, SnapshotPosition> {
+    return this.#newest;
+  }
+
+  /** Positions that came after the snapshot. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** From a fix to its arrival here, of the fixes taken since the subscription. One machine, one clock. */
+  get latencies(): Latencies {
+    return this.#latencies;
+  }
+
+  /** Resolves when the connection is closed, to the close code. */
+  get closed(): Promise<number> {
+    return this.#closed;
+  }
+
+  say(message: unknown): void {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.close(1000);
+    await this.#closed;
+  }
+
+  #hear(message: PlainServerMessage): void {
+    switch (message.type) {
+      case 'subscribed':
+        this.#subscribedAtMs = Date.now();
+        for (const position of message.snapshot) this.#newest.set(position.deviceId, position);
+        this.#answered.resolve();
+        break;
+      case 'position':
+        this.#newest.set(message.deviceId, message);
+        this.#received += 1;
+        if (message.ts >= this.#subscribedAtMs) this.#latencies.add(Date.now() - message.ts);
+        break;
+      case 'error':
+        this.#answered.reject(new Error(`the gateway refused: ${message.code}, ${message.message}`));
+        break;
+      default:
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { migrate } from '@app/migrate/migrate';
+import { eventTopic } from '@app/shared/topics';
+import { createDatabase } from '@app/test-kit/database';
+import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
+import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
+import { Redis } from 'ioredis';
+import postgres from 'postgres';
+import type { Visitor } from './log-in.ts';
+import { ServiceProcess } from './service-process.ts';
+
+export interface SystemOptions {
+  readonly redisUrl: string;
+  /** Of a role that may create databases: the system gets one of its own. */
+  readonly postgresUrl: string;
+  /** The vehicles of the event, by their trackers' IMEIs. */
+  readonly imeis: readonly string[];
+  readonly signal: AbortSignal;
+  /** Environment variables beside those that make the system one, or against them. */
+  readonly settings?: {
+    readonly processor?: Readonly<Record<string, string>>;
+    readonly gateway?: Readonly<Record<string, string>>;
+  };
+}
+
+export interface System {
+  readonly redisUrl: string;
+  readonly databaseUrl: string;
+  readonly stream: string;
+  readonly event: { readonly id: string; readonly topic: string };
+  readonly directus: TestDirectus;
+  /** Who may watch the event. */
+  readonly visitor: Visitor;
+  /** The one that the gateway allows: Directus' own, where the page to log in is. */
+  readonly origin: string;
+  readonly processor: ServiceProcess;
+  readonly gateway: ServiceProcess;
+  /** The gateway's address for clients. */
+  readonly liveUrl: string;
+  /** Starts the processor again after it was stopped or killed; ready when it resolves. */
+  restartProcessor(): Promise<ServiceProcess>;
+  /** Ends the services, then removes the database, the keys and all else that was made. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const services = new URL('../../../services/', import.meta.url);
+
+/**
+ * The whole system on given servers: an event with its vehicles, a small Directus,
+ * the processor and the gateway as processes of their own. It uses a database and a
+ * stream that it makes under names nobody else has, and removes those alone: the
+ * servers may be a developer's own.
+ */
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const { redisUrl, imeis, signal } = options;
+  await using stack = new AsyncDisposableStack();
+
+  const stream = `telemetry:demo-${randomBytes(6).toString('hex')}`;
+  stack.defer(() => deleteKeys(redisUrl, stream));
+  const database = stack.use(await createDatabase(options.postgresUrl, 'demo'));
+  await migrate(database.url, { signal });
+
+  const eventId = randomUUID();
+  const visitor: Visitor = {
+    userId: randomUUID(),
+    email: 'spectator@example.org',
+    password: randomBytes(9).toString('base64url'),
+  };
+  await fillDirectus(database.url, { eventId, imeis, visitor });
+  const directus = stack.use(await startDirectus());
+  directus.addUser(visitor);
+  directus.allow(visitor.userId, eventId);
+
+  const common = {
+    NODE_ENV: 'production',
+    REDIS_URL: redisUrl,
+    POSTGRES_URL: database.url,
+    REDIS_TELEMETRY_STREAM: stream,
+    METRICS_PORT: '0',
+  };
+  const startProcessor = () =>
+    new ServiceProcess({
+      name: 'processor',
+      main: new URL('processor/src/main.ts', services),
+      env: { ...common, INSTANCE_ID: 'processor-demo', ...options.settings?.processor },
+    });
+  let processor = startProcessor();
+  stack.defer(async () => {
+    await processor.stop();
+  });
+  const gateway = stack.use(
+    new ServiceProcess({
+      name: 'live-gateway',
+      main: new URL('live-gateway/src/main.ts', services),
+      env: {
+        ...common,
+        INSTANCE_ID: 'live-gateway-demo',
+        LIVE_WS_PORT: '0',
+        LIVE_WS_HOST: '127.0.0.1',
+        LIVE_ALLOWED_ORIGINS: directus.url,
+        DIRECTUS_BASE_URL: directus.url,
+        ...options.settings?.gateway,
+      },
+    }),
+  );
+  await Promise.all([processor.untilReady(signal), gateway.untilReady(signal)]);
+  const wsPort = await gateway.readNumber('listening', 'wsPort', signal);
+
+  const owned = stack.move();
+  return {
+    redisUrl,
+    databaseUrl: database.url,
+    stream,
+    event: { id: eventId, topic: eventTopic(eventId) },
+    directus,
+    visitor,
+    origin: directus.url,
+    get processor() {
+      return processor;
+    },
+    gateway,
+    liveUrl: `ws://127.0.0.1:${wsPort}/ws-live`,
+    restartProcessor: async () => {
+      await processor.stop();
+      processor = startProcessor();
+      await processor.untilReady(signal);
+      return processor;
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function fillDirectus(
+  databaseUrl: string,
+  content: { readonly eventId: string; readonly imeis: readonly string[]; readonly visitor: Visitor },
+): Promise<void> {
+  const { eventId, imeis, visitor } = content;
+  const sql = postgres(databaseUrl, { max: 1, onnotice: () => undefined });
+  try {
+    await createDirectusTables(sql);
+    await sql`insert into directus_users (id, email) values (${visitor.userId}, ${visitor.email})`;
+    await seedEvent(sql, { eventId, devices: imeis.map((imei) => ({ id: randomUUID(), imei })) });
+  } finally {
+    await sql.end();
+  }
+}
+
+/** The stream and what stands beside it: dead letters, attempts, the gateways' epoch. */
+async function deleteKeys(redisUrl: string, stream: string): Promise<void> {
+  const redis = new Redis(redisUrl, { retryStrategy: null, maxRetriesPerRequest: 0 });
+  redis.on('error', () => undefined); // The command that fails says it too.
+  try {
+    for await (const keys of redis.scanStream({ match: `*${stream}*`, count: 1_000 })) {
+      if (Array.isArray(keys) && keys.length > 0) await redis.unlink(...keys);
+    }
+  } finally {
+    redis.disconnect();
+  }
+}
