@@ -119,11 +119,14 @@ async function run({ wanted, screen, stop, system, spectator, imeis, begin }: Ru
 }
 
 async function showUntil(feeding: Promise<unknown>, show: () => Promise<void>): Promise<void> {
-  let isOver = false;
-  const over = feeding.finally(() => (isOver = true)).catch(() => undefined); // Whoever awaits the feed hears of its error.
-  while (!isOver) {
+  const over = feeding.then(
+    () => true,
+    () => true, // Whoever awaits the feed itself hears of its error.
+  );
+  for (;;) {
     await show();
-    await Promise.race([over, sleep(redrawMs)]);
+    const isOver = await Promise.race([over, sleep(redrawMs, false)]);
+    if (isOver) break;
   }
   await show();
 }
