@@ -1,0 +1,292 @@
+import { describe, expect, test } from 'vitest';
+import { CodecError, decodePosition, encodePosition, maxPayloadBytes } from './codec.ts';
+import type { CodecReason } from './codec.ts';
+import type { Position } from './position.ts';
+
+const good = {
+  device_id: '359421000012345',
+  timestamp: '2026-11-24T03:51:14.216Z',
+  latitude: 48.1234567,
+  longitude: 11.7654321,
+  altitude: 512,
+  angle: 271,
+  speed: 87.5,
+  satellites: 12,
+  priority: 0,
+  attributes: { 21: 4, 239: 1 },
+};
+
+/** The payload's text with one member's value given as JSON: JSON.stringify writes no 1e400 and no -0. */
+function payloadWith(member: string, json: string): string {
+  const others = JSON.stringify({ ...good, [member]: undefined });
+  return `${others.slice(0, -1)},${JSON.stringify(member)}:${json}}`;
+}
+
+function read(payload: Uint8Array | string): Position {
+  const position = decodePosition(payload);
+  if (position instanceof CodecError) throw new TypeError(`${position.reason}: ${position.detail}`);
+  return position;
+}
+
+function refusal(payload: Uint8Array | string): CodecReason | undefined {
+  const position = decodePosition(payload);
+  return position instanceof CodecError ? position.reason : undefined;
+}
+
+/** JSON values of every type that the field is not of. */
+function wrongFor(field: string): readonly string[] {
+  const isText = field === 'device_id' || field === 'timestamp';
+  const isObject = field === 'attributes';
+  return [
+    'null',
+    'true',
+    '[]',
+    '[1]',
+    ...(isObject ? [] : ['{}', '{"__bigint":"1"}']),
+    ...(isText ? [] : ['"1"', '""']),
+    ...(isText || isObject ? ['1'] : []),
+  ];
+}
+
+/** A good payload of so many bytes, nearly all of them in one attribute. */
+function payloadOf(bytes: number, filling: string): string {
+  const left = bytes - payloadWith('attributes', '{"1":""}').length;
+  const width = new TextEncoder().encode(filling).length;
+  const text = filling.repeat(Math.floor(left / width)) + 'x'.repeat(left % width);
+  return payloadWith('attributes', `{"1":"${text}"}`);
+}
+
+test('a payload is read from bytes and from text alike', () => {
+  const position: Position = {
+    deviceId: '359421000012345',
+    fixAtMs: Date.UTC(2026, 10, 24, 3, 51, 14, 216),
+    latitude: 48.1234567,
+    longitude: 11.7654321,
+    altitudeM: 512,
+    courseDeg: 271,
+    speedKmh: 87.5,
+    satellites: 12,
+    priority: 0,
+    attributes: { 21: 4, 239: 1 },
+  };
+  const text = JSON.stringify(good);
+  expect(decodePosition(text)).toStrictEqual(position);
+  expect(decodePosition(new TextEncoder().encode(text))).toStrictEqual(position);
+  expect(decodePosition(Buffer.from(` ${text}\n`))).toStrictEqual(position);
+});
+
+test('a Position is written with the names of the contract', () => {
+  expect(JSON.parse(encodePosition(read(JSON.stringify(good))))).toStrictEqual(good);
+});
+
+test('fields that are not known are ignored', () => {
+  expect(read(JSON.stringify({ ...good, hdop: { deep: [1] }, constructor: 1 }))).toStrictEqual(
+    read(JSON.stringify(good)),
+  );
+  expect(read(payloadWith('__proto__', '{"latitude":"x"}'))).toStrictEqual(read(JSON.stringify(good)));
+});
+
+describe('what is no JSON object is refused', () => {
+  test.each<[what: string, text: string, reason: CodecReason]>([
+    ['nothing', '', 'not_json'],
+    ['a blank', ' ', 'not_json'],
+    ['an open brace', '{', 'not_json'],
+    ['a payload cut off', JSON.stringify(good).slice(0, -1), 'not_json'],
+    ['a payload and more', `${JSON.stringify(good)}x`, 'not_json'],
+    ['a byte order mark', `\u{FEFF}${JSON.stringify(good)}`, 'not_json'],
+    ['NaN', '{"latitude":NaN}', 'not_json'],
+    ['single quotes', "{'latitude':1}", 'not_json'],
+    ['a NUL as it is', '"a \u0000"', 'not_json'],
+    ['64 KiB of open brackets', '['.repeat(65_536), 'not_json'],
+    ['brackets 32,768 deep', `${'['.repeat(32_768)}${']'.repeat(32_768)}`, 'wrong_type'],
+    ['null', 'null', 'wrong_type'],
+    ['true', 'true', 'wrong_type'],
+    ['a number', '0', 'wrong_type'],
+    ['a text', '"text"', 'wrong_type'],
+    ['an array', '[]', 'wrong_type'],
+    ['an array of a payload', `[${JSON.stringify(good)}]`, 'wrong_type'],
+    ['an empty object', '{}', 'missing_field'],
+  ])('%s, as text and as bytes', (_, text, reason) => {
+    expect(refusal(text)).toBe(reason);
+    expect(refusal(new TextEncoder().encode(text))).toBe(reason);
+  });
+
+  test.each([
+    ['a lone continuation byte', [0x80]],
+    ['a sequence cut off', [0xe2, 0x82]],
+    ['an overlong slash', [0xc0, 0xaf]],
+    ['a surrogate in three bytes', [0xed, 0xa0, 0x80]],
+    ['beyond U+10FFFF', [0xf4, 0x90, 0x80, 0x80]],
+    ['Latin-1', [0xe9]],
+  ])('%s is not_utf8', (_, bytes) => {
+    const payload = Buffer.from(payloadWith('attributes', '{"1":"?"}'));
+    const at = payload.indexOf('?');
+    expect(
+      refusal(Buffer.concat([payload.subarray(0, at), Buffer.from(bytes), payload.subarray(at + 1)])),
+    ).toBe('not_utf8');
+  });
+});
+
+describe('every field is needed, and of its type', () => {
+  const fields = Object.keys(good);
+
+  test.each(fields)('%s is missing', (field) => {
+    expect(refusal(JSON.stringify({ ...good, [field]: undefined }))).toBe('missing_field');
+  });
+
+  test.each(fields.flatMap((field) => wrongFor(field).map((json): [string, string] => [field, json])))(
+    '%s as %s is of a wrong type',
+    (field, json) => {
+      expect(refusal(payloadWith(field, json))).toBe('wrong_type');
+    },
+  );
+});
+
+describe('each bound holds on both sides', () => {
+  test.each<[field: string, json: string, reason: CodecReason | undefined]>([
+    ['latitude', '90', undefined],
+    ['latitude', '-90', undefined],
+    ['latitude', '90.00000000000001', 'out_of_range'],
+    ['latitude', '-90.00000000000001', 'out_of_range'],
+    ['latitude', '1e400', 'not_finite'],
+    ['longitude', '180', undefined],
+    ['longitude', '-180', undefined],
+    ['longitude', '180.00000000000003', 'out_of_range'],
+    ['longitude', '-180.00000000000003', 'out_of_range'],
+    ['longitude', '-1e400', 'not_finite'],
+    ['altitude', '1e6', undefined],
+    ['altitude', '-1e6', undefined],
+    ['altitude', '1000000.0000000001', 'out_of_range'],
+    ['altitude', '-1000000.0000000001', 'out_of_range'],
+    ['altitude', '1e308', 'out_of_range'],
+    ['altitude', '1e309', 'not_finite'],
+    ['angle', '0', undefined],
+    ['angle', '360', undefined],
+    ['angle', '-0.000001', 'out_of_range'],
+    ['angle', '360.00000000000006', 'out_of_range'],
+    ['angle', '1e400', 'not_finite'],
+    ['speed', '1e6', undefined],
+    ['speed', '-1e6', undefined],
+    ['speed', '1000000.0000000001', 'out_of_range'],
+    ['speed', '-1e400', 'not_finite'],
+    ['satellites', '0', undefined],
+    ['satellites', '255', undefined],
+    ['satellites', '12.0', undefined],
+    ['satellites', '-1', 'out_of_range'],
+    ['satellites', '256', 'out_of_range'],
+    ['satellites', '1.5', 'out_of_range'],
+    ['satellites', '1e400', 'not_finite'],
+    ['priority', '0', undefined],
+    ['priority', '1', undefined],
+    ['priority', '2', undefined],
+    ['priority', '-1', 'out_of_range'],
+    ['priority', '3', 'out_of_range'],
+    ['priority', '0.5', 'out_of_range'],
+    ['priority', '1e400', 'not_finite'],
+    ['device_id', '"0"', undefined],
+    ['device_id', '"azAZ09_-"', undefined],
+    ['device_id', `"${'9'.repeat(32)}"`, undefined],
+    ['device_id', `"${'9'.repeat(33)}"`, 'bad_device_id'],
+    ['device_id', '""', 'bad_device_id'],
+    ['device_id', '" 1"', 'bad_device_id'],
+    ['device_id', '"1\\n"', 'bad_device_id'],
+    ['device_id', '"1\\u0000"', 'bad_device_id'],
+    ['device_id', '"a/b"', 'bad_device_id'],
+    ['device_id', '"a:b"', 'bad_device_id'],
+    ['device_id', '"\u0661\u0662"', 'bad_device_id'],
+    ['timestamp', '"1970-01-01T00:00:00.000Z"', undefined],
+    ['timestamp', '"1969-12-31T23:59:59.999Z"', 'bad_timestamp'],
+    ['timestamp', '"1970-01-01T00:59:59.999+01:00"', 'bad_timestamp'],
+    ['timestamp', '"1969-12-31T23:00:00-01:00"', undefined],
+    ['timestamp', '"9999-12-31T23:59:59.999999Z"', undefined],
+    ['timestamp', '"9999-12-31T23:59:59-00:01"', 'bad_timestamp'],
+    ['timestamp', '"9999-12-31T23:59:60Z"', 'bad_timestamp'],
+    ['timestamp', '"0000-01-01T00:00:00Z"', 'bad_timestamp'],
+    ['timestamp', '"2026-02-30T00:00:00Z"', 'bad_timestamp'],
+    ['timestamp', '"1"', 'bad_timestamp'],
+    ['timestamp', '""', 'bad_timestamp'],
+  ])('%s %s: %s', (field, json, reason) => {
+    expect(refusal(payloadWith(field, json))).toBe(reason);
+  });
+});
+
+describe('numbers come in the one form that the table gives back', () => {
+  test.each(['latitude', 'longitude', 'altitude', 'angle', 'speed', 'satellites', 'priority'])(
+    '-0 as %s is 0',
+    (field) => {
+      expect(read(payloadWith(field, '-0'))).toStrictEqual(read(payloadWith(field, '0')));
+    },
+  );
+
+  test.each([
+    ['altitude', 'altitudeM'],
+    ['angle', 'courseDeg'],
+    ['speed', 'speedKmh'],
+  ] as const)('%s is 0 below 10^-6 and kept from there on', (field, name) => {
+    expect(read(payloadWith(field, '9.99e-7'))[name]).toBe(0);
+    expect(read(payloadWith(field, '5e-324'))[name]).toBe(0);
+    expect(read(payloadWith(field, '1e-6'))[name]).toBe(1e-6);
+  });
+
+  test.each([
+    ['altitude', 'altitudeM'],
+    ['speed', 'speedKmh'],
+  ] as const)('%s is 0 above -10^-6 and kept from there on', (field, name) => {
+    expect(read(payloadWith(field, '-9.99e-7'))[name]).toBe(0);
+    expect(read(payloadWith(field, '-1e-6'))[name]).toBe(-1e-6);
+  });
+
+  test('a coordinate of a double keeps what is small', () => {
+    expect(read(payloadWith('latitude', '1e-300')).latitude).toBe(1e-300);
+  });
+});
+
+describe('a payload of 64 KiB is read, one byte more is not', () => {
+  test.each([
+    ['x', 1],
+    ['é', 2],
+    ['€', 3],
+    ['🏁', 4],
+  ])('filled with %s, which takes %d bytes', (filling) => {
+    const encoder = new TextEncoder();
+    const atBound = payloadOf(maxPayloadBytes, filling);
+    const above = payloadOf(maxPayloadBytes + 1, filling);
+    expect(encoder.encode(atBound)).toHaveLength(maxPayloadBytes);
+    expect([refusal(atBound), refusal(encoder.encode(atBound))]).toEqual([undefined, undefined]);
+    expect([refusal(above), refusal(encoder.encode(above))]).toEqual(['too_large', 'too_large']);
+  });
+
+  test('its size is looked at before its content', () => {
+    expect(refusal(new Uint8Array(maxPayloadBytes).fill(0xff))).toBe('not_utf8');
+    expect(refusal(new Uint8Array(maxPayloadBytes + 1).fill(0xff))).toBe('too_large');
+    expect(refusal('\u{D800}'.repeat(maxPayloadBytes))).toBe('too_large');
+  });
+});
+
+test('a refusal says which field and which rule, and never what the value was', () => {
+  const secret = '13.3771337';
+  const payloads = [
+    payloadWith('latitude', `1${secret}`),
+    payloadWith('latitude', `"${secret}"`),
+    payloadWith('device_id', `"${secret}"`),
+    payloadWith('timestamp', `"${secret}"`),
+    payloadWith('priority', secret),
+    payloadWith('attributes', `{"${secret}":null}`),
+    payloadWith('attributes', `{"1":{"__bigint":"${secret}"}}`),
+    payloadWith('attributes', `{"1":["${secret}"]}`),
+    `{"${secret}`,
+  ];
+  for (const payload of payloads) {
+    const refused = decodePosition(payload);
+    expect(refused).toBeInstanceOf(CodecError);
+    expect(JSON.stringify(refused)).not.toContain(secret.slice(3));
+  }
+  expect(decodePosition(payloadWith('latitude', '91'))).toEqual({
+    reason: 'out_of_range',
+    detail: 'latitude must be within -90..90',
+  });
+});
+
+test('what has no time cannot be written', () => {
+  expect(() => encodePosition({ ...read(JSON.stringify(good)), fixAtMs: Number.NaN })).toThrow(RangeError);
+});

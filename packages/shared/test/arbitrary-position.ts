@@ -1,0 +1,65 @@
+import * as fc from 'fast-check';
+import type { AttributeValue, Position } from '../src/position.ts';
+
+/** Text that a Position may hold: any code point but NUL. */
+export const storableText = fc
+  .string({ unit: 'binary', maxLength: 40 })
+  .map((text) => text.replaceAll('\0', '\u{1F3C1}'));
+
+const prototypeKeys: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+const attributeKey = fc.oneof(
+  { weight: 3, arbitrary: fc.nat({ max: 65_535 }).map(String) },
+  { weight: 1, arbitrary: storableText.filter((key) => !prototypeKeys.has(key)) },
+  { weight: 1, arbitrary: fc.constantFrom('__bigint', '__buffer_b64', 'toJSON', 'toString', 'length', '') },
+);
+
+const largestBigint = 10n ** 20n - 1n;
+
+const attributeValue: fc.Arbitrary<AttributeValue> = fc.oneof(
+  fc.integer(),
+  fc.double({ noNaN: true, noDefaultInfinity: true }).map(withoutMinusZero),
+  storableText,
+  fc.constantFrom('{"__bigint":"1"}', '{"__buffer_b64":"AQID"}', '__proto__', '1e400'),
+  fc.boolean(),
+  fc.bigInt({ min: -largestBigint, max: largestBigint }),
+  fc.uint8Array({ maxLength: 64 }),
+);
+
+export const arbitraryAttributes = fc.oneof(
+  fc.dictionary(attributeKey, attributeValue, { maxKeys: 30, noNullPrototype: true }),
+  fc.dictionary(fc.nat({ max: 65_535 }).map(String), fc.integer(), {
+    minKeys: 255,
+    maxKeys: 255,
+    noNullPrototype: true,
+  }),
+);
+
+/** Any Position that keeps the bounds its type states, in the one form that decode gives it. */
+export const arbitraryPosition: fc.Arbitrary<Position> = fc.record(
+  {
+    deviceId: fc.stringMatching(/^[0-9A-Za-z_-]{1,32}$/),
+    fixAtMs: fc.integer({ min: 0, max: Date.UTC(9999, 11, 31, 23, 59, 59, 999) }),
+    latitude: degrees(90),
+    longitude: degrees(180),
+    altitudeM: fc.double({ min: -1e6, max: 1e6, noNaN: true }).map(withoutTiny),
+    courseDeg: fc.double({ min: 0, max: 360, noNaN: true }).map(withoutTiny),
+    speedKmh: fc.double({ min: -1e6, max: 1e6, noNaN: true }).map(withoutTiny),
+    satellites: fc.integer({ min: 0, max: 255 }),
+    priority: fc.constantFrom(0, 1, 2),
+    attributes: arbitraryAttributes,
+  },
+  { noNullPrototype: true },
+);
+
+function degrees(most: number): fc.Arbitrary<number> {
+  return fc.double({ min: -most, max: most, noNaN: true }).map(withoutMinusZero);
+}
+
+function withoutMinusZero(value: number): number {
+  return value === 0 ? 0 : value;
+}
+
+function withoutTiny(value: number): number {
+  return Math.abs(value) < 1e-6 ? 0 : value;
+}
