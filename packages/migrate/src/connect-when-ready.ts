@@ -75,6 +75,8 @@ async function connectOnce(postgresUrl: string, signal: AbortSignal): Promise<Po
   const close = async (): Promise<void> => {
     signal.removeEventListener('abort', cut);
     if (socket.destroyed) return;
+    // By hand, not by closing: behind a pooler the session outlives this connection.
+    await client.query('reset lock_timeout; reset client_min_messages; select pg_advisory_unlock_all()');
     await client.end();
   };
   // A connection lost between two queries: the next query says so.

@@ -16,10 +16,9 @@ export interface MigrateOptions {
   readonly connectWaitMs?: number;
   /** How long to wait while someone else migrates. Default 120 000. */
   readonly lockWaitMs?: number;
+  /** How long a statement waits for a table in use: all others queue behind it. Default 10 000. */
+  readonly tableLockMs?: number;
 }
-
-/** What a migration waits for a table that others use. It runs again; they must not queue behind it for long. */
-const tableLockMs = 10_000;
 
 /**
  * Applies the files of migrations/ that this database has not had, in the order of their numbers, all in
@@ -38,6 +37,7 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
     folder = fileURLToPath(new URL('../../../migrations', import.meta.url)),
     connectWaitMs = 60_000,
     lockWaitMs = 120_000,
+    tableLockMs = 10_000,
   } = options;
   const files = await readMigrationFiles(folder);
   await using connection = await connectWhenReady(postgresUrl, { signal, log, waitMs: connectWaitMs });
@@ -57,6 +57,8 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
       dir: folder,
       direction: 'up',
       migrationsTable: 'pgmigrations',
+      // Its documentation says that this is the default; without it each file is committed by itself.
+      singleTransaction: true,
       // Held by this session already; a session may take it twice, and so no other tool of this kind gets in.
       advisoryLockMode: 'wait',
       logger: { info: () => undefined, warn: log, error: log },

@@ -1,4 +1,3 @@
-import { inject } from 'vitest';
 import { createDatabase, type TestDatabase } from './database.ts';
 import { startGuard } from './guard.ts';
 import { Lifecycle, type OwnServer } from './own-server.ts';
@@ -8,13 +7,14 @@ import {
   startPostgresServer,
   type PostgresSettings,
 } from './postgres-server.ts';
+import { providedServers } from './provided-servers.ts';
 
 /**
  * A database of the test file's own on the run's Postgres, dropped at the end: with our migrations and
  * Directus' tables, or `empty`.
  */
 export async function startPostgres(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
-  const { postgresUrl, templateDatabase } = inject('testServers');
+  const { postgresUrl, templateDatabase } = providedServers();
   return await createDatabase(postgresUrl, 'test', options.empty === true ? 'template1' : templateDatabase);
 }
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { inject } from 'vitest';
 import { startGuard } from './guard.ts';
 import { Lifecycle, type OwnServer } from './own-server.ts';
+import { providedServers } from './provided-servers.ts';
 import { findRedisServer, howToGetRedis, startRedisServer } from './redis-server.ts';
 
 export interface TestRedis {
@@ -15,7 +15,7 @@ export interface TestRedis {
 
 /** The run's Redis, with a key prefix of the caller's own. */
 export async function startRedis(): Promise<TestRedis> {
-  const { redisUrl: url } = inject('testServers');
+  const { redisUrl: url } = providedServers();
   const keyPrefix = `test:${randomBytes(6).toString('hex')}:`;
   return { url, keyPrefix, [Symbol.asyncDispose]: () => deleteKeys(url, keyPrefix) };
 }

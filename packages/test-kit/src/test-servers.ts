@@ -2,21 +2,8 @@ import postgres from 'postgres';
 import { createDatabase, onServer, type TestDatabase } from './database.ts';
 import { createDirectusTables } from './directus-tables.ts';
 import { fastSettings } from './postgres-server.ts';
+import type { TestServerAddresses } from './provided-servers.ts';
 import { startServers, type Servers, type ServersOptions } from './servers.ts';
-
-/** What vitest's global set-up gives to the test files, by `provide('testServers', …)`. */
-export interface TestServerAddresses {
-  readonly redisUrl: string;
-  readonly postgresUrl: string;
-  /** The migrated database that each test's own is a copy of. */
-  readonly templateDatabase: string;
-}
-
-declare module 'vitest' {
-  interface ProvidedContext {
-    readonly testServers: TestServerAddresses;
-  }
-}
 
 export interface TestServers extends Servers {
   readonly addresses: TestServerAddresses;
