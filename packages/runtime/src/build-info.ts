@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { collectDefaultMetrics, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
@@ -37,7 +38,7 @@ export function readBuildInfo(
 
 function readVersion(program: string): string | undefined {
   try {
-    const path = findPackageJSON(program);
+    const path = findPackageJSON('.', pathToFileURL(program));
     return path === undefined
       ? undefined
       : z.object({ version: z.string() }).parse(JSON.parse(readFileSync(path, 'utf8'))).version;

@@ -28,7 +28,7 @@ export class ConfigError extends Error {
   readonly exitCode = 78 as const;
 
   constructor(problems: readonly string[]) {
-    super(`the configuration has ${problems.length} problem(s):\n${problems.join('\n')}`);
+    super(`the configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
     this.problems = problems;
   }
 }
@@ -81,27 +81,29 @@ export const commonSettings = {
  */
 export function readConfig<S extends z.ZodObject>(schema: S, env: NodeJS.ProcessEnv): Readonly<z.output<S>> {
   const values: Record<string, string> = {};
-  const problems = new Map<string, string>();
+  const problems: string[] = [];
+  const unreadable = new Set<string>();
   for (const [setting, settingSchema] of Object.entries(schema.shape)) {
     const value = readSetting(setting, settingMeta(settingSchema).secret === true, env);
     if (typeof value === 'string') {
       values[setting] = value;
     } else if (value !== undefined) {
-      problems.set(setting, `${setting} ${value.problem}`);
+      problems.push(`${setting} ${value.problem}`);
+      unreadable.add(setting);
     }
   }
   const parsed = schema.safeParse(values);
-  if (parsed.success && problems.size === 0) {
+  if (parsed.success && problems.length === 0) {
     return deepFreeze(parsed.data);
   }
   for (const issue of parsed.error?.issues ?? []) {
     const setting = String(issue.path[0] ?? '');
     // Why it could not be read says more than that it is missing.
-    if (!problems.has(setting)) {
-      problems.set(setting, describeProblem(issue, setting, schema.shape[setting], values[setting]));
+    if (!unreadable.has(setting)) {
+      problems.push(describeProblem(issue, setting, schema.shape[setting], values[setting]));
     }
   }
-  throw new ConfigError([...problems.values()]);
+  throw new ConfigError(problems);
 }
 
 /** The settings as they may be logged: of a secret only that it is set. */

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
-import { safeFields, safeToLog } from './safe-to-log.ts';
+import { hidden, safeToLog } from './safe-to-log.ts';
 
 export type { Logger } from 'pino';
 
@@ -8,11 +8,11 @@ export type { Logger } from 'pino';
  * A logger of JSON lines on stdout: `level` as a word, `time` as ISO 8601,
  * `service`, `instance`, `msg` and the fields given.
  *
- * Everything logged goes through `safeToLog`: errors under any name keep only
+ * What is logged goes through `safeToLog`: an error under any name keeps only
  * type, message, code, stack and causes; cookies, authorization headers,
  * passwords and credentials inside URLs are replaced.
  *
- * Writing is synchronous, so the last line before an exit is never lost.
+ * Writing is synchronous, so that the last line before an exit is never lost.
  */
 export function createLog(options: {
   readonly service: string;
@@ -25,16 +25,17 @@ export function createLog(options: {
       level: options.level,
       base: { service: options.service, instance: options.instanceId },
       timestamp: pino.stdTimeFunctions.isoTime,
-      errorKey: 'error',
-      // Errors are plain objects by the time a serializer sees them.
-      serializers: { error: unchanged, err: unchanged },
-      formatters: { level: (label) => ({ level: label }), bindings: (bindings) => safeFields(bindings) },
+      formatters: { level: (label) => ({ level: label }) },
       hooks: {
-        // Before pino looks at the arguments: it copies an error's own message into `msg`.
+        // Before pino sees the arguments: it copies an error's own message into `msg`.
         logMethod(args, method) {
           Reflect.apply(method, this, safeArguments(args));
         },
       },
+      errorKey: 'error',
+      // These two for the bindings of a child logger, which no hook sees.
+      serializers: { error: safeToLog, err: safeToLog },
+      redact: { paths: ['authorization', 'cookie', 'password', 'token'], censor: hidden },
     },
     options.destination ?? pino.destination({ dest: 1, sync: true }),
   );
@@ -49,8 +50,4 @@ function safeArguments(args: readonly unknown[]): unknown[] {
   const [first, ...rest] = args;
   const fields = first instanceof Error ? { error: first } : first;
   return [fields, ...rest].map((item) => safeToLog(item));
-}
-
-function unchanged(value: unknown): unknown {
-  return value;
 }

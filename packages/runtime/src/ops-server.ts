@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { Logger } from './log.ts';
 import { withDeadline } from './deadline.ts';
@@ -32,7 +32,6 @@ interface Answer {
 }
 
 const collectTimeoutMs = 5_000;
-const plainText = 'text/plain; charset=utf-8';
 
 /**
  * Serves `/metrics` (Prometheus), `/healthz` and `/readyz` (200 `ok`, or 503
@@ -48,8 +47,9 @@ export async function startOpsServer(options: OpsOptions): Promise<OpsServer> {
     },
     (request, response) => void respond(request, response, options),
   );
-  server.listen(options.port, options.host);
-  await once(server, 'listening');
+  await listen(server, options);
+  // Such as too many open files at an accept: without a listener it would end the process.
+  server.on('error', (error) => options.log?.error({ error }, 'ops: the server reports an error'));
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
@@ -63,19 +63,36 @@ export async function startOpsServer(options: OpsOptions): Promise<OpsServer> {
   };
 }
 
+async function listen(server: Server, { host, port }: OpsOptions): Promise<void> {
+  try {
+    server.listen(port, host);
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new Error(
+      `cannot listen on ${host}:${port} for the ops endpoints; set METRICS_HOST and METRICS_PORT to a free address`,
+      { cause },
+    );
+  }
+}
+
 async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   options: OpsOptions,
 ): Promise<void> {
-  const answer = await answerTo(request, options);
-  response.writeHead(answer.status, {
-    'content-type': plainText,
-    'content-length': Buffer.byteLength(answer.body),
-    'cache-control': 'no-store',
-    ...answer.headers,
-  });
-  response.end(request.method === 'HEAD' ? undefined : answer.body);
+  try {
+    const answer = await answerTo(request, options);
+    response.writeHead(answer.status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': Buffer.byteLength(answer.body),
+      'cache-control': 'no-store',
+      ...answer.headers,
+    });
+    response.end(request.method === 'HEAD' ? undefined : answer.body);
+  } catch (error) {
+    options.log?.error({ error }, 'ops: could not answer; the connection is cut');
+    response.destroy();
+  }
 }
 
 async function answerTo(request: IncomingMessage, options: OpsOptions): Promise<Answer> {
@@ -87,16 +104,22 @@ async function answerTo(request: IncomingMessage, options: OpsOptions): Promise<
     return { status: 405, body: 'only GET and HEAD\n', headers: { allow: 'GET, HEAD' } };
   }
   try {
-    if (path === '/metrics') {
-      const body = await withDeadline(options.registry.metrics(), collectTimeoutMs, 'the metrics');
-      return { status: 200, body, headers: { 'content-type': options.registry.contentType } };
-    }
-    const verdict = path === '/healthz' ? options.isAlive() : options.isReady();
-    return verdict.ok
-      ? { status: 200, body: 'ok\n' }
-      : { status: 503, body: `${verdict.reason ?? 'no reason given'}\n` };
+    return path === '/metrics'
+      ? await collect(options.registry)
+      : judge(path === '/healthz' ? options.isAlive() : options.isReady());
   } catch (error) {
     options.log?.error({ error, path }, 'ops: could not answer');
     return { status: 500, body: 'failed; the log says why\n' };
   }
+}
+
+async function collect(registry: Registry): Promise<Answer> {
+  const body = await withDeadline(registry.metrics(), collectTimeoutMs, 'the collection of the metrics');
+  return { status: 200, body, headers: { 'content-type': registry.contentType } };
+}
+
+function judge(verdict: Verdict): Answer {
+  return verdict.ok
+    ? { status: 200, body: 'ok\n' }
+    : { status: 503, body: `${verdict.reason ?? 'no reason given'}\n` };
 }

@@ -1,24 +1,29 @@
 import postgres from 'postgres';
 import { withDeadline } from './deadline.ts';
-import { delay, retry } from './retry.ts';
-import { classifyPostgresError } from './postgres-error.ts';
 import type { Logger } from './log.ts';
+import { classifyPostgresError } from './postgres-error.ts';
+import { delay, retry } from './retry.ts';
 
 export { classifyPostgresError, sqlState } from './postgres-error.ts';
 export type { PostgresErrorClass } from './postgres-error.ts';
 export type { Sql } from 'postgres';
 
 const connectTimeoutS = 5;
-const probeTimeoutMs = 5_000;
+// Longer than connecting may take, so that its own error comes first.
+const waitProbeTimeoutMs = 10_000;
 
 /**
- * A pool of at most `maxConnections`, opened when they are needed.
+ * A pool of at most `maxConnections`, each opened when it is first needed.
  *
- * A statement given while Postgres is away rejects when the attempt to connect
- * fails, within some 6 s; retrying is the caller's. `statementTimeoutMs` is the
- * server's (0 for none): it rejects with SQLSTATE 57014. A server that swallows
- * bytes is not noticed here, so a hot path needs a deadline of its own, and a
- * new client when that is missed.
+ * What a caller sees of an outage: a statement in flight on a lost connection
+ * rejects at once; a statement given while Postgres is away rejects when the
+ * attempt to connect has failed, after 6 s at the latest. Retrying is the
+ * caller's. A statement that runs longer than `statementTimeoutMs` (0 for no
+ * limit) is ended by the server with SQLSTATE 57014.
+ *
+ * A server that accepts and then stays silent, or a proxy that accepts and
+ * hangs up, is not noticed by the driver: a statement may never settle. Put
+ * `withDeadline` around it, and after a missed one make a new client.
  */
 export function connectPostgres(
   url: string,
@@ -27,7 +32,7 @@ export function connectPostgres(
     readonly log: Logger;
     readonly maxConnections: number;
     readonly statementTimeoutMs: number;
-    /** Off behind a pooler in transaction mode that does not track prepared statements. */
+    /** False behind a pooler in transaction mode that does not know prepared statements. */
     readonly prepare?: boolean;
   },
 ): postgres.Sql {
@@ -36,9 +41,9 @@ export function connectPostgres(
     connect_timeout: connectTimeoutS,
     idle_timeout: 300,
     keep_alive: 10,
-    // The caller backs off; the driver's own wait of up to 20 s would come on top of it.
+    // The caller backs off; the driver's own pause of up to 20 s would come on top.
     backoff: () => Math.random() * 0.5,
-    // Array parameters need the types of their elements.
+    // An array parameter needs the type of its elements.
     fetch_types: true,
     prepare: options.prepare ?? true,
     connection: { application_name: options.name, statement_timeout: options.statementTimeoutMs },
@@ -47,32 +52,35 @@ export function connectPostgres(
 }
 
 /**
- * Resolves once Postgres answers a query; retries what can pass by itself for ever.
- * Rejects with the signal's reason, or with an error that no waiting will heal
- * (a wrong password, a database that does not exist).
+ * Resolves once Postgres answers, for which it tries for ever. Rejects with the
+ * signal's reason, or with an answer that no waiting changes, such as a wrong
+ * password or a database that does not exist.
  */
 export async function waitForPostgres(
   sql: postgres.Sql,
   options: { readonly signal: AbortSignal; readonly log: Logger },
 ): Promise<void> {
-  let isWaiting = false;
-  await retry(() => withDeadline(sql`select 1`, probeTimeoutMs, 'SELECT 1 to Postgres'), {
+  let hasWaited = false;
+  await retry(() => probe(sql, waitProbeTimeoutMs), {
     signal: options.signal,
     maxDelayMs: 2_000,
     isRetryable: (error) => classifyPostgresError(error) === 'transient',
     onRetry(error) {
-      if (!isWaiting) {
-        isWaiting = true;
+      if (!hasWaited) {
+        hasWaited = true;
         options.log.warn({ error }, 'postgres: not reachable, waiting for it');
       }
     },
   });
-  if (isWaiting) {
-    options.log.info('postgres: connected');
+  if (hasWaited) {
+    options.log.info('postgres: answers');
   }
 }
 
-/** Ends the pool: statements under way get `timeoutMs` (2 000 unless given), then their connections are cut. */
+/**
+ * Ends the pool for good: statements under way get `timeoutMs` (2 000 unless
+ * given), then their connections are cut and they reject. 0 does not wait.
+ */
 export async function endPostgres(
   sql: postgres.Sql,
   options: { readonly timeoutMs?: number } = {},
@@ -81,16 +89,17 @@ export async function endPostgres(
 }
 
 export interface PostgresHealthCheck extends AsyncDisposable {
-  /** Did the last probe succeed? Answers from memory. False until the first one has. */
+  /** Did the last probe succeed? From memory, without a query; false until the first one has. */
   isReady(): boolean;
 }
 
 /**
- * Asks Postgres `select 1` every `intervalMs` (5 000 unless given), with a
- * deadline of `timeoutMs` (2 000 unless given), until it is disposed or stopped.
+ * Asks Postgres `select 1` every `intervalMs` (5 000 unless given), each time
+ * with `timeoutMs` (2 000 unless given) to answer, until it is disposed or the
+ * signal is aborted. Logs when the answer changes.
  *
- * `sql` is asked for at each probe, because a client may be replaced. Give it a
- * client of its own: in the pool of a writer the probe queues behind the writes.
+ * `sql` is asked for at each probe, because a client may be replaced. It should
+ * be a client of its own: in a writer's pool the probe waits behind the writes.
  */
 export function createPostgresHealthCheck(options: {
   readonly sql: () => postgres.Sql;
@@ -102,56 +111,52 @@ export function createPostgresHealthCheck(options: {
   const { intervalMs = 5_000, timeoutMs = 2_000, log } = options;
   const disposed = new AbortController();
   const signal = AbortSignal.any([options.signal, disposed.signal]);
-  let isReady = false;
-  let stuck: postgres.Sql | undefined;
+  let isReady: boolean | undefined;
 
-  async function probe(): Promise<void> {
-    const sql = options.sql();
-    // A probe that never came back would queue another behind it at each turn.
-    if (stuck === sql) {
+  function note(isReadyNow: boolean, error?: unknown): void {
+    if (isReadyNow === isReady || signal.aborted) {
       return;
     }
-    stuck = sql;
-    try {
-      const answer = sql`select 1`.then(
-        () => undefined,
-        (error: unknown) => {
-          throw error;
-        },
-      );
-      await withDeadline(answer, timeoutMs, 'SELECT 1 to Postgres');
-      stuck = undefined;
-      enter(true);
-    } catch (error) {
-      stuck = undefined;
-      enter(false, error);
-    }
-  }
-
-  function enter(next: boolean, error?: unknown): void {
-    if (next !== isReady) {
-      isReady = next;
-      if (next) {
-        log?.info('postgres: ready');
-      } else {
-        log?.warn({ error }, 'postgres: not ready');
-      }
+    isReady = isReadyNow;
+    if (isReadyNow) {
+      log?.info('postgres: ready');
+    } else {
+      log?.warn({ error }, 'postgres: not ready');
     }
   }
 
   async function probeUntilStopped(): Promise<void> {
     while (!signal.aborted) {
-      await probe();
+      await probe(options.sql(), timeoutMs).then(
+        () => note(true),
+        (error: unknown) => note(false, error),
+      );
+      // The one thing it can reject with is the stop, which the loop sees.
       await delay(intervalMs, signal).catch(() => undefined);
     }
   }
 
   const ended = probeUntilStopped();
   return {
-    isReady: () => isReady,
+    isReady: () => isReady === true,
     async [Symbol.asyncDispose]() {
       disposed.abort();
       await ended;
     },
   };
+}
+
+const probes = new WeakMap<postgres.Sql, Promise<unknown>>();
+
+/**
+ * Rejects when `select 1` fails or is not answered in time. A client that does
+ * not answer is not asked again before it has: its queue would grow for as long
+ * as the outage lasts.
+ */
+async function probe(sql: postgres.Sql, timeoutMs: number): Promise<void> {
+  const answer = probes.get(sql) ?? Promise.resolve(sql`select 1`);
+  probes.set(sql, answer);
+  const forget = (): void => void probes.delete(sql);
+  answer.then(forget, forget);
+  await withDeadline(answer, timeoutMs, 'SELECT 1 to Postgres');
 }

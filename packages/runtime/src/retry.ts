@@ -65,6 +65,7 @@ export function fullJitterMs(
   options: { readonly initialDelayMs?: number; readonly maxDelayMs?: number; readonly random?: () => number },
 ): number {
   const { initialDelayMs = 100, maxDelayMs = 15_000, random = Math.random } = options;
-  const boundMs = Math.min(maxDelayMs, initialDelayMs * 2 ** (attemptNumber - 1));
+  // The exponent is bounded too: 0 times Infinity is no number.
+  const boundMs = Math.min(maxDelayMs, initialDelayMs * 2 ** Math.min(attemptNumber - 1, 31));
   return Math.floor(random() * (boundMs + 1));
 }

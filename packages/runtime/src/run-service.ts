@@ -31,7 +31,7 @@ interface ServiceOptions<S extends z.ZodObject> {
  * SIGINT or SIGTERM.
  */
 export async function runService<S extends z.ZodObject>(options: ServiceOptions<S>): Promise<void> {
-  const config = configOrExit(options.schema);
+  const config = configOrExit(options.service, options.schema);
   const log = createLog({
     service: options.service,
     instanceId: options.instanceId(config),
@@ -77,14 +77,14 @@ export async function runService<S extends z.ZodObject>(options: ServiceOptions<
   process.exit(0);
 }
 
-function configOrExit<S extends z.ZodObject>(schema: S): Readonly<z.output<S>> {
+function configOrExit<S extends z.ZodObject>(service: string, schema: S): Readonly<z.output<S>> {
   try {
     return readConfig(schema, process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) {
       throw error;
     }
-    process.stderr.write(`${error.message}\n`);
+    process.stderr.write(`${service}: ${error.message}\n`);
     return process.exit(error.exitCode);
   }
 }
@@ -103,7 +103,13 @@ function die(log: Logger, error: unknown, what: string): never {
   process.exit(1);
 }
 
-// What awaits the stop signal rejects with its reason, or with an AbortError around it.
+// What awaits the stop rejects with its reason, or with an AbortError around it.
 function isStopReason(error: unknown, stop: AbortSignal): boolean {
-  return stop.aborted && (error === stop.reason || (error instanceof Error && error.cause === stop.reason));
+  for (let link = error; stop.aborted && link !== undefined;) {
+    if (link === stop.reason) {
+      return true;
+    }
+    link = link instanceof Error ? link.cause : undefined;
+  }
+  return false;
 }

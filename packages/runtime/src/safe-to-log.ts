@@ -8,17 +8,17 @@ export interface LoggedError {
   readonly errors?: readonly LoggedError[];
 }
 
-const hidden = '[redacted]';
+export const hidden = '[redacted]';
 const maxDepth = 6;
-const maxErrors = 10;
+const maxEntries = 100;
 const maxTextLength = 8_192;
 const secretKey =
-  /^(?:set-)?cookies?$|^(?:proxy-)?authorization$|passw(?:or)?d|passphrase|secret|token$|api-?key/iu;
+  /^(?:set-?)?cookies?$|^(?:proxy-?)?authorization$|^pass$|passw(?:or)?d|passphrase|secret|token$|api-?key/iu;
 
 /**
- * A copy of `value` that may be written down: errors reduced to
- * `serializeError`, values under secret names and credentials inside URLs
- * replaced. Nested at most 6 deep; what lies deeper is left out.
+ * A copy of `value` that may be written down: errors reduced to what
+ * `serializeError` keeps, values under the names of secrets and credentials
+ * inside URLs replaced, bytes only counted. At most 6 deep and 100 entries wide.
  */
 export function safeToLog(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') {
@@ -27,7 +27,7 @@ export function safeToLog(value: unknown, depth = 0): unknown {
   if (value instanceof Error) {
     return serializeError(value);
   }
-  if (typeof value !== 'object' || value === null || value instanceof Date) {
+  if (typeof value !== 'object' || value === null) {
     return value;
   }
   if (ArrayBuffer.isView(value)) {
@@ -37,22 +37,14 @@ export function safeToLog(value: unknown, depth = 0): unknown {
   if (depth === maxDepth) {
     return '[too deep]';
   }
-  if (Array.isArray(value)) {
-    return value.map((item) => safeToLog(item, depth + 1));
+  if ('toJSON' in value && typeof value.toJSON === 'function') {
+    const json: unknown = value.toJSON();
+    return json === value ? '[too deep]' : safeToLog(json, depth + 1);
   }
-  if (value instanceof URL) {
-    return withoutCredentials(value.href);
+  if (Array.isArray(value)) {
+    return value.slice(0, maxEntries).map((item) => safeToLog(item, depth + 1));
   }
   return safeFields(value, depth);
-}
-
-/** `safeToLog` for the fields of one object. */
-export function safeFields(value: object, depth = 0): Record<string, unknown> {
-  const safe: Record<string, unknown> = {};
-  for (const [key, field] of Object.entries(value)) {
-    safe[key] = secretKey.test(key) ? hidden : safeToLog(field, depth + 1);
-  }
-  return safe;
 }
 
 /**
@@ -60,40 +52,45 @@ export function safeFields(value: object, depth = 0): Record<string, unknown> {
  *
  * Drivers hang the data onto their errors: Postgres' `detail` and `where` hold
  * row values, postgres.js adds `query` and `parameters`, ioredis adds
- * `command.args`. None of it is copied, and the message and stack lose what
- * some messages quote: positions are personal data.
+ * `command.args`. None of it is copied, and the message loses what some
+ * messages quote: positions are personal data.
  */
 export function serializeError(error: unknown, depth = 0): LoggedError {
   if (!(error instanceof Error)) {
-    return {
-      type: typeof error,
-      message: `a thrown ${error === null ? 'null' : typeof error}, not an Error`,
-    };
+    const what = error === null ? 'null' : typeof error;
+    return { type: what, message: `${what} was thrown instead of an Error` };
   }
   const message = safeMessage(error);
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  const stack = typeof error.stack === 'string' ? safeStack(error.stack, error.message, message) : undefined;
-  const hasCause = depth < maxDepth && error.cause !== undefined && error.cause !== null;
+  const code = stringOf(error, 'code');
+  const errors = depth < maxDepth ? innerErrors(error) : [];
   return {
     type: error.name,
     message,
     ...(code !== undefined && { code }),
-    ...(stack !== undefined && { stack }),
-    ...(hasCause && { cause: serializeError(error.cause, depth + 1) }),
-    ...innerErrors(error, depth),
+    ...(typeof error.stack === 'string' && { stack: framesOf(error.stack, `${error.name}: ${message}`) }),
+    ...(error.cause !== undefined && depth < maxDepth && { cause: serializeError(error.cause, depth + 1) }),
+    ...(errors.length > 0 && { errors: errors.map((inner) => serializeError(inner, depth + 1)) }),
   };
 }
 
 /** Replaces user and password in every URL of a text. */
 export function withoutCredentials(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#]*@/giu, `$1${hidden}@`);
+  return text.includes('@') ? text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#]*@/giu, `$1${hidden}@`) : text;
 }
 
-function innerErrors(error: Error, depth: number): { errors?: readonly LoggedError[] } {
-  if (!(error instanceof AggregateError) || depth >= maxDepth) {
-    return {};
+function safeFields(value: object, depth: number): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value)
+      .slice(0, maxEntries)
+      .map(([key, field]) => [key, secretKey.test(key) ? hidden : safeToLog(field, depth + 1)]),
+  );
+}
+
+function innerErrors(error: Error): readonly unknown[] {
+  if (error instanceof AggregateError) {
+    return error.errors.slice(0, maxEntries);
   }
-  return { errors: error.errors.slice(0, maxErrors).map((inner) => serializeError(inner, depth + 1)) };
+  return error instanceof SuppressedError ? [error.error, error.suppressed] : [];
 }
 
 function safeMessage(error: Error): string {
@@ -101,33 +98,36 @@ function safeMessage(error: Error): string {
   return withoutPositions(withoutCredentials(quotesData(error) ? withoutQuotes(text) : text));
 }
 
-// The frames below the message are code; only the first lines repeat the message.
-function safeStack(stack: string, rawMessage: string, message: string): string {
-  const unquoted = rawMessage === '' ? stack : stack.replace(rawMessage, () => message);
-  return withoutPositions(withoutCredentials(unquoted.slice(0, maxTextLength)));
+// Only the frames: the lines above them repeat the message as it was.
+function framesOf(stack: string, title: string): string {
+  const frames = stack.split('\n').filter((line) => /^\s+at /u.test(line));
+  return [title, ...frames].join('\n').slice(0, maxTextLength);
 }
 
-// Postgres' data exceptions (class 22) and JSON.parse quote the offending text,
-// Node's argument errors end in «Received …».
+// Postgres' data exceptions (class 22), JSON.parse and Node's argument errors quote the offending value.
 function quotesData(error: Error): boolean {
-  if (error instanceof SyntaxError) {
-    return true;
-  }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return /^22[0-9A-Z]{3}$/u.test(code) || code.startsWith('ERR_');
+  return (
+    (error instanceof SyntaxError && error.message.includes('JSON')) ||
+    /^22[0-9A-Z]{3}$|^ERR_INVALID_ARG|^ERR_OUT_OF_RANGE$/u.test(stringOf(error, 'code') ?? '')
+  );
 }
 
 function withoutQuotes(message: string): string {
   return message
-    .replaceAll(/Received .*$/gsu, `Received ${hidden}`)
-    .replaceAll(/"[^\n]*"/gu, `"${hidden}"`)
-    .replaceAll(/'[^'\n]+'/gu, `'${hidden}'`);
+    .replace(/Received .*$/su, `Received ${hidden}`)
+    .replace(/".*"/su, `"${hidden}"`)
+    .replace(/'.*'/su, `'${hidden}'`);
 }
 
 // The last line of defence, for a message that nobody foresaw: numbers with the
-// decimals of a coordinate, and digits as long as an IMEI.
+// decimals of a coordinate, and as many digits as an IMEI has.
 function withoutPositions(text: string): string {
   return text
     .replaceAll(/(?<![\d.])\d{1,3}\.\d{3,}(?![\d.])/gu, '[number]')
     .replaceAll(/(?<!\d)\d{11}(\d{4})(?!\d)/gu, '…$1');
+}
+
+function stringOf(error: Error, key: string): string | undefined {
+  const value: unknown = Reflect.get(error, key);
+  return typeof value === 'string' ? value : undefined;
 }

@@ -27,12 +27,12 @@ function readSecretFile(name: string, path: string): string | { readonly problem
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
     return {
-      problem: `cannot read the file ${path} named by ${name}_FILE (${code}); check the path and its permissions`,
+      problem: `cannot be read: ${name}_FILE names ${path} (${code}); check the path and its permissions`,
     };
   }
   // Editors and `echo` end a file with a line break that is no part of the secret.
   const value = text.replace(/[\r\n]+$/u, '');
   return value === ''
-    ? { problem: `the file ${path} named by ${name}_FILE is empty; write the value into it` }
+    ? { problem: `is empty: ${name}_FILE names ${path}; write the value into that file` }
     : value;
 }

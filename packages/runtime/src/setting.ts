@@ -37,7 +37,7 @@ export function wholeNumber(
   const bounds = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `from ${min} to ${max}`;
   return z
     .string()
-    .regex(/^-?\d{1,16}$/u)
+    .regex(/^(?:0|-?[1-9]\d{0,15})$/u)
     .transform(Number)
     .refine((value) => Number.isSafeInteger(value) && value >= min && value <= max)
     .meta({
@@ -77,14 +77,14 @@ export function text(options: { readonly maxLength?: number } = {}) {
     .meta({ expected: `a text of 1 to ${maxLength} characters without control characters` });
 }
 
-/** A name used in keys and labels: letters, digits, dot, underscore, hyphen, colon. */
+/** A name for keys and labels; braces, because Redis Cluster takes the part inside them for the slot. */
 export function name(options: { readonly maxLength?: number } = {}) {
   const { maxLength = 64 } = options;
   return z
     .string()
     .max(maxLength)
-    .regex(/^[\w.:-]+$/u)
-    .meta({ expected: `1 to ${maxLength} letters, digits, dots, underscores, hyphens or colons` });
+    .regex(/^[\w.:{}-]+$/u)
+    .meta({ expected: `1 to ${maxLength} letters, digits or characters of _ . : { } -` });
 }
 
 /** An on/off switch. */
