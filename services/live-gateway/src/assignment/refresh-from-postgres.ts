@@ -1,0 +1,54 @@
+import { hydrateLatest } from '../latest/hydrate-latest.ts';
+import type { LatestFixes } from '../latest/latest-fixes.ts';
+import { readNewestFixes } from '../latest/read-newest-fixes.ts';
+import type { Assignments } from './assignments.ts';
+import { keepAssignments } from './keep-assignments.ts';
+import { loadAssignments } from './load-assignments.ts';
+import type { Orphans } from './orphans.ts';
+import type { PostgresSource } from './postgres-source.ts';
+
+/**
+ * Keeps what is read from Postgres current until the signal: the assignments, and with them the latest fixes of the
+ * assigned devices. What has changed is marked for those who watch. Rejects with the signal's reason.
+ */
+export async function refreshFromPostgres(options: {
+  readonly postgres: PostgresSource;
+  readonly latest: LatestFixes;
+  readonly orphans: Orphans;
+  /** Puts new assignments in force, between two ticks. */
+  readonly reassign: (assignments: Assignments) => Promise<void>;
+  readonly markChanged: (imei: string) => void;
+  /** How far back a last fix is looked for. */
+  readonly lookbackMs: number;
+  readonly refreshMs: number;
+  readonly signal: AbortSignal;
+  readonly onAssigned: () => void;
+  /** Postgres has been asked for the latest fixes, in vain perhaps: then subscriptions are answered `degraded`. */
+  readonly onHydrated: () => void;
+  readonly onTurn: (error?: unknown) => void;
+}): Promise<never> {
+  const { postgres, latest, orphans, markChanged, lookbackMs } = options;
+  return keepAssignments({
+    load: () => postgres.ask('reading the assignments', loadAssignments),
+    apply: async (assignments) => {
+      await options.reassign(assignments);
+      const isAssigned = (imei: string): boolean => assignments.eventsByImei.has(imei);
+      latest.keepOnly(isAssigned);
+      orphans.forget(isAssigned);
+      options.onAssigned();
+    },
+    hydrate: async ({ eventsByImei }) => {
+      try {
+        const { moved, retracted } = await hydrateLatest(latest, [...eventsByImei.keys()], (questions) =>
+          postgres.ask('reading the latest fixes', (sql) => readNewestFixes(sql, questions, lookbackMs)),
+        );
+        for (const imei of [...moved, ...retracted]) markChanged(imei);
+      } finally {
+        options.onHydrated();
+      }
+    },
+    onTurn: options.onTurn,
+    refreshMs: options.refreshMs,
+    signal: options.signal,
+  });
+}

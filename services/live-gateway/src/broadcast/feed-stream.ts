@@ -1,0 +1,52 @@
+import type { Redis } from 'ioredis';
+import type { Logger } from '@app/runtime/log';
+import { createOutageReport } from '../report-outage.ts';
+import { applyEntry } from './apply-entry.ts';
+import type { ApplyContext, EntryResult } from './apply-entry.ts';
+import type { FeedPlace } from './feed-place.ts';
+import { readStream } from './read-stream.ts';
+
+interface FeedOptions {
+  readonly connect: () => Redis;
+  readonly context: ApplyContext;
+  readonly onApplied: (result: EntryResult) => void;
+  readonly batchSize: number;
+  readonly blockMs: number;
+  readonly warmWindowMs: number;
+  readonly signal: AbortSignal;
+  readonly nowMs: () => number;
+  readonly onCaughtUp: (stream: string) => void;
+  readonly log: Logger;
+}
+
+/** Reads all streams, each in a loop of its own, and applies their entries until the signal; rejects with its reason. */
+export async function feedStreams(places: readonly FeedPlace[], options: FeedOptions): Promise<void> {
+  await Promise.all(places.map((place) => feedStream(place, options)));
+}
+
+async function feedStream(place: FeedPlace, options: FeedOptions): Promise<void> {
+  const { context, nowMs, onApplied, onCaughtUp, log } = options;
+  const { stream } = place;
+  const reportTurn = createOutageReport(log, `reading ${stream}`);
+  const batches = readStream({
+    ...options,
+    place,
+    onLocated: ({ exists, length }, wentBack) => {
+      place.noteTurn(nowMs());
+      const at = { stream, exists, length, from: place.appliedId };
+      if (wentBack) log.warn(at, 'the stream has gone back: going on from its end');
+      else log.info(at, exists ? 'reading the stream' : 'the stream does not exist yet, waiting for it');
+    },
+    onTrouble: (error) => {
+      place.noteTurn(nowMs());
+      reportTurn(error);
+    },
+  });
+  for await (const entries of batches) {
+    for (const entry of entries) onApplied(applyEntry(entry, context));
+    place.advance(entries.map((entry) => entry.id));
+    place.noteTurn(nowMs());
+    reportTurn();
+    if (place.isCaughtUp) onCaughtUp(stream);
+  }
+}

@@ -1,0 +1,64 @@
+import type { Redis } from 'ioredis';
+import { delay } from '@app/runtime/retry';
+import { removeStaleBookmarks, setBookmark } from './bookmark.ts';
+import type { FeedPlace, StreamInfo } from './feed-place.ts';
+import { measureLagSeconds } from './measure-lag.ts';
+import { readStreamInfo } from './stream-info.ts';
+
+const intervalMs = 1_000;
+
+/**
+ * Once a second and stream: notices a stream that went back, measures the lag, moves the bookmark. Reading depends on
+ * none of it, so trouble is reported and tried again. Rejects with the signal's reason.
+ */
+export async function keepBookmarks(options: {
+  readonly redis: Redis;
+  readonly places: readonly FeedPlace[];
+  /** This instance's bookmark. */
+  readonly group: string;
+  readonly groupPrefix: string;
+  readonly signal: AbortSignal;
+  readonly nowMs: () => number;
+  readonly onLag: (stream: string, lagSeconds: number) => void;
+  readonly onWentBack: (stream: string) => void;
+  readonly onStaleRemoved: (stream: string, groups: readonly string[]) => void;
+  /** Once a turn: with the error, or without one when it went well. */
+  readonly onTurn: (error?: unknown) => void;
+}): Promise<never> {
+  const { redis, places, group, signal, nowMs } = options;
+  const cleaned = new Set<FeedPlace>();
+  for (;;) {
+    try {
+      for (const place of places) {
+        const info = await detectStepBack(redis, place, () => options.onWentBack(place.stream));
+        options.onLag(place.stream, await measureLagSeconds(redis, place, nowMs()));
+        if (!info.exists) continue;
+        await setBookmark(redis, group, place);
+        if (cleaned.has(place)) continue;
+        const removed = await removeStaleBookmarks(
+          redis,
+          place.stream,
+          info.lastGeneratedId,
+          options.groupPrefix,
+        );
+        cleaned.add(place);
+        if (removed.length > 0) options.onStaleRemoved(place.stream, removed);
+      }
+      options.onTurn();
+    } catch (error) {
+      signal.throwIfAborted();
+      for (const place of places) options.onLag(place.stream, Number.NaN);
+      options.onTurn(error);
+    }
+    await delay(intervalMs, signal);
+  }
+}
+
+/** FLUSHALL, or DEL of the stream: an XREAD from the old id would wait for ids that may never come again. */
+async function detectStepBack(redis: Redis, place: FeedPlace, onWentBack: () => void): Promise<StreamInfo> {
+  const { appliedId } = place;
+  const info = await readStreamInfo(redis, place.stream);
+  // Entries that were applied while Redis answered are no step back.
+  if (appliedId !== undefined && place.appliedId === appliedId && place.locate(info, 0)) onWentBack();
+  return info;
+}

@@ -1,0 +1,17 @@
+import type { Redis } from 'ioredis';
+import { entryArrivedAtMs } from '@app/shared/entry';
+import type { FeedPlace } from './feed-place.ts';
+
+/**
+ * For how long the first entry that is not applied yet has been in the stream; 0 if there is none.
+ * XREAD without BLOCK, because the gateway's Redis user need not be allowed anything else.
+ */
+export async function measureLagSeconds(redis: Redis, place: FeedPlace, nowMs: number): Promise<number> {
+  const { stream, appliedId } = place;
+  if (appliedId === undefined) return Number.NaN;
+  const reply = await redis.xread('COUNT', 1, 'STREAMS', stream, appliedId);
+  const nextId = reply?.[0]?.[1][0]?.[0];
+  // Applied in the meantime: no lag. Redis' clock and this process's are compared: a skew shows as lag.
+  if (nextId === undefined || place.appliedId !== appliedId) return 0;
+  return Math.max(0, (nowMs - entryArrivedAtMs(nextId)) / 1000);
+}

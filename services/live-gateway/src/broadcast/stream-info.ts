@@ -1,0 +1,41 @@
+import type { Redis } from 'ioredis';
+import { beforeAllEntries } from './feed-place.ts';
+import type { StreamInfo } from './feed-place.ts';
+
+const noStream: StreamInfo = {
+  exists: false,
+  length: 0,
+  lastGeneratedId: beforeAllEntries,
+  entriesAdded: 0,
+};
+
+/** XINFO STREAM. Rejects if Redis does; that there is no such stream is an answer. */
+export async function readStreamInfo(redis: Redis, stream: string): Promise<StreamInfo> {
+  let reply: unknown;
+  try {
+    reply = await redis.xinfo('STREAM', stream);
+  } catch (error) {
+    if (isNoSuchKey(error)) return noStream;
+    throw error;
+  }
+  const fields = readPairs(reply);
+  const lastGeneratedId = fields.get('last-generated-id');
+  return {
+    exists: true,
+    length: Number(fields.get('length') ?? 0),
+    lastGeneratedId: typeof lastGeneratedId === 'string' ? lastGeneratedId : beforeAllEntries,
+    entriesAdded: Number(fields.get('entries-added') ?? 0),
+  };
+}
+
+/** A flat reply `[name, value, name, value, …]` as a map. */
+export function readPairs(reply: unknown): ReadonlyMap<string, unknown> {
+  const pairs = new Map<string, unknown>();
+  if (!Array.isArray(reply)) return pairs;
+  for (let at = 0; at + 1 < reply.length; at += 2) pairs.set(String(reply[at]), reply[at + 1]);
+  return pairs;
+}
+
+export function isNoSuchKey(error: unknown): boolean {
+  return error instanceof Error && /no such key|requires the key to exist/i.test(error.message);
+}

@@ -1,0 +1,55 @@
+import { delay } from '@app/runtime/retry';
+import { closeCode } from '@app/shared/protocol';
+import type { Connection } from './connection.ts';
+
+export interface LifeLimits {
+  readonly pingIntervalMs: number;
+  /** A client that has taken nothing for so long is cut. */
+  readonly lagLimitMs: number;
+}
+
+/**
+ * Pings whoever is due, closes whoever gives no sign of life or lags for too long.
+ *
+ * The server pings, not uWebSockets.js' `idleTimeout`: that one counts what the server sends as life, so a client that
+ * went away behind a proxy would be fed for minutes.
+ *
+ * @returns how many lag now.
+ */
+export function sweepConnections(
+  connections: Iterable<Connection>,
+  nowMs: number,
+  limits: LifeLimits,
+): number {
+  let lagging = 0;
+  // A copy: `end` calls the close handler synchronously, which takes the connection out of the set.
+  for (const connection of Array.from(connections)) {
+    const { backedUpSinceMs } = connection;
+    if (nowMs - connection.heardAtMs > 2.5 * limits.pingIntervalMs) {
+      connection.end(closeCode.noSignOfLife, 'no answer to pings');
+    } else if (backedUpSinceMs !== undefined && nowMs - backedUpSinceMs > limits.lagLimitMs) {
+      connection.end(closeCode.tooSlow, 'too slow for too long');
+    } else {
+      if (backedUpSinceMs !== undefined) lagging += 1;
+      if (nowMs - connection.pingedAtMs >= limits.pingIntervalMs) connection.ping();
+    }
+  }
+  return lagging;
+}
+
+const sweepIntervalMs = 1_000;
+
+/** Sweeps once a second until the signal; rejects with its reason. */
+export async function keepSweeping(options: {
+  readonly connections: () => Iterable<Connection>;
+  readonly limits: LifeLimits;
+  readonly nowMs: () => number;
+  readonly onLagging: (connections: number) => void;
+  readonly signal: AbortSignal;
+}): Promise<never> {
+  const { connections, limits, nowMs, onLagging, signal } = options;
+  for (;;) {
+    onLagging(sweepConnections(connections(), nowMs(), limits));
+    await delay(sweepIntervalMs, signal);
+  }
+}

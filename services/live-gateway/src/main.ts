@@ -1,0 +1,225 @@
+import { once } from 'node:events';
+import { registerBuildInfo } from '@app/runtime/build-info';
+import { shortDeviceId } from '@app/runtime/log';
+import { startOpsServer } from '@app/runtime/ops-server';
+import { connectPostgres } from '@app/runtime/postgres';
+import { closeRedis, connectRedis } from '@app/runtime/redis';
+import { runService } from '@app/runtime/run-service';
+import { Registry as MetricsRegistry } from 'prom-client';
+import { createAccess } from './access/create-access.ts';
+import { Orphans } from './assignment/orphans.ts';
+import { PostgresSource } from './assignment/postgres-source.ts';
+import { refreshFromPostgres } from './assignment/refresh-from-postgres.ts';
+import { destroyBookmarks } from './broadcast/bookmark.ts';
+import { FanOut } from './broadcast/fan-out.ts';
+import { FeedPlace } from './broadcast/feed-place.ts';
+import { feedStreams } from './broadcast/feed-stream.ts';
+import { keepBookmarks } from './broadcast/keep-bookmarks.ts';
+import { gatewaySettings, instanceId } from './config.ts';
+import { closeAll } from './connection/close-all.ts';
+import { createSocketHandlers } from './connection/socket-handlers.ts';
+import { keepSweeping } from './connection/sweep-connections.ts';
+import { LatestFixes } from './latest/latest-fixes.ts';
+import { createMetrics, meterDirectus, meterFanOut, meterTraffic } from './metrics.ts';
+import { createOutageReport } from './report-outage.ts';
+import { judgeProgress } from './server/progress.ts';
+import { Readiness } from './server/readiness.ts';
+import { startLiveServer } from './server/start-live-server.ts';
+import { acceptClient } from './subscription/accept-client.ts';
+import { Clients } from './subscription/clients.ts';
+import { Registry } from './subscription/registry.ts';
+
+const nowMs = (): number => Date.now();
+const maxWaitingReplies = 64;
+const postgresDeadlineMs = 15_000;
+const tickLimitMs = 15_000;
+// After the drain: the bookmark and the connections. The pod's grace period must exceed the sum by 5 s.
+const closingMs = 10_000;
+
+await runService({
+  service: 'live-gateway',
+  schema: gatewaySettings,
+  instanceId,
+  graceMs: (config) => config.LIVE_WS_DRAIN_TIMEOUT_MS + closingMs,
+  async run({ config, log, stop }) {
+    await using cleanup = new AsyncDisposableStack();
+    const streams = config.REDIS_TELEMETRY_STREAM;
+    const blockMs = config.LIVE_BROADCAST_BATCH_BLOCK_MS;
+    const group = `${config.LIVE_BROADCAST_GROUP_PREFIX}-${instanceId(config)}`;
+
+    // What is known, and who wants to know it.
+    const latest = new LatestFixes(config.LIVE_MAX_FIX_AGE_MS);
+    const registry = new Registry((positions) => metrics.positionsConflated.inc(positions));
+    const clients = new Clients(config.LIVE_MAX_CONNECTIONS_PER_USER);
+    const places = streams.map((stream) => new FeedPlace(stream));
+    const toBeReady = {
+      assigned: 'the assignments are loaded',
+      hydrated: 'Postgres has been asked for the latest fixes',
+      caughtUp: (stream: string) => `${stream} is caught up`,
+    };
+    const readiness = new Readiness(
+      [toBeReady.assigned, toBeReady.hydrated, ...streams.map(toBeReady.caughtUp)],
+      () => log.info('ready'),
+    );
+    const metricsRegistry = new MetricsRegistry();
+    registerBuildInfo(metricsRegistry, 'live-gateway');
+    const metrics = createMetrics(metricsRegistry, {
+      connections: () => clients.size,
+      subscriptions: () => registry.subscriptionCount,
+      drainRemaining: () => (readiness.isDraining ? clients.size : 0),
+      assignmentAgeSeconds: () => (nowMs() - registry.assignedAtMs) / 1000,
+      secondsSinceLastRecord: () =>
+        new Map(places.map((place) => [place.stream, (nowMs() - place.lastRecordAtMs) / 1000])),
+    });
+
+    const fanOut = new FanOut({ registry, latest, meter: meterFanOut(metrics), nowMs });
+
+    // Where clients come in, and what they can say.
+    const access = createAccess({ config, meter: (operation) => meterDirectus(metrics, operation), nowMs });
+    const limits = {
+      maxSubscriptions: config.LIVE_MAX_SUBSCRIPTIONS,
+      messageRatePerS: config.LIVE_MESSAGE_RATE_PER_S,
+    };
+    const messageContext = {
+      authorize: access.authorize,
+      registry,
+      latest,
+      tickMs: config.LIVE_TICK_MS,
+      nowMs,
+      onSnapshot: (positions: number) => {
+        metrics.snapshotDevices.observe(positions);
+        metrics.positionsSent.inc(positions);
+      },
+      onReceived: (type: string) => metrics.messagesReceived.inc({ type }),
+    };
+    const loops = [
+      { name: 'the tick', turnedAtMs: () => fanOut.tickedAtMs, limitMs: tickLimitMs },
+      ...places.map((place) => ({
+        name: `reading ${place.stream}`,
+        turnedAtMs: () => place.turnedAtMs,
+        limitMs: 3 * (blockMs + 2_000 + 15_000),
+      })),
+    ];
+    const ops = cleanup.use(
+      await startOpsServer({
+        host: config.METRICS_HOST,
+        port: config.METRICS_PORT,
+        registry: metricsRegistry,
+        isAlive: () => judgeProgress(loops, nowMs()),
+        isReady: () => readiness.verdict(),
+        log,
+      }),
+    );
+    const server = cleanup.use(
+      await startLiveServer({
+        config,
+        authenticate: access.authenticate,
+        handlers: createSocketHandlers({
+          onOpen: (connection) => acceptClient(connection, clients, limits, messageContext),
+          limits: { highWaterBytes: config.LIVE_HIGH_WATER_BYTES, maxWaitingReplies },
+          traffic: meterTraffic(metrics),
+          nowMs,
+        }),
+        isDraining: () => readiness.isDraining,
+        connectionCount: () => clients.size,
+        onUpgrade: (result) => metrics.upgrades.inc({ result }),
+      }),
+    );
+    log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
+
+    // What turns until the drain is over: Postgres → assignments and latest; stream → latest → tick → sockets.
+    const turning = new AbortController();
+    const { signal } = turning;
+    // A reader gets a new client after each trouble, and reports the trouble itself.
+    const quietLog = log.child({}, { level: 'silent' });
+    const markChanged = (imei: string): void => registry.markChanged(imei);
+    const orphans = new Orphans({
+      count: () => metrics.orphanRecords.inc(),
+      report: (imei) => log.info({ device: shortDeviceId(imei) }, 'a device that is in no event reports'),
+    });
+    const assigned = Promise.withResolvers<void>();
+    const refreshing = refreshFromPostgres({
+      postgres: cleanup.use(
+        new PostgresSource(
+          () =>
+            connectPostgres(config.POSTGRES_URL, {
+              name: group,
+              log,
+              maxConnections: 2,
+              statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
+            }),
+          postgresDeadlineMs,
+        ),
+      ),
+      latest,
+      orphans,
+      reassign: (assignments) => fanOut.betweenTicks(() => registry.reassign(assignments, nowMs())),
+      markChanged,
+      lookbackMs: Math.min(config.LIVE_HYDRATE_LOOKBACK_MS, config.LIVE_MAX_FIX_AGE_MS),
+      refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
+      signal,
+      onAssigned: () => {
+        readiness.fulfil(toBeReady.assigned);
+        assigned.resolve();
+      },
+      onHydrated: () => readiness.fulfil(toBeReady.hydrated),
+      onTurn: createOutageReport(log, 'reading assignments and latest fixes from Postgres'),
+    });
+    // Before it is known who is in an event every record would be an orphan's.
+    const feeding = assigned.promise.then(() =>
+      feedStreams(places, {
+        connect: () =>
+          connectRedis(config.REDIS_URL, { name: `${group}:read`, log: quietLog, blocking: true }),
+        context: {
+          latest,
+          isAssigned: (imei) => registry.isAssigned(imei),
+          markChanged,
+          noteOrphan: (imei) => orphans.note(imei),
+          futureFlagMs: config.FUTURE_FLAG_MS,
+        },
+        batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
+        blockMs,
+        warmWindowMs: config.LIVE_WARM_WINDOW_MS,
+        signal,
+        nowMs,
+        onApplied: (result) => metrics.streamEntries.inc({ result }),
+        onCaughtUp: (stream) => readiness.fulfil(toBeReady.caughtUp(stream)),
+        log,
+      }),
+    );
+    const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: group, log }), closeRedis);
+    const bookmarking = keepBookmarks({
+      redis,
+      places,
+      group,
+      groupPrefix: `${config.LIVE_BROADCAST_GROUP_PREFIX}-`,
+      signal,
+      nowMs,
+      onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
+      onWentBack: (stream) => log.warn({ stream }, 'the stream has gone back: going on from its end'),
+      onStaleRemoved: (stream, groups) => log.info({ stream, groups }, 'removed stale bookmarks'),
+      onTurn: createOutageReport(log, 'keeping the bookmark'),
+    });
+    const ticking = fanOut.run(config.LIVE_TICK_MS, signal);
+    const sweeping = keepSweeping({
+      connections: () => clients.all(),
+      limits: { pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS, lagLimitMs: config.LIVE_LAG_LIMIT_MS },
+      nowMs,
+      onLagging: (connections) => metrics.laggingConnections.set(connections),
+      signal,
+    });
+    const failing = Promise.all([refreshing, feeding, bookmarking, ticking, sweeping]);
+    await Promise.race([failing, stop.aborted ? undefined : once(stop, 'abort')]);
+
+    // Not ready, nobody comes in any more, those who are there are sent away; then everything else ends.
+    readiness.drain();
+    server.stopListening();
+    log.info({ connections: clients.size }, 'draining');
+    await closeAll(clients.all());
+    turning.abort();
+    await Promise.allSettled([bookmarking]);
+    await destroyBookmarks(redis, group, streams).catch((error: unknown) =>
+      log.warn({ error, group }, 'the bookmark stays behind, until another gateway finds it stale'),
+    );
+  },
+});

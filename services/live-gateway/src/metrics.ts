@@ -1,0 +1,216 @@
+import { closeCode } from '@app/shared/protocol';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
+import type { CacheResult } from './access/answer-cache.ts';
+import type { OnDirectusCall } from './access/authenticate.ts';
+import type { FanOutMeter } from './broadcast/fan-out.ts';
+import type { Traffic } from './connection/traffic.ts';
+
+/** The gateway's metrics, a field each; names and labels are a contract with the dashboards. */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+const tickBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
+// A rate class waits for up to 2 s, so its shares lie on both sides of each interval.
+const deliveryBuckets = [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 3, 5, 10, 30];
+const fixAgeBuckets = [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600];
+const callBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const deviceBuckets = [0, 1, 5, 10, 25, 50, 100, 200, 500, 1000, 5000];
+
+/** What a gauge shows when it is scraped. */
+export interface MetricSources {
+  readonly connections: () => number;
+  readonly subscriptions: () => number;
+  readonly drainRemaining: () => number;
+  /** NaN before the first successful load. */
+  readonly assignmentAgeSeconds: () => number;
+  /** Per stream; NaN where there never was a record. */
+  readonly secondsSinceLastRecord: () => ReadonlyMap<string, number>;
+}
+
+/** Creates and registers every metric of the gateway. Never a device, an event or a user is a label. */
+export function createMetrics(registry: Registry, sources: MetricSources) {
+  const registers = [registry];
+  const perStream = ['stream'] as const;
+  const scraped = (metric: string, help: string, read: () => number): Gauge =>
+    new Gauge({
+      name: metric,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  return {
+    connections: scraped('live_connections', 'Open connections.', sources.connections),
+    subscriptions: scraped(
+      'live_subscriptions',
+      'Subscriptions that are authorised and live.',
+      sources.subscriptions,
+    ),
+    drainRemaining: scraped(
+      'live_drain_remaining',
+      'Connections still to be sent away while the gateway drains; 0 otherwise.',
+      sources.drainRemaining,
+    ),
+    assignmentAgeSeconds: scraped(
+      'live_assignment_age_seconds',
+      'Time since the assignments were last read from Postgres; NaN before the first time.',
+      sources.assignmentAgeSeconds,
+    ),
+    upgrades: new Counter({
+      name: 'live_upgrades_total',
+      help: 'Requests to upgrade, by how they ended.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
+    closes: new Counter({
+      name: 'live_closes_total',
+      help: 'Closed connections, by close code; 1006 is one without a close frame.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+    messagesReceived: new Counter({
+      name: 'live_messages_received_total',
+      help: 'Messages of clients, by type, or by the error that answered them.',
+      labelNames: ['type'] as const,
+      registers,
+    }),
+    framesSent: new Counter({
+      name: 'live_frames_sent_total',
+      help: 'Frames handed to sockets.',
+      registers,
+    }),
+    positionsSent: new Counter({
+      name: 'live_positions_sent_total',
+      help: 'Positions handed to sockets, each once per client; those of plain snapshots included.',
+      registers,
+    }),
+    bytesSent: new Counter({
+      name: 'live_bytes_sent_total',
+      help: 'Bytes of frames handed to sockets, without headers.',
+      registers,
+    }),
+    positionsConflated: new Counter({
+      name: 'live_positions_conflated_total',
+      help: 'Positions that a newer one replaced before they were written, each once per client.',
+      registers,
+    }),
+    laggingConnections: new Gauge({
+      name: 'live_lagging_connections',
+      help: 'Connections that are behind with what they were sent.',
+      registers,
+    }),
+    droppedFrames: new Counter({
+      name: 'live_dropped_frames_total',
+      help: 'Frames that uWebSockets.js threw away. Must stay 0.',
+      registers,
+    }),
+    fanoutTickSeconds: new Histogram({
+      name: 'live_fanout_tick_seconds',
+      help: 'Duration of a tick, from its plan to the last write.',
+      buckets: tickBuckets,
+      registers,
+    }),
+    deliveryLatencySeconds: new Histogram({
+      name: 'live_delivery_latency_seconds',
+      help: "Time from a fix's arrival in the stream (Redis' clock) to its write to the last socket in step.",
+      buckets: deliveryBuckets,
+      registers,
+    }),
+    fixAgeSeconds: new Histogram({
+      name: 'live_fix_age_seconds',
+      help: "Time from a fix (the tracker's clock) to its write to the last socket in step.",
+      buckets: fixAgeBuckets,
+      registers,
+    }),
+    streamLagSeconds: new Gauge({
+      name: 'live_stream_lag_seconds',
+      help: 'Age of the first entry that is not applied yet; 0 if there is none, NaN while Redis does not answer.',
+      labelNames: perStream,
+      registers,
+    }),
+    secondsSinceLastRecord: new Gauge({
+      name: 'live_seconds_since_last_record',
+      help: 'Time since the newest entry of the stream; NaN where there never was one.',
+      labelNames: perStream,
+      registers,
+      collect() {
+        for (const [stream, seconds] of sources.secondsSinceLastRecord()) this.set({ stream }, seconds);
+      },
+    }),
+    streamEntries: new Counter({
+      name: 'live_stream_entries_total',
+      help: 'Entries read from the streams, by what became of them.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
+    orphanRecords: new Counter({
+      name: 'live_orphan_records_total',
+      help: 'Records of devices that are in no event.',
+      registers,
+    }),
+    authDuration: new Histogram({
+      name: 'live_auth_duration_seconds',
+      help: 'Calls to Directus, the wait for a turn included.',
+      labelNames: ['operation', 'outcome'] as const,
+      buckets: callBuckets,
+      registers,
+    }),
+    authCache: new Counter({
+      name: 'live_auth_cache_total',
+      help: 'Questions about sessions and permissions, by where the answer came from.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
+    snapshotDevices: new Histogram({
+      name: 'live_snapshot_devices',
+      help: 'Positions in a snapshot.',
+      buckets: deviceBuckets,
+      registers,
+    }),
+  };
+}
+
+/** What goes over the sockets, counted. */
+export function meterTraffic(metrics: Metrics): Traffic {
+  return {
+    onSent: (frames, bytes) => {
+      metrics.framesSent.inc(frames);
+      metrics.bytesSent.inc(bytes);
+    },
+    onDropped: () => metrics.droppedFrames.inc(),
+    onClosed: (code) => metrics.closes.inc({ code: closeLabel(code) }),
+  };
+}
+
+/** The work of the tick, measured. */
+export function meterFanOut(metrics: Metrics): FanOutMeter {
+  return {
+    onTick: (durationMs) => metrics.fanoutTickSeconds.observe(durationMs / 1000),
+    onPositionsSent: (positions) => metrics.positionsSent.inc(positions),
+    onDelivered: (fix, nowMs) => {
+      metrics.fixAgeSeconds.observe(Math.max(0, nowMs - fix.fixAtMs) / 1000);
+      // Redis' clock against this process's: a skew below 0 is shown as 0.
+      if (fix.arrivedAtMs === undefined) return;
+      metrics.deliveryLatencySeconds.observe(Math.max(0, nowMs - fix.arrivedAtMs) / 1000);
+    },
+  };
+}
+
+/** The questions to Directus of one kind, measured. */
+export function meterDirectus(
+  metrics: Metrics,
+  operation: 'authenticate' | 'authorize',
+): { onCall: OnDirectusCall; onCacheResult: (result: CacheResult) => void } {
+  return {
+    onCall: (outcome, durationMs) => metrics.authDuration.observe({ operation, outcome }, durationMs / 1000),
+    onCacheResult: (result) => metrics.authCache.inc({ result }),
+  };
+}
+
+/** A client may close with any code up to 4999: those of the protocol are told apart, the others are one. */
+const knownCloseCodes: ReadonlySet<number> = new Set([1000, 1005, 1006, ...Object.values(closeCode)]);
+
+function closeLabel(code: number): string {
+  return knownCloseCodes.has(code) ? String(code) : 'other';
+}

@@ -1,0 +1,53 @@
+import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
+import type { SocketData } from '../connection/socket-handlers.ts';
+import type { Admission, Refusal, UpgradeResult } from './admit.ts';
+import { readUpgradeRequest } from './upgrade-request.ts';
+import type { UpgradeRequest } from './upgrade-request.ts';
+
+/**
+ * The handler of requests to upgrade.
+ *
+ * @param onPending called with 1 when a request starts to be examined and with -1 when it is done with.
+ * @param onResult called once per request.
+ */
+export function createUpgradeHandler(options: {
+  readonly admit: (request: UpgradeRequest) => Promise<Admission>;
+  readonly onPending: (change: 1 | -1) => void;
+  readonly onResult: (result: UpgradeResult) => void;
+}): (response: HttpResponse, request: HttpRequest, context: us_socket_context_t) => Promise<void> {
+  return async (response, request, context) => {
+    // First of all: without it a client that goes away while Directus is asked aborts the process.
+    let isAborted = false;
+    response.onAborted(() => {
+      isAborted = true;
+    });
+    const upgradeRequest = readUpgradeRequest(response, request);
+    options.onPending(1);
+    let admission: Admission;
+    try {
+      admission = await options.admit(upgradeRequest);
+    } finally {
+      options.onPending(-1);
+    }
+    if (isAborted) {
+      options.onResult('aborted');
+      return;
+    }
+    options.onResult(admission.isAdmitted ? 'accepted' : admission.refusal.result);
+    response.cork(() => {
+      if (admission.isAdmitted) {
+        const data: SocketData = { viewer: admission.viewer, link: undefined };
+        const { key, extensions } = upgradeRequest;
+        response.upgrade(data, key, '', extensions, context);
+      } else {
+        refuse(response, admission.refusal);
+      }
+    });
+  };
+}
+
+function refuse(response: HttpResponse, refusal: Refusal): void {
+  response.writeStatus(refusal.status).writeHeader('Content-Type', 'text/plain; charset=utf-8');
+  if (refusal.retryAfterS !== undefined) response.writeHeader('Retry-After', String(refusal.retryAfterS));
+  response.end(`${refusal.message}\n`, true);
+}

@@ -1,0 +1,52 @@
+import type { HttpResponse, WebSocketBehavior, us_listen_socket } from 'uWebSockets.js';
+import type { SocketData } from '../connection/socket-handlers.ts';
+import { loadUws } from './load-uws.ts';
+
+export interface LiveServer extends Disposable {
+  /** The port that it listens on: the one asked for, or the one the system chose for 0. */
+  readonly port: number;
+  /** Takes no new connections; those there are stay. One kept alive can still ask to upgrade, and is refused by then. */
+  stopListening(): void;
+}
+
+/**
+ * Listens for WebSocket clients on one path; every other path is a 404.
+ * Rejects if the binding does not load or the port is taken.
+ */
+export async function listen(options: {
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly behavior: WebSocketBehavior<SocketData>;
+}): Promise<LiveServer> {
+  const { host, port, path, behavior } = options;
+  const uws = await loadUws();
+  const app = uws.App();
+  app.ws(path, behavior);
+  app.any(path, (response) => answer(response, '426 Upgrade Required', 'this is a WebSocket endpoint\n'));
+  app.any('/*', (response) => answer(response, '404 Not Found', 'not found\n'));
+  let socket: us_listen_socket | undefined;
+  // Exclusive: otherwise another process could share the port and take half of the clients, without an error.
+  app.listen(host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (listening) => {
+    if (listening !== false) socket = listening;
+  });
+  if (socket === undefined) throw new Error(`cannot listen on ${host}, port ${port}: is it in use?`);
+  const listenSocket = socket;
+  let isListening = true;
+  function stopListening(): void {
+    if (isListening) uws.us_listen_socket_close(listenSocket);
+    isListening = false;
+  }
+  return {
+    port: uws.us_socket_local_port(listenSocket),
+    stopListening,
+    [Symbol.dispose]() {
+      stopListening();
+      app.close();
+    },
+  };
+}
+
+function answer(response: HttpResponse, status: string, body: string): void {
+  response.writeStatus(status).writeHeader('Content-Type', 'text/plain; charset=utf-8').end(body);
+}

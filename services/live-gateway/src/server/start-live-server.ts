@@ -1,0 +1,55 @@
+import type { WebSocketBehavior } from 'uWebSockets.js';
+import type { AllowedOrigins } from '../access/allowed-origins.ts';
+import type { Authenticate } from '../access/authenticate.ts';
+import type { SocketData } from '../connection/socket-handlers.ts';
+import { admit } from './admit.ts';
+import type { UpgradeResult } from './admit.ts';
+import { parseTrustedProxies } from './client-address.ts';
+import { createUpgradeHandler } from './handle-upgrade.ts';
+import { listen } from './listen.ts';
+import type { LiveServer } from './listen.ts';
+
+/** Lets in who may come in, up to `LIVE_MAX_CONNECTIONS`, those whose session is still being checked included. */
+export async function startLiveServer(options: {
+  readonly config: {
+    readonly LIVE_WS_HOST: string;
+    readonly LIVE_WS_PORT: number;
+    readonly LIVE_WS_PATH: string;
+    readonly LIVE_ALLOWED_ORIGINS: AllowedOrigins;
+    readonly LIVE_TRUSTED_PROXIES: string;
+    readonly LIVE_MAX_CONNECTIONS: number;
+    readonly DIRECTUS_SESSION_COOKIE: string;
+  };
+  readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
+  readonly authenticate: Authenticate;
+  readonly isDraining: () => boolean;
+  readonly connectionCount: () => number;
+  readonly onUpgrade: (result: UpgradeResult) => void;
+}): Promise<LiveServer> {
+  const { config } = options;
+  const trustedProxies = parseTrustedProxies(config.LIVE_TRUSTED_PROXIES);
+  if (typeof trustedProxies === 'string') throw new Error(`LIVE_TRUSTED_PROXIES: ${trustedProxies}`);
+  let pending = 0;
+  const rules = {
+    isDraining: options.isDraining,
+    // The one that asks is among the pending ones.
+    isFull: () => options.connectionCount() + pending > config.LIVE_MAX_CONNECTIONS,
+    allowedOrigins: config.LIVE_ALLOWED_ORIGINS,
+    trustedProxies,
+    cookieName: config.DIRECTUS_SESSION_COOKIE,
+    authenticate: options.authenticate,
+  };
+  const upgrade = createUpgradeHandler({
+    admit: (request) => admit(request, rules),
+    onPending: (change) => {
+      pending += change;
+    },
+    onResult: options.onUpgrade,
+  });
+  return listen({
+    host: config.LIVE_WS_HOST,
+    port: config.LIVE_WS_PORT,
+    path: config.LIVE_WS_PATH,
+    behavior: { ...options.handlers, upgrade },
+  });
+}

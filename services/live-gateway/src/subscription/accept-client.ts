@@ -1,0 +1,28 @@
+import type { Connection } from '../connection/connection.ts';
+import type { ClientHandlers } from '../connection/socket-handlers.ts';
+import { Client } from './client.ts';
+import type { ClientLimits } from './client.ts';
+import type { Clients } from './clients.ts';
+import { handleMessage } from './handle-message.ts';
+import type { MessageContext } from './handle-message.ts';
+
+/** A client from its first moment to its last: what it says is answered, and when it goes nothing of it stays. */
+export function acceptClient(
+  connection: Connection,
+  clients: Clients,
+  limits: ClientLimits,
+  context: MessageContext,
+): ClientHandlers {
+  const client = new Client(connection, limits);
+  clients.add(connection);
+  return {
+    // A rejection is a programmer's error: nobody handles it, and it ends the process.
+    onMessage: (text) => void handleMessage(client, text, context),
+    onClosed: () => {
+      clients.remove(connection);
+      for (const { subscription } of client.slots.releaseAll()) {
+        if (subscription !== undefined) context.registry.unregister(subscription);
+      }
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { isTemporaryError } from '@app/shared/protocol';
+import type { MessageId, PlainServerMessage } from '@app/shared/messages';
+import type { ErrorCode } from '@app/shared/protocol';
+
+/** A reply as it goes over the wire; what is undefined is left out. */
+export function encodeReply(message: PlainServerMessage): string {
+  return JSON.stringify(message);
+}
+
+export function errorReply(
+  id: MessageId | undefined,
+  code: ErrorCode,
+  message: string,
+  retryAfterMs?: number,
+): string {
+  return encodeReply({
+    type: 'error',
+    ...(id !== undefined && { id }),
+    code,
+    message,
+    temporary: isTemporaryError(code),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
+}
+
+export function pongReply(id: MessageId | undefined): string {
+  return encodeReply({ type: 'pong', ...(id !== undefined && { id }) });
+}
+
+export function unsubscribedReply(id: MessageId | undefined, topic: string): string {
+  return encodeReply({ type: 'unsubscribed', topic, ...(id !== undefined && { id }) });
+}

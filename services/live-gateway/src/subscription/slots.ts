@@ -1,0 +1,49 @@
+import type { MessageId } from '@app/shared/messages';
+import type { Subscription } from './subscription.ts';
+
+/** A topic that a client has asked for: from before it is authorised until it is given up. */
+export interface Slot {
+  readonly topic: string;
+  /** Of the `subscribe` message, as long as that has no reply. */
+  owedReplyTo: { readonly id: MessageId | undefined } | undefined;
+  /** None as long as the authorisation is not there. */
+  subscription: Subscription | undefined;
+}
+
+/**
+ * The topics of one connection. A slot is taken before the authorisation is asked for, so that it counts for the limit
+ * and for `already-subscribed`, and compared after it: who has unsubscribed or gone in between is not subscribed.
+ */
+export class Slots {
+  readonly #slots = new Map<string, Slot>();
+  readonly #maxSlots: number;
+
+  constructor(maxSlots: number) {
+    this.#maxSlots = maxSlots;
+  }
+
+  take(topic: string, id: MessageId | undefined): Slot | 'already-subscribed' | 'too-many-subscriptions' {
+    if (this.#slots.has(topic)) return 'already-subscribed';
+    if (this.#slots.size >= this.#maxSlots) return 'too-many-subscriptions';
+    const slot: Slot = { topic, owedReplyTo: { id }, subscription: undefined };
+    this.#slots.set(topic, slot);
+    return slot;
+  }
+
+  /** Whether the slot is still the one that was taken: neither given up nor given up and taken anew. */
+  holds(slot: Slot): boolean {
+    return this.#slots.get(slot.topic) === slot;
+  }
+
+  release(topic: string): Slot | undefined {
+    const slot = this.#slots.get(topic);
+    this.#slots.delete(topic);
+    return slot;
+  }
+
+  releaseAll(): readonly Slot[] {
+    const slots = [...this.#slots.values()];
+    this.#slots.clear();
+    return slots;
+  }
+}
