@@ -9,7 +9,7 @@ begin
       return false;
     end if;
     -- The library defines this setting when it is preloaded. Creating the extension without ends the connection.
-    if current_setting('timescaledb.disable_load', true) is null then
+    if coalesce(current_setting('timescaledb.disable_load', true), '') = '' then
       raise warning 'TimescaleDB is installed but not loaded: positions stays a plain table'
         using hint = 'Add timescaledb to shared_preload_libraries, restart, '
           'then: select positions_use_timescaledb()';

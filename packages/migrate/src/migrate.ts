@@ -44,6 +44,8 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
   const { client } = connection;
   await client.query("set client_min_messages = 'warning'");
   client.on('notice', (notice) => {
+    // INFO comes whatever the setting: TimescaleDB says so that it is loaded.
+    if (notice.severity === 'INFO') return;
     log(
       `${notice.severity ?? 'NOTICE'}: ${notice.message ?? ''}${notice.hint === undefined ? '' : ` (${notice.hint})`}`,
     );

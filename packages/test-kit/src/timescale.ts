@@ -11,9 +11,13 @@ export interface TestTimescale extends AsyncDisposable {
 
 /**
  * A fresh and empty database of a server that has TimescaleDB, without the extension created: in the server that
- * `TIMESCALE_URL` names, else as WebAssembly (PostgreSQL 17, TimescaleDB 2.23), which takes two seconds.
+ * `TIMESCALE_URL` names, else as WebAssembly (PostgreSQL 17, TimescaleDB 2.23), which takes two seconds and is what
+ * a test asks for that plays with the build's one session.
  */
-export async function startTimescale(): Promise<TestTimescale> {
+export async function startTimescale(
+  options: { readonly from?: 'WebAssembly' } = {},
+): Promise<TestTimescale> {
+  if (options.from === 'WebAssembly') return await startWebAssembly();
   const serverUrl = process.env['TIMESCALE_URL'];
   if (serverUrl !== undefined && serverUrl !== '') {
     const database = await createDatabase(serverUrl, 'test', 'template0');
