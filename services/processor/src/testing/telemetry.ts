@@ -1,0 +1,89 @@
+import { encodeFields, type TelemetryRecord } from '@app/shared/entry';
+import type { Position } from '@app/shared/position';
+import type { Redis } from 'ioredis';
+
+/** An entry as it was put on a stream. */
+export interface SentEntry {
+  readonly id: string;
+  readonly fields: readonly Buffer[];
+  /** Undefined for what is no record. */
+  readonly position?: Position;
+}
+
+// A time of the past, fixed, so that no fix of a test is ancient or ahead of its arrival.
+const firstFixAtMs = Date.UTC(2026, 5, 1, 8);
+
+/** A good record; what a test is about is given, all else is plain. */
+export function record(position: Partial<Position> = {}): TelemetryRecord {
+  return {
+    codec: '8E',
+    position: {
+      deviceId: '350000000000001',
+      fixAtMs: firstFixAtMs,
+      latitude: 46.5,
+      longitude: 7.25,
+      altitudeM: 800,
+      courseDeg: 90,
+      speedKmh: 42.5,
+      satellites: 9,
+      priority: 0,
+      attributes: { '16': 123456, '239': 1 },
+      ...position,
+    },
+  };
+}
+
+/** Good records, no two with one device and time: `devices` of them in turn, a second apart. */
+export function records(
+  count: number,
+  options: { readonly devices?: number; readonly from?: number } = {},
+): readonly TelemetryRecord[] {
+  const { devices = 10, from = 0 } = options;
+  return Array.from({ length: count }, (_, index) => {
+    const n = from + index;
+    return record({
+      deviceId: `35000000000${String(1000 + (n % devices))}`,
+      fixAtMs: firstFixAtMs + Math.floor(n / devices) * 1000,
+      latitude: 46 + (n % 1000) / 1000,
+    });
+  });
+}
+
+/** Puts records on the stream, in one go, and gives them with their ids. */
+export async function send(
+  redis: Redis,
+  stream: string,
+  sending: readonly TelemetryRecord[],
+): Promise<readonly SentEntry[]> {
+  const entries = sending.map((each) => ({ fields: encodeFields(each), position: each.position }));
+  return await sendEntries(redis, stream, entries);
+}
+
+/** Puts any fields on the stream, names and values in turn. */
+export async function sendFields(
+  redis: Redis,
+  stream: string,
+  sending: readonly (readonly (string | Buffer)[])[],
+): Promise<readonly SentEntry[]> {
+  return await sendEntries(
+    redis,
+    stream,
+    sending.map((fields) => ({ fields })),
+  );
+}
+
+async function sendEntries(
+  redis: Redis,
+  stream: string,
+  entries: readonly { readonly fields: readonly (string | Buffer)[]; readonly position?: Position }[],
+): Promise<readonly SentEntry[]> {
+  const pipeline = redis.pipeline();
+  for (const { fields } of entries) pipeline.xadd(stream, '*', ...fields);
+  const replies = (await pipeline.exec()) ?? [];
+  return entries.map(({ fields, position }, index) => {
+    const [error, id] = replies[index] ?? [];
+    if (typeof id !== 'string') throw error ?? new Error('XADD was not answered');
+    const bytes = fields.map((field) => Buffer.from(field));
+    return position === undefined ? { id, fields: bytes } : { id, fields: bytes, position };
+  });
+}
