@@ -16,27 +16,19 @@ export function isJsonObject(value: unknown): value is Readonly<Record<string, u
  * than 20 digits. `decodePosition` lets neither through.
  */
 export function encodeAttributes(attributes: Attributes): string {
-  return JSON.stringify(toJson(attributes));
-}
-
-/**
- * Attributes as `JSON.stringify` may have them. The values are replaced before it runs, not by its replacer: that one
- * sees a Buffer only after `Buffer.prototype.toJSON` has made `{"type":"Buffer","data":[…]}` of it.
- */
-export function toJson(
-  attributes: Attributes,
-): Readonly<Record<string, number | string | boolean | Sentinel>> {
-  const json: Record<string, number | string | boolean | Sentinel> = {};
-  for (const [key, value] of Object.entries(attributes)) {
+  let json: Record<string, AttributeValue | Sentinel> | undefined;
+  for (const key of Object.keys(attributes)) {
+    const value = attributes[key];
     if (typeof value === 'bigint' || typeof value === 'object') {
+      // Replaced here and not by a replacer of JSON.stringify: that one sees a Buffer only after its toJSON has made
+      // {"type":"Buffer","data":[…]} of it.
+      json ??= { ...attributes };
       json[key] = encodeSentinel(value);
     } else if (typeof value === 'number' && !Number.isFinite(value)) {
       throw new TypeError(`${attributeName(key)} must be finite`);
-    } else {
-      json[key] = value;
     }
   }
-  return json;
+  return JSON.stringify(json ?? attributes);
 }
 
 /**

@@ -11,8 +11,8 @@ const daysOfMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
  * `Date.parse` takes `1`, 30 February and much else, so each character is looked at. As the RFC has it, `T` and `Z` may be
  * lower case, a fraction has one digit or more, and `-00:00` is UTC. What is finer than a millisecond is cut off, not
  * rounded: no fix becomes later than its tracker said. A second of 60 is taken only where a leap second can be, in
- * the last minute of a UTC month, and is the first second of the next day, as in POSIX time and in Postgres. The
- * result may lie in any of the years that four digits and an offset can name: whoever calls sets the bounds.
+ * the last minute of a UTC month, and counts as the first second of the next day, as in POSIX time. The result may lie
+ * in any year that four digits and an offset can name: whoever calls sets the bounds.
  */
 export function parseTimestamp(text: string): number | undefined {
   const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import type { AttributeValue, Position } from '../src/position.ts';
 
 /** Text that a Position may hold: any code point but NUL. */
-export const storableText = fc
+const storableText = fc
   .string({ unit: 'binary', maxLength: 40 })
   .map((text) => text.replaceAll('\0', '\u{1F3C1}'));
 
