@@ -23,6 +23,7 @@ test('says at the deadline what it last saw, with the error of the probe as the 
   const failing = eventually(
     () => {
       expect([1, 2]).toHaveLength(3);
+      return true;
     },
     { timeoutMs: 60, intervalMs: 5 },
   );

@@ -7,6 +7,9 @@ export interface EventuallyOptions {
   readonly intervalMs?: number;
 }
 
+/** Anything but nothing: a probe of expectations alone has to say, by `return true`, that they all held. */
+type Something = object | string | number | bigint | boolean | symbol | null | undefined;
+
 /**
  * Tries `probe` until it gives something, and returns that.
  *
@@ -15,7 +18,7 @@ export interface EventuallyOptions {
  * probe's last error is its `cause`, so an `expect(...)` inside the probe explains itself. A probe
  * that itself never comes back is not waited for beyond the deadline.
  */
-export async function eventually<T>(
+export async function eventually<T extends Something>(
   probe: () => T | Promise<T>,
   options: EventuallyOptions = {},
 ): Promise<Exclude<T, undefined | false>> {
@@ -31,7 +34,10 @@ export async function eventually<T>(
       if (seen === deadline.mark) break;
       tries += 1;
       if (isAnswer(seen)) return seen;
-      lastSeen = `last seen: ${String(seen)}`;
+      lastSeen =
+        seen === false
+          ? 'last seen: false'
+          : 'last seen: undefined, where a probe that is done returns something';
       lastError = undefined;
     } catch (error) {
       tries += 1;

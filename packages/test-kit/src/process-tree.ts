@@ -24,6 +24,23 @@ export function signalTree(pid: number, signal: NodeJS.Signals): void {
   if (signal === 'SIGKILL') signalProcess(pid, signal);
 }
 
+/** The processes that a process has started, and those that they have. */
+export function descendantsOf(pid: number): readonly number[] {
+  const children = childrenOf(pid);
+  return children.concat(children.flatMap(descendantsOf));
+}
+
+/** Also true of one that has ended and that its parent has not heard of yet. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false;
+    throw error;
+  }
+}
+
 function childrenOf(parentPid: number): number[] {
   return (process.platform === 'linux' ? listLinux() : listByPs())
     .filter((entry) => entry.parentPid === parentPid)
