@@ -62,17 +62,17 @@ export class DeviceStates {
   async next(fixes: readonly Fix[], abandon: AbortSignal): Promise<ProposedStates> {
     const states = new Map<string, DeviceState>();
     const unknown = new Map<string, number>();
-    for (const { position } of fixes) {
-      const { deviceId, fixAtMs } = position;
+    for (const [deviceId, { fixAtMs, isGood }] of oldestFixes(fixes)) {
       const known = this.#states.get(deviceId);
       if (known !== undefined) states.set(deviceId, known);
       // Older than the batch's oldest: a fix that was stored but not yet heard must still count as new.
-      else unknown.set(deviceId, Math.min(fixAtMs, unknown.get(deviceId) ?? fixAtMs));
+      if (known === undefined || (known.lastFix === undefined && isGood)) unknown.set(deviceId, fixAtMs);
     }
     if (unknown.size > 0) {
       const found = await this.#findLastFixes(unknown, abandon);
       for (const deviceId of unknown.keys()) {
-        states.set(deviceId, { lastFix: found.get(deviceId), lastSeenAtMs: 0 });
+        const lastSeenAtMs = states.get(deviceId)?.lastSeenAtMs ?? 0;
+        states.set(deviceId, { lastFix: found.get(deviceId), lastSeenAtMs });
       }
     }
     const heard = fixes.map((fix) => {
@@ -89,6 +89,24 @@ export class DeviceStates {
     for (const [deviceId, state] of states) this.#states.set(deviceId, state);
     this.#metrics.deviceStateSize.set(this.#states.size);
   }
+}
+
+/**
+ * Of each device its oldest good fix, or its oldest flagged one if it has no other. Beside good ones a flagged fix
+ * does not count: one from a clock that was never set would hide all that is stored.
+ */
+function oldestFixes(
+  fixes: readonly Fix[],
+): ReadonlyMap<string, { readonly fixAtMs: number; readonly isGood: boolean }> {
+  const oldest = new Map<string, { fixAtMs: number; isGood: boolean }>();
+  for (const { position, quality } of fixes) {
+    const { deviceId, fixAtMs } = position;
+    const isGood = quality === 0;
+    const held = oldest.get(deviceId);
+    const isOlder = held === undefined || (isGood === held.isGood ? fixAtMs < held.fixAtMs : isGood);
+    if (isOlder) oldest.set(deviceId, { fixAtMs, isGood });
+  }
+  return oldest;
 }
 
 /** A flagged fix is seen and moves nothing; a late one moves nothing backwards. */
