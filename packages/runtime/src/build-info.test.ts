@@ -22,7 +22,7 @@ test('what is not known is called unknown', () => {
   const nowhere = join(tmpdir(), 'no-such-folder', 'main.ts');
   const unknown = { version: 'unknown', commit: 'unknown' };
   expect(readBuildInfo({}, nowhere)).toEqual(unknown);
-  expect(readBuildInfo({ BUILD_COMMIT: '' }, undefined)).toEqual(unknown);
+  expect(readBuildInfo({ BUILD_COMMIT: '', COMMIT: '' }, nowhere)).toEqual(unknown);
 });
 
 test("the registry gets build_info and Node's own metrics", async () => {

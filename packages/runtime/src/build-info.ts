@@ -28,10 +28,10 @@ export function registerBuildInfo(registry: Registry, service: string): void {
  */
 export function readBuildInfo(
   env: NodeJS.ProcessEnv = process.env,
-  program: string | undefined = process.argv[1],
+  program: string = process.argv[1] ?? '',
 ): BuildInfo {
   return {
-    version: (program !== undefined && readVersion(program)) || 'unknown',
+    version: readVersion(program) ?? 'unknown',
     commit: env['BUILD_COMMIT'] || env['COMMIT'] || 'unknown',
   };
 }

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { withoutCredentials } from './safe-to-log.ts';
-import { readSetting } from './secret-file.ts';
+import { readSetting } from './read-setting.ts';
 import { commaList, name, oneOf, port, secret, settingMeta, text, urlOf } from './setting.ts';
 
 export {

@@ -101,7 +101,7 @@ function isRefusal(error: unknown): boolean {
   return (
     error instanceof Error &&
     error.name === 'ReplyError' &&
-    /^(?:WRONGPASS|NOAUTH|NOPERM|ERR)\b/u.test(error.message)
+    /^(?:WRONGPASS|NOAUTH|NOPERM|DENIED)\b/u.test(error.message)
   );
 }
 

@@ -174,6 +174,18 @@ describe('safeToLog', () => {
   });
 });
 
+test('a hostile text is cut, and takes no more than linear time', () => {
+  const startedAtMs = performance.now();
+  const texts = ['a', '://', 'a://', '@', '1', '1.1', '"', 'a:'].map((part) => `${part.repeat(2_000_000)}@`);
+  for (const text of texts) {
+    expect(JSON.stringify(safeToLog({ text, error: new SyntaxError(`JSON ${text}`) })).length).toBeLessThan(
+      100_000,
+    );
+    withoutCredentials(text.slice(0, 100_000));
+  }
+  expect(performance.now() - startedAtMs).toBeLessThan(2_000);
+});
+
 describe('withoutCredentials', () => {
   test.each([
     ['redis://:hunter2@redis:6379', 'redis://[redacted]@redis:6379'],

@@ -18,11 +18,12 @@ const secretKey =
 /**
  * A copy of `value` that may be written down: errors reduced to what
  * `serializeError` keeps, values under the names of secrets and credentials
- * inside URLs replaced, bytes only counted. At most 6 deep and 100 entries wide.
+ * inside URLs replaced, bytes only counted. At most 6 deep, 100 entries wide and
+ * 8 192 characters a text.
  */
 export function safeToLog(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') {
-    return withoutCredentials(value);
+    return withoutCredentials(shortened(value));
   }
   if (value instanceof Error) {
     return serializeError(value);
@@ -75,7 +76,8 @@ export function serializeError(error: unknown, depth = 0): LoggedError {
 
 /** Replaces user and password in every URL of a text. */
 export function withoutCredentials(text: string): string {
-  return text.includes('@') ? text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#]*@/giu, `$1${hidden}@`) : text;
+  // The scheme is bounded, or a long text without a URL would take quadratic time.
+  return text.replaceAll(/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#]*@/giu, `$1${hidden}@`);
 }
 
 function safeFields(value: object, depth: number): Record<string, unknown> {
@@ -94,14 +96,14 @@ function innerErrors(error: Error): readonly unknown[] {
 }
 
 function safeMessage(error: Error): string {
-  const text = error.message.slice(0, maxTextLength);
+  const text = shortened(error.message);
   return withoutPositions(withoutCredentials(quotesData(error) ? withoutQuotes(text) : text));
 }
 
 // Only the frames: the lines above them repeat the message as it was.
 function framesOf(stack: string, title: string): string {
   const frames = stack.split('\n').filter((line) => /^\s+at /u.test(line));
-  return [title, ...frames].join('\n').slice(0, maxTextLength);
+  return shortened([title, ...frames].join('\n'));
 }
 
 // Postgres' data exceptions (class 22), JSON.parse and Node's argument errors quote the offending value.
@@ -125,6 +127,10 @@ function withoutPositions(text: string): string {
   return text
     .replaceAll(/(?<![\d.])\d{1,3}\.\d{3,}(?![\d.])/gu, '[number]')
     .replaceAll(/(?<!\d)\d{11}(\d{4})(?!\d)/gu, '…$1');
+}
+
+function shortened(text: string): string {
+  return text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text;
 }
 
 function stringOf(error: Error, key: string): string | undefined {
