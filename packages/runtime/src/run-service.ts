@@ -105,7 +105,9 @@ function die(log: Logger, error: unknown, what: string): never {
 
 // What awaits the stop rejects with its reason, or with an AbortError around it.
 function isStopReason(error: unknown, stop: AbortSignal): boolean {
-  for (let link = error; stop.aborted && link !== undefined;) {
+  let link = error;
+  // Bounded, because a chain of causes may lead back to its beginning.
+  for (let depth = 0; stop.aborted && depth < 10; depth += 1) {
     if (link === stop.reason) {
       return true;
     }
