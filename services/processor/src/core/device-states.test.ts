@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fix } from '../testing/fixes.ts';
 import { observe } from '../testing/observed.ts';

@@ -78,18 +78,25 @@ export class FixWriter {
     abandon: AbortSignal,
     attempt?: PausableAttempt,
   ): Promise<WrittenFixes> {
-    const { unique, repeated } = sortByKey(fixes);
     const refused: Rejected[] = [];
-    const conflicts = await this.#bisect(insertPositions, unique, refused, abandon, attempt);
-    // Keys repeated within the batch are compared as well: with what is in the table by now.
-    const known = [...conflicts, ...repeated];
+    const known: Fix[] = [];
+    let { unique, repeated } = sortByKey(fixes);
+    while (unique.length > 0) {
+      known.push(...(await this.#bisect(insertPositions, unique, refused, abandon, attempt)));
+      const refusedKeys = new Set(unique.filter(isAmong(refused)).map(keyOf));
+      // Keys repeated within the batch are compared as well: with what is in the table by now. One whose first
+      // fix was refused is not there, so the next fix with it is inserted in its turn.
+      known.push(...repeated.filter((fix) => !refusedKeys.has(keyOf(fix))));
+      ({ unique, repeated } = sortByKey(repeated.filter((fix) => refusedKeys.has(keyOf(fix)))));
+    }
     const conflicting = await this.#bisect(findDifferent, known, refused, abandon, attempt);
     const { positionWrites } = this.#options.metrics;
     positionWrites.inc({ status: 'inserted' }, fixes.length - known.length - refused.length);
     positionWrites.inc({ status: 'duplicate' }, known.length - conflicting.length);
     positionWrites.inc({ status: 'conflicting' }, conflicting.length);
     positionWrites.inc({ status: 'rejected' }, refused.length);
-    return { durable: without(fixes, refused), conflicting, refused };
+    const isRefused = isAmong(refused);
+    return { durable: fixes.filter((fix) => !isRefused(fix)), conflicting, refused };
   }
 
   /**
@@ -109,15 +116,19 @@ export class FixWriter {
       const picked = await this.run((sql) => statement(sql, rows), abandon, rows.length, attempt);
       return picked.flatMap((index) => rows[index] ?? []);
     } catch (error) {
-      if (!isTooSlow(error, rows.length) && classifyPostgresError(error) !== 'row') throw error;
+      const tookTooLong = isTooSlow(error, rows.length);
+      if (!tookTooLong && classifyPostgresError(error) !== 'row') throw error;
       if (rows.length === 1) {
         refused.push(refusal(first, error));
         assertFewDevices(refused, error);
         return [];
       }
+      // A lock makes the halves of the halves wait as well, for minutes in all: a retry like any other.
+      using retrying = tookTooLong ? this.#beginRetrying(error, rows.length) : undefined;
       const middle = rows.length >> 1;
       const left = await this.#bisect(statement, rows.slice(0, middle), refused, abandon, attempt);
       const right = await this.#bisect(statement, rows.slice(middle), refused, abandon, attempt);
+      retrying?.succeed();
       return [...left, ...right];
     }
   }
@@ -132,57 +143,69 @@ export class FixWriter {
     rowCount = 1,
     attempt?: PausableAttempt,
   ): Promise<T> {
-    const { postgres: client, metrics, log, onRetry } = this.#options;
-    let isRetrying = false;
-    try {
-      return await retry(
-        async (attemptNumber) => {
-          if (attemptNumber > 1) await attempt?.resume();
-          const end = metrics.writeDurationSeconds.startTimer();
-          try {
-            return await client.run(statement);
-          } catch (error) {
-            if (isTransient(error) && !isTooSlow(error, rowCount)) await attempt?.suspend();
-            throw error;
-          } finally {
-            end();
-          }
+    const { postgres: client, metrics } = this.#options;
+    using stack = new DisposableStack();
+    let retrying: Retrying | undefined;
+    const result = await retry(
+      async (attemptNumber) => {
+        if (attemptNumber > 1) await attempt?.resume();
+        const end = metrics.writeDurationSeconds.startTimer();
+        try {
+          return await client.run(statement);
+        } catch (error) {
+          if (isTransient(error) && !isTooSlow(error, rowCount)) await attempt?.suspend();
+          throw error;
+        } finally {
+          end();
+        }
+      },
+      {
+        signal: abandon,
+        initialDelayMs: firstRetryMs,
+        maxDelayMs: longestRetryMs,
+        isRetryable: (error) => isTransient(error) && !isTooSlow(error, rowCount),
+        onRetry: (error) => {
+          if (retrying === undefined) retrying = stack.use(this.#beginRetrying(error, rowCount));
+          else this.#countRetry(error);
         },
-        {
-          signal: abandon,
-          initialDelayMs: firstRetryMs,
-          maxDelayMs: longestRetryMs,
-          isRetryable: (error) => isTransient(error) && !isTooSlow(error, rowCount),
-          onRetry: (error, delayMs) => {
-            metrics.writeRetries.inc({ class: retryClass(error) });
-            if (!isRetrying) {
-              isRetrying = true;
-              this.#beginRetrying();
-              log.warn(
-                { error, rowCount, delayMs },
-                'Postgres did not take a batch; trying again until it does',
-              );
-            }
-            onRetry();
-          },
-        },
-      );
-    } finally {
-      if (isRetrying) this.#endRetrying();
+      },
+    );
+    retrying?.succeed();
+    return result;
+  }
+
+  #beginRetrying(problem: unknown, rowCount: number): Retrying {
+    const { log } = this.#options;
+    if (this.#retrying === 0) {
+      this.#calm = Promise.withResolvers<void>();
+      log.warn({ error: problem, rowCount }, 'Postgres did not take a batch; trying again until it does');
     }
-  }
-
-  #beginRetrying(): void {
-    if (this.#retrying === 0) this.#calm = Promise.withResolvers<void>();
     this.#retrying += 1;
+    this.#countRetry(problem);
+    let hasSucceeded = false;
+    return {
+      succeed: () => {
+        hasSucceeded = true;
+      },
+      [Symbol.dispose]: () => {
+        this.#retrying -= 1;
+        if (this.#retrying > 0) return;
+        if (hasSucceeded) log.info('Postgres takes batches again');
+        this.#calm.resolve();
+      },
+    };
   }
 
-  #endRetrying(): void {
-    this.#retrying -= 1;
-    if (this.#retrying > 0) return;
-    this.#options.log.info('Postgres takes batches again');
-    this.#calm.resolve();
+  #countRetry(problem: unknown): void {
+    const { metrics, onRetry } = this.#options;
+    metrics.writeRetries.inc({ class: retryClass(problem) });
+    onRetry();
   }
+}
+
+/** Lasts while a write is being tried again; a write that is given up does not succeed. */
+interface Retrying extends Disposable {
+  succeed(): void;
 }
 
 /** In key order, each key once; further fixes with a key that is there already come apart, in reading order. */
@@ -208,10 +231,13 @@ function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function without(fixes: readonly Fix[], refused: readonly Rejected[]): readonly Fix[] {
-  if (refused.length === 0) return fixes;
-  const refusedIds = new Set(refused.map(({ entry }) => entry.id));
-  return fixes.filter(({ entry }) => !refusedIds.has(entry.id));
+function keyOf({ position }: Fix): string {
+  return `${position.deviceId} ${position.fixAtMs}`;
+}
+
+function isAmong(refused: readonly Rejected[]): (fix: Fix) => boolean {
+  const ids = new Set(refused.map(({ entry }) => entry.id));
+  return ({ entry }) => ids.has(entry.id);
 }
 
 function isTooSlow(error: unknown, rowCount: number): boolean {

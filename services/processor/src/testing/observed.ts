@@ -12,7 +12,7 @@ export interface Observed {
   /** The lines of the log, parsed. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   /** The sum of a metric's series with these labels; undefined where there is none. */
-  read(name: string, labels?: Readonly<Record<string, string>>): Promise<number | undefined>;
+  readonly read: (name: string, labels?: Readonly<Record<string, string>>) => Promise<number | undefined>;
 }
 
 export function observe(): Observed {
