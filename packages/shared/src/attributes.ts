@@ -1,8 +1,11 @@
 import { CodecError } from './codec-error.ts';
 import type { Attributes, AttributeValue } from './position.ts';
-import { decodeSentinel, encodeSentinel, type Sentinel } from './sentinel.ts';
+import { checkSentinel, decodeSentinel, encodeSentinel, type Sentinel } from './sentinel.ts';
 
 export const maxAttributes = 255;
+
+/** Attributes as they stand in JSON, in the payload and in JSONB alike: bigint and bytes as sentinels. */
+export type JsonAttributes = Readonly<Record<string, number | string | boolean | Sentinel>>;
 
 /** A plain JSON object: neither null nor an array. */
 export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -36,89 +39,96 @@ export function encodeAttributes(attributes: Attributes): string {
  * Where no value needs another form, the result is the very object that came in.
  */
 export function decodeAttributes(json: unknown): Attributes | CodecError {
-  return readAttributes(json, true);
+  const checked = checkAttributes(json, true);
+  return checked instanceof CodecError ? checked : fromJson(checked);
 }
 
 /**
+ * Checks parsed attributes and leaves them in their JSON form, which is what goes into the database: converting
+ * sentinels there and back would take longer than all the rest of decoding.
+ *
  * @param mayHoldBadText false only where the caller knows that no text in `json` holds a NUL or a lone surrogate:
  * none is looked at then.
  */
-export function readAttributes(json: unknown, mayHoldBadText: boolean): Attributes | CodecError {
+export function checkAttributes(json: unknown, mayHoldBadText: boolean): JsonAttributes | CodecError {
   if (json === undefined) return new CodecError('missing_field', 'attributes is missing');
   if (!isJsonObject(json)) return new CodecError('wrong_type', 'attributes must be an object');
-  const keys = Object.keys(json);
-  if (keys.length > maxAttributes) {
-    return new CodecError('too_many_attributes', `attributes must have at most ${maxAttributes} keys`);
-  }
-  // Most records are nothing but numbers and texts: they are checked and passed on as they are, which takes half the
-  // time of a copy.
-  return isReady(json, keys, mayHoldBadText) ? json : convertAttributes(json, keys, mayHoldBadText);
+  return isStorable(json, mayHoldBadText) ? json : attributesProblem(json);
 }
 
-function isReady(
-  json: Readonly<Record<string, unknown>>,
-  keys: readonly string[],
-  mayHoldBadText: boolean,
-): json is Attributes {
-  for (const key of keys) {
-    if (isPrototypeKey(key) || (mayHoldBadText && !isStorableText(key))) return false;
-    const value = json[key];
-    const isReadyValue =
-      typeof value === 'number'
-        ? Number.isFinite(value) && !Object.is(value, -0)
-        : typeof value === 'boolean' ||
-          (typeof value === 'string' && !(mayHoldBadText && !isStorableText(value)));
-    if (!isReadyValue) return false;
-  }
-  return true;
-}
-
-function convertAttributes(
-  json: Readonly<Record<string, unknown>>,
-  keys: readonly string[],
-  mayHoldBadText: boolean,
-): Attributes | CodecError {
+/** The values of attributes that `checkAttributes` let through. */
+export function fromJson(json: JsonAttributes): Attributes {
+  if (hasValuesOnly(json)) return json;
   const attributes: Record<string, AttributeValue> = {};
-  for (const key of keys) {
-    if (isPrototypeKey(key)) {
-      return new CodecError('bad_key', 'attributes must have no key that names a prototype');
-    }
-    if (mayHoldBadText && !isStorableText(key)) {
-      return new CodecError('bad_text', 'a key of attributes must hold no NUL and no lone surrogate');
-    }
-    const value = convertValue(key, json[key], mayHoldBadText);
-    if (value instanceof CodecError) return value;
-    attributes[key] = value;
+  for (const [key, value] of Object.entries(json)) {
+    // -0 becomes 0: JSONB has no -0.
+    attributes[key] = typeof value === 'object' ? decodeSentinel(value) : value === 0 ? 0 : value;
   }
   return attributes;
 }
 
-function convertValue(key: string, value: unknown, mayHoldBadText: boolean): AttributeValue | CodecError {
+function hasValuesOnly(json: JsonAttributes): json is Readonly<Record<string, number | string | boolean>> {
+  return Object.values(json).every((value) => typeof value !== 'object' && !Object.is(value, -0));
+}
+
+// Values only: making a text of every key takes longer than looking at the values.
+function isStorable(
+  json: Readonly<Record<string, unknown>>,
+  mayHoldBadText: boolean,
+): json is JsonAttributes {
+  const values = Object.values(json);
+  if (values.length > maxAttributes || prototypeKeys.some((key) => Object.hasOwn(json, key))) return false;
+  if (mayHoldBadText && !Object.keys(json).every(isStorableText)) return false;
+  return values.every((value) => {
+    if (typeof value === 'number') return Number.isFinite(value);
+    if (typeof value === 'string') return !mayHoldBadText || isStorableText(value);
+    return typeof value === 'boolean' || (isJsonObject(value) && checkSentinel(value) === 'sentinel');
+  });
+}
+
+/** Why attributes cannot be stored, for those that `isStorable` refused. */
+function attributesProblem(json: Readonly<Record<string, unknown>>): CodecError {
+  const keys = Object.keys(json);
+  if (keys.length > maxAttributes) {
+    return new CodecError('too_many_attributes', `attributes must have at most ${maxAttributes} keys`);
+  }
+  for (const key of keys) {
+    if (prototypeKeys.includes(key)) {
+      return new CodecError('bad_key', 'attributes must have no key that names a prototype');
+    }
+    if (!isStorableText(key)) {
+      return new CodecError('bad_text', 'a key of attributes must hold no NUL and no lone surrogate');
+    }
+    const problem = valueProblem(key, json[key]);
+    if (problem !== undefined) return problem;
+  }
+  throw new TypeError('the attributes were refused, and nothing is wrong with them');
+}
+
+function valueProblem(key: string, value: unknown): CodecError | undefined {
+  if (typeof value === 'boolean') return undefined;
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) return new CodecError('not_finite', `${attributeName(key)} must be finite`);
-    // -0 becomes 0: JSONB has no -0.
-    return value === 0 ? 0 : value;
+    return Number.isFinite(value)
+      ? undefined
+      : new CodecError('not_finite', `${attributeName(key)} must be finite`);
   }
-  if (typeof value === 'boolean') return value;
   if (typeof value === 'string') {
-    return mayHoldBadText && !isStorableText(value)
-      ? new CodecError('bad_text', `${attributeName(key)} must hold no NUL and no lone surrogate`)
-      : value;
+    return isStorableText(value)
+      ? undefined
+      : new CodecError('bad_text', `${attributeName(key)} must hold no NUL and no lone surrogate`);
   }
-  const read = isJsonObject(value) ? decodeSentinel(value) : 'wrong_type';
-  if (typeof read !== 'string') return read;
-  return read === 'bad_sentinel'
+  const found = isJsonObject(value) ? checkSentinel(value) : 'wrong_type';
+  if (found === 'sentinel') return undefined;
+  return found === 'bad_sentinel'
     ? new CodecError(
-        read,
+        found,
         `${attributeName(key)} must be a bigint of at most 20 digits or base64 in its sentinel`,
       )
-    : new CodecError(read, `${attributeName(key)} must be a number, a text, a boolean or a sentinel`);
+    : new CodecError(found, `${attributeName(key)} must be a number, a text, a boolean or a sentinel`);
 }
 
 // As a key of a plain object the first would set its prototype, and all three are how such an object is attacked.
-function isPrototypeKey(key: string): boolean {
-  return key === '__proto__' || key === 'constructor' || key === 'prototype';
-}
+const prototypeKeys: readonly string[] = ['__proto__', 'constructor', 'prototype'];
 
 /** What Postgres takes as text and as JSONB. */
 function isStorableText(text: string): boolean {

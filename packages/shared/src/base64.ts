@@ -20,18 +20,28 @@ export function encodeBase64(bytes: Uint8Array): string {
   return text;
 }
 
-/** Takes exactly what `encodeBase64` writes; undefined for any other text. */
-export function decodeBase64(text: string): Uint8Array | undefined {
-  if (text.length % 4 !== 0) return undefined;
-  const padded = text.endsWith('==') ? 2 : text.endsWith(padding) ? 1 : 0;
+/** Is this exactly what `encodeBase64` writes? Looks without decoding. */
+export function isBase64(text: string): boolean {
+  if (text.length % 4 !== 0) return false;
+  const padded = paddingOf(text);
+  let sextet = 0;
+  for (let at = 0; at < text.length - padded; at += 1) {
+    sextet = sextets[text.charCodeAt(at)] ?? notInAlphabet;
+    if (sextet === notInAlphabet) return false;
+  }
+  // Bits that are left over must be 0, or two texts would stand for the same bytes: 2 bits before =, 4 before ==.
+  return (sextet & ((1 << (2 * padded)) - 1)) === 0;
+}
+
+/** The bytes of a text for which `isBase64` holds. */
+export function decodeBase64(text: string): Uint8Array {
+  const padded = paddingOf(text);
   const bytes = new Uint8Array((text.length / 4) * 3 - padded);
   let byteCount = 0;
   let bits = 0;
   let bitCount = 0;
   for (let at = 0; at < text.length - padded; at += 1) {
-    const sextet = sextets[text.charCodeAt(at)] ?? notInAlphabet;
-    if (sextet === notInAlphabet) return undefined;
-    bits = ((bits << 6) | sextet) & 0xffff;
+    bits = ((bits << 6) | (sextets[text.charCodeAt(at)] ?? 0)) & 0xffff;
     bitCount += 6;
     if (bitCount >= 8) {
       bitCount -= 8;
@@ -39,6 +49,10 @@ export function decodeBase64(text: string): Uint8Array | undefined {
       byteCount += 1;
     }
   }
-  // Bits that are left over must be 0, or two texts would stand for the same bytes.
-  return (bits & ((1 << bitCount) - 1)) === 0 ? bytes : undefined;
+  return bytes;
+}
+
+function paddingOf(text: string): 0 | 1 | 2 {
+  if (!text.endsWith(padding)) return 0;
+  return text.endsWith('==') ? 2 : 1;
 }

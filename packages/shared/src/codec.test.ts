@@ -263,6 +263,29 @@ describe('a payload of 64 KiB is read, one byte more is not', () => {
   });
 });
 
+describe('a NUL or a lone surrogate in an attribute is refused', () => {
+  test.each(['\\u0000', '\\ud800', 'a\\udc00'])(
+    'written as the escape %s, in text and in bytes',
+    (escape) => {
+      for (const json of [`{"1":"${escape}"}`, `{"${escape}":1}`]) {
+        const payload = payloadWith('attributes', json);
+        expect([refusal(payload), refusal(Buffer.from(payload))]).toEqual(['bad_text', 'bad_text']);
+      }
+    },
+  );
+
+  test('as it is, which a text can hold and bytes of UTF-8 cannot', () => {
+    expect(refusal(payloadWith('attributes', '{"1":"\ud800"}'))).toBe('bad_text');
+    expect(refusal(payloadWith('attributes', '{"\udc00":1}'))).toBe('bad_text');
+  });
+
+  test('while a pair of surrogates is a character, however it is written', () => {
+    const written = read(payloadWith('attributes', '{"1":"\\ud83c\\udfc1"}'));
+    expect(written.attributes).toEqual({ 1: '🏁' });
+    expect(read(payloadWith('attributes', '{"1":"🏁"}'))).toStrictEqual(written);
+  });
+});
+
 test('a refusal says which field and which rule, and never what the value was', () => {
   const secret = '13.3771337';
   const payloads = [

@@ -1,10 +1,16 @@
-import { encodeAttributes, isJsonObject, readAttributes } from './attributes.ts';
+import {
+  checkAttributes,
+  encodeAttributes,
+  fromJson,
+  isJsonObject,
+  type JsonAttributes,
+} from './attributes.ts';
 import { CodecError } from './codec-error.ts';
 import type { Position, Priority } from './position.ts';
 import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
 import { isLongerThan } from './utf8.ts';
 
-export { decodeAttributes, encodeAttributes, maxAttributes } from './attributes.ts';
+export { decodeAttributes, encodeAttributes, type JsonAttributes, maxAttributes } from './attributes.ts';
 export { CodecError, type CodecReason } from './codec-error.ts';
 
 /** The longest payload that is looked at, in bytes of UTF-8. */
@@ -15,6 +21,11 @@ const deviceIdText = /^[0-9A-Za-z_-]{1,32}$/;
 // A byte order mark is kept by the decoder and then refused by JSON.parse: RFC 8259 forbids writers to send one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** A Position as it came: checked in full, its attributes still in the form that JSON and JSONB have. */
+export interface ReceivedPosition extends Omit<Position, 'attributes'> {
+  readonly jsonAttributes: JsonAttributes;
+}
+
 /**
  * Reads the `payload` of a stream record: bytes as Redis holds them, or text.
  *
@@ -22,6 +33,14 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * that are not known are ignored. What is let through, the `positions` table takes.
  */
 export function decodePosition(payload: Uint8Array | string): Position | CodecError {
+  const received = receivePosition(payload);
+  if (received instanceof CodecError) return received;
+  const { jsonAttributes, ...position } = received;
+  return { ...position, attributes: fromJson(jsonAttributes) };
+}
+
+/** As `decodePosition`, for who stores a position or shows it: nobody there needs its attributes as values. */
+export function receivePosition(payload: Uint8Array | string): ReceivedPosition | CodecError {
   const text = readText(payload);
   if (typeof text !== 'string') return text;
   let json: unknown;
@@ -65,8 +84,8 @@ export function decodePosition(payload: Uint8Array | string): Position | CodecEr
   // Valid UTF-8 holds no lone surrogate and JSON no raw NUL, so in bytes only a \u escape can bring either; a text may
   // hold a lone surrogate as it is.
   const mayHoldBadText = text.includes('\\u') || !text.isWellFormed();
-  const attributes = readAttributes(json['attributes'], mayHoldBadText);
-  if (attributes instanceof CodecError) return attributes;
+  const jsonAttributes = checkAttributes(json['attributes'], mayHoldBadText);
+  if (jsonAttributes instanceof CodecError) return jsonAttributes;
 
   return {
     deviceId,
@@ -78,7 +97,7 @@ export function decodePosition(payload: Uint8Array | string): Position | CodecEr
     speedKmh: forReal(speedKmh),
     satellites,
     priority,
-    attributes,
+    jsonAttributes,
   };
 }
 

@@ -1,9 +1,21 @@
-import { CodecError, decodePosition, encodePosition } from './codec.ts';
+import {
+  CodecError,
+  decodePosition,
+  encodePosition,
+  receivePosition,
+  type ReceivedPosition,
+} from './codec.ts';
 import type { Codec, Position } from './position.ts';
 
 /** What one entry of a telemetry stream says. */
 export interface TelemetryRecord {
   readonly position: Position;
+  readonly codec: Codec;
+}
+
+/** A record as it came: checked in full, its attributes still in their JSON form. */
+export interface ReceivedRecord {
+  readonly position: ReceivedPosition;
   readonly codec: Codec;
 }
 
@@ -15,6 +27,18 @@ export interface TelemetryRecord {
  * letter) is ignored. A field that stands there twice is refused: nothing says which of the two is meant.
  */
 export function decodeFields(fields: readonly Uint8Array[]): TelemetryRecord | CodecError {
+  return readFields(fields, decodePosition);
+}
+
+/** As `decodeFields`, for who stores a position or shows it: nobody there needs its attributes as values. */
+export function receiveFields(fields: readonly Uint8Array[]): ReceivedRecord | CodecError {
+  return readFields(fields, receivePosition);
+}
+
+function readFields<P extends object>(
+  fields: readonly Uint8Array[],
+  readPayload: (payload: Uint8Array) => P | CodecError,
+): { readonly position: P; readonly codec: Codec } | CodecError {
   let payload: Uint8Array | undefined;
   let codecBytes: Uint8Array | undefined;
   for (let at = 0; at < fields.length; at += 2) {
@@ -33,7 +57,7 @@ export function decodeFields(fields: readonly Uint8Array[]): TelemetryRecord | C
   if (codecBytes === undefined) return new CodecError('missing_field', 'the entry has no field codec');
   const codec = readCodec(codecBytes);
   if (codec === undefined) return new CodecError('bad_codec', 'codec must be 8, 8E or 16');
-  const position = decodePosition(payload);
+  const position = readPayload(payload);
   return position instanceof CodecError ? position : { position, codec };
 }
 

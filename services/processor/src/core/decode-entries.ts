@@ -1,10 +1,10 @@
 import { CodecError } from '@app/shared/codec';
-import { decodeFields, entryArrivedAtMs, type TelemetryRecord } from '@app/shared/entry';
+import { entryArrivedAtMs, receiveFields, type ReceivedRecord } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
 import type { Entry } from './entry-reply.ts';
 
 /** One decoded entry, with what its id and its content say about it. */
-export interface Fix extends TelemetryRecord {
+export interface Fix extends ReceivedRecord {
   readonly entry: Entry;
   /** Redis' clock, from the entry's id: the same at every redelivery. */
   readonly arrivedAtMs: number;
@@ -37,7 +37,7 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
   const fixes: Fix[] = [];
   const rejected: Rejected[] = [];
   for (const entry of entries) {
-    const record = decodeFields(entry.fields);
+    const record = receiveFields(entry.fields);
     if (record instanceof CodecError) {
       rejected.push({ entry, reason: record.reason, detail: record.detail });
       continue;

@@ -1,4 +1,3 @@
-import { encodeAttributes } from '@app/shared/codec';
 import type postgres from 'postgres';
 import type { Fix } from './decode-entries.ts';
 
@@ -71,7 +70,7 @@ function encodeRows(rows: readonly Fix[]): string[] {
     arrayOf(rows, ({ position }) => position.priority),
     arrayOf(rows, ({ codec }) => codec),
     arrayOf(rows, ({ quality }) => quality),
-    rows.map(({ position }) => encodeAttributes(position.attributes)).join('\u001e'),
+    rows.map(({ position }) => JSON.stringify(position.jsonAttributes)).join('\u001e'),
   ];
 }
 
