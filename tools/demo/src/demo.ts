@@ -10,7 +10,6 @@ import { logIn } from './log-in.ts';
 import { countOutcome, findProblems, summarise } from './outcome.ts';
 import { readProgress } from './progress.ts';
 import type { DemoArguments } from './read-arguments.ts';
-import { ServiceEnded } from './service-process.ts';
 import { Spectator } from './spectator.ts';
 import { startSystem, type System } from './system.ts';
 import { createView, type Screen } from './view.ts';
@@ -24,6 +23,8 @@ export interface DemoResult {
 
 const redrawMs = 500;
 const settleLimitMs = 30_000;
+/** Longer than the gateway gathers changes for a client: then the last position has come. */
+const quietMs = 600;
 
 /**
  * Runs the whole system with a race and a spectator until the time is over or the
@@ -39,18 +40,15 @@ export async function runDemo(wanted: DemoArguments, screen: Screen, stop: Abort
   await using system = await startSystem({ redisUrl, postgresUrl, imeis: vehicles.imeis, signal: stop });
   screen.write(await describeSystem(system, servers, stop));
 
-  const cookie = await logIn(system.directus.url, system.visitor);
-  const { topic } = system.event;
-  await using spectator = await Spectator.connect(
-    { url: system.liveUrl, origin: system.origin, cookie, topic },
-    stop,
-  );
+  await using spectator = await Promise.race([enterAsSpectator(system, stop), outliveServices(system)]);
   const sent = await Promise.race([
     run({ wanted, screen, stop, system, spectator, ...vehicles }),
-    watchOver(system, spectator),
+    outliveServices(system),
+    outliveConnection(system, spectator),
   ]);
 
   const counted = await countOutcome(system, sent.counts, settleLimitMs);
+  await spectator.untilQuiet(quietMs);
   const ends = await Promise.all([system.gateway.stop(), system.processor.stop()]);
   const outcome = {
     sent: sent.counts,
@@ -131,11 +129,19 @@ async function showUntil(feeding: Promise<unknown>, show: () => Promise<void>): 
   await show();
 }
 
-/** Rejects when a service or the connection ends that was not asked to. */
-async function watchOver(system: System, spectator: Spectator): Promise<never> {
-  const { processor, gateway } = system;
-  throw await Promise.race([
-    ...[processor, gateway].map(async (service) => new ServiceEnded(service, await service.ended)),
-    spectator.closed.then((code) => new Error(`the gateway closed the spectator's connection with ${code}`)),
-  ]);
+async function enterAsSpectator({ directus, visitor, liveUrl, origin, event }: System, signal: AbortSignal) {
+  const cookie = await logIn(directus.url, visitor);
+  return await Spectator.connect({ url: liveUrl, origin, cookie, topic: event.topic }, signal);
+}
+
+/** Rejects when a service ends that was not asked to. */
+async function outliveServices({ processor, gateway }: System): Promise<never> {
+  throw await Promise.race([processor.endedError(), gateway.endedError()]);
+}
+
+async function outliveConnection({ gateway }: System, spectator: Spectator): Promise<never> {
+  const code = await spectator.closed;
+  // Of a gateway that died the closed connection is heard first; why it died is the better news.
+  const reason = await Promise.race([gateway.endedError(), sleep(1_000)]);
+  throw reason ?? new Error(`the gateway closed the spectator's connection with ${code}`);
 }

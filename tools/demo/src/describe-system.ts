@@ -5,9 +5,7 @@ import type { System } from './system.ts';
 export async function describeSystem(system: System, servers: Servers, signal: AbortSignal): Promise<string> {
   const { directus, visitor, liveUrl, event, stream } = system;
   const [processorPort, gatewayPort] = await Promise.all(
-    [system.processor, system.gateway].map((service) =>
-      service.readNumber('ops listening', 'metricsPort', signal),
-    ),
+    [system.processor, system.gateway].map((service) => service.readNumber('metricsPort', signal)),
   );
   const login = JSON.stringify({ email: visitor.email, password: visitor.password, mode: 'session' });
   const subscribe = JSON.stringify({ type: 'subscribe', topic: event.topic, id: 1 });

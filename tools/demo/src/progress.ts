@@ -45,7 +45,7 @@ export async function readProgress(system: System, tally: Tally, spectator: Spec
 export async function readProcessorMetrics({ processor }: System): Promise<string> {
   const signal = AbortSignal.timeout(2_000);
   try {
-    const port = await processor.readNumber('ops listening', 'metricsPort', signal);
+    const port = await processor.readNumber('metricsPort', signal);
     const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal });
     return await response.text();
   } catch {

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { eventually } from '@app/test-kit/eventually';
 import { expect, test } from 'vitest';
-import { ServiceEnded, ServiceProcess } from './service-process.ts';
+import { ServiceProcess } from './service-process.ts';
 
 const never = new AbortController().signal;
 
@@ -30,7 +30,7 @@ test('what a service logs can be waited for, and its environment is what it was 
     'setInterval(() => {}, 1000);',
   ]);
   await using service = new ServiceProcess({ name: 'x', main: script.url, env: { PORT: '123' } });
-  expect(await service.readNumber('listening', 'port', never)).toBe(123);
+  expect(await service.readNumber('port', never)).toBe(123);
   expect(service.lines[0]).toEqual({ msg: 'listening', port: 123 });
   expect(service.isRunning).toBe(true);
   expect(await service.stop()).toBe('SIGTERM');
@@ -43,10 +43,7 @@ test('a service that dies while it is waited for is an error with the last it sa
     'throw new Error("thrown on purpose");',
   ]);
   const service = new ServiceProcess({ name: 'processor', main: script.url, env: {} });
-  const error: unknown = await service
-    .readNumber('listening', 'port', never)
-    .catch((reason: unknown) => reason);
-  expect(error).toBeInstanceOf(ServiceEnded);
+  const error: unknown = await service.readNumber('port', never).catch((reason: unknown) => reason);
   expect(String(error)).toContain('processor ended with exit code 1');
   expect(String(error)).toContain('about to fail {"level":"info","reason":"a test"}');
   expect(String(error)).toContain('thrown on purpose');
@@ -55,9 +52,7 @@ test('a service that dies while it is waited for is an error with the last it sa
 test('waiting ends with the signal', async () => {
   await using script = await writeScript(['setInterval(() => {}, 1000);']);
   await using service = new ServiceProcess({ name: 'x', main: script.url, env: {} });
-  await expect(service.readNumber('listening', 'port', AbortSignal.timeout(100))).rejects.toThrow(
-    /abort|timeout/i,
-  );
+  await expect(service.readNumber('port', AbortSignal.timeout(100))).rejects.toThrow(/abort|timeout/i);
 });
 
 test('a service ends when the process that started it is killed', async () => {
@@ -69,7 +64,7 @@ test('a service ends when the process that started it is killed', async () => {
   await using parent = await writeScript([
     `import { ServiceProcess } from ${JSON.stringify(module)};`,
     `const service = new ServiceProcess({ name: 'x', main: new URL(${JSON.stringify(service.url.href)}), env: {} });`,
-    `await service.readNumber('pid', 'pid', AbortSignal.timeout(10_000));`,
+    `await service.readNumber('pid', AbortSignal.timeout(10_000));`,
     'console.log(service.pid);',
     'setInterval(() => {}, 1000);',
   ]);

@@ -15,6 +15,7 @@ export interface ServiceProcessOptions {
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
 
 const keptLines = 400;
+const readyLimitMs = 60_000;
 const endWithParent = new URL('./end-with-parent.ts', import.meta.url).href;
 
 /** A service as a process of its own, as in production: environment in, JSON lines out, signals. */
@@ -66,10 +67,10 @@ export class ServiceProcess {
     return this.#end === undefined;
   }
 
-  /** The number in the given field of the first line with this message, waited for. */
-  async readNumber(msg: string, field: string, signal: AbortSignal): Promise<number> {
+  /** The number in a field of the first line that has it, waited for: a port that the service took. */
+  async readNumber(field: string, signal: AbortSignal): Promise<number> {
     for (;;) {
-      const value = this.#lines.find((line) => line.msg === msg)?.[field];
+      const value = this.#lines.find((line) => typeof line[field] === 'number')?.[field];
       if (typeof value === 'number') return value;
       await this.#pause(signal);
     }
@@ -77,12 +78,16 @@ export class ServiceProcess {
 
   /** Waits until /readyz on its ops port says yes. */
   async untilReady(signal: AbortSignal): Promise<void> {
-    const port = await this.readNumber('ops listening', 'metricsPort', signal);
-    for (;;) {
-      const response = await fetch(`http://127.0.0.1:${port}/readyz`, { signal });
-      await response.body?.cancel();
-      if (response.ok) return;
-      await this.#pause(signal);
+    const limit = AbortSignal.timeout(readyLimitMs);
+    const either = AbortSignal.any([signal, limit]);
+    try {
+      const port = await this.readNumber('metricsPort', either);
+      while (!(await isReady(port, either))) await this.#pause(either);
+    } catch (error) {
+      if (!limit.aborted || signal.aborted) throw error;
+      throw new Error(`${this.name} was not ready within ${readyLimitMs / 1000} s. ${this.#lastSaid()}`, {
+        cause: error,
+      });
     }
   }
 
@@ -90,6 +95,11 @@ export class ServiceProcess {
   async stop(): Promise<string> {
     if (this.isRunning) this.#child.kill('SIGTERM');
     return await this.#ended;
+  }
+
+  /** Waits for its end, as an error that says how it ended and what it last said. */
+  async endedError(): Promise<Error> {
+    return new Error(`${this.name} ended with ${await this.#ended}. ${this.#lastSaid()}`);
   }
 
   /** Ends it at once, as a power cut does. */
@@ -103,8 +113,14 @@ export class ServiceProcess {
   }
 
   async #pause(signal: AbortSignal): Promise<void> {
-    if (!this.isRunning) throw new ServiceEnded(this, await this.#ended);
+    if (!this.isRunning) throw await this.endedError();
     await sleep(20, undefined, { signal });
+  }
+
+  #lastSaid(): string {
+    return ['The last it said:', ...this.#lines.slice(-15).map((line) => `  ${describeLine(line)}`)].join(
+      '\n',
+    );
   }
 
   #keep(text: string): void {
@@ -113,12 +129,14 @@ export class ServiceProcess {
   }
 }
 
-/** A service that ended without being asked to, with the last that it said. */
-export class ServiceEnded extends Error {
-  constructor(service: ServiceProcess, how: string) {
-    const said = service.lines.slice(-15).map((line) => `  ${describeLine(line)}`);
-    super([`${service.name} ended with ${how}. The last it said:`, ...said].join('\n'));
-    this.name = 'ServiceEnded';
+async function isReady(port: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`, { signal });
+    await response.body?.cancel();
+    return response.ok;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return false; // It has just ended: its end says more than a refused connection.
   }
 }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { plainServerMessage, type PlainServerMessage, type SnapshotPosition } from '@app/shared/messages';
 import { WebSocket } from 'ws';
 import { Latencies } from './latencies.ts';
@@ -69,6 +70,14 @@ export class Spectator {
   /** Resolves when the connection is closed, to the close code. */
   get closed(): Promise<number> {
     return this.#closed;
+  }
+
+  /** Waits until nothing has come for so long. */
+  async untilQuiet(quietMs: number): Promise<void> {
+    for (let before = -1; before !== this.#received;) {
+      before = this.#received;
+      await sleep(quietMs);
+    }
   }
 
   say(message: unknown): void {

@@ -104,7 +104,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     }),
   );
   await Promise.all([processor.untilReady(signal), gateway.untilReady(signal)]);
-  const wsPort = await gateway.readNumber('listening', 'wsPort', signal);
+  const wsPort = await gateway.readNumber('wsPort', signal);
 
   const owned = stack.move();
   return {
