@@ -20,14 +20,17 @@ export class EntryAcks {
   readonly #target: AckTarget;
   readonly #metrics: Metrics;
   readonly #log: Logger;
+  readonly #onRetry: () => void;
   readonly #owed = new Set<string>();
   #flushing: Promise<void> | undefined;
 
-  constructor(redis: Redis, target: AckTarget, metrics: Metrics, log: Logger) {
+  /** `onRetry` is called when a retry begins: a loop that waits for acknowledgements as it should is alive. */
+  constructor(redis: Redis, target: AckTarget, metrics: Metrics, log: Logger, onRetry: () => void) {
     this.#redis = redis;
     this.#target = target;
     this.#metrics = metrics;
     this.#log = log;
+    this.#onRetry = onRetry;
   }
 
   /** Ids whose acknowledgement Redis has not answered yet. */
@@ -59,6 +62,7 @@ export class EntryAcks {
           signal: abandon,
           maxDelayMs: longestRetryMs,
           onRetry: (error, delayMs) => {
+            this.#onRetry();
             const owed = this.#owed.size;
             this.#log.warn(
               { stream, error, owed, delayMs },

@@ -34,7 +34,7 @@ export class StreamLoop {
     const { stream, config, redis, postgres, onTurn, metrics, log } = options;
     const member = { stream, group: config.REDIS_CONSUMER_GROUP, consumer: consumerName(config) };
     this.#options = options;
-    this.#acks = new EntryAcks(redis, member, metrics, log);
+    this.#acks = new EntryAcks(redis, member, metrics, log, onTurn);
     const concurrency = config.WRITE_CONCURRENCY;
     this.#writer = new FixWriter({ postgres, concurrency, metrics, log, onRetry: onTurn });
     this.#reader = new EntryReader({
