@@ -1,30 +1,44 @@
+import { randomUUID } from 'node:crypto';
 import { retry } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 
-/** Hash of the entries that are being tried alone right now, with how many such attempts never ended. */
+/** Set of the marks of entries that are being tried alone right now, or were when the process died. */
 export function attemptsKey(stream: string): string {
   return `${stream}:attempts`;
 }
 
+/** Work on one entry keeps a process busy for less. What lasts longer waits: for a lock, for a server. */
+const longestWorkMs = 1000;
+
 /**
- * A mark in Redis that stands while one suspicious entry is tried alone. If the process dies meanwhile the mark
- * stays, and that alone is what tells poison from an entry that was merely read often: it is taken away while
- * the attempt waits for a transient error to pass, and however the attempt ends.
+ * A mark in Redis that stands while the process works on one suspicious entry alone. If the process dies
+ * meanwhile the mark stays, and that alone is what tells poison from an entry that was merely read often.
+ *
+ * The mark is taken away while the attempt waits, and however the attempt ends: a process that is killed in an
+ * outage waits for Postgres, and the entry it holds is as good as any. A process that hangs in its own work
+ * takes nothing away.
  */
 export class LoneAttempt implements AsyncDisposable {
   readonly #redis: Redis;
-  readonly #stream: string;
+  readonly #key: string;
   readonly #entryId: string;
+  /** Of this attempt alone, so that a command that is sent twice marks once. */
+  readonly #mark: string;
   readonly #abandon: AbortSignal;
-  /** Attempts that began and never ended, this one included. */
-  readonly unendedAttempts: number;
+  readonly #workMs: number;
+  #isMarked = true;
+  /** The changes of the mark, one after the other. */
+  #changed: Promise<void> = Promise.resolve();
+  #expiry: NodeJS.Timeout | undefined;
+  #unendedAttempts = 1;
 
-  private constructor(redis: Redis, stream: string, entryId: string, abandon: AbortSignal, unended: number) {
+  private constructor(redis: Redis, stream: string, entryId: string, abandon: AbortSignal, workMs: number) {
     this.#redis = redis;
-    this.#stream = stream;
+    this.#key = attemptsKey(stream);
     this.#entryId = entryId;
+    this.#mark = `${entryId} ${randomUUID()}`;
     this.#abandon = abandon;
-    this.unendedAttempts = unended;
+    this.#workMs = workMs;
   }
 
   static async begin(
@@ -32,29 +46,66 @@ export class LoneAttempt implements AsyncDisposable {
     stream: string,
     entryId: string,
     abandon: AbortSignal,
+    workMs = longestWorkMs,
   ): Promise<LoneAttempt> {
-    const mark = (): Promise<number> => redis.hincrby(attemptsKey(stream), entryId, 1);
-    const unended = await retry(mark, { signal: abandon });
-    return new LoneAttempt(redis, stream, entryId, abandon, unended);
+    const attempt = new LoneAttempt(redis, stream, entryId, abandon, workMs);
+    await retry(() => redis.sadd(attempt.#key, attempt.#mark), { signal: abandon });
+    attempt.#unendedAttempts = (await attempt.#marks()).length;
+    attempt.#expire();
+    return attempt;
   }
 
-  /** The attempt failed for a passing reason and waits. */
+  /** Attempts that began and never ended, this one included. */
+  get unendedAttempts(): number {
+    return this.#unendedAttempts;
+  }
+
+  /** The attempt waits. */
   async suspend(): Promise<void> {
-    await retry(() => this.#count(-1), { signal: this.#abandon });
+    clearTimeout(this.#expiry);
+    await this.#change(false);
   }
 
+  /** The attempt works, again or still. */
   async resume(): Promise<void> {
-    await retry(() => this.#count(1), { signal: this.#abandon });
+    clearTimeout(this.#expiry);
+    await this.#change(true);
+    this.#expire();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const unmark = (): Promise<number> => this.#redis.hdel(attemptsKey(this.#stream), this.#entryId);
-    // Also when the work is abandoned: a mark left behind would count as a death.
-    if (this.#abandon.aborted) await unmark();
-    else await retry(unmark, { signal: this.#abandon });
+    clearTimeout(this.#expiry);
+    await this.#changed.catch(() => undefined);
+    if (this.#abandon.aborted) {
+      // A mark left behind would count as a death; those of true deaths stay for the next attempt.
+      await this.#redis.srem(this.#key, this.#mark);
+      return;
+    }
+    const marks = await this.#marks();
+    await retry(() => this.#redis.srem(this.#key, this.#mark, ...marks), { signal: this.#abandon });
   }
 
-  async #count(by: number): Promise<void> {
-    await this.#redis.hincrby(attemptsKey(this.#stream), this.#entryId, by);
+  #expire(): void {
+    this.#expiry = setTimeout(() => {
+      // Whoever changes the mark next hears of a failure.
+      this.suspend().catch(() => undefined);
+    }, this.#workMs);
+  }
+
+  #change(isMarked: boolean): Promise<void> {
+    const change = async (): Promise<void> => {
+      if (this.#isMarked === isMarked) return;
+      const command = isMarked ? 'sadd' : 'srem';
+      await retry(() => this.#redis[command](this.#key, this.#mark), { signal: this.#abandon });
+      this.#isMarked = isMarked;
+    };
+    this.#changed = this.#changed.then(change);
+    return this.#changed;
+  }
+
+  /** The entry's marks, of this attempt and of those that never ended; the set holds few. */
+  async #marks(): Promise<readonly string[]> {
+    const marks = await retry(() => this.#redis.smembers(this.#key), { signal: this.#abandon });
+    return marks.filter((mark) => mark.startsWith(`${this.#entryId} `));
   }
 }

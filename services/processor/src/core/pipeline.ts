@@ -93,7 +93,7 @@ async function processBatch(
   await before;
   observe(parts, written);
   const proposed = await states.next(written.durable, giveUp);
-  await hear(parts, proposed.heard, giveUp);
+  await hear(parts, proposed.heard, giveUp, attempt);
   states.commit(proposed);
   const rejected = [...decoded.rejected, ...written.refused, ...written.conflicting.map(sameTime)];
   for (const { reason } of decoded.rejected) parts.metrics.decodeErrors.inc({ reason });
@@ -134,9 +134,18 @@ async function processLone(
 }
 
 /** The domain may fail for a while; what is behind this batch waits, and at last the process ends. */
-async function hear(parts: PipelineParts, heard: readonly Heard[], giveUp: AbortSignal): Promise<void> {
+async function hear(
+  parts: PipelineParts,
+  heard: readonly Heard[],
+  giveUp: AbortSignal,
+  attempt?: LoneAttempt,
+): Promise<void> {
   if (heard.length === 0) return;
-  await retry(() => parts.afterWrite(heard), {
+  const tell = async (): Promise<void> => {
+    await attempt?.resume();
+    await parts.afterWrite(heard);
+  };
+  await retry(tell, {
     signal: giveUp,
     maxAttempts: afterWriteAttempts,
     onRetry: (error, delayMs) => {

@@ -25,7 +25,7 @@ const longestRetryMs = 15_000;
 const firstRetryMs = 50;
 const statementTimeout = '57014';
 
-/** An attempt that is marked while it lasts, and not while it waits for a transient error to pass. */
+/** An attempt that is marked while it works, and not while it waits for a transient error to pass. */
 export interface PausableAttempt {
   suspend(): Promise<void>;
   resume(): Promise<void>;
@@ -147,8 +147,8 @@ export class FixWriter {
     using stack = new DisposableStack();
     let retrying: Retrying | undefined;
     const result = await retry(
-      async (attemptNumber) => {
-        if (attemptNumber > 1) await attempt?.resume();
+      async () => {
+        await attempt?.resume();
         const end = metrics.writeDurationSeconds.startTimer();
         try {
           return await client.run(statement);

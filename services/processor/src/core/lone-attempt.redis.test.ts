@@ -1,0 +1,81 @@
+import { eventually } from '@app/test-kit/eventually';
+import { startRedis } from '@app/test-kit/redis';
+import { Redis } from 'ioredis';
+import { afterAll, expect, test } from 'vitest';
+import { attemptsKey, LoneAttempt } from './lone-attempt.ts';
+
+const never = new AbortController().signal;
+const servers = await startRedis();
+const redis = new Redis(servers.url);
+
+afterAll(async () => {
+  redis.disconnect();
+  await servers[Symbol.asyncDispose]();
+});
+
+test('the mark stands while the attempt lasts, and is gone when it ended', async () => {
+  const stream = `${servers.keyPrefix}a`;
+  {
+    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+    expect(attempt.unendedAttempts).toBe(1);
+    expect(await redis.smembers(attemptsKey(stream))).toEqual([expect.stringMatching(/^1-0 /u)]);
+  }
+  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+});
+
+test('attempts that never ended are counted, of each entry its own', async () => {
+  const stream = `${servers.keyPrefix}b`;
+  await LoneAttempt.begin(redis, stream, '1-0', never);
+  await LoneAttempt.begin(redis, stream, '1-0', never);
+  await LoneAttempt.begin(redis, stream, '2-0', never);
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+  expect(attempt.unendedAttempts).toBe(3);
+});
+
+test('an attempt that waits for a passing error leaves no mark meanwhile, and keeps those before it', async () => {
+  const stream = `${servers.keyPrefix}c`;
+  await LoneAttempt.begin(redis, stream, '1-0', never);
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+  const marks = (): Promise<number> => redis.scard(attemptsKey(stream));
+  expect(await marks()).toBe(2);
+  await attempt.suspend();
+  expect(await marks()).toBe(1);
+  await attempt.suspend();
+  expect(await marks()).toBe(1);
+  await attempt.resume();
+  await attempt.resume();
+  expect(await marks()).toBe(2);
+});
+
+test('an attempt that lasts takes its mark away: it waits, and has not ended the process', async () => {
+  const stream = `${servers.keyPrefix}d`;
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never, 20);
+  await eventually(async () => (await redis.scard(attemptsKey(stream))) === 0);
+  await attempt.resume();
+  expect(await redis.scard(attemptsKey(stream))).toBe(1);
+  await eventually(async () => (await redis.scard(attemptsKey(stream))) === 0);
+});
+
+test('an abandoned attempt takes its own mark away, and leaves those of true deaths', async () => {
+  const stream = `${servers.keyPrefix}e`;
+  await LoneAttempt.begin(redis, stream, '1-0', never);
+  const [ofDeath] = await redis.smembers(attemptsKey(stream));
+  const abandon = new AbortController();
+  {
+    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', abandon.signal);
+    expect(attempt.unendedAttempts).toBe(2);
+    abandon.abort(new Error('enough'));
+  }
+  expect(await redis.smembers(attemptsKey(stream))).toEqual([ofDeath]);
+});
+
+test('an attempt that ends forgets the deaths of its entry, and of no other', async () => {
+  const stream = `${servers.keyPrefix}f`;
+  await LoneAttempt.begin(redis, stream, '1-0', never);
+  await LoneAttempt.begin(redis, stream, '1-01', never);
+  {
+    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+    expect(attempt.unendedAttempts).toBe(2);
+  }
+  expect(await redis.smembers(attemptsKey(stream))).toEqual([expect.stringMatching(/^1-01 /u)]);
+});
