@@ -63,8 +63,8 @@ test('what is stored is never changed, by other content for the same key neither
 });
 
 test('equal content is told from different content, in every column that came with the record', async () => {
-  const stored = fix({ fixAtMs: noon, altitudeM: 812.3, speedKmh: 33.3, attributes: { '1': 1, '2': 'x' } });
-  await insertPositions(sql, [stored]);
+  const stored = { fixAtMs: noon, altitudeM: 812.3, speedKmh: 33.3, attributes: { '1': 1, '2': 'x' } };
+  await insertPositions(sql, [fix(stored)]);
   const changes = [
     {},
     { attributes: { '2': 'x', '1': 1 } },
@@ -79,7 +79,7 @@ test('equal content is told from different content, in every column that came wi
     { attributes: { '1': 1n, '2': 'x' } },
     { attributes: { '1': 1 } },
   ];
-  const rows = changes.map((change) => fix({ ...stored.position, ...change }));
+  const rows = changes.map((change) => fix({ ...stored, ...change }));
   expect(await findDifferent(sql, rows)).toEqual(changes.map((_, n) => n).slice(2));
 });
 

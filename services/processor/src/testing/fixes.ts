@@ -1,5 +1,3 @@
-import { encodeFields } from '@app/shared/entry';
-import { CodecError } from '@app/shared/codec';
 import { encodeFields, receiveFields, type ReceivedRecord } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
 import { decodeEntries, type Fix } from '../core/decode-entries.ts';
