@@ -1,0 +1,44 @@
+import { encodeFields } from '@app/shared/entry';
+import { realisticRecords } from '@app/fleet-sim/realistic-records';
+import type { Redis } from 'ioredis';
+
+export interface BacklogOptions {
+  readonly entries: number;
+  readonly devices: number;
+  readonly attributes?: number;
+  /** Of every hundred entries, how many repeat the one before: trackers send again what was not confirmed. */
+  readonly repeatedPercent: number;
+}
+
+/** The flat XADD fields of a backlog, seeded: the same options give the same entries. */
+export function* backlogFields(options: BacklogOptions): Generator<string[]> {
+  const { entries, devices, attributes, repeatedPercent } = options;
+  const records = realisticRecords({
+    seed: 1,
+    startAtMs: Date.UTC(2026, 5, 1),
+    devices,
+    ...(attributes === undefined ? {} : { attributes }),
+  });
+  let last: string[] | undefined;
+  for (let number = 0; number < entries; number += 1) {
+    const isRepeated = last !== undefined && number % 100 < repeatedPercent;
+    if (!isRepeated) {
+      const next = records.next();
+      if (next.done === true) return;
+      last = encodeFields(next.value);
+    }
+    if (last !== undefined) yield last;
+  }
+}
+
+/** Fills a stream, 1,000 entries at a time. */
+export async function fillStream(redis: Redis, stream: string, options: BacklogOptions): Promise<void> {
+  let pipeline = redis.pipeline();
+  for (const fields of backlogFields(options)) {
+    pipeline.xadd(stream, '*', ...fields);
+    if (pipeline.length < 1000) continue;
+    await pipeline.exec();
+    pipeline = redis.pipeline();
+  }
+  await pipeline.exec();
+}

@@ -1,0 +1,61 @@
+// The raw limit: the same rows, already in memory, in the processor's own statement, with its concurrency.
+import { decodeEntries, type Fix } from '@app/processor/core/decode-entries';
+import { insertPositions } from '@app/processor/core/insert-positions';
+import { sortByKey } from '@app/processor/core/write-fixes';
+import postgres from 'postgres';
+import { backlogFields, type BacklogOptions } from './backlog.ts';
+
+export interface RawLimitOptions extends BacklogOptions {
+  readonly postgresUrl: string;
+  readonly batchSize: number;
+  readonly concurrency: number;
+}
+
+// So many batches are made ready and then inserted: all of them at once would measure the garbage collector.
+const batchesInRound = 40;
+
+/** Rows per second; only the inserts are timed, not the making of the rows. */
+export async function measureRawLimit(options: RawLimitOptions): Promise<number> {
+  const { postgresUrl, batchSize, concurrency, entries } = options;
+  const sql = postgres(postgresUrl, { max: concurrency, onnotice: () => undefined });
+  try {
+    await sql`select 1`;
+    let insertingMs = 0;
+    for (const round of rounds(options, batchSize)) {
+      const startedAtMs = performance.now();
+      const queue = round.values();
+      await Promise.all(
+        Array.from({ length: concurrency }, async () => {
+          for (const batch of queue) await insertPositions(sql, batch);
+        }),
+      );
+      insertingMs += performance.now() - startedAtMs;
+    }
+    return entries / (insertingMs / 1000);
+  } finally {
+    await sql.end();
+  }
+}
+
+function* rounds(options: BacklogOptions, batchSize: number): Generator<(readonly Fix[])[]> {
+  let round: (readonly Fix[])[] = [];
+  let entries = [];
+  let number = 0;
+  for (const fields of backlogFields(options)) {
+    number += 1;
+    const bytes = fields.map((field) => Buffer.from(field));
+    entries.push({ id: `${Date.UTC(2026, 5, 2)}-${number}`, fields: bytes, deliveries: 1 });
+    if (entries.length < batchSize && number < options.entries) continue;
+    const { fixes } = decodeEntries(entries, { flagMs: Infinity, limitMs: Infinity });
+    round.push(sortByKey(fixes).unique);
+    entries = [];
+    if (round.length < batchesInRound && number < options.entries) continue;
+    yield round;
+    round = [];
+  }
+}
+
+if (import.meta.main) {
+  const options: RawLimitOptions = JSON.parse(process.env['RAW_LIMIT'] ?? '');
+  process.stdout.write(`${JSON.stringify({ rowsPerS: await measureRawLimit(options) })}\n`);
+}

@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+/** A program under measurement, in a process of its own, that says how it goes in JSON lines. */
+export interface Program extends AsyncDisposable {
+  hasEnded(): boolean;
+  /** The first line for which `pick` has an answer; rejects if the program ends before. */
+  line<T>(pick: (line: Readonly<Record<string, unknown>>) => T | undefined): Promise<T>;
+  /** Asks it to end; resolves to its exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** Starts a TypeScript program with this environment beside PATH; its stderr is passed on. */
+export function startProgram(
+  main: URL,
+  env: Readonly<Record<string, string>>,
+  nodeOptions: readonly string[] = [],
+): Program {
+  const child = spawn(process.execPath, [...nodeOptions, fileURLToPath(main)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env['PATH'], ...env },
+  });
+  const seen: Readonly<Record<string, unknown>>[] = [];
+  const arrivals = new EventTarget();
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    seen.push(readLine(text));
+    arrivals.dispatchEvent(new Event('line'));
+  });
+  const ended = once(child, 'close').then(([code]: unknown[]) => (typeof code === 'number' ? code : null));
+
+  async function stop(): Promise<number | null> {
+    child.kill('SIGTERM');
+    return await ended;
+  }
+
+  return {
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
+    async line(pick) {
+      for (;;) {
+        for (const line of seen) {
+          const picked = pick(line);
+          if (picked !== undefined) return picked;
+        }
+        const arrival = once(arrivals, 'line').then(() => 'line' as const);
+        if ((await Promise.race([arrival, ended])) !== 'line') {
+          throw new Error(`${main.pathname} ended early; the last it said: ${JSON.stringify(seen.at(-1))}`);
+        }
+      }
+    },
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+    },
+  };
+}
+
+function readLine(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : { msg: text };
+  } catch {
+    return { msg: text };
+  }
+}
