@@ -24,12 +24,14 @@ export interface DependentProcess {
 export function startDependent(options: {
   readonly script: URL;
   readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
   /** Takes each line of the child's stdout: one message, as JSON. */
   readonly hear: (line: string) => void;
   readonly ended: (how: string) => void;
 }): DependentProcess {
   const child = spawn(process.execPath, [fileURLToPath(options.script), ...(options.args ?? [])], {
     detached: true,
+    env: options.env ?? process.env,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const { stdin, stdout } = child;

@@ -109,10 +109,12 @@ export async function startPostgresServer(
   return { port, url, process: server };
 }
 
-async function connectOnce(url: string): Promise<void> {
+/** Connects and asks for one row; rejects where that fails. */
+export async function connectOnce(url: string): Promise<true> {
   const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => undefined });
   try {
     await sql`select 1`;
+    return true;
   } finally {
     await sql.end({ timeout: 0 });
   }

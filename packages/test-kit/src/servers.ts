@@ -1,9 +1,11 @@
+import { findContainerEngine, type ContainerEngine } from './container-engine.ts';
 import { startGuard, type Guard } from './guard.ts';
 import { createPostgresCluster, startPostgresServer, type PostgresSettings } from './postgres-server.ts';
 import { findRedisServer, howToGetRedis, startRedisServer } from './redis-server.ts';
+import { startPostgresContainer, startRedisContainer, type ServerContainer } from './server-containers.ts';
 
-/** Where a server can come from. */
-export type ServerSource = 'environment' | 'local';
+/** Where a server can come from: a URL in the environment, a container, a program on this machine. */
+export type ServerSource = 'environment' | 'container' | 'local';
 
 export interface ServersOptions {
   /** Which to try, in this order. Default: what `TEST_SERVERS` says, else all. */
@@ -49,8 +51,22 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
     guard ??= startGuard().then((fresh) => started.use(fresh));
     return await guard;
   };
+  const fromContainer = async (
+    what: string,
+    start: (engine: ContainerEngine) => Promise<ServerContainer | { readonly missing: string }>,
+  ): Promise<FoundServer | undefined> => {
+    const engine = await findContainerEngine();
+    if (engine === undefined) return undefined;
+    const container = await start(engine);
+    if ('missing' in container) {
+      print(`${what}: no container (${container.missing})`);
+      return undefined;
+    }
+    return started.use(container);
+  };
   const redisWays: Ways = {
     environment: () => fromEnvironment('REDIS_URL'),
+    container: () => fromContainer('redis', startRedisContainer),
     local: async () => {
       const file = await findRedisServer();
       if (file === undefined) return undefined;
@@ -60,6 +76,8 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
   };
   const postgresWays: Ways = {
     environment: () => fromEnvironment('POSTGRES_URL'),
+    container: () =>
+      fromContainer('postgres', (engine) => startPostgresContainer(engine, options.postgresSettings ?? {})),
     local: async () => {
       const cluster = await createPostgresCluster(await guardOnce());
       const { url } = await startPostgresServer(await guardOnce(), cluster, {
@@ -107,9 +125,9 @@ async function fromEnvironment(name: string): Promise<FoundServer | undefined> {
 }
 
 /** `TEST_SERVERS=local` and `TEST_SERVERS=container` leave out all else, a URL in the environment too. */
-function sourcesOf(forced: string | undefined): readonly ServerSource[] {
-  if (forced === undefined || forced === '') return ['environment', 'local'];
-  if (forced === 'local') return [forced];
+export function sourcesOf(forced: string | undefined): readonly ServerSource[] {
+  if (forced === undefined || forced === '') return ['environment', 'container', 'local'];
+  if (forced === 'local' || forced === 'container') return [forced];
   throw new Error(`TEST_SERVERS=${forced} is neither local nor container`);
 }
 

@@ -1,29 +1,71 @@
+import { findContainerEngine } from './container-engine.ts';
 import { createDatabase } from './database.ts';
 import { startDependent } from './dependent-process.ts';
+import { fastSettings } from './postgres-server.ts';
+import { startTimescaleContainer } from './server-containers.ts';
+import { sourcesOf, type ServerSource } from './servers.ts';
 
 export interface TestTimescale extends AsyncDisposable {
   readonly url: string;
   /** The WebAssembly build has one: with more, a client waits until the other has closed its own. */
   readonly maxConnections: number;
-  /** `TIMESCALE_URL`, an image, or WebAssembly. */
+  /** `TIMESCALE_URL`, `container …` or `WebAssembly`. */
   readonly from: string;
 }
 
 /**
- * A fresh and empty database of a server that has TimescaleDB, without the extension created: in the server that
- * `TIMESCALE_URL` names, else as WebAssembly (PostgreSQL 17, TimescaleDB 2.23), which takes two seconds and is what
- * a test asks for that plays with the build's one session.
+ * A fresh and empty database of a server that has TimescaleDB, the first of: the server that `TIMESCALE_URL` names,
+ * a container, WebAssembly (PostgreSQL 17, TimescaleDB 2.23). The last takes two seconds, and is what a test asks for
+ * that plays with the build's one session. Which it was is printed.
  */
 export async function startTimescale(
   options: { readonly from?: 'WebAssembly' } = {},
 ): Promise<TestTimescale> {
-  if (options.from === 'WebAssembly') return await startWebAssembly();
-  const serverUrl = process.env['TIMESCALE_URL'];
-  if (serverUrl !== undefined && serverUrl !== '') {
+  const sources =
+    options.from === 'WebAssembly' ? ['local' as const] : sourcesOf(process.env['TEST_SERVERS']);
+  for (const source of sources) {
+    const timescale = await ways[source]();
+    if (timescale === undefined) continue;
+    printOnce(`timescale: ${timescale.from}`);
+    return timescale;
+  }
+  throw new Error('No TimescaleDB: set TIMESCALE_URL, or leave TEST_SERVERS unset');
+}
+
+const ways: Readonly<Record<ServerSource, () => Promise<TestTimescale | undefined>>> = {
+  environment: async () => {
+    const serverUrl = process.env['TIMESCALE_URL'];
+    if (serverUrl === undefined || serverUrl === '') return undefined;
+    // Not template1: there the image of TimescaleDB has the extension already.
     const database = await createDatabase(serverUrl, 'test', 'template0');
     return { ...database, maxConnections: 10, from: 'TIMESCALE_URL' };
+  },
+  container: startInContainer,
+  local: startWebAssembly,
+};
+
+// An image that could not be had for one test cannot be had for the next, and asking takes seconds.
+let noContainer: string | undefined;
+
+async function startInContainer(): Promise<TestTimescale | undefined> {
+  const engine = noContainer === undefined ? await findContainerEngine() : undefined;
+  if (engine === undefined) return undefined;
+  await using stack = new AsyncDisposableStack();
+  const container = await startTimescaleContainer(engine, fastSettings);
+  if ('missing' in container) {
+    noContainer = container.missing;
+    printOnce(`timescale: no container (${noContainer})`);
+    return undefined;
   }
-  return await startWebAssembly();
+  stack.use(container);
+  const database = stack.use(await createDatabase(container.url, 'test', 'template0'));
+  const owned = stack.move();
+  return {
+    url: database.url,
+    maxConnections: 10,
+    from: container.from,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 async function startWebAssembly(): Promise<TestTimescale> {
@@ -50,4 +92,12 @@ async function startWebAssembly(): Promise<TestTimescale> {
   } finally {
     release();
   }
+}
+
+const printed = new Set<string>();
+
+function printOnce(line: string): void {
+  if (printed.has(line)) return;
+  printed.add(line);
+  process.stderr.write(`${line}\n`);
 }

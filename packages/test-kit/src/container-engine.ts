@@ -1,0 +1,55 @@
+import { request } from 'node:http';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+export interface ContainerEngine {
+  /** As `DOCKER_HOST` wants it. */
+  readonly dockerHost: string;
+  /** On this machine, so that a published port can be bound to 127.0.0.1. */
+  readonly isLocal: boolean;
+}
+
+/** An engine that hangs is as good as none. */
+const answerLimitMs = 1000;
+
+/**
+ * The container engine that answers: the one that `DOCKER_HOST` names, else the first of the usual sockets. Asked
+ * here with a time limit, because a client library waits for ever on a socket that accepts and stays silent.
+ */
+export async function findContainerEngine(
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ContainerEngine | undefined> {
+  const named = env['DOCKER_HOST'];
+  const runtimeFolder = env['XDG_RUNTIME_DIR'];
+  const sockets = [
+    '/var/run/docker.sock',
+    ...(runtimeFolder === undefined ? [] : [join(runtimeFolder, 'docker.sock')]),
+    join(homedir(), '.docker/run/docker.sock'),
+    join(homedir(), '.docker/desktop/docker.sock'),
+  ];
+  const hosts = named === undefined || named === '' ? sockets.map((path) => `unix://${path}`) : [named];
+  for (const dockerHost of hosts) {
+    if (await answersPing(dockerHost)) return { dockerHost, isLocal: dockerHost.startsWith('unix:') };
+  }
+  return undefined;
+}
+
+async function answersPing(dockerHost: string): Promise<boolean> {
+  const { protocol, hostname, port, pathname } = new URL(dockerHost);
+  if (protocol !== 'unix:' && protocol !== 'tcp:' && protocol !== 'http:') return false;
+  const address =
+    protocol === 'unix:' ? { socketPath: pathname } : { hostname, port: port === '' ? 2375 : port };
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const ping = request(
+    { ...address, path: '/_ping', signal: AbortSignal.timeout(answerLimitMs) },
+    (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    },
+  );
+  ping.once('error', () => {
+    resolve(false);
+  });
+  ping.end();
+  return await promise;
+}
