@@ -224,7 +224,7 @@ async function benchSteps(setup: Setup, isQuick: boolean): Promise<readonly Step
     const costs = await runToLine(
       costsMain,
       { STEP_COSTS: JSON.stringify(options) },
-      ({ costs }) => stepCosts.safeParse(costs).data,
+      (line) => stepCosts.safeParse(line['costs']).data,
       ['--expose-gc'],
     );
     say(
