@@ -48,7 +48,7 @@ test('what is acknowledged is no longer pending, and owed no longer', async () =
   await at.acks.settle(0);
   expect(at.acks.owedIds.size).toBe(0);
   expect(await at.pending()).toBe(0);
-  expect(await at.read('processor_acks_total')).toBe(2500);
+  expect(await at.metric('processor_acks_total')).toBe(2500);
 });
 
 test('an acknowledgement that fails three times is kept, and sent until Redis has answered', async () => {
@@ -57,14 +57,14 @@ test('an acknowledgement that fails three times is kept, and sent until Redis ha
   await eventually(() => at.retries() >= 3);
   expect(at.acks.owedIds).toEqual(new Set(at.ids.slice(0, 2)));
   expect(await at.pending()).toBe(3);
-  expect(await at.read('processor_acks_total')).toBe(0);
+  expect(await at.metric('processor_acks_total')).toBe(0);
   // What comes meanwhile waits with it.
   at.acks.add(at.ids.slice(2), never);
   expect(at.acks.owedIds.size).toBe(3);
   await at.allow();
   await at.acks.settle(0);
   expect(await at.pending()).toBe(0);
-  expect(await at.read('processor_acks_total')).toBe(3);
+  expect(await at.metric('processor_acks_total')).toBe(3);
 });
 
 test('settle waits only until no more are owed than it is told', async () => {
@@ -99,7 +99,7 @@ test('many batches at once are acknowledged, each id once', async () => {
   for (let n = 0; n < 1000; n += 10) at.acks.add(at.ids.slice(n, n + 10), never);
   await at.acks.settle(0);
   expect(await at.pending()).toBe(0);
-  expect(await at.read('processor_acks_total')).toBe(1000);
+  expect(await at.metric('processor_acks_total')).toBe(1000);
   // A later one finds a flush that has ended, and starts the next.
   await admin.xadd('acks:many', '999999999999999-0', 'a', 'b');
   await admin.xreadgroup('GROUP', 'processor', 'c', 'STREAMS', 'acks:many', '>');

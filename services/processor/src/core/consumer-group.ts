@@ -32,13 +32,18 @@ export function isGroupMissing(error: unknown): boolean {
 /**
  * Kills connections that carry this name: readers of a process that died without closing its sockets. Such
  * a reader is still blocked inside Redis and would be handed the next entry.
+ *
+ * @param onlyId of these the one with this client id, if it still is: a Redis that was restarted counts its clients
+ * from 1 again, and the id may be a stranger's.
  */
 export async function killNamesakes(
   connection: StreamConnection,
   name: string,
   deadlineMs: number,
+  onlyId?: number,
 ): Promise<number> {
-  const clients = text(await connection.call('CLIENT', ['LIST'], deadlineMs));
+  const which = onlyId === undefined ? [] : ['ID', onlyId];
+  const clients = text(await connection.call('CLIENT', ['LIST', ...which], deadlineMs));
   let killed = 0;
   for (const client of clients.split('\n')) {
     const id = /(?:^| )id=(\d+)/u.exec(client)?.[1];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { detectLoss, type StreamStanding } from './detect-loss.ts';
+import { countPhantoms, detectLoss, type StreamStanding } from './detect-loss.ts';
 
 /** Ten entries 1-0 to 10-0 were added; the group has read up to 4-0. */
 function standing(changes: Partial<StreamStanding>): StreamStanding {
@@ -63,4 +63,23 @@ test('a group that never read has lost all that is gone', () => {
 test('an empty stream that never had an entry has lost nothing', () => {
   const never = { firstId: undefined, lastGeneratedId: '0-0', length: 0, entriesAdded: 0 };
   expect(detectLoss(standing({ ...never, lastDeliveredId: '0-0', entriesRead: null }), 0)).toBeUndefined();
+});
+
+test('what Redis leaves out of its counter is known from the counter itself once all is delivered', () => {
+  const nothing = { entries: 0, lost: 0 };
+  const end = standing({ lastDeliveredId: '10-0', entriesRead: 7 });
+  expect(countPhantoms(0, end, nothing, end)).toBe(3);
+  const whole = standing({ lastDeliveredId: '10-0', entriesRead: 10 });
+  expect(countPhantoms(5, whole, nothing, whole)).toBe(0);
+});
+
+test('until then a loss is remembered where the counter passed over it', () => {
+  const read = { entries: 2, lost: 3 };
+  const old = standing({ lastDeliveredId: '9-0', entriesRead: 6 });
+  expect(countPhantoms(1, standing({}), read, old)).toBe(4);
+  const corrected = standing({ lastDeliveredId: '9-0', entriesRead: 9 });
+  expect(countPhantoms(0, standing({}), read, corrected)).toBe(0);
+  const unsure = standing({ lastDeliveredId: '9-0', entriesRead: null });
+  expect(countPhantoms(1, standing({}), read, unsure)).toBe(1);
+  expect(countPhantoms(1, unsure, read, old)).toBe(1);
 });

@@ -45,6 +45,26 @@ export function detectLoss(standing: StreamStanding, countedEntries: number): Lo
   return entries > 0 ? { entries, isExact: true, ...range } : undefined;
 }
 
+/**
+ * Lost entries that Redis leaves out of the group's `entries-read`: 7.0 does so for ever, later versions do not.
+ *
+ * @param known how many there were before the read.
+ * @param read what lies between `before` and `after`.
+ */
+export function countPhantoms(
+  known: number,
+  before: StreamStanding,
+  read: { readonly entries: number; readonly lost: number },
+  after: StreamStanding,
+): number {
+  if (before.entriesRead === null || after.entriesRead === null) return known;
+  // All is delivered: what was not read was lost, and counted by whoever saw it, perhaps another process.
+  if (after.lastDeliveredId === after.lastGeneratedId) {
+    return Math.max(0, after.entriesAdded - after.entriesRead);
+  }
+  return after.entriesRead === before.entriesRead + read.entries ? known + read.lost : known;
+}
+
 /** Reads XINFO STREAM and XINFO GROUPS; undefined if the group is not among them. */
 export function parseStanding(stream: unknown, groups: unknown, group: string): StreamStanding | undefined {
   const info = parseInfo(stream);

@@ -59,15 +59,15 @@ test('last seen goes by arrival and never backwards', async () => {
 });
 
 test('nothing is kept before the commit: the same batch again is heard as new', async () => {
-  const { metrics, read } = observe();
+  const { metrics, metric } = observe();
   const states = new DeviceStates(10, nothingStored, metrics);
   const batch = [fix({ fixAtMs: noon })];
   const first = await states.next(batch, never);
   const second = await states.next(batch, never);
   expect(second).toEqual(first);
-  expect(await read('processor_device_state_size')).toBe(0);
+  expect(await metric('processor_device_state_size')).toBe(0);
   states.commit(second);
-  expect(await read('processor_device_state_size')).toBe(1);
+  expect(await metric('processor_device_state_size')).toBe(1);
   expect((await states.next(batch, never)).heard[0]?.before.lastFix?.fixAtMs).toBe(noon);
 });
 
@@ -125,7 +125,7 @@ test('no look-up where every device is known, and none for a batch of nothing', 
 });
 
 test('the least recently heard devices make room, each counted, and are looked up when they come back', async () => {
-  const { metrics, read } = observe();
+  const { metrics, metric } = observe();
   const asked: string[][] = [];
   const stored: FindLastFixes = async (olderThanMs) => {
     asked.push([...olderThanMs.keys()]);
@@ -135,8 +135,8 @@ test('the least recently heard devices make room, each counted, and are looked u
   await hear(states, [fix({ deviceId: 'a' }), fix({ deviceId: 'b' })]);
   await hear(states, [fix({ deviceId: 'a', fixAtMs: noon })]);
   await hear(states, [fix({ deviceId: 'c' })]);
-  expect(await read('processor_device_state_evictions_total')).toBe(1);
-  expect(await read('processor_device_state_size')).toBe(2);
+  expect(await metric('processor_device_state_evictions_total')).toBe(1);
+  expect(await metric('processor_device_state_size')).toBe(2);
   await hear(states, [fix({ deviceId: 'a', fixAtMs: noon + 1 }), fix({ deviceId: 'b' })]);
   expect(asked).toEqual([['a', 'b'], ['c'], ['b']]);
 });

@@ -12,7 +12,7 @@ import {
   removeGoneConsumers,
   streamLength,
 } from './consumer-group.ts';
-import { detectLoss, parseStanding } from './detect-loss.ts';
+import { countPhantoms, detectLoss, parseStanding } from './detect-loss.ts';
 import {
   type EntriesReply,
   type Entry,
@@ -54,6 +54,7 @@ export interface ReaderOptions extends GroupMember {
 /** Beyond BLOCK, how long a reply may take before the connection is taken for dead. */
 export const replyGraceMs = 2000;
 const groupLostPauseMs = 1000;
+const unblockIntervalMs = 100;
 const longestPauseMs = 5000;
 
 /**
@@ -148,7 +149,7 @@ export class EntryReader {
   /** A read that does not block, in one MULTI with the counters that show what was trimmed unread. */
   async #readWithLossCheck(connection: StreamConnection): Promise<void> {
     const { stream, group, batchSize } = this.#options;
-    const [streamInfo, before, read, after] = await connection.transaction(
+    const [streamInfo, before, reply, after] = await connection.transaction(
       [
         ['XINFO', 'STREAM', stream],
         ['XINFO', 'GROUPS', stream],
@@ -157,19 +158,20 @@ export class EntryReader {
       ],
       5000,
     );
-    const { entries } = parseReadReply(read ?? null);
+    const { entries } = parseReadReply(reply ?? null);
     const standing = parseStanding(streamInfo, before, group);
-    const loss = standing && detectLoss(standing, this.#phantomEntries);
-    if (standing !== undefined && loss !== undefined) {
-      const readAfter = parseStanding(streamInfo, after, group)?.entriesRead ?? null;
-      if (standing.entriesRead !== null && readAfter === standing.entriesRead + entries.length) {
-        this.#phantomEntries += loss.entries;
+    const standingAfter = parseStanding(streamInfo, after, group);
+    if (standing !== undefined && standingAfter !== undefined) {
+      const loss = detectLoss(standing, this.#phantomEntries);
+      const read = { entries: entries.length, lost: loss?.entries ?? 0 };
+      this.#phantomEntries = countPhantoms(this.#phantomEntries, standing, read, standingAfter);
+      if (loss !== undefined) {
+        this.#options.metrics.entriesLost.inc(loss.entries);
+        this.#options.log.error(
+          { stream, ...loss },
+          'entries were trimmed or deleted before they were ever delivered: give the stream more room',
+        );
       }
-      this.#options.metrics.entriesLost.inc(loss.entries);
-      this.#options.log.error(
-        { stream, ...loss },
-        'entries were trimmed or deleted before they were ever delivered: give the stream more room',
-      );
     }
     this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
     this.#push({ entries, vanishedIds: [], isLone: false });
@@ -203,18 +205,29 @@ export class EntryReader {
     count: number,
     stop: AbortSignal,
   ): Promise<readonly Entry[]> {
-    const { blockMs, commands, log } = this.#options;
-    const unblock = (): void => {
-      commands.client('UNBLOCK', connection.clientId).catch((error: unknown) => {
-        log.debug({ error }, 'the blocked read could not be ended early; it ends by its own limit');
-      });
-    };
+    const { blockMs } = this.#options;
+    const answered = new AbortController();
+    const unblock = (): void => void this.#unblock(connection, answered.signal);
     stop.addEventListener('abort', unblock, { once: true });
     try {
       const args = this.#readArgs(count, '>', Math.max(1, blockMs));
       return parseReadReply(await connection.call('XREADGROUP', args, blockMs + replyGraceMs)).entries;
     } finally {
       stop.removeEventListener('abort', unblock);
+      answered.abort();
+    }
+  }
+
+  /** Ends a blocked read; asked again until it has ended, for the first may overtake the read on its way. */
+  async #unblock(connection: StreamConnection, answered: AbortSignal): Promise<void> {
+    const { commands, log } = this.#options;
+    while (!answered.aborted) {
+      try {
+        await commands.client('UNBLOCK', connection.clientId);
+      } catch (error) {
+        log.debug({ error }, 'the blocked read could not be ended early');
+      }
+      await delay(unblockIntervalMs, answered).catch(() => undefined);
     }
   }
 
@@ -252,7 +265,9 @@ export class EntryReader {
       this.#push({ entries: [], vanishedIds, isLone: false });
       return 0;
     }
-    const args = [stream, group, first, last, reply.entries.length, consumer];
+    // The range holds what is pending here besides: the ids that vanished, and those that are withheld.
+    const most = reply.entries.length + reply.vanishedIds.length + withheld.size;
+    const args = [stream, group, first, last, most, consumer];
     const deliveries = parseDeliveries(await connection.call('XPENDING', args, 5000));
     const counted = entries.map((entry) => ({ ...entry, deliveries: deliveries.get(entry.id) ?? 1 }));
     const healthy = counted.filter((entry) => entry.deliveries <= maxDeliveries);
@@ -273,7 +288,7 @@ export class EntryReader {
     try {
       // Before anything is read: the old connection may still be blocked in Redis, and would take entries.
       if (this.#staleClientId !== undefined) {
-        await connection.call('CLIENT', ['KILL', 'ID', this.#staleClientId], 5000);
+        await killNamesakes(connection, name, 5000, this.#staleClientId);
       }
       if (!this.#hasEverConnected) {
         const length = await streamLength(connection, stream, 5000);

@@ -33,7 +33,7 @@ function openWriter(options: { readonly deadlineMs?: number; readonly statementT
     writer,
     connects: connection.connects,
     retries: () => retries,
-    statements: () => seen.read('processor_position_write_duration_seconds_count'),
+    statements: () => seen.metric('processor_position_write_duration_seconds_count'),
     [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
   };
 }
@@ -74,7 +74,7 @@ test('inserted, duplicate and conflicting rows are told apart and counted; all o
   // The first one read stands for the key; what differs from it conflicts, and is still heard.
   expect(written.conflicting.map(({ entry }) => entry.id)).toEqual([second.entry.id, same.entry.id]);
   expect(written.refused).toEqual([]);
-  const count = (status: string) => at.read('processor_position_writes_total', { status });
+  const count = (status: string) => at.metric('processor_position_writes_total', { status });
   expect(await count('inserted')).toBe(2);
   expect(await count('duplicate')).toBe(1);
   expect(await count('conflicting')).toBe(2);
@@ -87,7 +87,7 @@ test('a batch written twice, and again after that, is duplicates', async () => {
   for (let n = 0; n < 3; n += 1) {
     expect(await at.writer.write(batch, never)).toEqual({ durable: batch, conflicting: [], refused: [] });
   }
-  expect(await at.read('processor_position_writes_total', { status: 'duplicate' })).toBe(200);
+  expect(await at.metric('processor_position_writes_total', { status: 'duplicate' })).toBe(200);
   expect(await storedCount()).toBe(100);
 });
 
@@ -113,9 +113,9 @@ test('poison rows of every class in a batch of 1,000 are found in few statements
   );
   // Two halves at each of log2(1000) = 10 levels for each poison row, and the whole.
   expect(await at.statements()).toBeLessThanOrEqual(states.length * 2 * 10 + 1);
-  expect(await at.read('processor_position_writes_total', { status: 'rejected' })).toBe(5);
-  expect(await at.read('processor_position_writes_total', { status: 'inserted' })).toBe(995);
-  expect(await at.read('processor_write_retries_total')).toBeUndefined();
+  expect(await at.metric('processor_position_writes_total', { status: 'rejected' })).toBe(5);
+  expect(await at.metric('processor_position_writes_total', { status: 'inserted' })).toBe(995);
+  expect(await at.metric('processor_write_retries_total')).toBeUndefined();
 });
 
 test('a refusal says the SQLSTATE and nothing that the row held', async () => {
@@ -144,7 +144,7 @@ test('a fix with the key of a refused one is judged by itself: it is not taken f
     expect(durable.map(({ entry }) => entry.id)).toEqual(['3-0', '4-0']);
     expect(conflicting).toEqual([]);
     expect(await sql`select speed from positions`).toEqual([{ speed: 50 }]);
-    const count = (status: string) => at.read('processor_position_writes_total', { status });
+    const count = (status: string) => at.metric('processor_position_writes_total', { status });
     expect(await count('inserted')).toBe(1);
     expect(await count('duplicate')).toBe(1);
     expect(await count('rejected')).toBe(2);
@@ -198,7 +198,7 @@ test('a transient error is tried again until it is over; meanwhile the writer sa
     expect((await writing).durable).toEqual(batch);
     expect(await calm).toBe('calm');
     expect(at.writer.isRetrying).toBe(false);
-    expect(await at.read('processor_write_retries_total', { class: state.slice(0, 2) })).toBe(at.retries());
+    expect(await at.metric('processor_write_retries_total', { class: state.slice(0, 2) })).toBe(at.retries());
     // Logged once, however often it is tried, and once when it is over.
     expect(at.messages).toEqual([
       'warn: Postgres did not take a batch; trying again until it does',
@@ -225,7 +225,7 @@ test('a statement that took too long is halved until it does not, and counts as 
   expect(durable).toHaveLength(32);
   expect(refused).toEqual([]);
   expect(await storedCount()).toBe(32);
-  expect(await at.read('processor_write_retries_total', { class: '57' })).toBeGreaterThanOrEqual(2);
+  expect(await at.metric('processor_write_retries_total', { class: '57' })).toBeGreaterThanOrEqual(2);
   expect(at.retries()).toBeGreaterThanOrEqual(2);
   expect(at.writer.isRetrying).toBe(false);
 });
@@ -255,7 +255,7 @@ test('a missed deadline makes a new client, and only one however many statements
   lock.release();
   await Promise.all(writing);
   expect(await storedCount()).toBe(15);
-  expect(await at.read('processor_write_retries_total', { class: 'deadline' })).toBeGreaterThanOrEqual(1);
+  expect(await at.metric('processor_write_retries_total', { class: 'deadline' })).toBeGreaterThanOrEqual(1);
 });
 
 test('two writers with the same rows in opposite reading order do not deadlock', async () => {
@@ -267,7 +267,7 @@ test('two writers with the same rows in opposite reading order do not deadlock',
     expect(await storedCount()).toBe(300);
     await sql`truncate positions`;
   }
-  for (const at of [one, two]) expect(await at.read('processor_write_retries_total')).toBeUndefined();
+  for (const at of [one, two]) expect(await at.metric('processor_write_retries_total')).toBeUndefined();
 });
 
 test('an abandoned write ends with the reason, in the middle of its retries', async () => {

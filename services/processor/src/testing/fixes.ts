@@ -1,3 +1,4 @@
+import { CodecError } from '@app/shared/codec';
 import { encodeFields, receiveFields, type ReceivedRecord } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
 import { decodeEntries, type Fix } from '../core/decode-entries.ts';

@@ -12,7 +12,7 @@ export interface Observed {
   /** The lines of the log, parsed. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   /** The sum of a metric's series with these labels; undefined where there is none. */
-  readonly read: (name: string, labels?: Readonly<Record<string, string>>) => Promise<number | undefined>;
+  readonly metric: (name: string, labels?: Readonly<Record<string, string>>) => Promise<number | undefined>;
 }
 
 export function observe(): Observed {
@@ -31,6 +31,6 @@ export function observe(): Observed {
     metrics: createMetrics(registry),
     messages,
     lines,
-    read: async (name, labels) => readMetric(await registry.metrics(), name, labels),
+    metric: async (name, labels) => readMetric(await registry.metrics(), name, labels),
   };
 }
