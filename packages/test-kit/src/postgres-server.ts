@@ -3,7 +3,7 @@ import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { eventually } from './eventually.ts';
-import { findFreePort } from './free-port.ts';
+import { startOnFreePort } from './free-port.ts';
 import type { Guard, GuardedProcess } from './guard.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 
@@ -35,8 +35,11 @@ export interface PostgresServer {
  * Makes the data folder. A password, new each time, rather than `trust`: the port of 127.0.0.1 is open to every
  * user of the machine, and a superuser of Postgres can run programs.
  */
-export async function createPostgresCluster(guard: Guard): Promise<PostgresCluster> {
-  const binaries = await findPostgresBinaries(guard);
+export async function createPostgresCluster(
+  guard: Guard,
+  knownBinaries?: PostgresBinaries,
+): Promise<PostgresCluster> {
+  const binaries = knownBinaries ?? (await findPostgresBinaries(guard));
   const dataFolder = join(guard.folder, 'postgres-data');
   const passwordFile = join(guard.folder, 'postgres-password');
   const password = randomBytes(12).toString('hex');
@@ -75,7 +78,12 @@ export async function startPostgresServer(
   cluster: PostgresCluster,
   options: { readonly port?: number; readonly settings?: PostgresSettings } = {},
 ): Promise<PostgresServer> {
-  const port = options.port ?? (await findFreePort());
+  const { port } = options;
+  if (port === undefined) {
+    return await startOnFreePort((freePort) =>
+      startPostgresServer(guard, cluster, { ...options, port: freePort }),
+    );
+  }
   const settings: PostgresSettings = {
     listen_addresses: '127.0.0.1',
     port: String(port),

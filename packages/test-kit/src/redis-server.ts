@@ -3,9 +3,10 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
-import { findFreePort } from './free-port.ts';
+import { startOnFreePort } from './free-port.ts';
 import type { Guard, GuardedProcess } from './guard.ts';
 
 const oldestMajorVersion = 7;
@@ -27,7 +28,7 @@ export async function findRedisServer(env: NodeJS.ProcessEnv = process.env): Pro
       `REDIS_SERVER_BIN=${named} is no Redis or Valkey of version ${oldestMajorVersion} or newer`,
     );
   }
-  const ownFolder = new URL('../../../.toolchain/redis/bin', import.meta.url).pathname;
+  const ownFolder = fileURLToPath(new URL('../../../.toolchain/redis/bin', import.meta.url));
   const folders = [...(env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''), ownFolder];
   for (const folder of folders) {
     for (const name of ['redis-server', 'valkey-server']) {
@@ -64,7 +65,10 @@ export async function startRedisServer(
   guard: Guard,
   options: { readonly file: string; readonly port?: number; readonly appendOnly?: boolean },
 ): Promise<RedisServer> {
-  const port = options.port ?? (await findFreePort());
+  const { port } = options;
+  if (port === undefined) {
+    return await startOnFreePort((freePort) => startRedisServer(guard, { ...options, port: freePort }));
+  }
   const settings: Readonly<Record<string, string>> = {
     bind: '127.0.0.1',
     port: String(port),
