@@ -129,9 +129,18 @@ async function showUntil(feeding: Promise<unknown>, show: () => Promise<void>): 
   await show();
 }
 
-async function enterAsSpectator({ directus, visitor, liveUrl, origin, event }: System, signal: AbortSignal) {
+async function enterAsSpectator(system: System, signal: AbortSignal): Promise<Spectator> {
+  const { directus, visitor, gateway, liveUrl, origin, event } = system;
   const cookie = await logIn(directus.url, visitor);
-  return await Spectator.connect({ url: liveUrl, origin, cookie, topic: event.topic }, signal);
+  try {
+    return await Spectator.connect({ url: liveUrl, origin, cookie, topic: event.topic }, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`the spectator does not get in: ${why}. ${gateway.name}: ${gateway.lastSaid()}`, {
+      cause: error,
+    });
+  }
 }
 
 /** Rejects when a service ends that was not asked to. */
@@ -143,5 +152,8 @@ async function outliveConnection({ gateway }: System, spectator: Spectator): Pro
   const code = await spectator.closed;
   // Of a gateway that died the closed connection is heard first; why it died is the better news.
   const reason = await Promise.race([gateway.endedError(), sleep(1_000)]);
-  throw reason ?? new Error(`the gateway closed the spectator's connection with ${code}`);
+  throw (
+    reason ??
+    new Error(`the spectator's connection was closed with ${code}. ${gateway.name}: ${gateway.lastSaid()}`)
+  );
 }

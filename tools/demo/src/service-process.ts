@@ -85,7 +85,7 @@ export class ServiceProcess {
       while (!(await isReady(port, either))) await this.#pause(either);
     } catch (error) {
       if (!limit.aborted || signal.aborted) throw error;
-      throw new Error(`${this.name} was not ready within ${readyLimitMs / 1000} s. ${this.#lastSaid()}`, {
+      throw new Error(`${this.name} was not ready within ${readyLimitMs / 1000} s. ${this.lastSaid()}`, {
         cause: error,
       });
     }
@@ -99,13 +99,20 @@ export class ServiceProcess {
 
   /** Waits for its end, as an error that says how it ended and what it last said. */
   async endedError(): Promise<Error> {
-    return new Error(`${this.name} ended with ${await this.#ended}. ${this.#lastSaid()}`);
+    return new Error(`${this.name} ended with ${await this.#ended}. ${this.lastSaid()}`);
   }
 
   /** Ends it at once, as a power cut does. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;
+  }
+
+  /** The end of its log, for a person. */
+  lastSaid(): string {
+    return ['The last it said:', ...this.#lines.slice(-15).map((line) => `  ${describeLine(line)}`)].join(
+      '\n',
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -115,12 +122,6 @@ export class ServiceProcess {
   async #pause(signal: AbortSignal): Promise<void> {
     if (!this.isRunning) throw await this.endedError();
     await sleep(20, undefined, { signal });
-  }
-
-  #lastSaid(): string {
-    return ['The last it said:', ...this.#lines.slice(-15).map((line) => `  ${describeLine(line)}`)].join(
-      '\n',
-    );
   }
 
   #keep(text: string): void {

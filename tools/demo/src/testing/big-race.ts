@@ -1,0 +1,45 @@
+import { garbageKinds, spoil, type BadSending } from '@app/fleet-sim/garbage';
+import { race, raceImeis, type Sending } from '@app/fleet-sim/race';
+
+export interface BigRace {
+  readonly imeis: readonly string[];
+  readonly sendings: readonly (Sending | BadSending)[];
+  readonly good: readonly Sending[];
+  readonly bad: readonly BadSending[];
+}
+
+export interface BigRaceOptions {
+  readonly records: number;
+  /** The share of them that is garbage, of each kind as much. */
+  readonly badShare: number;
+  readonly seed: number;
+}
+
+const vehicles = 100;
+
+/**
+ * So many records of a race that has just been, with duplicates and disorder, and
+ * broken ones spread evenly among them. Each broken one was another good record,
+ * so no two of them are alike.
+ */
+export function makeBigRace({ records, badShare, seed }: BigRaceOptions): BigRace {
+  const badEvery = Math.round(1 / badShare);
+  const startAtMs = Math.floor(Date.now() / 1_000) * 1_000 - (records / vehicles) * 1_200;
+  const trouble = { duplicateChance: 0.05, holeChance: 1 / 100, slowClocks: 1 };
+  const sendings: (Sending | BadSending)[] = [];
+  for (const sending of race({ seed, vehicles, startAtMs, startIntervalMs: 500, trouble })) {
+    const { sendAtMs, record } = sending;
+    const index = sendings.length;
+    const isBad = index % badEvery === badEvery - 1;
+    sendings.push(
+      isBad ? { sendAtMs, bad: spoil(record, Math.floor(index / badEvery) % garbageKinds) } : sending,
+    );
+    if (sendings.length === records) break;
+  }
+  return {
+    imeis: raceImeis({ seed, vehicles }),
+    sendings,
+    good: sendings.filter((sending) => 'record' in sending),
+    bad: sendings.filter((sending) => 'bad' in sending),
+  };
+}
