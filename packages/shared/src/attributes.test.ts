@@ -158,6 +158,10 @@ test.each(['__proto__', 'constructor', 'prototype'])('the key %s is refused, wha
   }
 });
 
+test('an object that is no JSON is refused like one, not thrown at', () => {
+  expect(decodeAttributes(Map.prototype)).toMatchObject({ reason: 'bad_key' });
+});
+
 test(`${maxAttributes} attributes are read, one more is not`, () => {
   expect(refusal(numbered(255))).toBeUndefined();
   expect(refusal(numbered(256))).toBe('too_many_attributes');

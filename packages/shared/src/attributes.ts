@@ -77,13 +77,15 @@ function isStorable(
   mayHoldBadText: boolean,
 ): json is JsonAttributes {
   const values = Object.values(json);
-  if (values.length > maxAttributes || prototypeKeys.some((key) => Object.hasOwn(json, key))) return false;
+  if (values.length > maxAttributes || namesPrototype(json)) return false;
   if (mayHoldBadText && !Object.keys(json).every(isStorableText)) return false;
-  return values.every((value) => {
-    if (typeof value === 'number') return Number.isFinite(value);
-    if (typeof value === 'string') return !mayHoldBadText || isStorableText(value);
-    return typeof value === 'boolean' || (isJsonObject(value) && checkSentinel(value) === 'sentinel');
-  });
+  return values.every((value) => isStorableValue(value, mayHoldBadText));
+}
+
+function isStorableValue(value: unknown, mayHoldBadText: boolean): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value === 'string') return !mayHoldBadText || isStorableText(value);
+  return typeof value === 'boolean' || (isJsonObject(value) && checkSentinel(value) === 'sentinel');
 }
 
 /** Why attributes cannot be stored, for those that `isStorable` refused. */
@@ -92,43 +94,36 @@ function attributesProblem(json: Readonly<Record<string, unknown>>): CodecError 
   if (keys.length > maxAttributes) {
     return new CodecError('too_many_attributes', `attributes must have at most ${maxAttributes} keys`);
   }
-  for (const key of keys) {
-    if (prototypeKeys.includes(key)) {
-      return new CodecError('bad_key', 'attributes must have no key that names a prototype');
-    }
-    if (!isStorableText(key)) {
-      return new CodecError('bad_text', 'a key of attributes must hold no NUL and no lone surrogate');
-    }
-    const problem = valueProblem(key, json[key]);
-    if (problem !== undefined) return problem;
+  if (namesPrototype(json)) {
+    return new CodecError('bad_key', 'attributes must have no key that names a prototype');
   }
-  throw new TypeError('the attributes were refused, and nothing is wrong with them');
+  if (!keys.every(isStorableText)) {
+    return new CodecError('bad_text', 'a key of attributes must hold no NUL and no lone surrogate');
+  }
+  const bad = keys.find((key) => !isStorableValue(json[key], true)) ?? '';
+  return valueProblem(attributeName(bad), json[bad]);
 }
 
-function valueProblem(key: string, value: unknown): CodecError | undefined {
-  if (typeof value === 'boolean') return undefined;
-  if (typeof value === 'number') {
-    return Number.isFinite(value)
-      ? undefined
-      : new CodecError('not_finite', `${attributeName(key)} must be finite`);
-  }
+/** Why a value cannot be stored, for one that `isStorableValue` refused. */
+function valueProblem(name: string, value: unknown): CodecError {
+  if (typeof value === 'number') return new CodecError('not_finite', `${name} must be finite`);
   if (typeof value === 'string') {
-    return isStorableText(value)
-      ? undefined
-      : new CodecError('bad_text', `${attributeName(key)} must hold no NUL and no lone surrogate`);
+    return new CodecError('bad_text', `${name} must hold no NUL and no lone surrogate`);
   }
-  const found = isJsonObject(value) ? checkSentinel(value) : 'wrong_type';
-  if (found === 'sentinel') return undefined;
-  return found === 'bad_sentinel'
+  return isJsonObject(value) && checkSentinel(value) === 'bad_sentinel'
     ? new CodecError(
-        found,
-        `${attributeName(key)} must be a bigint of at most 20 digits or base64 in its sentinel`,
+        'bad_sentinel',
+        `${name} must be a bigint of at most 20 digits or base64 in its sentinel`,
       )
-    : new CodecError(found, `${attributeName(key)} must be a number, a text, a boolean or a sentinel`);
+    : new CodecError('wrong_type', `${name} must be a number, a text, a boolean or a sentinel`);
 }
 
 // As a key of a plain object the first would set its prototype, and all three are how such an object is attacked.
 const prototypeKeys: readonly string[] = ['__proto__', 'constructor', 'prototype'];
+
+function namesPrototype(json: object): boolean {
+  return prototypeKeys.some((key) => Object.hasOwn(json, key));
+}
 
 /** What Postgres takes as text and as JSONB. */
 function isStorableText(text: string): boolean {

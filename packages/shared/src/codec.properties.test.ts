@@ -1,7 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { arbitraryAttributes, arbitraryPosition } from '../test/arbitrary-position.ts';
-import { CodecError, decodeAttributes, decodePosition, encodeAttributes, encodePosition } from './codec.ts';
+import {
+  CodecError,
+  decodeAttributes,
+  decodePosition,
+  encodeAttributes,
+  encodePosition,
+  receivePosition,
+} from './codec.ts';
 import { decodeFields } from './entry.ts';
 import type { Position } from './position.ts';
 
@@ -28,6 +35,13 @@ test('any attributes survive encode → decode', () => {
 /** A refusal stays what it is; a Position goes through encode and decode once more. */
 function again(decoded: Position | CodecError): Position | CodecError {
   return decoded instanceof CodecError ? decoded : decodePosition(encodePosition(decoded));
+}
+
+/** What `receivePosition` must give for the same payload: the table takes its attributes as they are. */
+function inJson(decoded: Position | CodecError): unknown {
+  if (decoded instanceof CodecError) return decoded;
+  const { attributes, ...fix } = decoded;
+  return { ...fix, jsonAttributes: JSON.parse(encodeAttributes(attributes)) };
 }
 
 describe('nothing makes decode throw, and what it lets through it lets through again unchanged', () => {
@@ -96,6 +110,7 @@ describe('nothing makes decode throw, and what it lets through it lets through a
       fc.property(payload, (some) => {
         const decoded = decodePosition(some);
         expect(again(decoded)).toStrictEqual(decoded);
+        expect(JSON.stringify(receivePosition(some))).toBe(JSON.stringify(inJson(decoded)));
       }),
       { numRuns: 1000 },
     );

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CodecError, decodePosition, encodePosition, maxPayloadBytes } from './codec.ts';
+import { CodecError, decodePosition, encodePosition, maxPayloadBytes, receivePosition } from './codec.ts';
 import type { CodecReason } from './codec.ts';
 import type { Position } from './position.ts';
 
@@ -73,6 +73,15 @@ test('a payload is read from bytes and from text alike', () => {
   expect(decodePosition(text)).toStrictEqual(position);
   expect(decodePosition(new TextEncoder().encode(text))).toStrictEqual(position);
   expect(decodePosition(Buffer.from(` ${text}\n`))).toStrictEqual(position);
+});
+
+test('a position that is only received keeps its attributes as JSON has them', () => {
+  const attributes = { 78: { __bigint: '7' }, 239: 1, 385: { __buffer_b64: 'AQID' } };
+  const { attributes: _, ...fix } = read(JSON.stringify(good));
+  expect(receivePosition(JSON.stringify({ ...good, attributes }))).toStrictEqual({
+    ...fix,
+    jsonAttributes: attributes,
+  });
 });
 
 test('a Position is written with the names of the contract', () => {

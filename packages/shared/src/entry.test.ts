@@ -7,6 +7,7 @@ import {
   decodeFields,
   encodeFields,
   entryArrivedAtMs,
+  receiveFields,
   type TelemetryRecord,
 } from './entry.ts';
 
@@ -47,6 +48,15 @@ test('a record is written with the four fields of the contract', () => {
     'payload',
     payload,
   ]);
+});
+
+test('a record that is only received is the same, its attributes as JSON has them', () => {
+  const { attributes: _, ...fix } = record.position;
+  expect(receiveFields(encodeFields(record).map((text) => Buffer.from(text)))).toStrictEqual({
+    position: { ...fix, jsonAttributes: { 239: 1, 78: { __bigint: '7' } } },
+    codec: '8E',
+  });
+  expect(receiveFields([])).toMatchObject({ reason: 'missing_field' });
 });
 
 test('any record survives encode → decode', () => {
