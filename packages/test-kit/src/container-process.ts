@@ -2,7 +2,7 @@
  * Starts one container for one parent and removes it with it. In a process of its own, whose lifeline does what
  * testcontainers' reaper does, without the image and the privileges that the reaper needs.
  */
-import { GenericContainer, type StartedTestContainer } from 'testcontainers';
+import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers';
 import type { ContainerReport, ContainerSpec } from './container.ts';
 import { holdLifeline, tellParent } from './lifeline.ts';
 
@@ -31,6 +31,7 @@ holdLifeline({
 async function start(spec: ContainerSpec): Promise<StartedTestContainer | undefined> {
   const Container = spec.onLoopback ? LoopbackContainer : GenericContainer;
   try {
+    await refuseOtherEngine(process.env['DOCKER_HOST'] ?? '');
     const container = await new Container(spec.image)
       .withExposedPorts(spec.port)
       .withEnvironment(spec.environment)
@@ -45,6 +46,16 @@ async function start(spec: ContainerSpec): Promise<StartedTestContainer | undefi
     report({ missing: reason });
     return undefined;
   }
+}
+
+/** Testcontainers goes on to the next engine when the one that it was told does not work. */
+async function refuseOtherEngine(dockerHost: string): Promise<void> {
+  const { hostname, pathname } = new URL(dockerHost);
+  const { container } = await getContainerRuntimeClient();
+  const { modem } = container.dockerode;
+  const isWanted =
+    hostname === '' ? Reflect.get(modem, 'socketPath') === pathname : Reflect.get(modem, 'host') === hostname;
+  if (!isWanted) throw new Error(`the engine at ${dockerHost} answers its ping, and then fails`);
 }
 
 function report(outcome: ContainerReport): void {
