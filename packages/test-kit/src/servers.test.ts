@@ -52,10 +52,13 @@ class Program implements AsyncDisposable {
 async function expectNothingLeft(program: Program, processes: readonly number[]): Promise<void> {
   // The guard, redis-server, postgres and some five processes of its own.
   expect(processes.length).toBeGreaterThan(5);
-  await eventually(() => {
-    expect(processes.filter(isRunning)).toEqual([]);
-    return true;
-  });
+  await eventually(
+    () => {
+      expect(processes.filter(isRunning)).toEqual([]);
+      return true;
+    },
+    { timeoutMs: 15_000 },
+  );
   expect(await readdir(program.folder)).toEqual([]);
 }
 
