@@ -33,7 +33,9 @@ const quietMs = 600;
  * @throws where something could not be started, or a service died: the error says what it last logged.
  */
 export async function runDemo(wanted: DemoArguments, screen: Screen, stop: AbortSignal): Promise<DemoResult> {
-  await using servers = await startServers({ print: () => undefined });
+  const say = (line: string): unknown => screen.write(`${line}\n`);
+  say('starting Redis, Postgres, a small Directus, the processor and the gateway');
+  await using servers = await startServers({ print: say });
   stop.throwIfAborted();
   const vehicles = await lineUp(wanted);
   const { redisUrl, postgresUrl } = servers;

@@ -13,9 +13,6 @@ export async function describeSystem(system: System, servers: Servers, signal: A
   const watch = `const live = new WebSocket('${liveUrl}', { headers: { cookie: process.argv[1], origin: '${directus.url}' } }); live.onopen = () => live.send('${subscribe}'); live.onmessage = ({ data }) => console.log(data)`;
 
   return `
-redis     ${servers.redisFrom}
-postgres  ${servers.postgresFrom}
-
 Log in (or in a browser: ${directus.url}/login, ${visitor.email}, ${visitor.password}):
   cookie=$(curl -si ${directus.url}/auth/login -H 'content-type: application/json' -d '${login}' | sed -n 's/^[Ss]et-[Cc]ookie: \\([^;]*\\);.*/\\1/p')
 Watch the race:

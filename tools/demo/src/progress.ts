@@ -24,20 +24,24 @@ export interface Progress {
 /** As the services themselves and a client see it; the count at the end is `countOutcome`'s. */
 export async function readProgress(system: System, tally: Tally, spectator: Spectator): Promise<Progress> {
   const text = await readProcessorMetrics(system);
-  const writes = (status: string) => sumMetric(text, 'processor_position_writes_total', { status });
+  // A counter that has not moved yet has no sample: 0, unless nothing at all was answered.
+  const count = (name: string, labels?: Record<string, string>): number | undefined =>
+    text === '' ? undefined : (sumMetric(text, name, labels) ?? 0);
   return {
     atMs: Date.now(),
     sent: tally.counts,
-    stored: writes('inserted'),
-    duplicates: writes('duplicate'),
-    deadLetters: text === '' ? undefined : (sumMetric(text, 'processor_dead_letters_total') ?? 0),
+    stored: count('processor_position_writes_total', { status: 'inserted' }),
+    duplicates: count('processor_position_writes_total', { status: 'duplicate' }),
+    deadLetters: count('processor_dead_letters_total'),
     lagEntries: sumMetric(text, 'processor_consumer_lag'),
     lagS: sumMetric(text, 'processor_consumer_lag_seconds'),
     pending: sumMetric(text, 'processor_consumer_pending'),
     received: spectator.received,
     p50Ms: spectator.latencies.percentileMs(0.5),
     p99Ms: spectator.latencies.percentileMs(0.99),
-    newest: [...spectator.newest.values()].toSorted((a, b) => b.ts - a.ts),
+    newest: [...spectator.newest.values()].toSorted(
+      (a, b) => b.ts - a.ts || a.deviceId.localeCompare(b.deviceId),
+    ),
   };
 }
 

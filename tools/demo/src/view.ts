@@ -32,17 +32,19 @@ const showCursor = '\u001B[?25h';
 const clearBelow = '\u001B[J';
 const frameRows = 9;
 const mostVehicles = 12;
+/** All trackers report on the full second, so a rate over less than a few of them would only flicker. */
+const rateOverMs = 4_000;
 
 function createPicture(options: ViewOptions): View {
   const { screen } = options;
   let drawnRows = 0;
-  let before: Progress | undefined;
+  let past: readonly Progress[] = [];
   screen.write(hideCursor);
   return {
     show: (progress) => {
       const vehicles = Math.max(0, Math.min(mostVehicles, (screen.rows ?? 24) - frameRows));
       const rows = [
-        ...describeCounts(options, progress, before),
+        ...describeCounts(options, progress, past[0]),
         ...describeVehicles(options, progress, vehicles),
       ];
       // A line that wraps would take two rows, and the cursor would come back one too low.
@@ -50,7 +52,7 @@ function createPicture(options: ViewOptions): View {
       const back = drawnRows === 0 ? '' : `\u001B[${drawnRows}A\r`;
       screen.write(`${back}${clearBelow}${picture}\n`);
       drawnRows = rows.length;
-      before = progress;
+      past = [...past, progress].filter(({ atMs }) => progress.atMs - atMs < rateOverMs);
     },
     [Symbol.dispose]: () => {
       screen.write(showCursor);
@@ -114,7 +116,7 @@ function describeVehicles({ imeis }: ViewOptions, { newest, atMs }: Progress, co
   ];
 }
 
-/** Fixes stored in a second, between two looks. */
+/** Fixes stored in a second, since an earlier look. */
 function rate(progress: Progress, before: Progress | undefined): string {
   if (progress.stored === undefined || before?.stored === undefined) return '– fixes/s';
   const perS = ((progress.stored - before.stored) * 1000) / (progress.atMs - before.atMs);
