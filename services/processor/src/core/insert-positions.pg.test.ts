@@ -47,6 +47,18 @@ test('every field of a fix is in its column, attributes in the form that gives t
   expect(decodeAttributes(row?.['attributes'])).toEqual(attributes);
 });
 
+test('a device may have any name that the decoder lets through, a word of the array syntax too', async () => {
+  const names = ['NULL', 'null', '-', '_', '0', 'Z'.repeat(32)];
+  expect(
+    await insertPositions(
+      sql,
+      names.map((deviceId) => fix({ deviceId })),
+    ),
+  ).toEqual([]);
+  const rows = await sql<{ device_id: string }[]>`select device_id from positions`;
+  expect(rows.map(({ device_id: name }) => name).toSorted()).toEqual(names.toSorted());
+});
+
 test('the indexes returned are those of the rows that were there already', async () => {
   const [a, b, c] = [fix({ deviceId: 'a' }), fix({ deviceId: 'b' }), fix({ deviceId: 'c' })];
   expect(await insertPositions(sql, [b])).toEqual([]);

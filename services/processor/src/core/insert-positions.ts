@@ -56,10 +56,10 @@ async function pickRows(sql: postgres.Sql, text: string, rows: readonly Fix[]): 
   return picked.map(({ number }) => number - 1);
 }
 
-// The texts among the columns are IMEIs and codecs, whose alphabets need no quoting in an array.
+// IMEIs and codecs hold nothing that needs escaping; but an IMEI may be the word NULL, which only quotes keep a text.
 function encodeRows(rows: readonly Fix[]): string[] {
   return [
-    arrayOf(rows, ({ position }) => position.deviceId),
+    arrayOf(rows, ({ position }) => `"${position.deviceId}"`),
     arrayOf(rows, ({ position }) => new Date(position.fixAtMs).toISOString()),
     arrayOf(rows, ({ position }) => position.latitude),
     arrayOf(rows, ({ position }) => position.longitude),
