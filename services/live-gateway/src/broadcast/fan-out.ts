@@ -9,7 +9,7 @@ import { encodePlainPosition } from '../subscription/plain-dialect.ts';
 import { eventPhase, isDue } from '../subscription/rate-class.ts';
 
 /** So many sockets are written to before the event loop gets a turn. */
-const sliceSockets = 500;
+const defaultSliceSockets = 500;
 /** One flush writes no more than this to one client that is served apart: its rest waits for the next. */
 const maxApartBytes = 65_536;
 
@@ -34,6 +34,7 @@ export class FanOut {
   readonly #latest: LatestFixes;
   readonly #meter: FanOutMeter;
   readonly #nowMs: () => number;
+  readonly #sliceSockets: number;
   #tick = 0;
   #isTicking = false;
   #tickedAtMs: number;
@@ -45,11 +46,13 @@ export class FanOut {
     readonly latest: LatestFixes;
     readonly meter: FanOutMeter;
     readonly nowMs: () => number;
+    readonly sliceSockets?: number;
   }) {
     this.#registry = options.registry;
     this.#latest = options.latest;
     this.#meter = options.meter;
     this.#nowMs = options.nowMs;
+    this.#sliceSockets = options.sliceSockets ?? defaultSliceSockets;
     this.#tickedAtMs = options.nowMs();
   }
 
@@ -63,8 +66,9 @@ export class FanOut {
     let nextAtMs = performance.now();
     for (;;) {
       await this.tick();
-      nextAtMs = Math.max(nextAtMs + tickMs, performance.now());
-      await delay(nextAtMs - performance.now(), signal);
+      const nowMs = performance.now();
+      nextAtMs = Math.max(nextAtMs + tickMs, nowMs);
+      await delay(nextAtMs - nowMs, signal);
     }
   }
 
@@ -165,7 +169,7 @@ export class FanOut {
 
   async #endOfSlice(): Promise<void> {
     this.#socketsInSlice += 1;
-    if (this.#socketsInSlice < sliceSockets) return;
+    if (this.#socketsInSlice < this.#sliceSockets) return;
     this.#socketsInSlice = 0;
     await letOthersRun();
   }

@@ -12,6 +12,8 @@ export type UpgradeResult =
   | 'accepted'
   | 'draining'
   | 'full'
+  /** It asks to upgrade, and to close the connection. */
+  | 'bad_request'
   | 'foreign_origin'
   | 'no_cookie'
   | 'unauthorised'
@@ -25,7 +27,7 @@ export type Admission =
 
 export interface Refusal {
   readonly result: Exclude<UpgradeResult, 'accepted' | 'aborted'>;
-  readonly status: '401 Unauthorized' | '403 Forbidden' | '503 Service Unavailable';
+  readonly status: '400 Bad Request' | '401 Unauthorized' | '403 Forbidden' | '503 Service Unavailable';
   readonly message: string;
   readonly retryAfterS?: number;
 }
@@ -45,6 +47,10 @@ const retryAfterS = { draining: 1, full: 10, unavailable: 5 } as const;
 export async function admit(request: UpgradeRequest, rules: AdmissionRules): Promise<Admission> {
   if (rules.isDraining()) return refuseUntilLater('draining', 'this server is going away');
   if (rules.isFull()) return refuseUntilLater('full', 'too many connections');
+  // RFC 6455 wants the word there. uWebSockets.js does not look, and upgrades a connection that it then closes.
+  if (!/\bupgrade\b/i.test(request.connection)) {
+    return refuse('bad_request', '400 Bad Request', 'the Connection header must say Upgrade');
+  }
   if (!isAllowedOrigin(request.origin, rules.allowedOrigins)) {
     return refuse('foreign_origin', '403 Forbidden', 'this origin may not connect');
   }

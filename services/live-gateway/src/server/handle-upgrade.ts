@@ -1,8 +1,10 @@
+import { setImmediate as leaveTheHandler } from 'node:timers/promises';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import type { Admission, Refusal, UpgradeResult } from './admit.ts';
 import { readUpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
+import type { UpgradeDesk } from './upgrade-desk.ts';
 
 /**
  * The handler of requests to upgrade.
@@ -12,9 +14,11 @@ import type { UpgradeRequest } from './upgrade-request.ts';
  */
 export function createUpgradeHandler(options: {
   readonly admit: (request: UpgradeRequest) => Promise<Admission>;
+  readonly desk: UpgradeDesk;
   readonly onPending: (change: 1 | -1) => void;
   readonly onResult: (result: UpgradeResult) => void;
 }): (response: HttpResponse, request: HttpRequest, context: us_socket_context_t) => Promise<void> {
+  const { desk, onPending, onResult } = options;
   return async (response, request, context) => {
     // First of all: without it a client that goes away while Directus is asked aborts the process.
     let isAborted = false;
@@ -22,27 +26,27 @@ export function createUpgradeHandler(options: {
       isAborted = true;
     });
     const upgradeRequest = readUpgradeRequest(response, request);
-    options.onPending(1);
+    onPending(1);
     let admission: Admission;
     try {
       admission = await options.admit(upgradeRequest);
+      // An answer from memory comes while uWebSockets.js is still parsing; then this would be another kind of upgrade.
+      await leaveTheHandler();
     } finally {
-      options.onPending(-1);
+      onPending(-1);
     }
     if (isAborted) {
-      options.onResult('aborted');
-      return;
+      onResult('aborted');
+    } else if (admission.isAdmitted) {
+      onResult('accepted');
+      const data: SocketData = { viewer: admission.viewer, link: undefined };
+      const { key, extensions } = upgradeRequest;
+      desk.run(() => response.upgrade(data, key, '', extensions, context));
+    } else {
+      const { refusal } = admission;
+      onResult(refusal.result);
+      response.cork(() => refuse(response, refusal));
     }
-    options.onResult(admission.isAdmitted ? 'accepted' : admission.refusal.result);
-    response.cork(() => {
-      if (admission.isAdmitted) {
-        const data: SocketData = { viewer: admission.viewer, link: undefined };
-        const { key, extensions } = upgradeRequest;
-        response.upgrade(data, key, '', extensions, context);
-      } else {
-        refuse(response, admission.refusal);
-      }
-    });
   };
 }
 

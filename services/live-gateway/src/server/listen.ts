@@ -1,6 +1,10 @@
 import type { HttpResponse, WebSocketBehavior, us_listen_socket } from 'uWebSockets.js';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import { loadUws } from './load-uws.ts';
+import { openUpgradeDesk } from './upgrade-desk.ts';
+import type { UpgradeDesk } from './upgrade-desk.ts';
+
+type Upgrade = NonNullable<WebSocketBehavior<SocketData>['upgrade']>;
 
 export interface LiveServer extends Disposable {
   /** The port that it listens on: the one asked for, or the one the system chose for 0. */
@@ -17,12 +21,14 @@ export async function listen(options: {
   readonly host: string;
   readonly port: number;
   readonly path: string;
-  readonly behavior: WebSocketBehavior<SocketData>;
+  readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
+  readonly createUpgrade: (desk: UpgradeDesk) => Upgrade;
 }): Promise<LiveServer> {
-  const { host, port, path, behavior } = options;
+  const { host, port, path, handlers, createUpgrade } = options;
   const uws = await loadUws();
+  const desk = await openUpgradeDesk(uws);
   const app = uws.App();
-  app.ws(path, behavior);
+  app.ws(path, { ...handlers, upgrade: createUpgrade(desk) });
   app.any(path, (response) => answer(response, '426 Upgrade Required', 'this is a WebSocket endpoint\n'));
   app.any('/*', (response) => answer(response, '404 Not Found', 'not found\n'));
   let socket: us_listen_socket | undefined;
@@ -43,6 +49,7 @@ export async function listen(options: {
     [Symbol.dispose]() {
       stopListening();
       app.close();
+      desk[Symbol.dispose]();
     },
   };
 }

@@ -39,17 +39,19 @@ export async function startLiveServer(options: {
     cookieName: config.DIRECTUS_SESSION_COOKIE,
     authenticate: options.authenticate,
   };
-  const upgrade = createUpgradeHandler({
-    admit: (request) => admit(request, rules),
-    onPending: (change) => {
-      pending += change;
-    },
-    onResult: options.onUpgrade,
-  });
   return listen({
     host: config.LIVE_WS_HOST,
     port: config.LIVE_WS_PORT,
     path: config.LIVE_WS_PATH,
-    behavior: { ...options.handlers, upgrade },
+    handlers: options.handlers,
+    createUpgrade: (desk) =>
+      createUpgradeHandler({
+        admit: (request) => admit(request, rules),
+        desk,
+        onPending: (change) => {
+          pending += change;
+        },
+        onResult: options.onUpgrade,
+      }),
   });
 }

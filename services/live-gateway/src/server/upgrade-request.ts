@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 
 /** What the gateway reads of a request to upgrade. A value: uWebSockets.js' own request is gone after the first await. */
 export interface UpgradeRequest {
+  readonly connection: string;
   readonly origin: string;
   readonly cookieHeader: string;
   readonly socketAddress: string;
@@ -14,6 +15,7 @@ export interface UpgradeRequest {
 /** Headers that are missing are ''. */
 export function readUpgradeRequest(response: HttpResponse, request: HttpRequest): UpgradeRequest {
   return {
+    connection: request.getHeader('connection'),
     origin: request.getHeader('origin'),
     cookieHeader: request.getHeader('cookie'),
     forwardedFor: request.getHeader('x-forwarded-for'),

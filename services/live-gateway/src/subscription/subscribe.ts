@@ -1,23 +1,14 @@
-import { closeCode, maxSnapshotFrameBytes } from '@app/shared/protocol';
+import { closeCode } from '@app/shared/protocol';
 import type { ClientMessage } from '@app/shared/messages';
 import { parseTopic } from '@app/shared/topics';
 import type { Authorize } from '../access/authorize.ts';
-import { encodePlainSubscribed } from './plain-dialect.ts';
-import { rateClassFor } from './rate-class.ts';
-import type { LatestFixes } from '../latest/latest-fixes.ts';
 import type { Client } from './client.ts';
-import type { Registry } from './registry.ts';
+import { registerSubscription } from './register-subscription.ts';
+import type { RegisterContext } from './register-subscription.ts';
 import { errorReply } from './replies.ts';
-import type { Slot } from './slots.ts';
-import type { Subscription } from './subscription.ts';
 
-export interface SubscribeContext {
+export interface SubscribeContext extends RegisterContext {
   readonly authorize: Authorize;
-  readonly registry: Registry;
-  readonly latest: LatestFixes;
-  readonly tickMs: number;
-  readonly nowMs: () => number;
-  readonly onSnapshot: (devices: number) => void;
 }
 
 type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
@@ -46,9 +37,15 @@ export async function subscribe(
   // An `unsubscribe` or a close came in between: it wins, and has answered.
   if (!client.slots.holds(slot)) return;
   switch (permission.kind) {
-    case 'allowed':
-      register(client, slot, { eventId, maxHz: message.maxHz }, context);
+    case 'allowed': {
+      slot.owedReplyTo = undefined;
+      const wish = { eventId, topic, id, maxHz: message.maxHz, recipient: client.connection };
+      const subscription = registerSubscription(wish, context);
+      // Writing the snapshot may have closed the connection, before there was anything to unregister.
+      if (client.slots.holds(slot)) slot.subscription = subscription;
+      else context.registry.unregister(subscription);
       return;
+    }
     case 'session-ended':
       client.connection.end(closeCode.sessionInvalid, 'the session is no longer valid');
       return;
@@ -62,49 +59,4 @@ export async function subscribe(
       client.reply(errorReply(id, 'unavailable', 'the permission cannot be checked now', retryAfterMs));
     }
   }
-}
-
-/** One synchronous block: what the stream brings before it is in the snapshot, what comes after is marked for the client. */
-function register(
-  client: Client,
-  slot: Slot,
-  wish: { readonly eventId: string; readonly maxHz: number | undefined },
-  context: SubscribeContext,
-): void {
-  const { registry, latest } = context;
-  const { eventId } = wish;
-  const { topic } = slot;
-  const subscription: Subscription = {
-    eventId,
-    topic,
-    rateClass: rateClassFor(wish.maxHz, context.tickMs),
-    recipient: client.connection,
-  };
-  slot.subscription = subscription;
-  const id = slot.owedReplyTo?.id;
-  slot.owedReplyTo = undefined;
-  registry.register(subscription, (imeis) => {
-    const nowMs = context.nowMs();
-    const owed = new Set(imeis);
-    const fixes = [...owed].flatMap((imei) => latest.shown(imei, nowMs) ?? []);
-    const snapshot = encodePlainSubscribed({
-      topic,
-      id,
-      fixes,
-      isDegraded: isDegraded(eventId, registry, latest),
-      maxBytes: maxSnapshotFrameBytes,
-    });
-    client.reply(snapshot.frame);
-    context.onSnapshot(snapshot.written.length);
-    // A device without a position is told with the snapshot too: there is nothing to say about it.
-    for (const fix of fixes.slice(snapshot.written.length)) owed.delete(fix.deviceId);
-    return owed;
-  });
-}
-
-/** Whether an older fix may lie in Postgres that the stream has not brought: it comes as soon as the database answers. */
-function isDegraded(eventId: string, registry: Registry, latest: LatestFixes): boolean {
-  if (!registry.hasAssignments) return true;
-  for (const imei of registry.devicesOf(eventId).keys()) if (!latest.isHydrated(imei)) return true;
-  return false;
 }

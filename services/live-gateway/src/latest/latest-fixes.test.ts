@@ -1,0 +1,72 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LatestFixes } from './latest-fixes.ts';
+import type { LatestFix } from './latest-fixes.ts';
+
+const hourMs = 3_600_000;
+
+function fixAt(deviceId: string, fixAtMs: number, latitude = 46): LatestFix {
+  return {
+    deviceId,
+    fixAtMs,
+    latitude,
+    longitude: 8,
+    altitudeM: 500,
+    courseDeg: 0,
+    speedKmh: 0,
+    arrivedAtMs: undefined,
+  };
+}
+
+describe('the latest fixes', () => {
+  test('hold, in whatever order fixes come, the newest of each device, and never go back', () => {
+    const fix = fc.record({ device: fc.constantFrom('a', 'b', 'c'), at: fc.nat(50), latitude: fc.nat(80) });
+    fc.assert(
+      fc.property(fc.array(fix, { maxLength: 80 }), (fixes) => {
+        const latest = new LatestFixes(hourMs);
+        for (const { device, at, latitude } of fixes) {
+          const before = latest.get(device);
+          const isTaken = latest.offer(fixAt(device, at, latitude));
+          expect(isTaken).toBe(before === undefined || at > before.fixAtMs);
+          // Of two fixes with one stamp the first stays: a duplicate must not be news.
+          expect(latest.get(device)?.latitude).toBe(isTaken ? latitude : before?.latitude);
+        }
+        for (const device of ['a', 'b', 'c']) {
+          const times = fixes.filter((one) => one.device === device).map((one) => one.at);
+          expect(latest.get(device)?.fixAtMs).toBe(times.length === 0 ? undefined : Math.max(...times));
+        }
+      }),
+    );
+  });
+
+  test('show no fix that is older than allowed, and still hold it', () => {
+    const latest = new LatestFixes(hourMs);
+    latest.offer(fixAt('a', 1000));
+    expect(latest.shown('a', 1000 + hourMs)?.fixAtMs).toBe(1000);
+    expect(latest.shown('a', 1001 + hourMs)).toBeUndefined();
+    expect(latest.offer(fixAt('a', 999))).toBe(false);
+  });
+
+  test('go back from a faulty fix, but not from a newer one that came meanwhile', () => {
+    const latest = new LatestFixes(hourMs);
+    latest.offer(fixAt('a', 2000));
+    expect(latest.retract('a', 2000, fixAt('a', 1000))).toBe(true);
+    expect(latest.get('a')?.fixAtMs).toBe(1000);
+    latest.offer(fixAt('a', 3000));
+    expect(latest.retract('a', 2000, fixAt('a', 1000))).toBe(false);
+    expect(latest.get('a')?.fixAtMs).toBe(3000);
+    expect(latest.retract('a', 3000, undefined)).toBe(true);
+    expect(latest.get('a')).toBeUndefined();
+  });
+
+  test('forget a device that is in no event any more, hydration included', () => {
+    const latest = new LatestFixes(hourMs);
+    latest.offer(fixAt('a', 1));
+    latest.offer(fixAt('b', 1));
+    latest.markHydrated(['a', 'b']);
+    latest.keepOnly((deviceId) => deviceId === 'b');
+    expect(latest.size).toBe(1);
+    expect(latest.isHydrated('a')).toBe(false);
+    expect(latest.isHydrated('b')).toBe(true);
+  });
+});

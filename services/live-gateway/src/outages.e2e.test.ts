@@ -1,0 +1,138 @@
+import { startFaultyNetwork } from '@app/test-kit/faulty-network';
+import { startOwnRedis } from '@app/test-kit/redis';
+import { describe, expect, test } from 'vitest';
+import { fixOf, openWorld } from './testing/open-world.ts';
+import type { TestDevice } from './testing/open-world.ts';
+import { connect } from './testing/viewer.ts';
+
+function firstOf(devices: readonly TestDevice[]): TestDevice {
+  const [device] = devices;
+  if (device === undefined) throw new Error('no device');
+  return device;
+}
+
+async function readiness(opsUrl: string): Promise<string> {
+  const response = await fetch(`${opsUrl}/readyz`);
+  return `${response.status} ${(await response.text()).trim()}`;
+}
+
+describe('without Postgres', () => {
+  test('a gateway starts, says what it waits for, answers degraded, and makes up for it later', async () => {
+    await using world = await openWorld();
+    await using network = await startFaultyNetwork({ target: world.postgresUrl });
+    await network.refuse();
+    const { eventId, devices } = await world.addEvent(1);
+    const stored = fixOf(firstOf(devices), { fixAtMs: Date.now() - 60_000 });
+    await world.store(stored);
+    const gateway = await world.start({ postgresUrl: network.through(world.postgresUrl) });
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    expect(await viewer.next('subscribed')).toMatchObject({ snapshot: [], degraded: true });
+    expect(await readiness(gateway.opsUrl)).toContain('503 not yet: the assignments are loaded');
+    expect((await fetch(`${gateway.opsUrl}/healthz`)).status).toBe(200);
+
+    await network.heal();
+    expect(await viewer.next('position', undefined, 10_000)).toMatchObject({ ts: stored.fixAtMs });
+    await gateway.ready();
+    using late = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    late.send({ type: 'subscribe', topic: `event:${eventId}` });
+    const subscribed = await late.next('subscribed');
+    expect(subscribed.degraded).toBeUndefined();
+    expect(subscribed.snapshot).toHaveLength(1);
+  });
+
+  test('a running gateway goes on with the last good assignments, stays ready, and finds new devices afterwards', async () => {
+    await using world = await openWorld();
+    await using network = await startFaultyNetwork({ target: world.postgresUrl });
+    const { eventId, devices } = await world.addEvent(1);
+    const gateway = await world.start({ postgresUrl: network.through(world.postgresUrl) });
+    await gateway.ready();
+    await network.refuse();
+    network.cut();
+    await expect
+      .poll(() => gateway.log.some(({ level, msg }) => level === 'warn' && String(msg).includes('Postgres')))
+      .toBe(true);
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    expect((await viewer.next('subscribed')).degraded).toBeUndefined();
+    await world.publish(fixOf(firstOf(devices)));
+    await viewer.next('position');
+    expect(await readiness(gateway.opsUrl)).toBe('200 ok');
+    const other = await world.addEvent(1);
+    await world.sql`update entries set event_id = ${eventId} where event_id = ${other.eventId}`;
+    await network.heal();
+    const joined = firstOf(other.devices);
+    await expect
+      .poll(() => gateway.metric('live_assignment_age_seconds'), { timeout: 10_000 })
+      .toBeLessThan(1);
+    await world.publish(fixOf(joined));
+    await viewer.next('position', (position) => position.deviceId === joined.imei, 10_000);
+  });
+});
+
+describe('without Redis', () => {
+  test('a gateway waits for it, and the feed goes on after a restart, whether the stream is still there or not', async () => {
+    await using redis = await startOwnRedis({ keepsData: true });
+    await using world = await openWorld({ redisUrl: redis.url });
+    const { eventId, devices } = await world.addEvent(1);
+    const device = firstOf(devices);
+    await redis.stop();
+    const gateway = await world.start();
+    await expect.poll(() => readiness(gateway.opsUrl)).toContain('is caught up');
+    await redis.start();
+    await gateway.ready();
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    await viewer.next('subscribed');
+    await redis.kill();
+    await redis.start();
+    const afterKill = fixOf(device);
+    await world.publish(afterKill);
+    await viewer.next('position', (position) => position.ts === afterKill.fixAtMs, 15_000);
+    expect(await readiness(gateway.opsUrl)).toBe('200 ok');
+
+    await world.redis.flushall();
+    // An id below all that were there before: only one who has noticed finds it.
+    const afterFlush = fixOf(device, { fixAtMs: Date.now() });
+    await expect
+      .poll(() => gateway.log.some(({ msg }) => String(msg).includes('has gone back')), { timeout: 10_000 })
+      .toBe(true);
+    await world.publish(afterFlush);
+    await viewer.next('position', (position) => position.ts === afterFlush.fixAtMs, 15_000);
+  });
+
+  test('a connection that is dead without a word is replaced, and no entry is lost', async () => {
+    await using world = await openWorld();
+    await using network = await startFaultyNetwork({ target: world.redisUrl });
+    const { eventId, devices } = await world.addEvent(1);
+    const gateway = await world.start({ redisUrl: network.through(world.redisUrl) });
+    await gateway.ready();
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    await viewer.next('subscribed');
+    network.halfOpen();
+    const fix = fixOf(firstOf(devices));
+    await world.publish(fix);
+    await viewer.next('position', (position) => position.ts === fix.fixAtMs, 15_000);
+    expect(gateway.log.some(({ level, msg }) => level === 'warn' && String(msg).startsWith('reading'))).toBe(
+      true,
+    );
+  });
+});
+
+describe('without Directus', () => {
+  test('those who are connected go on watching', async () => {
+    await using world = await openWorld();
+    const { eventId, devices } = await world.addEvent(1);
+    const gateway = await world.start();
+    await gateway.ready();
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    await viewer.next('subscribed');
+    world.directus.misbehave('refuse');
+    const fix = fixOf(firstOf(devices));
+    await world.publish(fix);
+    await viewer.next('position', (position) => position.ts === fix.fixAtMs);
+    expect(await readiness(gateway.opsUrl)).toBe('200 ok');
+  });
+});

@@ -1,0 +1,128 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { encodeFields } from '@app/shared/entry';
+import type { Position } from '@app/shared/position';
+import { startDirectus } from '@app/test-kit/directus';
+import type { TestDirectus } from '@app/test-kit/directus';
+import { seedEvent } from '@app/test-kit/directus-tables';
+import { eventually } from '@app/test-kit/eventually';
+import { startPostgres } from '@app/test-kit/postgres';
+import { startRedis } from '@app/test-kit/redis';
+import { Redis } from 'ioredis';
+import postgres from 'postgres';
+import { startGateway } from './start-gateway.ts';
+import type { GatewayOptions, RunningGateway } from './start-gateway.ts';
+
+export interface TestDevice {
+  readonly id: string;
+  readonly imei: string;
+}
+
+/** One stream, one database, one Directus, and what a test needs to fill them and to run gateways on them. */
+export interface World extends AsyncDisposable {
+  readonly redis: Redis;
+  readonly sql: postgres.Sql;
+  readonly directus: TestDirectus;
+  readonly stream: string;
+  readonly redisUrl: string;
+  readonly postgresUrl: string;
+  /** Starts a gateway of this world; it ends with it. */
+  start(options?: Partial<GatewayOptions>): Promise<RunningGateway>;
+  /** A new event with so many devices. */
+  addEvent(
+    deviceCount: number,
+  ): Promise<{ readonly eventId: string; readonly devices: readonly TestDevice[] }>;
+  /** Makes a user that may see these events, with a session; the session's cookie value. */
+  addViewer(...eventIds: readonly string[]): { readonly session: string; readonly userId: string };
+  /** Directus answers as it should again; resolves once it does. */
+  healDirectus(): Promise<void>;
+  /** Puts a fix on the stream, as the ingestion does. */
+  publish(position: Position): Promise<string>;
+  /** Puts a fix into `positions`, as the processor does. */
+  store(position: Position, options?: { readonly quality?: number }): Promise<void>;
+}
+
+/** Servers of the test's own, where the shared ones must not be harmed. */
+export interface OwnServers {
+  readonly redisUrl?: string;
+  readonly postgresUrl?: string;
+}
+
+export async function openWorld(own: OwnServers = {}): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const sharedRedis = own.redisUrl === undefined ? stack.use(await startRedis()) : undefined;
+  const sharedPostgres = own.postgresUrl === undefined ? stack.use(await startPostgres()) : undefined;
+  const redisUrl = own.redisUrl ?? sharedRedis?.url ?? '';
+  const postgresUrl = own.postgresUrl ?? sharedPostgres?.url ?? '';
+  const stream = `${sharedRedis?.keyPrefix ?? ''}telemetry:${randomUUID().slice(0, 8)}`;
+  const directus = stack.use(await startDirectus());
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
+  // Servers are ended under this connection on purpose; it comes back by itself.
+  redis.on('error', () => undefined);
+  stack.defer(() => redis.disconnect());
+  const sql = postgres(postgresUrl, { max: 2, onnotice: () => undefined, backoff: () => 0.05 });
+  stack.defer(() => sql.end({ timeout: 1 }));
+  const world = stack.move();
+  return {
+    redis,
+    sql,
+    directus,
+    stream,
+    redisUrl,
+    postgresUrl,
+    start: async (options = {}) =>
+      world.use(await startGateway({ redisUrl, postgresUrl, directusUrl: directus.url, stream, ...options })),
+    addEvent: async (deviceCount) => {
+      const eventId = randomUUID();
+      const devices = Array.from({ length: deviceCount }, newDevice);
+      await seedEvent(sql, { eventId, devices });
+      return { eventId, devices };
+    },
+    addViewer: (...eventIds) => {
+      const userId = randomUUID();
+      const session = `session.${randomUUID()}`;
+      directus.addSession(session, userId);
+      for (const eventId of eventIds) directus.allow(userId, eventId);
+      return { session, userId };
+    },
+    healDirectus: async () => {
+      directus.misbehave('ok');
+      await eventually(async () => (await fetch(`${directus.url}/server/ping`)).ok);
+    },
+    publish: async (position) => {
+      const id = await redis.xadd(stream, '*', ...encodeFields({ position, codec: '8E' }));
+      if (id === null) throw new Error('XADD gave no id');
+      return id;
+    },
+    store: async (position, { quality = 0 } = {}) => {
+      await sql`
+        insert into positions
+          (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality)
+        values
+          (${position.deviceId}, ${new Date(position.fixAtMs)}, ${position.latitude}, ${position.longitude},
+           ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
+           ${position.priority}, '8E', ${quality})`;
+    },
+    [Symbol.asyncDispose]: () => world.disposeAsync(),
+  };
+}
+
+export function newDevice(): TestDevice {
+  return { id: randomUUID(), imei: `35${randomInt(1e12, 1e13 - 1)}` };
+}
+
+/** A good fix of now, 46° N 8° E, but for what is given. */
+export function fixOf(device: TestDevice, fields: Partial<Position> = {}): Position {
+  return {
+    deviceId: device.imei,
+    fixAtMs: Date.now(),
+    latitude: 46.5,
+    longitude: 8.25,
+    altitudeM: 512,
+    courseDeg: 90,
+    speedKmh: 72.5,
+    satellites: 9,
+    priority: 0,
+    attributes: {},
+    ...fields,
+  };
+}
