@@ -96,7 +96,7 @@ test('devices not seen before are looked up once a batch, older than the oldest 
   expect(asked).toHaveLength(1);
 });
 
-test('a device that began with flagged fixes only is looked up again at its first good one', async () => {
+test('a device that has only flagged fixes is not looked up before its first good one', async () => {
   const asked: ReadonlyMap<string, number>[] = [];
   const stored: FindLastFixes = async (olderThanMs) => {
     asked.push(olderThanMs);
@@ -104,11 +104,23 @@ test('a device that began with flagged fixes only is looked up again at its firs
     return new Map(isBefore ? [['a', lastFix(noon - 60_000)]] : []);
   };
   const states = new DeviceStates(10, stored, observe().metrics);
-  const unset = fix({ deviceId: 'a', fixAtMs: Date.UTC(2001, 0, 1) });
-  expect(await hear(states, [unset])).toEqual([[undefined, undefined]]);
-  expect(await hear(states, [unset])).toEqual([[undefined, undefined]]);
-  expect(asked).toHaveLength(1);
+  // Looked up, it would find the good fix behind it, which a process stored that died before it was heard.
+  const blind = fix({ deviceId: 'a', fixAtMs: noon - 30_000, satellites: 0 });
+  expect(await hear(states, [blind])).toEqual([[undefined, undefined]]);
+  expect(await hear(states, [blind])).toEqual([[undefined, undefined]]);
+  expect(asked).toEqual([]);
+  const good = fix({ deviceId: 'a', fixAtMs: noon - 60_000 });
+  expect(await hear(states, [good])).toEqual([[undefined, noon - 60_000]]);
   expect(await hear(states, [fix({ deviceId: 'a', fixAtMs: noon })])).toEqual([[noon - 60_000, noon]]);
+  expect(asked).toHaveLength(1);
+});
+
+test('what was stored before the first good fix of this process is found', async () => {
+  const stored: FindLastFixes = async () => new Map([['a', lastFix(noon - 60_000)]]);
+  const states = new DeviceStates(10, stored, observe().metrics);
+  await hear(states, [fix({ deviceId: 'a', fixAtMs: noon - 1000, satellites: 0 })]);
+  const { heard } = await states.next([fix({ deviceId: 'a', fixAtMs: noon })], never);
+  expect(heard[0]?.before).toMatchObject({ lastFix: { fixAtMs: noon - 60_000 }, lastSeenAtMs: noon });
 });
 
 test('no look-up where every device is known, and none for a batch of nothing', async () => {

@@ -14,7 +14,7 @@ export interface LastFix {
 }
 
 export interface DeviceState {
-  /** Undefined until the device has had a good fix. */
+  /** Undefined until the device has had a good fix in this process; the first one looks up what was before it. */
   readonly lastFix: LastFix | undefined;
   /** Arrival (Redis' clock) of the newest record of any quality; 0 if none came since the start. */
   readonly lastSeenAtMs: number;
@@ -61,18 +61,16 @@ export class DeviceStates {
    */
   async next(fixes: readonly Fix[], abandon: AbortSignal): Promise<ProposedStates> {
     const states = new Map<string, DeviceState>();
-    const unknown = new Map<string, number>();
-    for (const [deviceId, { fixAtMs, isGood }] of oldestFixes(fixes)) {
-      const known = this.#states.get(deviceId);
-      if (known !== undefined) states.set(deviceId, known);
-      // Older than the batch's oldest: a fix that was stored but not yet heard must still count as new.
-      if (known === undefined || (known.lastFix === undefined && isGood)) unknown.set(deviceId, fixAtMs);
+    for (const { position } of fixes) {
+      const known = this.#states.get(position.deviceId);
+      states.set(position.deviceId, known ?? { lastFix: undefined, lastSeenAtMs: 0 });
     }
-    if (unknown.size > 0) {
-      const found = await this.#findLastFixes(unknown, abandon);
-      for (const deviceId of unknown.keys()) {
-        const lastSeenAtMs = states.get(deviceId)?.lastSeenAtMs ?? 0;
-        states.set(deviceId, { lastFix: found.get(deviceId), lastSeenAtMs });
+    const olderThanMs = new Map(
+      [...oldestGoodFixes(fixes)].filter(([deviceId]) => states.get(deviceId)?.lastFix === undefined),
+    );
+    if (olderThanMs.size > 0) {
+      for (const [deviceId, lastFix] of await this.#findLastFixes(olderThanMs, abandon)) {
+        states.set(deviceId, { lastSeenAtMs: 0, ...states.get(deviceId), lastFix });
       }
     }
     const heard = fixes.map((fix) => {
@@ -92,19 +90,16 @@ export class DeviceStates {
 }
 
 /**
- * Of each device its oldest good fix, or its oldest flagged one if it has no other. Beside good ones a flagged fix
- * does not count: one from a clock that was never set would hide all that is stored.
+ * The time of each device's oldest good fix: what is looked up is older than that, for a fix that was stored but
+ * not yet heard must still count as new. A device without a good fix here is not looked up: a flagged fix moves
+ * nothing, and what is older than it may lie ahead in the stream, stored by a process that died before it was heard.
  */
-function oldestFixes(
-  fixes: readonly Fix[],
-): ReadonlyMap<string, { readonly fixAtMs: number; readonly isGood: boolean }> {
-  const oldest = new Map<string, { fixAtMs: number; isGood: boolean }>();
+function oldestGoodFixes(fixes: readonly Fix[]): ReadonlyMap<string, number> {
+  const oldest = new Map<string, number>();
   for (const { position, quality } of fixes) {
+    if (quality !== 0) continue;
     const { deviceId, fixAtMs } = position;
-    const isGood = quality === 0;
-    const held = oldest.get(deviceId);
-    const isOlder = held === undefined || (isGood === held.isGood ? fixAtMs < held.fixAtMs : isGood);
-    if (isOlder) oldest.set(deviceId, { fixAtMs, isGood });
+    oldest.set(deviceId, Math.min(fixAtMs, oldest.get(deviceId) ?? fixAtMs));
   }
   return oldest;
 }
