@@ -268,12 +268,17 @@ export class EntryReader {
     // The range holds what is pending here besides: the ids that vanished, and those that are withheld.
     const most = reply.entries.length + reply.vanishedIds.length + withheld.size;
     const args = [stream, group, first, last, most, consumer];
-    const deliveries = parseDeliveries(await connection.call('XPENDING', args, 5000));
-    const counted = entries.map((entry) => ({ ...entry, deliveries: deliveries.get(entry.id) ?? 1 }));
-    const healthy = counted.filter((entry) => entry.deliveries <= maxDeliveries);
-    const suspect = counted.filter((entry) => entry.deliveries > maxDeliveries);
-    this.#push({ entries: healthy, vanishedIds, isLone: false });
-    for (const entry of suspect) this.#push({ entries: [entry], vanishedIds: [], isLone: true });
+    let deliveries: ReadonlyMap<string, number> = new Map();
+    try {
+      deliveries = parseDeliveries(await connection.call('XPENDING', args, 5000));
+    } finally {
+      // Without an answer too: what is read is in hand, and may be nowhere else by the next read.
+      const counted = entries.map((entry) => ({ ...entry, deliveries: deliveries.get(entry.id) ?? 1 }));
+      const healthy = counted.filter((entry) => entry.deliveries <= maxDeliveries);
+      const suspect = counted.filter((entry) => entry.deliveries > maxDeliveries);
+      this.#push({ entries: healthy, vanishedIds, isLone: false });
+      for (const entry of suspect) this.#push({ entries: [entry], vanishedIds: [], isLone: true });
+    }
     return entries.length;
   }
 
