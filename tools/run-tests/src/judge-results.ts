@@ -43,7 +43,7 @@ export function judgeResults(
       .filter((test) => !isAllowed(test))
       .map((test) => `skipped, but not in tools/run-tests/src/allowed-skips.ts: ${test.file} > ${test.name}`),
   ];
-  if (results === undefined) failures.push('vitest left no results');
+  if (results === undefined) failures.push(`vitest left no results: ${ending}`);
   else if (passed === 0 && failures.length === 0) failures.push('no test ran');
   if (ending !== goodEnding && failures.length === 0) failures.push(`vitest ended with ${ending}`);
 

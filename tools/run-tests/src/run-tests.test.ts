@@ -138,7 +138,7 @@ describe('a run fails, and says why', () => {
       'vitest.config.mjs': "export default { test: { globalSetup: './leave.mjs' } };\n",
       'leave.mjs': 'export default () => process.exit(0);\n',
     });
-    expect(run.output).toContain('vitest left no results');
+    expect(run.output).toContain('vitest left no results: exit code 0');
     expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
   });
 
