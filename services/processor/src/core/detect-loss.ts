@@ -1,7 +1,7 @@
 import { compareEntryIds } from '@app/shared/entry';
 import { list, parseInfo, text } from './entry-reply.ts';
 
-/** Where the stream and the group stand, from one MULTI with the read that follows. */
+/** Where the stream and the group stand at one moment. */
 export interface StreamStanding {
   /** First id in the stream; undefined when it is empty. */
   readonly firstId: string | undefined;
@@ -25,10 +25,8 @@ export interface Loss {
 /**
  * Compares the stream's first id with the group's last delivered one. The group's `lag` detects no loss:
  * Redis 7.0 keeps trimmed unread entries in it for ever, later versions correct it silently.
- *
- * @param countedEntries entries already counted as lost that Redis' `entries-read` still leaves out.
  */
-export function detectLoss(standing: StreamStanding, countedEntries: number): Loss | undefined {
+export function detectLoss(standing: StreamStanding): Loss | undefined {
   const { firstId, lastGeneratedId, lastDeliveredId } = standing;
   const hasUndelivered = compareEntryIds(lastGeneratedId, lastDeliveredId) > 0;
   const isFirstUndeliveredKept = firstId !== undefined && compareEntryIds(firstId, lastDeliveredId) <= 0;
@@ -41,28 +39,8 @@ export function detectLoss(standing: StreamStanding, countedEntries: number): Lo
     if (removed <= 0) return undefined;
     return { entries: isUnread ? removed : 1, isExact: isUnread, ...range };
   }
-  const entries = removed - standing.entriesRead - countedEntries;
+  const entries = removed - standing.entriesRead;
   return entries > 0 ? { entries, isExact: true, ...range } : undefined;
-}
-
-/**
- * Lost entries that Redis leaves out of the group's `entries-read`: 7.0 does so for ever, later versions do not.
- *
- * @param known how many there were before the read.
- * @param read what lies between `before` and `after`.
- */
-export function countPhantoms(
-  known: number,
-  before: StreamStanding,
-  read: { readonly entries: number; readonly lost: number },
-  after: StreamStanding,
-): number {
-  if (before.entriesRead === null || after.entriesRead === null) return known;
-  // All is delivered: what was not read was lost, and counted by whoever saw it, perhaps another process.
-  if (after.lastDeliveredId === after.lastGeneratedId) {
-    return Math.max(0, after.entriesAdded - after.entriesRead);
-  }
-  return after.entriesRead === before.entriesRead + read.entries ? known + read.lost : known;
 }
 
 /** Reads XINFO STREAM and XINFO GROUPS; undefined if the group is not among them. */

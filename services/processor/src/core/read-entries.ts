@@ -12,7 +12,6 @@ import {
   removeGoneConsumers,
   streamLength,
 } from './consumer-group.ts';
-import { countPhantoms, detectLoss, parseStanding } from './detect-loss.ts';
 import {
   type EntriesReply,
   type Entry,
@@ -20,6 +19,7 @@ import {
   parseDeliveries,
   parseReadReply,
 } from './entry-reply.ts';
+import { LossWatch } from './loss-watch.ts';
 import { StreamConnection } from './stream-connection.ts';
 
 /** What one turn of the reader hands to the pipeline. */
@@ -65,6 +65,7 @@ const longestPauseMs = 5000;
  */
 export class EntryReader {
   readonly #options: ReaderOptions;
+  readonly #losses: LossWatch;
   readonly #queue: EntryBatch[] = [];
   #connection: StreamConnection | undefined;
   #staleClientId: number | undefined;
@@ -74,12 +75,10 @@ export class EntryReader {
   #pendingCursor: string | undefined = '0';
   #claimCursor = '0-0';
   #nextClaimAtMs = 0;
-  #mustCheckLoss = true;
-  /** Lost entries that this Redis (7.0) will leave out of `entries-read` for ever. */
-  #phantomEntries = 0;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
+    this.#losses = new LossWatch({ ...options, deadlineMs: 5000 });
   }
 
   /** The next batch, or undefined once `stop` has been asked for and nothing is left in hand. */
@@ -108,7 +107,6 @@ export class EntryReader {
   async #turn(connection: StreamConnection, stop: AbortSignal): Promise<void> {
     if (this.#pendingCursor !== undefined) await this.#readPending(connection, this.#pendingCursor);
     else if (Date.now() >= this.#nextClaimAtMs) await this.#claim(connection);
-    else if (this.#mustCheckLoss) await this.#readWithLossCheck(connection);
     else await this.#readNew(connection, stop);
   }
 
@@ -146,72 +144,53 @@ export class EntryReader {
     if (gone.length > 0) log.info({ stream, consumers: gone }, 'removed consumers that were long gone');
   }
 
+  /**
+   * New entries. Whatever kept this loop away meanwhile, an outage of Postgres or a stopped process: what was
+   * trimmed unread is looked for before a read passes over it.
+   */
+  async #readNew(connection: StreamConnection, stop: AbortSignal): Promise<void> {
+    const { batchSize, lingerMs } = this.#options;
+    await this.#losses.look(connection);
+    let entries = await this.#readAtOnce(connection, batchSize);
+    if (entries.length === 0 && !stop.aborted) entries = await this.#blockingRead(connection, stop);
+    this.#push({ entries, vanishedIds: [], isLone: false });
+    if (entries.length === 0 || entries.length >= batchSize) return;
+    // A read returns with the first entry; a row a statement would cost the database dearly.
+    if (lingerMs > 0) await delay(lingerMs, stop).catch(() => undefined);
+    const rest = await this.#readAtOnce(connection, batchSize - entries.length);
+    if (rest.length === 0) return;
+    this.#queue.pop();
+    this.#push({ entries: [...entries, ...rest], vanishedIds: [], isLone: false });
+  }
+
   /** A read that does not block, in one MULTI with the counters that show what was trimmed unread. */
-  async #readWithLossCheck(connection: StreamConnection): Promise<void> {
-    const { stream, group, batchSize } = this.#options;
-    const [streamInfo, before, reply, after] = await connection.transaction(
+  async #readAtOnce(connection: StreamConnection, count: number): Promise<readonly Entry[]> {
+    const { stream } = this.#options;
+    const [streamInfo, groups, reply] = await connection.transaction(
       [
         ['XINFO', 'STREAM', stream],
         ['XINFO', 'GROUPS', stream],
-        ['XREADGROUP', ...this.#readArgs(batchSize, '>')],
-        ['XINFO', 'GROUPS', stream],
+        ['XREADGROUP', ...this.#readArgs(count, '>')],
       ],
       5000,
     );
+    this.#losses.note(streamInfo, groups);
     const { entries } = parseReadReply(reply ?? null);
-    const standing = parseStanding(streamInfo, before, group);
-    const standingAfter = parseStanding(streamInfo, after, group);
-    if (standing !== undefined && standingAfter !== undefined) {
-      const loss = detectLoss(standing, this.#phantomEntries);
-      const read = { entries: entries.length, lost: loss?.entries ?? 0 };
-      this.#phantomEntries = countPhantoms(this.#phantomEntries, standing, read, standingAfter);
-      if (loss !== undefined) {
-        this.#options.metrics.entriesLost.inc(loss.entries);
-        this.#options.log.error(
-          { stream, ...loss },
-          'entries were trimmed or deleted before they were ever delivered: give the stream more room',
-        );
-      }
-    }
     this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
-    this.#push({ entries, vanishedIds: [], isLone: false });
-    // A full read means a backlog, and in a backlog trimming may overtake us.
-    this.#mustCheckLoss = entries.length >= batchSize;
+    return entries;
   }
 
-  async #readNew(connection: StreamConnection, stop: AbortSignal): Promise<void> {
-    const { batchSize, readCount, lingerMs } = this.#options;
-    const entries = await this.#blockingRead(connection, Math.min(readCount, batchSize), stop);
-    this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
-    this.#push({ entries, vanishedIds: [], isLone: false });
-    if (entries.length === 0 || entries.length >= batchSize) {
-      this.#mustCheckLoss = entries.length > 0;
-      return;
-    }
-    // A read returns with the first entry; a row a statement would cost the database dearly.
-    if (lingerMs > 0 && entries.length < readCount) await delay(lingerMs, stop).catch(() => undefined);
-    const room = batchSize - entries.length;
-    const rest = parseReadReply(await connection.call('XREADGROUP', this.#readArgs(room, '>'), 5000)).entries;
-    this.#count(rest.length > 0 ? 'entries' : 'empty', rest.length);
-    if (rest.length > 0) {
-      this.#queue.pop();
-      this.#push({ entries: [...entries, ...rest], vanishedIds: [], isLone: false });
-    }
-    this.#mustCheckLoss = rest.length >= room;
-  }
-
-  async #blockingRead(
-    connection: StreamConnection,
-    count: number,
-    stop: AbortSignal,
-  ): Promise<readonly Entry[]> {
-    const { blockMs } = this.#options;
+  async #blockingRead(connection: StreamConnection, stop: AbortSignal): Promise<readonly Entry[]> {
+    const { blockMs, readCount, batchSize } = this.#options;
     const answered = new AbortController();
     const unblock = (): void => void this.#unblock(connection, answered.signal);
     stop.addEventListener('abort', unblock, { once: true });
     try {
-      const args = this.#readArgs(count, '>', Math.max(1, blockMs));
-      return parseReadReply(await connection.call('XREADGROUP', args, blockMs + replyGraceMs)).entries;
+      const args = this.#readArgs(Math.min(readCount, batchSize), '>', Math.max(1, blockMs));
+      const reply = await connection.call('XREADGROUP', args, blockMs + replyGraceMs);
+      const { entries } = parseReadReply(reply);
+      this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
+      return entries;
     } finally {
       stop.removeEventListener('abort', unblock);
       answered.abort();
@@ -314,7 +293,6 @@ export class EntryReader {
     this.#hasEverConnected = true;
     this.#staleClientId = undefined;
     this.#pendingCursor = '0';
-    this.#mustCheckLoss = true;
     this.#connection = connection;
     return connection;
   }
@@ -325,7 +303,6 @@ export class EntryReader {
     if (this.#connection !== undefined && isGroupMissing(problem)) {
       metrics.reads.inc({ result: 'group_missing' });
       log.error({ stream }, 'the stream or its group is gone; creating the group again, at 0');
-      this.#phantomEntries = 0;
       this.#dropConnection();
       await delay(groupLostPauseMs, stop).catch(() => undefined);
       return;

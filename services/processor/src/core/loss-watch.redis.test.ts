@@ -1,0 +1,105 @@
+import { startRedis } from '@app/test-kit/redis';
+import { Redis } from 'ioredis';
+import { afterAll, expect, test } from 'vitest';
+import { observe } from '../testing/observed.ts';
+import { LossWatch } from './loss-watch.ts';
+import { StreamConnection } from './stream-connection.ts';
+
+const servers = await startRedis();
+const redis = new Redis(servers.url);
+const connection = await StreamConnection.open(servers.url, 'loss-watch-test', 5000);
+
+afterAll(async () => {
+  connection.close();
+  redis.disconnect();
+  await servers[Symbol.asyncDispose]();
+});
+
+const group = 'processor';
+let streams = 0;
+
+/** A stream of ten entries, of which a group has read four. */
+async function openStream() {
+  streams += 1;
+  const stream = `${servers.keyPrefix}${streams}`;
+  await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM');
+  await add(stream, 10);
+  await read(stream, 4);
+  return stream;
+}
+
+async function add(stream: string, entries: number): Promise<void> {
+  for (let i = 0; i < entries; i += 1) await redis.xadd(stream, '*', 'n', i);
+}
+
+async function read(stream: string, entries: number): Promise<void> {
+  await redis.xreadgroup('GROUP', group, 'a', 'COUNT', entries, 'STREAMS', stream, '>');
+}
+
+/** A watch as a process of its own has it, with what it has counted. */
+function watch(stream: string) {
+  const { metrics, metric, log } = observe();
+  const losses = new LossWatch({ stream, group, consumer: 'a', deadlineMs: 5000, metrics, log });
+  const counted = (): Promise<number | undefined> => metric('processor_entries_lost_total');
+  return { losses, counted };
+}
+
+test('entries trimmed unread are counted once, however often one looks before the next read', async () => {
+  const stream = await openStream();
+  const { losses, counted } = watch(stream);
+  await losses.look(connection);
+  expect(await counted()).toBe(0);
+  await redis.xtrim(stream, 'MAXLEN', 3);
+  await losses.look(connection);
+  await losses.look(connection);
+  expect(await counted()).toBe(3);
+  await redis.xtrim(stream, 'MAXLEN', 1);
+  await losses.look(connection);
+  expect(await counted()).toBe(5);
+});
+
+test('another process, and this one after it has read on, count later losses alone', async () => {
+  const stream = await openStream();
+  const first = watch(stream);
+  await redis.xtrim(stream, 'MAXLEN', 3);
+  await first.losses.look(connection);
+  await read(stream, 2);
+  await add(stream, 10);
+  await redis.xtrim(stream, 'MAXLEN', 4);
+  await first.losses.look(connection);
+  expect(await first.counted()).toBe(3 + 7);
+  const second = watch(stream);
+  await second.losses.look(connection);
+  expect(await second.counted()).toBe(0);
+});
+
+test('a process that died before it could tell leaves the loss to the next one', async () => {
+  const stream = await openStream();
+  await redis.xtrim(stream, 'MAXLEN', 3);
+  const second = watch(stream);
+  await second.losses.look(connection);
+  expect(await second.counted()).toBe(3);
+});
+
+test('a group that never read has lost all that was trimmed, and its counter is right from then on', async () => {
+  const stream = `${servers.keyPrefix}unread`;
+  await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM');
+  await add(stream, 10);
+  await redis.xtrim(stream, 'MAXLEN', 4);
+  const { losses, counted } = watch(stream);
+  await losses.look(connection);
+  expect(await counted()).toBe(6);
+  await read(stream, 10);
+  await redis.xtrim(stream, 'MAXLEN', 0);
+  await add(stream, 1);
+  await losses.look(connection);
+  expect(await counted()).toBe(6);
+});
+
+test('what was read and trimmed is not lost', async () => {
+  const stream = await openStream();
+  await redis.xtrim(stream, 'MAXLEN', 6);
+  const { losses, counted } = watch(stream);
+  await losses.look(connection);
+  expect(await counted()).toBe(0);
+});

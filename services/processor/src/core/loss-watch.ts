@@ -1,0 +1,74 @@
+import type { Logger } from '@app/runtime/log';
+import type { Metrics } from '../metrics.ts';
+import type { GroupMember } from './consumer-group.ts';
+import { detectLoss, type Loss, parseStanding } from './detect-loss.ts';
+import type { StreamConnection } from './stream-connection.ts';
+
+// Redis 7.0 leaves what was trimmed unread out of the group's `entries-read` for ever: every consumer, and each
+// process after this one, would find it again beside the next loss. So the group is told that these are behind
+// it. Where it stands is not moved, and nothing is done if it has moved meanwhile.
+const settleScript = `
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local group = {}
+    for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
+    if group.name == ARGV[1] and group['last-delivered-id'] == ARGV[2] then
+      local read = (group['entries-read'] or 0) + ARGV[3]
+      redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[2], 'ENTRIESREAD', read)
+      return 1
+    end
+  end
+  return 0`;
+
+export interface LossWatchOptions extends GroupMember {
+  readonly deadlineMs: number;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** Finds entries that were trimmed or deleted before the group was given them, counts them and says which. */
+export class LossWatch {
+  readonly #options: LossWatchOptions;
+  /** The loss that was told last: the group may still stand before it. */
+  #told: Loss | undefined;
+
+  constructor(options: LossWatchOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * To be called before a read. What only the read itself could see, it would see once: with a lost answer
+   * the loss would be forgotten, for by then the group has moved on.
+   */
+  async look(connection: StreamConnection): Promise<void> {
+    const { stream, group, deadlineMs } = this.#options;
+    const [streamInfo, groups] = await connection.transaction(
+      [
+        ['XINFO', 'STREAM', stream],
+        ['XINFO', 'GROUPS', stream],
+      ],
+      deadlineMs,
+    );
+    const loss = this.note(streamInfo, groups);
+    if (loss?.isExact !== true) return;
+    const args = [settleScript, 1, stream, group, loss.afterId, loss.entries];
+    await connection.call('EVAL', args, deadlineMs);
+    this.#told = undefined;
+  }
+
+  /** Takes XINFO STREAM and XINFO GROUPS of one moment; tells of the loss that they show, once, and returns it. */
+  note(streamInfo: unknown, groups: unknown): Loss | undefined {
+    const { stream, group, metrics, log } = this.#options;
+    const standing = parseStanding(streamInfo, groups, group);
+    const loss = standing && detectLoss(standing);
+    if (loss === undefined) return undefined;
+    const entries = loss.entries - (this.#told?.afterId === loss.afterId ? this.#told.entries : 0);
+    if (entries <= 0) return loss;
+    this.#told = loss;
+    metrics.entriesLost.inc(entries);
+    log.error(
+      { stream, ...loss, entries },
+      'entries were trimmed or deleted before they were ever delivered: give the stream more room',
+    );
+    return loss;
+  }
+}
