@@ -6,6 +6,7 @@ import { eventually } from '@app/test-kit/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { logIn } from './log-in.ts';
+import { countOutcome } from './outcome.ts';
 import { Spectator } from './spectator.ts';
 import { openSystem, type OpenSystem } from './testing/open-system.ts';
 
@@ -30,11 +31,17 @@ const enter = () => {
   return Spectator.connect({ url, origin, cookie, topic: event.topic }, signal);
 };
 
+/** What no tracker's trouble hides: every fix is a good one and the newest of its vehicle. */
+const quiet = {
+  seed: 5,
+  vehicles,
+  startIntervalMs: 0,
+  trouble: { holeChance: 0, blindChance: 0, rebootChance: 0, panicChance: 0 },
+};
+
 const send = async (options: Pick<RaceOptions, 'startAtMs' | 'durationMs'>) => {
   const { redis, system } = open;
-  // What no tracker's trouble hides: every fix is a good one and the newest of its vehicle.
-  const trouble = { holeChance: 0, blindChance: 0, rebootChance: 0, panicChance: 0 };
-  const sendings = race({ ...options, seed: 5, vehicles, startIntervalMs: 0, trouble });
+  const sendings = race({ ...quiet, ...options });
   await feed({ redis, stream: system.stream, sendings, signal, speed: Infinity });
 };
 
@@ -81,6 +88,25 @@ test('a client sees where the vehicles are, as the stream has it', async () => {
     );
     return rows.length === vehicles;
   });
+});
+
+test('a gateway that finds nothing on the stream shows what the database has', async () => {
+  const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
+  await using own = await openSystem({ imeis });
+  const { system, redis } = own;
+  const sendings = race({ ...quiet, startAtMs: nowMs - 60_000, durationMs: 30_000 });
+  const { counts } = await feed({ redis, stream: system.stream, sendings, signal, speed: Infinity });
+  await countOutcome(system, counts, 10_000);
+  await redis.xtrim(system.stream, 'MAXLEN', 0);
+  await system.restartGateway();
+
+  const { liveUrl: url, origin, event, directus, visitor } = system;
+  const ownCookie = await logIn(directus.url, visitor);
+  await using spectator = await Spectator.connect(
+    { url, origin, cookie: ownCookie, topic: event.topic },
+    signal,
+  );
+  expect(newestMs(spectator)).toEqual(allAt(nowMs - 31_000));
 });
 
 async function statusOfUpgrade(headers: Record<string, string>): Promise<number | undefined> {

@@ -37,8 +37,10 @@ export interface System {
   readonly gateway: ServiceProcess;
   /** The gateway's address for clients. */
   readonly liveUrl: string;
-  /** Starts the processor again after it was stopped or killed; ready when it resolves. */
-  restartProcessor(): Promise<ServiceProcess>;
+  /** Starts it again, stopped before where it runs; ready when it resolves. */
+  restartProcessor(): Promise<void>;
+  /** The same; it takes another port. */
+  restartGateway(): Promise<void>;
   /** Ends the services, then removes the database, the keys and all else that was made. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -84,11 +86,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       main: new URL('processor/src/main.ts', services),
       env: { ...common, INSTANCE_ID: 'processor-demo', ...options.settings?.processor },
     });
-  let processor = startProcessor();
-  stack.defer(async () => {
-    await processor.stop();
-  });
-  const gateway = stack.use(
+  const startGateway = () =>
     new ServiceProcess({
       name: 'live-gateway',
       main: new URL('live-gateway/src/main.ts', services),
@@ -101,10 +99,14 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         DIRECTUS_BASE_URL: directus.url,
         ...options.settings?.gateway,
       },
-    }),
-  );
+    });
+  let processor = startProcessor();
+  let gateway = startGateway();
+  stack.defer(async () => {
+    await Promise.all([processor.stop(), gateway.stop()]);
+  });
   await Promise.all([processor.untilReady(signal), gateway.untilReady(signal)]);
-  const wsPort = await gateway.readNumber('wsPort', signal);
+  let liveUrl = await findLiveUrl(gateway, signal);
 
   const owned = stack.move();
   return {
@@ -118,16 +120,29 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     get processor() {
       return processor;
     },
-    gateway,
-    liveUrl: `ws://127.0.0.1:${wsPort}/ws-live`,
+    get gateway() {
+      return gateway;
+    },
+    get liveUrl() {
+      return liveUrl;
+    },
     restartProcessor: async () => {
       await processor.stop();
       processor = startProcessor();
       await processor.untilReady(signal);
-      return processor;
+    },
+    restartGateway: async () => {
+      await gateway.stop();
+      gateway = startGateway();
+      await gateway.untilReady(signal);
+      liveUrl = await findLiveUrl(gateway, signal);
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+async function findLiveUrl(gateway: ServiceProcess, signal: AbortSignal): Promise<string> {
+  return `ws://127.0.0.1:${await gateway.readNumber('wsPort', signal)}/ws-live`;
 }
 
 async function fillDirectus(
