@@ -3,6 +3,7 @@ import { connect as connectSocket, createServer } from 'node:net';
 import { pipeline } from 'node:stream';
 import { eventually } from '@app/test-kit/eventually';
 import { startOwnPostgres, startPostgres } from '@app/test-kit/postgres';
+import postgres from 'postgres';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { withDeadline } from './deadline.ts';
 import { createLog } from './log.ts';
@@ -98,15 +99,29 @@ describe('connectPostgres', () => {
     expect(sqlState(error)).toBe('57014');
   });
 
-  test('knows the types of array parameters', async () => {
+  test('a connection lost at any moment rejects its statement, and nothing else that nobody could catch', async () => {
     await using database = await startPostgres({ empty: true });
-    await using client = connect(database.url);
-    const rows = await client.sql`
-      select * from unnest(${['a', 'b']}::text[], ${[1.5, -2]}::double precision[]) as row (a, b)`;
-    expect(rows).toEqual([
-      { a: 'a', b: 1.5 },
-      { a: 'b', b: -2 },
-    ]);
+    const admin = postgres(database.url, { max: 1 });
+    const outcomes: string[] = [];
+    const ends = [];
+    for (let n = 0; n < 60; n += 1) {
+      const client = connect(database.url);
+      // An unhandled rejection would fail the run.
+      const statement = client.sql`select pg_sleep(0.005)`.then(
+        () => 'answered',
+        (error: unknown) => classifyPostgresError(error),
+      );
+      ends.push(statement.then(() => client[Symbol.asyncDispose]()));
+      void statement.then((outcome) => outcomes.push(outcome));
+      await admin`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()`;
+    }
+    await Promise.all(ends);
+    await admin.end();
+    expect(outcomes).toHaveLength(60);
+    expect(new Set(outcomes).difference(new Set(['answered', 'transient']))).toEqual(new Set());
+    expect(outcomes).toContain('transient');
   });
 
   test('logs a notice at debug instead of printing it', async () => {

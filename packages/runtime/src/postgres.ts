@@ -43,8 +43,9 @@ export function connectPostgres(
     keep_alive: 10,
     // The caller backs off; the driver's own pause of up to 20 s would come on top.
     backoff: () => Math.random() * 0.5,
-    // An array parameter needs the type of its elements.
-    fetch_types: true,
+    // The driver would ask each new connection for them in a query of its own, whose failure nobody can catch: a
+    // connection lost in that moment ended the process. So an array parameter is a text that the statement casts.
+    fetch_types: false,
     prepare: options.prepare ?? true,
     connection: { application_name: options.name, statement_timeout: options.statementTimeoutMs },
     onnotice: ({ severity, code, message }) => options.log.debug({ severity, code }, `postgres: ${message}`),

@@ -123,16 +123,18 @@ export async function selectLastFixes(
   sql: postgres.Sql,
   olderThanMs: ReadonlyMap<string, number>,
 ): Promise<ReadonlyMap<string, LastFix>> {
-  const deviceIds = [...olderThanMs.keys()];
-  const times = [...olderThanMs.values()].map((ms) => new Date(ms).toISOString());
+  const wanted = Array.from(olderThanMs, ([device_id, ms]) => ({
+    device_id,
+    before: new Date(ms).toISOString(),
+  }));
   const rows = await sql<(LastFix & { deviceId: string })[]>`
     select wanted.device_id as "deviceId", (extract(epoch from newest.ts) * 1000)::float8 as "fixAtMs",
            newest.latitude, newest.longitude, newest.altitude as "altitudeM", newest.angle as "courseDeg",
            newest.speed as "speedKmh"
-    from unnest(${deviceIds}::text[], ${times}::text[]) as wanted (device_id, before)
+    from json_to_recordset(${JSON.stringify(wanted)}::text::json) as wanted (device_id text, before timestamptz)
     cross join lateral (
       select ts, latitude, longitude, altitude, angle, speed from positions
-      where positions.device_id = wanted.device_id and ts < wanted.before::timestamptz
+      where positions.device_id = wanted.device_id and ts < wanted.before
         and quality = 0 and not faulty
       order by ts desc limit 1
     ) as newest`;
