@@ -185,6 +185,28 @@ test('ids in flight or owing their ack are left out of the drain and of every cl
   expect(await at.metric('processor_entries_claimed_total')).toBe(0);
 });
 
+test('an id whose ack is answered while a read brings it again is left out all the same', async () => {
+  const ids = await add(2);
+  await deliver('me', 2);
+  await using network = await startFaultyNetwork({ target: servers.url });
+  const owed = new Set(ids);
+  await using at = open({ redisUrl: network.through(servers.url), withheldIds: () => owed });
+  network.delay(100, 'toClient');
+  const next = at.next();
+  // Redis has answered the read; before the answer is here, that of the ack comes on the other connection.
+  await eventually(async () => (await deliveriesOf(ids[0] ?? '')) === 2, { intervalMs: 1 });
+  await redis.xack(stream, 'processor', ...ids);
+  owed.clear();
+  network.delay(0);
+  const more = await add(1);
+  expect(await next).toEqual(more);
+});
+
+async function deliveriesOf(id: string): Promise<number> {
+  const [row] = await redis.xpending(stream, 'processor', id, id, 1);
+  return Array.isArray(row) ? Number(row[3]) : 0;
+}
+
 test('a page of nothing but withheld ids does not stop the drain', async () => {
   const ids = await add(6);
   await deliver('me', 6);

@@ -113,6 +113,7 @@ export class EntryReader {
   /** Own entries that were delivered and never acknowledged, a page at a time. */
   async #readPending(connection: StreamConnection, cursor: string): Promise<void> {
     const { readCount } = this.#options;
+    const withheld = this.#withheld();
     const page = parseReadReply(await connection.call('XREADGROUP', this.#readArgs(readCount, cursor), 5000));
     const ids = [...page.entries.map(({ id }) => id), ...page.vanishedIds];
     this.#count('pending', page.entries.length);
@@ -120,7 +121,7 @@ export class EntryReader {
       this.#pendingCursor = undefined;
       return;
     }
-    await this.#enqueue(connection, page);
+    await this.#enqueue(connection, page, withheld);
     // Withheld ids move the cursor too, or a page full of them would be read for ever.
     this.#pendingCursor = ids.reduce((last, id) => (compareEntryIds(id, last) > 0 ? id : last));
   }
@@ -130,10 +131,11 @@ export class EntryReader {
     const { stream, group, consumer, claimIdleMs, claimIntervalMs, readCount } = this.#options;
     const { metrics, log } = this.#options;
     const args = [stream, group, consumer, claimIdleMs, this.#claimCursor, 'COUNT', readCount];
+    const withheld = this.#withheld();
     const claimed = parseClaimReply(await connection.call('XAUTOCLAIM', args, 5000));
     this.#count('claimed', claimed.entries.length);
     this.#claimCursor = claimed.cursor;
-    const taken = await this.#enqueue(connection, claimed);
+    const taken = await this.#enqueue(connection, claimed, withheld);
     if (taken > 0) {
       metrics.entriesClaimed.inc(taken);
       log.info({ stream, entries: taken }, 'took over entries that another consumer left');
@@ -221,13 +223,12 @@ export class EntryReader {
    * The count alone condemns nothing: reading pending entries raises it too, so ten restarts during an
    * outage make every entry look like poison.
    */
-  async #enqueue(connection: StreamConnection, reply: EntriesReply): Promise<number> {
-    const { stream, group, consumer, maxDeliveries, withheldIds, metrics, log } = this.#options;
-    const withheld = new Set(withheldIds());
-    for (const batch of this.#queue) {
-      for (const { id } of batch.entries) withheld.add(id);
-      for (const id of batch.vanishedIds) withheld.add(id);
-    }
+  async #enqueue(
+    connection: StreamConnection,
+    reply: EntriesReply,
+    withheld: ReadonlySet<string>,
+  ): Promise<number> {
+    const { stream, group, consumer, maxDeliveries, metrics, log } = this.#options;
     const entries = reply.entries.filter(({ id }) => !withheld.has(id));
     const vanishedIds = reply.vanishedIds.filter((id) => !withheld.has(id));
     if (vanishedIds.length > 0) {
@@ -259,6 +260,19 @@ export class EntryReader {
       for (const entry of suspect) this.#push({ entries: [entry], vanishedIds: [], isLone: true });
     }
     return entries.length;
+  }
+
+  /**
+   * Ids that a read or a claim may bring and that are not to be handed on. Asked for before the command is sent: an
+   * ack that is answered meanwhile, on the other connection, would let its entry through.
+   */
+  #withheld(): ReadonlySet<string> {
+    const withheld = new Set(this.#options.withheldIds());
+    for (const { entries, vanishedIds } of this.#queue) {
+      for (const { id } of entries) withheld.add(id);
+      for (const id of vanishedIds) withheld.add(id);
+    }
+    return withheld;
   }
 
   #push(batch: EntryBatch): void {
