@@ -1,6 +1,7 @@
 import { DeadlineError } from '@app/runtime/deadline';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startPostgres } from '@app/test-kit/postgres';
+import postgres from 'postgres';
 import { afterAll, expect, test } from 'vitest';
 import { observe } from '../testing/observed.ts';
 import { openClient } from '../testing/postgres-clients.ts';
@@ -26,6 +27,22 @@ test('with its connections black-holed the client is replaced, and the new one w
   expect(at.connects()).toBe(2);
   await Promise.all(queries());
   expect(at.connects()).toBe(2);
+});
+
+test('connections to a server that became read-only are left: those made later may write', async () => {
+  const sql = postgres(database.url, { max: 1 });
+  const [row] = await sql<{ name: string }[]>`select current_database() as name`;
+  const name = sql(row?.name ?? '');
+  await sql`alter database ${name} set default_transaction_read_only = on`;
+  await using at = openClient(database.url, observe().log);
+  const write = (): Promise<unknown> => at.client.run((client) => client`create table written (n int)`);
+  await expect(write()).rejects.toMatchObject({ code: '25006' });
+  // A failover has ended; the connections made in it stay as they were.
+  await sql`set default_transaction_read_only = off`;
+  await sql`alter database ${name} reset default_transaction_read_only`;
+  await write();
+  expect(at.connects()).toBe(2);
+  await sql.end();
 });
 
 test('an error that is no missed deadline keeps the client', async () => {

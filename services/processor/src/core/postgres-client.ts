@@ -1,9 +1,13 @@
 import { DeadlineError, withDeadline } from '@app/runtime/deadline';
+import { sqlState } from '@app/runtime/postgres';
 import type postgres from 'postgres';
+
+const readOnly = '25006';
 
 /**
  * The connections to Postgres, replaced as a whole when a statement misses its deadline: retries on the
- * connections of a black-holed client fail one after the other, those of a new client work at once.
+ * connections of a black-holed client fail one after the other, those of a new client work at once. Replaced as well
+ * when a server says that it is read-only: after a failover only a new connection finds the one that may write.
  */
 export class PostgresClient {
   readonly #connect: () => postgres.Sql;
@@ -27,7 +31,7 @@ export class PostgresClient {
     try {
       return await withDeadline(query(sql), this.#deadlineMs, 'Postgres');
     } catch (error) {
-      if (error instanceof DeadlineError) this.#replace(sql);
+      if (error instanceof DeadlineError || sqlState(error) === readOnly) this.#replace(sql);
       throw error;
     }
   }
