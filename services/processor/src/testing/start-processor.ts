@@ -30,6 +30,9 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** The end of a processor that was asked to stop and had nothing left to do. */
+export const cleanExit: Exit = { code: 0, signal: null };
+
 /** The processor as it runs in production: a process of its own, settings in, JSON lines and metrics out. */
 export interface RunningProcessor extends AsyncDisposable {
   readonly pid: number;
