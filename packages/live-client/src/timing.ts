@@ -1,7 +1,7 @@
 // What the client waits for, in milliseconds.
 
 /** The first wait before another attempt is drawn from 0 to this; the range doubles with each failure, */
-export const firstRetryMs = 1_000;
+const firstRetryMs = 1_000;
 /** up to this. */
 export const longestRetryMs = 30_000;
 /** A connection that lasted for so long was a success: after it the range starts anew. */

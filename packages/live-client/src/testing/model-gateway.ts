@@ -46,8 +46,9 @@ export class ModelGateway {
   addDevices(topic: string, ...deviceIds: readonly string[]): void {
     const event = this.#eventOf(topic);
     event.version += 1;
-    for (const deviceId of deviceIds) event.devices.set(deviceId, undefined);
-    this.#sayDevices(topic, deviceIds, []);
+    const added = deviceIds.filter((deviceId) => !event.devices.has(deviceId));
+    for (const deviceId of added) event.devices.set(deviceId, undefined);
+    this.#sayDevices(topic, added, []);
   }
 
   removeDevice(topic: string, deviceId: string): void {

@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { subprotocol } from '@app/shared/protocol';
+import { WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
+import { ModelSession } from './model-gateway.ts';
+import type { ModelGateway } from './model-gateway.ts';
+
+export interface ModelServer extends AsyncDisposable {
+  /** `http://127.0.0.1:<port>` */
+  readonly origin: string;
+  readonly wsUrl: string;
+  /** The connections, oldest first; of those that are closed too. */
+  readonly sessions: readonly ModelSession[];
+  /** Requests to upgrade, with those refused. */
+  readonly attempts: readonly { readonly atMs: number; readonly protocols: string }[];
+  /** The status that upgrades are refused with; undefined lets in. */
+  refuseWith: number | undefined;
+  /** Takes frames and says nothing from now on. */
+  isMute: boolean;
+  closeAll(code: number, reason?: string): void;
+  /** Cuts every connection without a close frame. */
+  cutAll(): void;
+}
+
+/** `ModelGateway` behind real sockets: flushes a moment after each change, and serves pages beside it. */
+export async function startModelServer(
+  gateway: ModelGateway,
+  onRequest: (request: IncomingMessage, response: ServerResponse) => void = (_, response) =>
+    response.writeHead(404).end(),
+): Promise<ModelServer> {
+  const http = createServer(onRequest);
+  const sockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
+  });
+  const sessions: ModelSession[] = [];
+  const attempts: { atMs: number; protocols: string }[] = [];
+  const open = new Set<WebSocket>();
+  const flushing = setInterval(() => {
+    for (const session of gateway.sessions) while (session.flush()) continue;
+  }, 5);
+
+  http.on('upgrade', (request, socket, head) => {
+    attempts.push({ atMs: performance.now(), protocols: request.headers['sec-websocket-protocol'] ?? '' });
+    if (server.refuseWith !== undefined) {
+      socket.end(`HTTP/1.1 ${server.refuseWith} No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (accepted) => {
+      open.add(accepted);
+      const session = new ModelSession(gateway, (text) => {
+        if (!server.isMute) accepted.send(text);
+      });
+      sessions.push(session);
+      accepted.on('message', (data) => {
+        if (Buffer.isBuffer(data)) session.hear(data.toString());
+      });
+      accepted.once('close', () => {
+        open.delete(accepted);
+        session.close();
+      });
+    });
+  });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  const { port } = addressOf(http.address());
+
+  const server: ModelServer = {
+    origin: `http://127.0.0.1:${port}`,
+    wsUrl: `ws://127.0.0.1:${port}/ws-live`,
+    sessions,
+    attempts,
+    refuseWith: undefined,
+    isMute: false,
+    closeAll: (code, reason = '') => {
+      for (const socket of open) socket.close(code, reason);
+    },
+    cutAll: () => {
+      for (const socket of open) socket.terminate();
+    },
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(flushing);
+      server.cutAll();
+      const closed = once(http, 'close');
+      http.close();
+      http.closeAllConnections();
+      await closed;
+    },
+  };
+  return server;
+}
+
+function addressOf(address: AddressInfo | string | null): AddressInfo {
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return address;
+}
