@@ -1,5 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { seedEvent } from '@app/test-kit/directus-tables';
 import { describe, expect, test } from 'vitest';
-import { fixOf, openWorld } from '../testing/open-world.ts';
+import { fixOf, newDevice, openWorld } from '../testing/open-world.ts';
 import { connect } from '../testing/viewer.ts';
 
 describe('a viewer of an event', () => {
@@ -42,5 +44,99 @@ describe('a viewer of an event', () => {
       course: 90,
       altitude: 512,
     });
+  });
+
+  test('gets, of an event too large for one frame, the rest as positions', async () => {
+    await using world = await openWorld();
+    const { eventId, devices } = await world.addEvent(700);
+    const fixAtMs = Date.now() - 10_000;
+    for (const device of devices) await world.publish(fixOf(device, { fixAtMs }));
+    const gateway = await world.start();
+    await gateway.ready();
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    const { snapshot } = await viewer.next('subscribed');
+    expect(snapshot.length).toBeGreaterThan(300);
+    expect(snapshot.length).toBeLessThan(700);
+    await expect.poll(() => viewer.messages.length - 1, { timeout: 5_000 }).toBe(700 - snapshot.length);
+    const told = new Set(snapshot.map(({ deviceId }) => deviceId));
+    for (const message of viewer.messages) if (message.type === 'position') told.add(message.deviceId);
+    expect(told).toEqual(new Set(devices.map(({ imei }) => imei)));
+  });
+
+  test('sees no marker moved by a late, a repeated or a flagged fix, nor by one that is no record', async () => {
+    await using world = await openWorld();
+    const { eventId, devices } = await world.addEvent(1);
+    const [device] = devices;
+    if (device === undefined) throw new Error('no device');
+    const gateway = await world.start();
+    await gateway.ready();
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    await viewer.next('subscribed');
+    const nowMs = Date.now();
+    await world.publish(fixOf(device, { fixAtMs: nowMs }));
+    expect((await viewer.next('position')).ts).toBe(nowMs);
+    await world.publish(fixOf(device, { fixAtMs: nowMs - 1 }));
+    await world.publish(fixOf(device, { fixAtMs: nowMs, latitude: 1 }));
+    await world.publish(fixOf(device, { fixAtMs: nowMs + 1, satellites: 0 }));
+    await world.publish(fixOf(device, { fixAtMs: nowMs + 2, latitude: 0, longitude: 0 }));
+    await world.publish(fixOf(device, { fixAtMs: nowMs + 300_000 }));
+    await world.publish(fixOf(newDevice(), { fixAtMs: nowMs }));
+    await world.redis.xadd(world.stream, '*', 'payload', '{"device_id":', 'codec', '8');
+    await world.publish(fixOf(device, { fixAtMs: nowMs + 3 }));
+    expect((await viewer.next('position')).ts).toBe(nowMs + 3);
+    const results = { newest: 2, not_newer: 2, flagged: 3, orphan: 1, undecodable: 1 };
+    for (const [result, count] of Object.entries(results)) {
+      expect(await gateway.metric('live_stream_entries_total', { result })).toBe(count);
+    }
+    expect(await gateway.metric('live_orphan_records_total')).toBe(1);
+  });
+
+  test('sees a device that joins the event later, and goes back from a fix found faulty', async () => {
+    await using world = await openWorld();
+    const { eventId, devices } = await world.addEvent(1);
+    const [device] = devices;
+    const { devices: others } = await world.addEvent(1);
+    const [joining] = others;
+    if (device === undefined || joining === undefined) throw new Error('no device');
+    const nowMs = Date.now();
+    await world.store(fixOf(device, { fixAtMs: nowMs - 2_000 }));
+    await world.store(fixOf(device, { fixAtMs: nowMs - 1_000 }));
+    await world.store(fixOf(joining, { fixAtMs: nowMs - 3_000 }));
+    const gateway = await world.start();
+    await gateway.ready();
+    using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    expect((await viewer.next('subscribed')).snapshot.map(({ ts }) => ts)).toEqual([nowMs - 1_000]);
+    await seedEvent(world.sql, { eventId, devices: [joining] });
+    expect(await viewer.next('position')).toMatchObject({ deviceId: joining.imei, ts: nowMs - 3_000 });
+    await world.sql`update positions set faulty = true where device_id = ${device.imei} and ts > ${new Date(nowMs - 1_500)}`;
+    expect(await viewer.next('position')).toMatchObject({ deviceId: device.imei, ts: nowMs - 2_000 });
+  });
+
+  test('gets no more than the rate that it asked for, and always the newest', async () => {
+    await using world = await openWorld();
+    const { eventId, devices } = await world.addEvent(1);
+    const [device] = devices;
+    if (device === undefined) throw new Error('no device');
+    const gateway = await world.start({ env: { LIVE_TICK_MS: '50' } });
+    await gateway.ready();
+    const { session } = world.addViewer(eventId);
+    using fast = await connect(gateway.wsUrl, { session });
+    using slow = await connect(gateway.wsUrl, { session });
+    fast.send({ type: 'subscribe', topic: `event:${eventId}`, maxHz: 20 });
+    slow.send({ type: 'subscribe', topic: `event:${eventId}`, maxHz: 2.5 });
+    for (const viewer of [fast, slow]) await viewer.next('subscribed');
+    const startMs = Date.now();
+    for (let n = 1; n <= 60; n += 1) {
+      await world.publish(fixOf(device, { fixAtMs: startMs + n }));
+      await delay(20);
+    }
+    for (const viewer of [fast, slow]) await viewer.next('position', ({ ts }) => ts === startMs + 60);
+    const spanS = (Date.now() - startMs) / 1000;
+    expect(slow.messages.length - 1).toBeLessThanOrEqual(Math.ceil(spanS * 2.5) + 1);
+    expect(fast.messages.length).toBeGreaterThan(slow.messages.length * 3);
+    expect(await gateway.metric('live_positions_conflated_total')).toBeGreaterThan(30);
   });
 });

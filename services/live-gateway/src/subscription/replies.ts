@@ -3,7 +3,7 @@ import type { MessageId, PlainServerMessage } from '@app/shared/messages';
 import type { ErrorCode } from '@app/shared/protocol';
 
 /** A reply as it goes over the wire; what is undefined is left out. */
-export function encodeReply(message: PlainServerMessage): string {
+function encodeReply(message: PlainServerMessage): string {
   return JSON.stringify(message);
 }
 

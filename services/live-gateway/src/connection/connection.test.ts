@@ -1,0 +1,229 @@
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { eventually } from '@app/test-kit/eventually';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { readSessionCookie } from '../access/session-cookie.ts';
+import { createUpgradeHandler } from '../server/handle-upgrade.ts';
+import { listen } from '../server/listen.ts';
+import { closeAll } from './close-all.ts';
+import type { Connection } from './connection.ts';
+import { createSocketHandlers } from './socket-handlers.ts';
+import { sweepConnections } from './sweep-connections.ts';
+
+/** A server that lets everybody in, and what happens at it. */
+async function openServer(limits = { highWaterBytes: 65_536, maxWaitingReplies: 64 }) {
+  const connections: Connection[] = [];
+  const messages: string[] = [];
+  const closes: number[] = [];
+  let gone = 0;
+  let dropped = 0;
+  let nowMs = 0;
+  const cookie = readSessionCookie('s=x', 's');
+  if (cookie === undefined) throw new Error('no cookie');
+  const viewer = { cookie, address: '127.0.0.1', userId: 'u' };
+  const server = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    path: '/ws',
+    handlers: createSocketHandlers({
+      onOpen: (connection) => {
+        connections.push(connection);
+        return {
+          onMessage: (text) => messages.push(text),
+          onClosed: () => {
+            gone += 1;
+          },
+        };
+      },
+      limits,
+      traffic: {
+        onSent: () => undefined,
+        onDropped: () => (dropped += 1),
+        onClosed: (code) => closes.push(code),
+      },
+      nowMs: () => nowMs,
+    }),
+    createUpgrade: (desk) =>
+      createUpgradeHandler({
+        admit: () => Promise.resolve({ isAdmitted: true, viewer }),
+        desk,
+        onPending: () => undefined,
+        onResult: () => undefined,
+      }),
+  });
+  onTestFinished(() => server[Symbol.dispose]());
+  return {
+    port: server.port,
+    messages,
+    closes,
+    gone: () => gone,
+    dropped: () => dropped,
+    passMs: (ms: number) => {
+      nowMs += ms;
+    },
+    nowMs: () => nowMs,
+    /** The connection that has come last, once there are so many. */
+    connection: (count = 1) =>
+      eventually(() => (connections.length >= count ? connections[count - 1] : undefined)),
+  };
+}
+
+async function openClient(port: number): Promise<WebSocket> {
+  const client = new WebSocket(`ws://127.0.0.1:${port}/ws`, { perMessageDeflate: false });
+  client.on('error', () => undefined);
+  onTestFinished(() => client.terminate());
+  await once(client, 'open');
+  return client;
+}
+
+/** A client that shakes hands and then never reads again. */
+function openDeafClient(port: number): void {
+  const socket = connectTcp({ port, host: '127.0.0.1', onread: undefined });
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => undefined);
+  socket.pause();
+  socket.write(
+    'GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+  );
+}
+
+const frame = Buffer.alloc(1_000, 'x');
+
+describe('a connection', () => {
+  test('takes everything a reader can take, in order', async () => {
+    const server = await openServer();
+    const client = await openClient(server.port);
+    const received: string[] = [];
+    client.on('message', (data: Buffer) => received.push(data.toString()));
+    const connection = await server.connection();
+    const frames = Array.from({ length: 50 }, (_, n) => Buffer.from(`row ${n}`));
+    connection.reply('first');
+    expect(connection.writeRows(frames)).toBe(50);
+    await eventually(() => received.length === 51);
+    expect(received).toEqual(['first', ...frames.map(String)]);
+  });
+
+  test('takes no more rows from the high-water mark on, loses none of them, and lags', async () => {
+    const server = await openServer();
+    openDeafClient(server.port);
+    const connection = await server.connection();
+    let taken = 0;
+    for (let round = 0; round < 1_000 && connection.backedUpSinceMs === undefined; round += 1) {
+      taken += connection.writeRows(Array.from({ length: 100 }, () => frame));
+    }
+    expect(connection.canTake()).toBe(false);
+    expect(connection.writeRows([frame])).toBe(0);
+    expect(taken).toBeGreaterThan(0);
+    expect(server.dropped()).toBe(0);
+    expect(connection.isOpen).toBe(true);
+  });
+
+  test('keeps so many replies for one who does not read, and closes at one more', async () => {
+    const server = await openServer({ highWaterBytes: 1_000, maxWaitingReplies: 3 });
+    openDeafClient(server.port);
+    const connection = await server.connection();
+    while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
+    for (const reply of ['1', '2', '3']) connection.reply(reply);
+    expect(connection.isOpen).toBe(true);
+    connection.reply('4');
+    expect(connection.isOpen).toBe(false);
+    expect(server.closes).toEqual([4002]);
+    expect(server.gone()).toBe(1);
+  });
+
+  test('sends what was kept as soon as the client reads again, replies before rows', async () => {
+    const server = await openServer({ highWaterBytes: 1_000, maxWaitingReplies: 64 });
+    const client = await openClient(server.port);
+    const received: string[] = [];
+    client.on('message', (data: Buffer) => received.push(data.toString()));
+    const connection = await server.connection();
+    client.pause();
+    while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
+    connection.reply('reply 1');
+    connection.reply('reply 2');
+    expect(connection.writeRows([Buffer.from('row')])).toBe(0);
+    client.resume();
+    await eventually(() => connection.canTake());
+    expect(connection.backedUpSinceMs).toBeUndefined();
+    expect(connection.writeRows([Buffer.from('row')])).toBe(1);
+    await eventually(() => received.at(-1) === 'row');
+    expect(received.slice(-3)).toEqual(['reply 1', 'reply 2', 'row']);
+  });
+
+  test('is closed and counted when a frame was lost', async () => {
+    const server = await openServer({ highWaterBytes: 16_777_216, maxWaitingReplies: 64 });
+    openDeafClient(server.port);
+    const connection = await server.connection();
+    const large = Buffer.alloc(20_000_000, 'x');
+    while (connection.isOpen) connection.writeRows([large]);
+    expect(server.closes).toEqual([4002]);
+    expect(server.dropped()).toBe(1);
+    expect(connection.writeRows([frame])).toBe(0);
+    connection.reply('too late');
+    connection.ping();
+    connection.end(1000, 'again');
+    expect(server.gone()).toBe(1);
+  });
+
+  test('hears nothing more from a client after it was closed', async () => {
+    const server = await openServer();
+    const client = await openClient(server.port);
+    const connection = await server.connection();
+    client.send('heard');
+    await eventually(() => server.messages.length === 1);
+    connection.end(4400, 'enough');
+    const [code, reason] = await once(client, 'close');
+    expect([code, String(reason)]).toEqual([4400, 'enough']);
+    expect(server.messages).toEqual(['heard']);
+  });
+});
+
+describe('the sweep', () => {
+  const limits = { pingIntervalMs: 10_000, lagLimitMs: 15_000 };
+
+  test('pings whoever is due, and closes whoever has given no sign of life', async () => {
+    const server = await openServer();
+    const client = await openClient(server.port);
+    const connection = await server.connection();
+    let pings = 0;
+    client.on('ping', () => (pings += 1));
+    server.passMs(9_999);
+    sweepConnections([connection], server.nowMs(), limits);
+    server.passMs(1);
+    sweepConnections([connection], server.nowMs(), limits);
+    await eventually(() => pings === 1);
+    await eventually(() => connection.heardAtMs === 10_000);
+    server.passMs(25_000);
+    sweepConnections([connection], server.nowMs(), limits);
+    expect(connection.isOpen).toBe(true);
+    await eventually(() => connection.heardAtMs === 35_000);
+    client.pause();
+    server.passMs(25_001);
+    sweepConnections([connection], server.nowMs(), limits);
+    expect(server.closes).toEqual([4003]);
+  });
+
+  test('counts who lags, and cuts who lags for too long', async () => {
+    const server = await openServer();
+    openDeafClient(server.port);
+    const connection = await server.connection();
+    while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
+    server.passMs(15_000);
+    expect(sweepConnections([connection], server.nowMs(), limits)).toBe(1);
+    server.passMs(1);
+    expect(sweepConnections([connection], server.nowMs(), limits)).toBe(0);
+    expect(server.closes).toEqual([4002]);
+  });
+});
+
+test('closing all reaches everybody with 1012, though each leaves the set while it is closed', async () => {
+  const server = await openServer();
+  const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(server.port)));
+  const all = new Set<Connection>();
+  for (let n = 1; n <= 20; n += 1) all.add(await server.connection(n));
+  const codes = clients.map(async (client) => (await once(client, 'close'))[0]);
+  await closeAll(all);
+  expect(await Promise.all(codes)).toEqual(Array.from({ length: 20 }, () => 1012));
+});
