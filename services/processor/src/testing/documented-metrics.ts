@@ -1,0 +1,33 @@
+import { readFile } from 'node:fs/promises';
+
+export interface DocumentedMetric {
+  readonly name: string;
+  readonly type: string;
+  /** Values by label; undefined where they are not listed. */
+  readonly labels: ReadonlyMap<string, readonly string[] | undefined>;
+}
+
+/** The rows of the table under `## Processor` in docs/metrics.md. */
+export async function documentedMetrics(): Promise<readonly DocumentedMetric[]> {
+  const text = await readFile(new URL('../../../../docs/metrics.md', import.meta.url), 'utf8');
+  const [, section = ''] = text.split('\n## Processor\n');
+  return (section.split('\n## ')[0] ?? '').split('\n').flatMap((line) => {
+    const [, name, type = '', labels = ''] = line.split('|').map((cell) => cell.trim());
+    if (name?.startsWith('`processor_') !== true) return [];
+    return [{ name: unquote(name), type, labels: readLabels(labels) }];
+  });
+}
+
+// `label`: `value`, `value`; `label`: …
+function readLabels(cell: string): DocumentedMetric['labels'] {
+  const labels = new Map<string, readonly string[] | undefined>();
+  for (const part of cell.split(';').filter((text) => text !== '')) {
+    const [label = '', values = ''] = part.split(': ');
+    labels.set(unquote(label.trim()), values === '…' ? undefined : values.split(', ').map(unquote));
+  }
+  return labels;
+}
+
+function unquote(text: string): string {
+  return text.replaceAll('`', '');
+}
