@@ -1,30 +1,12 @@
 import { encodeFields } from '@app/shared/entry';
+import { documentedMetrics } from '@app/test-kit/documented-metrics';
 import { eventually } from '@app/test-kit/eventually';
+import { MetricsSeen, whatIsMissing } from '@app/test-kit/metrics-seen';
+import { readMetric } from '@app/test-kit/read-metric';
 import { expect, test } from 'vitest';
-import { type DocumentedMetric, documentedMetrics } from './testing/documented-metrics.ts';
 import { lockPositions, ownWorld, pending, stored, type OwnWorld } from './testing/own-world.ts';
-import { readMetric } from './testing/read-metric.ts';
 import { refuseRows } from './testing/refuse-rows.ts';
-import type { RunningProcessor } from './testing/start-processor.ts';
 import { record, records, send, sendFields } from './testing/telemetry.ts';
-
-/** The largest value of each series that was ever seen, by the line's text before the value. */
-class Seen {
-  readonly #largest = new Map<string, number>();
-
-  async look(processor: RunningProcessor): Promise<void> {
-    for (const line of (await processor.exposition()).split('\n')) {
-      const [, series, value] = /^(processor_[^#]*) (\S+)$/u.exec(line) ?? [];
-      if (series === undefined || value === 'Nan') continue;
-      this.#largest.set(series, Math.max(Number(value), this.#largest.get(series) ?? 0));
-    }
-  }
-
-  /** As an exposition. */
-  get text(): string {
-    return [...this.#largest].map(([series, value]) => `${series} ${value}`).join('\n');
-  }
-}
 
 /** Entries that another consumer was given an hour ago and left; one of them is no longer in the stream. */
 async function leaveEntries({ redis, stream }: OwnWorld): Promise<void> {
@@ -62,11 +44,12 @@ test(
   async () => {
     await using world = await ownWorld();
     const { redis, stream } = world;
-    const seen = new Seen();
+    const seen = new MetricsSeen('processor_');
     await leaveEntries(world);
     const processor = await world.start({
       env: { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50', DEVICE_STATE_CAP: '5', WRITE_TIMEOUT_MS: '500' },
     });
+    const look = async (): Promise<void> => seen.add(await processor.exposition());
     const reads = async (result: string): Promise<number> =>
       (await processor.metrics('processor_consumer_reads_total', { result })) ?? 0;
     await eventually(async () => (await processor.metrics('processor_entries_claimed_total')) === 4, {
@@ -74,14 +57,14 @@ test(
     });
     await sendAllKinds(world);
     await eventually(async () => (await stored(world)) === 4 + 100 + 1 + 4);
-    await seen.look(processor);
+    await look();
 
     // A backlog: Postgres does not take it, and the stream is trimmed too short.
     const lock = await lockPositions(world);
     await send(redis, stream, records(1500, { from: 200 }));
     await eventually(
       async () => {
-        await seen.look(processor);
+        await look();
         expect(readMetric(seen.text, 'processor_consumer_lag')).toBeGreaterThan(500);
         expect(readMetric(seen.text, 'processor_consumer_pending')).toBeGreaterThan(0);
         expect(readMetric(seen.text, 'processor_write_retries_total')).toBeGreaterThan(0);
@@ -93,7 +76,7 @@ test(
     await lock.release();
     await eventually(async () => ((await processor.metrics('processor_entries_lost_total')) ?? 0) > 0);
     await eventually(async () => (await pending(world)) === 0, { timeoutMs: 30_000 });
-    await seen.look(processor);
+    await look();
 
     expect(readMetric(seen.text, 'processor_entries_lost_total')).toBeGreaterThan(500);
     expect(readMetric(seen.text, 'processor_entries_lost_total')).toBeLessThan(1500);
@@ -115,11 +98,11 @@ test(
     world.ownRedis.pause();
     await eventually(async () => (await reads('deadline')) >= 1, { timeoutMs: 15_000 });
     world.ownRedis.resume();
-    await seen.look(processor);
+    await look();
 
     const largest = (name: string, labels?: Record<string, string>): number | undefined =>
       readMetric(seen.text, name, labels);
-    const documented = await documentedMetrics();
+    const documented = await documentedMetrics('Processor', 'processor_');
     expect(documented.flatMap((metric) => whatIsMissing(metric, seen.text))).toEqual([]);
 
     // The exact ones.
@@ -136,38 +119,3 @@ test(
     }
   },
 );
-
-/** Says of a documented metric which of it was never seen moved, and what was seen that is not documented. */
-function whatIsMissing({ name, type, labels }: DocumentedMetric, exposition: string): readonly string[] {
-  const parts = type === 'histogram' ? [`${name}_count`, `${name}_sum`] : [name];
-  const [first = name] = parts;
-  const isMoved = (part: string, wanted?: Record<string, string>): boolean =>
-    (readMetric(exposition, part, wanted) ?? 0) > 0;
-  const problems = parts.filter((part) => !isMoved(part)).map((part) => `${part} was never moved`);
-  const born = labelsOf(exposition, first);
-  for (const label of new Set([...labels.keys(), ...born.keys()])) {
-    const values = born.get(label) ?? new Set();
-    if (!labels.has(label) || values.size === 0) problems.push(`${name}: ${label} is only in one of the two`);
-    const listed = labels.get(label);
-    for (const value of listed ?? []) {
-      if (!isMoved(first, { [label]: value })) problems.push(`${name}: ${value} was never moved`);
-    }
-    for (const value of listed === undefined ? [] : values) {
-      if (!listed?.includes(value)) problems.push(`${name}: ${value} is not documented`);
-    }
-  }
-  return problems;
-}
-
-/** The labels of a metric's series, each with its values. */
-function labelsOf(exposition: string, name: string): ReadonlyMap<string, ReadonlySet<string>> {
-  const born = new Map<string, Set<string>>();
-  for (const line of exposition.split('\n')) {
-    const [, series, labels = ''] = /^([a-z_]+)(?:\{(.*)\})? \S+$/u.exec(line) ?? [];
-    if (series !== name) continue;
-    for (const [, label = '', value = ''] of labels.matchAll(/([a-z]+)="([^"]*)"/gu)) {
-      born.set(label, (born.get(label) ?? new Set()).add(value));
-    }
-  }
-  return born;
-}

@@ -1,7 +1,7 @@
 import { createLog, type Logger } from '@app/runtime/log';
+import { readMetric } from '@app/test-kit/read-metric';
 import { Registry } from 'prom-client';
 import { createMetrics, type Metrics } from '../metrics.ts';
-import { readMetric } from './read-metric.ts';
 
 /** A log and metrics that a test can read: what an operator would see. */
 export interface Observed {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { readMetric } from './read-metric.ts';
+import { readMetric } from '@app/test-kit/read-metric';
 
 export interface ProcessorOptions {
   readonly redisUrl: string;

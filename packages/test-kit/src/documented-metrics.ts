@@ -7,13 +7,16 @@ export interface DocumentedMetric {
   readonly labels: ReadonlyMap<string, readonly string[] | undefined>;
 }
 
-/** The rows of the table under `## Processor` in docs/metrics.md. */
-export async function documentedMetrics(): Promise<readonly DocumentedMetric[]> {
-  const text = await readFile(new URL('../../../../docs/metrics.md', import.meta.url), 'utf8');
-  const [, section = ''] = text.split('\n## Processor\n');
+/** The rows of the table under `## {service}` in docs/metrics.md whose names start with `prefix`. */
+export async function documentedMetrics(
+  service: string,
+  prefix: string,
+): Promise<readonly DocumentedMetric[]> {
+  const text = await readFile(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+  const [, section = ''] = text.split(`\n## ${service}\n`);
   return (section.split('\n## ')[0] ?? '').split('\n').flatMap((line) => {
     const [, name, type = '', labels = ''] = line.split('|').map((cell) => cell.trim());
-    if (name?.startsWith('`processor_') !== true) return [];
+    if (name?.startsWith(`\`${prefix}`) !== true) return [];
     return [{ name: unquote(name), type, labels: readLabels(labels) }];
   });
 }

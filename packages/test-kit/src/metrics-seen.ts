@@ -1,0 +1,66 @@
+import type { DocumentedMetric } from './documented-metrics.ts';
+import { readMetric } from './read-metric.ts';
+
+/** The largest value of each series that was ever seen, of the metrics whose names start with a prefix. */
+export class MetricsSeen {
+  readonly #series: RegExp;
+  /** By the line's text before the value. */
+  readonly #largest = new Map<string, number>();
+
+  /** @param prefix in small letters and underscores: `processor_`. */
+  constructor(prefix: string) {
+    this.#series = new RegExp(`^(${prefix}[^#]*) (\\S+)$`, 'u');
+  }
+
+  /** @param exposition what `/metrics` has just answered. */
+  add(exposition: string): void {
+    for (const line of exposition.split('\n')) {
+      const [, series, value] = this.#series.exec(line) ?? [];
+      if (series === undefined || value === 'Nan') continue;
+      this.#largest.set(series, Math.max(Number(value), this.#largest.get(series) ?? 0));
+    }
+  }
+
+  /** As an exposition. */
+  get text(): string {
+    return [...this.#largest].map(([series, value]) => `${series} ${value}`).join('\n');
+  }
+}
+
+/** Says of a documented metric which of it was never seen moved, and what was seen that is not documented. */
+export function whatIsMissing(
+  { name, type, labels }: DocumentedMetric,
+  exposition: string,
+): readonly string[] {
+  const parts = type === 'histogram' ? [`${name}_count`, `${name}_sum`] : [name];
+  const [first = name] = parts;
+  const isMoved = (part: string, wanted?: Record<string, string>): boolean =>
+    (readMetric(exposition, part, wanted) ?? 0) > 0;
+  const problems = parts.filter((part) => !isMoved(part)).map((part) => `${part} was never moved`);
+  const born = labelsOf(exposition, first);
+  for (const label of new Set([...labels.keys(), ...born.keys()])) {
+    const values = born.get(label) ?? new Set();
+    if (!labels.has(label) || values.size === 0) problems.push(`${name}: ${label} is only in one of the two`);
+    const listed = labels.get(label);
+    for (const value of listed ?? []) {
+      if (!isMoved(first, { [label]: value })) problems.push(`${name}: ${value} was never moved`);
+    }
+    for (const value of listed === undefined ? [] : values) {
+      if (!listed?.includes(value)) problems.push(`${name}: ${value} is not documented`);
+    }
+  }
+  return problems;
+}
+
+/** The labels of a metric's series, each with its values. */
+function labelsOf(exposition: string, name: string): ReadonlyMap<string, ReadonlySet<string>> {
+  const born = new Map<string, Set<string>>();
+  for (const line of exposition.split('\n')) {
+    const [, series, labels = ''] = /^([a-z_]+)(?:\{(.*)\})? \S+$/u.exec(line) ?? [];
+    if (series !== name) continue;
+    for (const [, label = '', value = ''] of labels.matchAll(/([a-z]+)="([^"]*)"/gu)) {
+      born.set(label, (born.get(label) ?? new Set()).add(value));
+    }
+  }
+  return born;
+}
