@@ -98,3 +98,16 @@ test('equal content is told from different content, in every column that came wi
 test('a row that is not stored is not different from anything', async () => {
   expect(await findDifferent(sql, [fix({ deviceId: 'nobody' })])).toEqual([]);
 });
+
+test('comparing never reads the whole table, in one that is new and has no statistics neither', async () => {
+  const rows = Array.from({ length: 2000 }, (_, n) => fix({ deviceId: `d${n}` }));
+  await insertPositions(sql, rows);
+  // One connection: the plan is made anew for the first few runs and then kept.
+  const one = postgres(database.url, { max: 1 });
+  for (let run = 0; run < 10; run += 1) await findDifferent(one, rows.slice(0, 10));
+  await one`select pg_stat_force_next_flush()`;
+  const scans =
+    await one`select seq_scan::int, idx_scan::int from pg_stat_user_tables where relname = 'positions'`;
+  await one.end();
+  expect(scans).toMatchObject([{ seq_scan: 0 }]);
+});
