@@ -36,6 +36,17 @@ function machineWithoutRedis(): BareMachine {
   return machine;
 }
 
+/** The same, with a Redis and without a browser; its tests say that they ran. */
+function machineWithoutBrowser(): BareMachine {
+  const machine = machineWithPnpm();
+  machine.program('redis-server', 'echo "Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64"');
+  for (const name of ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'apt-get']) {
+    machine.program(name, 'echo "snap install chromium"; exit 1');
+  }
+  machine.write('tools/run-tests/src/main.ts', "console.log('tests');\n");
+  return machine;
+}
+
 function installs(machine: BareMachine): number {
   return machine.has('installs') ? machine.read('installs').trim().split('\n').length : 0;
 }
@@ -170,6 +181,31 @@ describe('./run', () => {
     test('a command that wants none does not look for it', async () => {
       using machine = machineWithoutRedis();
       expect(await machine.run(['migrate'])).toMatchObject({ code: 7 });
+    });
+  });
+
+  describe('where a command wants a browser', () => {
+    test('none and no way to get one is said at once, and everything else still runs', async () => {
+      using machine = machineWithoutBrowser();
+      const ending = await machine.run(['test']);
+      expect(ending).toMatchObject({ code: 0, stdout: 'tests\n' });
+      expect(ending.stderr).toContain('no Chromium: the tests in a browser will fail. Install chromium');
+    });
+
+    test('one that is installed is enough', async () => {
+      using machine = machineWithoutBrowser();
+      machine.program('google-chrome', "echo 'Google Chrome 150.0.1'");
+      expect(await machine.run(['test'])).toMatchObject({
+        code: 0,
+        stdout: 'tests\n',
+        stderr: expect.not.stringContaining('Chromium'),
+      });
+    });
+
+    test('a command that wants none does not look for it', async () => {
+      using machine = machineWithoutBrowser();
+      machine.write('tools/demo/src/main.ts', "console.log('demo');\n");
+      expect((await machine.run(['demo'])).stderr).not.toContain('Chromium');
     });
   });
 });
