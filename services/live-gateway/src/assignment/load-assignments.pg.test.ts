@@ -20,7 +20,7 @@ test('assignments come from the entries of an event, by IMEI, and a device witho
   await world.sql`
     insert into entry_devices (entry_id, device_id)
     values (${entry}, ${first.id}), (${entry}, ${nameless}), (${entry}, ${lost}), (${entry}, ${first.id})`;
-  const assignments = await loadAssignments(world.sql);
+  const assignments = await loadAssignments(world.gatewaySql);
   expect(assignments.devicesByEvent.get(eventId)).toEqual(
     new Map(devices.map((device) => [device.imei, device])),
   );

@@ -25,7 +25,7 @@ describe('the newest fixes in Postgres', () => {
     await world.sql`update positions set faulty = true where ts = ${new Date(nowMs - 3_000)}`;
     await world.store(fixOf(old, { fixAtMs: nowMs - 2 * hourMs }));
     const questions = [good, old, none].map(({ imei }) => ({ deviceId: imei, heldFixAtMs: undefined }));
-    const answers = await readNewestFixes(world.sql, questions, hourMs);
+    const answers = await readNewestFixes(world.gatewaySql, questions, hourMs);
     expect(new Map(answers.map(({ deviceId, newest }) => [deviceId, newest]))).toEqual(
       new Map([
         [
@@ -45,7 +45,7 @@ describe('the newest fixes in Postgres', () => {
         [none.imei, undefined],
       ]),
     );
-    expect(await readNewestFixes(world.sql, [], hourMs)).toEqual([]);
+    expect(await readNewestFixes(world.gatewaySql, [], hourMs)).toEqual([]);
   });
 
   test('say of the fix that is held whether it has been found faulty, and the latest fix goes back', async () => {
@@ -56,7 +56,9 @@ describe('the newest fixes in Postgres', () => {
     await world.store(fixOf(device, { fixAtMs: nowMs - 1_000 }));
     const latest = new LatestFixes(hourMs);
     const hydrate = (): ReturnType<typeof hydrateLatest> =>
-      hydrateLatest(latest, [device.imei], (questions) => readNewestFixes(world.sql, questions, hourMs));
+      hydrateLatest(latest, [device.imei], (questions) =>
+        readNewestFixes(world.gatewaySql, questions, hourMs),
+      );
     expect(await hydrate()).toEqual({ moved: [device.imei], retracted: [] });
     expect(latest.get(device.imei)?.fixAtMs).toBe(nowMs - 1_000);
     expect(await hydrate()).toEqual({ moved: [], retracted: [] });

@@ -40,8 +40,11 @@ export async function readNewestFixes(
   lookbackMs: number,
 ): Promise<readonly NewestFixAnswer[]> {
   if (questions.length === 0) return [];
-  const deviceIds = questions.map((question) => question.deviceId);
-  const heldAtMs = questions.map((question) => question.heldFixAtMs ?? null);
+  // As a text: the services' clients know no array types.
+  const asked = questions.map(({ deviceId, heldFixAtMs }) => ({
+    device_id: deviceId,
+    held_at_ms: heldFixAtMs ?? null,
+  }));
   // A fix is held in whole milliseconds, a row written by hand may be finer: hence the span instead of an equality.
   const rows = await sql<Row[]>`
     select asked.device_id,
@@ -55,7 +58,7 @@ export async function readNewestFixes(
            ) as is_held_faulty,
            floor(extract(epoch from newest.ts) * 1000)::float8 as fix_at_ms,
            newest.latitude, newest.longitude, newest.altitude, newest.angle, newest.speed
-      from unnest(${deviceIds}::text[], ${heldAtMs}::float8[]) as asked (device_id, held_at_ms)
+      from json_to_recordset(${JSON.stringify(asked)}::text::json) as asked (device_id text, held_at_ms float8)
       left join lateral (
         select position.ts, position.latitude, position.longitude,
                position.altitude, position.angle, position.speed

@@ -1,4 +1,6 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { createLog } from '@app/runtime/log';
+import { connectPostgres } from '@app/runtime/postgres';
 import { encodeFields } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
 import { startDirectus } from '@app/test-kit/directus';
@@ -21,6 +23,8 @@ export interface TestDevice {
 export interface World extends AsyncDisposable {
   readonly redis: Redis;
   readonly sql: postgres.Sql;
+  /** A client of Postgres with the settings of the gateway's own. */
+  readonly gatewaySql: postgres.Sql;
   readonly directus: TestDirectus;
   readonly stream: string;
   readonly redisUrl: string;
@@ -61,10 +65,19 @@ export async function openWorld(own: OwnServers = {}): Promise<World> {
   stack.defer(() => redis.disconnect());
   const sql = postgres(postgresUrl, { max: 2, onnotice: () => undefined, backoff: () => 0.05 });
   stack.defer(() => sql.end({ timeout: 1 }));
+  const log = createLog({ service: 'live-gateway', instanceId: 'test', level: 'silent' });
+  const gatewaySql = connectPostgres(postgresUrl, {
+    name: 'test',
+    log,
+    maxConnections: 1,
+    statementTimeoutMs: 10_000,
+  });
+  stack.defer(() => gatewaySql.end({ timeout: 1 }));
   const world = stack.move();
   return {
     redis,
     sql,
+    gatewaySql,
     directus,
     stream,
     redisUrl,
