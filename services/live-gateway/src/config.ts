@@ -124,6 +124,12 @@ export const gatewaySettings = z.object({
   AUTHZ_CACHE_TTL_MS: durationMs().default(30_000).meta({
     description: 'How long it is remembered that a session may see an event; a refusal 5 s at most.',
   }),
+  REAUTHORIZE_INTERVAL_MS: durationMs({ min: 100 }).default(300_000).meta({
+    description: 'How often it is asked whether those who watch still may; a quarter more or less.',
+  }),
+  REAUTHORIZE_GRACE_MS: durationMs().default(900_000).meta({
+    description: 'How long those who watch may go on when that cannot be asked because Directus is down.',
+  }),
 });
 
 export type GatewayConfig = Readonly<z.output<typeof gatewaySettings>>;

@@ -7,6 +7,7 @@ import { closeRedis, connectRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { createAccess } from './access/create-access.ts';
+import { readSuspendedUsers, SuspendedUsers } from './access/suspended-users.ts';
 import { Orphans } from './assignment/orphans.ts';
 import { PostgresSource } from './assignment/postgres-source.ts';
 import { refreshFromPostgres } from './assignment/refresh-from-postgres.ts';
@@ -27,6 +28,7 @@ import { Readiness } from './server/readiness.ts';
 import { startLiveServer } from './server/start-live-server.ts';
 import { acceptClient } from './subscription/accept-client.ts';
 import { Clients } from './subscription/clients.ts';
+import { Reauthorizer } from './subscription/reauthorizer.ts';
 import { Registry } from './subscription/registry.ts';
 
 const nowMs = (): number => Date.now();
@@ -66,6 +68,7 @@ await runService({
     const metrics = createMetrics(metricsRegistry, {
       connections: () => clients.size,
       subscriptions: () => registry.subscriptionCount,
+      unconfirmedSubscriptions: () => reauthorizer.unconfirmed,
       drainRemaining: () => (readiness.isDraining ? clients.size : 0),
       assignmentAgeSeconds: () => (nowMs() - registry.assignedAtMs) / 1000,
       secondsSinceLastRecord: () =>
@@ -76,6 +79,16 @@ await runService({
 
     // Where clients come in, and what they can say.
     const access = createAccess({ config, meter: (operation) => meterDirectus(metrics, operation), nowMs });
+    const suspended = new SuspendedUsers();
+    const reauthorizer = new Reauthorizer({
+      clients: () => clients.all(),
+      authorize: access.authorize,
+      unregister: (subscription) => registry.unregister(subscription),
+      onOutcome: (outcome) => metrics.reauthorizations.inc({ outcome }),
+      intervalMs: config.REAUTHORIZE_INTERVAL_MS,
+      graceMs: config.REAUTHORIZE_GRACE_MS,
+      nowMs,
+    });
     const limits = {
       maxSubscriptions: config.LIVE_MAX_SUBSCRIPTIONS,
       messageRatePerS: config.LIVE_MESSAGE_RATE_PER_S,
@@ -113,7 +126,7 @@ await runService({
     const server = cleanup.use(
       await startLiveServer({
         config,
-        authenticate: access.authenticate,
+        authenticate: suspended.refuse(access.authenticate),
         handlers: createSocketHandlers({
           onOpen: (connection) => acceptClient(connection, clients, limits, messageContext),
           limits: { highWaterBytes: config.LIVE_HIGH_WATER_BYTES, maxWaitingReplies },
@@ -138,19 +151,20 @@ await runService({
       report: (imei) => log.info({ device: shortDeviceId(imei) }, 'a device that is in no event reports'),
     });
     const assigned = Promise.withResolvers<void>();
-    const refreshing = refreshFromPostgres({
-      postgres: cleanup.use(
-        new PostgresSource(
-          () =>
-            connectPostgres(config.POSTGRES_URL, {
-              name: group,
-              log,
-              maxConnections: 2,
-              statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
-            }),
-          postgresDeadlineMs,
-        ),
+    const postgres = cleanup.use(
+      new PostgresSource(
+        () =>
+          connectPostgres(config.POSTGRES_URL, {
+            name: group,
+            log,
+            maxConnections: 2,
+            statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
+          }),
+        postgresDeadlineMs,
       ),
+    );
+    const refreshing = refreshFromPostgres({
+      postgres,
       latest,
       orphans,
       reassign: (assignments) => fanOut.betweenTicks(() => registry.reassign(assignments, nowMs())),
@@ -202,20 +216,37 @@ await runService({
     });
     const ticking = fanOut.run(config.LIVE_TICK_MS, signal);
     const sweeping = keepSweeping({
-      connections: () => clients.all(),
+      connections: () => clients.connections(),
       limits: { pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS, lagLimitMs: config.LIVE_LAG_LIMIT_MS },
       nowMs,
       onLagging: (connections) => metrics.laggingConnections.set(connections),
       signal,
     });
-    const failing = Promise.all([refreshing, feeding, bookmarking, ticking, sweeping]);
+    const watchingUsers = suspended.watch({
+      read: (userIds) => postgres.ask('reading who is suspended', (sql) => readSuspendedUsers(sql, userIds)),
+      connectedUserIds: () => clients.userIds(),
+      onSuspended: (userId) => clients.endSessionsOf(userId),
+      onUnreadable: () => log.info('directus_users cannot be read: Directus alone says who is suspended'),
+      onTurn: createOutageReport(log, 'reading from Postgres who is suspended'),
+      intervalMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
+      signal,
+    });
+    const failing = Promise.all([
+      refreshing,
+      feeding,
+      bookmarking,
+      ticking,
+      sweeping,
+      watchingUsers,
+      reauthorizer.run(signal),
+    ]);
     await Promise.race([failing, stop.aborted ? undefined : once(stop, 'abort')]);
 
     // Not ready, nobody comes in any more, those who are there are sent away; then everything else ends.
     readiness.drain();
     server.stopListening();
     log.info({ connections: clients.size }, 'draining');
-    await closeAll(clients.all());
+    await closeAll(clients.connections());
     turning.abort();
     await Promise.allSettled([bookmarking]);
     await destroyBookmarks(redis, group, streams).catch((error: unknown) =>

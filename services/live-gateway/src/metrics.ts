@@ -21,6 +21,7 @@ export interface MetricSources {
   readonly connections: () => number;
   readonly subscriptions: () => number;
   readonly drainRemaining: () => number;
+  readonly unconfirmedSubscriptions: () => number;
   /** NaN before the first successful load. */
   readonly assignmentAgeSeconds: () => number;
   /** Per stream; NaN where there never was a record. */
@@ -56,6 +57,11 @@ export function createMetrics(registry: Registry, sources: MetricSources) {
       'live_assignment_age_seconds',
       'Time since the assignments were last read from Postgres; NaN before the first time.',
       sources.assignmentAgeSeconds,
+    ),
+    unconfirmedSubscriptions: scraped(
+      'live_unconfirmed_subscriptions',
+      'Subscriptions that are kept although Directus could not confirm them when that was due.',
+      sources.unconfirmedSubscriptions,
     ),
     upgrades: new Counter({
       name: 'live_upgrades_total',
@@ -160,6 +166,12 @@ export function createMetrics(registry: Registry, sources: MetricSources) {
       name: 'live_auth_cache_total',
       help: 'Questions about sessions and permissions, by where the answer came from.',
       labelNames: ['result'] as const,
+      registers,
+    }),
+    reauthorizations: new Counter({
+      name: 'live_reauthorizations_total',
+      help: 'Checks whether a live subscription is still permitted, by their outcome.',
+      labelNames: ['outcome'] as const,
       registers,
     }),
     snapshotDevices: new Histogram({

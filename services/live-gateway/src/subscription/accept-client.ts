@@ -14,12 +14,12 @@ export function acceptClient(
   context: MessageContext,
 ): ClientHandlers {
   const client = new Client(connection, limits);
-  clients.add(connection);
+  clients.add(client);
   return {
     // A rejection is a programmer's error: nobody handles it, and it ends the process.
     onMessage: (text) => void handleMessage(client, text, context),
     onClosed: () => {
-      clients.remove(connection);
+      clients.remove(client);
       for (const { subscription } of client.slots.releaseAll()) {
         if (subscription !== undefined) context.registry.unregister(subscription);
       }

@@ -27,6 +27,12 @@ export function pongReply(id: MessageId | undefined): string {
   return encodeReply({ type: 'pong', ...(id !== undefined && { id }) });
 }
 
-export function unsubscribedReply(id: MessageId | undefined, topic: string): string {
-  return encodeReply({ type: 'unsubscribed', topic, ...(id !== undefined && { id }) });
+/** @param reason why, where the client has not asked for it. */
+export function unsubscribedReply(id: MessageId | undefined, topic: string, reason?: 'forbidden'): string {
+  return encodeReply({
+    type: 'unsubscribed',
+    topic,
+    ...(id !== undefined && { id }),
+    ...(reason !== undefined && { reason }),
+  });
 }

@@ -41,6 +41,10 @@ export class Slots {
     return slot;
   }
 
+  all(): Iterable<Slot> {
+    return this.#slots.values();
+  }
+
   releaseAll(): readonly Slot[] {
     const slots = [...this.#slots.values()];
     this.#slots.clear();
