@@ -63,7 +63,13 @@ async function isNewEnough(file: string): Promise<boolean> {
  */
 export async function startRedisServer(
   guard: Guard,
-  options: { readonly file: string; readonly port?: number; readonly appendOnly?: boolean },
+  options: {
+    readonly file: string;
+    readonly port?: number;
+    readonly appendOnly?: boolean;
+    /** Of `redis.conf`, beside those below or against them. */
+    readonly settings?: Readonly<Record<string, string>>;
+  },
 ): Promise<RedisServer> {
   const { port } = options;
   if (port === undefined) {
@@ -77,6 +83,7 @@ export async function startRedisServer(
     'maxmemory-policy': 'noeviction',
     appendonly: options.appendOnly === true ? 'yes' : 'no',
     appendfsync: 'always',
+    ...options.settings,
   };
   const server = await guard.run({
     file: options.file,

@@ -36,6 +36,8 @@ export type OwnRedis = OwnServer;
 export interface OwnRedisOptions {
   /** Write each command to disk before it is answered, so that a restart has the same data. Default: true. */
   readonly keepsData?: boolean;
+  /** Of `redis.conf`, beside those that every test server has. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** A Redis of one test's own, always on this machine. */
@@ -44,11 +46,11 @@ export async function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnR
   if (file === undefined) throw new Error(`A test needs a Redis on this machine: ${howToGetRedis}`);
   await using stack = new AsyncDisposableStack();
   const guard = stack.use(await startGuard());
-  const appendOnly = options.keepsData ?? true;
-  const { port, process: first } = await startRedisServer(guard, { file, appendOnly });
+  const server = { file, appendOnly: options.keepsData ?? true, settings: options.settings ?? {} };
+  const { port, process: first } = await startRedisServer(guard, server);
   const life = new Lifecycle({
     first,
-    launch: async () => (await startRedisServer(guard, { file, port, appendOnly })).process,
+    launch: async () => (await startRedisServer(guard, { ...server, port })).process,
     stopSignal: 'SIGTERM',
   });
   const owned = stack.move();

@@ -3,7 +3,8 @@ import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
 import { readDeadLetters } from '../testing/expect-all-stored.ts';
 import { entryOf } from '../testing/fixes.ts';
-import { deadLetterStream, parkRejected } from './park-rejected.ts';
+import { deadLetterStream } from './dead-letter.ts';
+import { parkRejected } from './park-rejected.ts';
 
 const servers = await startRedis();
 const redis = new Redis(servers.url);

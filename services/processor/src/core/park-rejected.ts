@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { deadLetterStream, encodeDeadLetter } from './dead-letter.ts';
 import type { Rejected } from './decode-entries.ts';
 
 export interface DeadLetterTarget {
@@ -6,11 +7,6 @@ export interface DeadLetterTarget {
   readonly consumer: string;
   /** The dead-letter stream is trimmed to about this many entries. */
   readonly maxLength: number;
-}
-
-/** The stream that keeps what could not be stored, and why. */
-export function deadLetterStream(stream: string): string {
-  return `${stream}:dlq`;
 }
 
 /**
@@ -26,23 +22,10 @@ export async function parkRejected(
   const pipeline = redis.pipeline();
   const at = new Date().toISOString();
   for (const letter of rejected) {
-    const fields = [...letter.entry.fields, ...causeFields(letter, target.consumer, at)];
+    const fields = encodeDeadLetter(letter, target.consumer, at);
     pipeline.xadd(deadLetterStream(target.stream), 'MAXLEN', '~', target.maxLength, '*', ...fields);
   }
   for (const [error] of (await pipeline.exec()) ?? []) {
     if (error !== null) throw error;
   }
-}
-
-function causeFields({ entry, reason, detail, sqlState }: Rejected, consumer: string, at: string): string[] {
-  const cause = {
-    dlq_reason: reason,
-    dlq_detail: detail,
-    dlq_sqlstate: sqlState ?? '',
-    dlq_entry_id: entry.id,
-    dlq_deliveries: String(entry.deliveries),
-    dlq_consumer: consumer,
-    dlq_at: at,
-  };
-  return Object.entries(cause).flat();
 }

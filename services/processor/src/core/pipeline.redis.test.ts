@@ -9,7 +9,7 @@ import { runLoop, type RunningLoop } from '../testing/run-loop.ts';
 import { record, records, send, sendFields } from '../testing/telemetry.ts';
 import type { Heard } from './device-states.ts';
 import { attemptsKey } from './lone-attempt.ts';
-import { deadLetterStream } from './park-rejected.ts';
+import { deadLetterStream } from './dead-letter.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
 const servers = await startRedis();

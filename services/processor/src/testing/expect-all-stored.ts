@@ -1,7 +1,7 @@
 import { eventually } from '@app/test-kit/eventually';
 import type { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
-import { deadLetterStream } from '../core/park-rejected.ts';
+import { deadLetterStream, decodeDeadLetter, type DeadLetter } from '../core/dead-letter.ts';
 import type { SentEntry } from './telemetry.ts';
 
 export interface Promised {
@@ -14,16 +14,6 @@ export interface Promised {
   /** Of these, the ids that belong in the dead letters, with the reason; all others belong in the table. */
   readonly parked?: ReadonlyMap<string, string>;
 }
-
-/** A dead letter: what was sent, and why it was not stored. */
-export interface DeadLetter {
-  readonly id: string;
-  readonly fields: readonly Buffer[];
-  /** The `dlq_*` fields by name. */
-  readonly cause: Readonly<Record<string, string>>;
-}
-
-const causeFieldCount = 7;
 
 /** Waits until the promise of the processor is kept; see `checkAllStored`. */
 export async function expectAllStored(promised: Promised, timeoutMs = 20_000): Promise<void> {
@@ -47,8 +37,8 @@ export async function checkAllStored(promised: Promised): Promise<void> {
   assertSame('the group', place, new Map(Object.entries({ pending: '0', 'last-delivered-id': lastId })));
 
   const letters = await readDeadLetters(redis, stream);
-  const byEntry = new Map(letters.map((letter) => [letter.cause['dlq_entry_id'] ?? '', letter]));
-  const reasons = new Map([...byEntry].map(([id, { cause }]) => [id, cause['dlq_reason'] ?? '']));
+  const byEntry = new Map(letters.map((letter) => [letter.cause.dlq_entry_id, letter]));
+  const reasons = new Map([...byEntry].map(([id, { cause }]) => [id, cause.dlq_reason]));
   assertSame('the dead letters', reasons, parked);
   const bytesSent = new Map(sent.flatMap(({ id, fields }) => (parked.has(id) ? [[id, hex(fields)]] : [])));
   const bytesKept = new Map([...byEntry].map(([id, { fields }]) => [id, hex(fields)]));
@@ -67,12 +57,9 @@ export async function checkAllStored(promised: Promised): Promise<void> {
 export async function readDeadLetters(redis: Redis, stream: string): Promise<readonly DeadLetter[]> {
   const entries = await redis.xrangeBuffer(deadLetterStream(stream), '-', '+');
   return entries.map(([id, fields]) => {
-    const causeAt = fields.length - 2 * causeFieldCount;
-    const texts = fields.slice(causeAt).map(String);
-    const cause = Object.fromEntries(
-      Array.from({ length: causeFieldCount }, (_, n) => [texts[2 * n] ?? '', texts[2 * n + 1] ?? '']),
-    );
-    return { id: id.toString(), fields: fields.slice(0, causeAt), cause };
+    const letter = decodeDeadLetter(id.toString(), fields);
+    if (letter === undefined) throw new Error(`${id.toString()} is no dead letter`);
+    return letter;
   });
 }
 
