@@ -21,7 +21,7 @@ export interface StoredLetter {
 }
 
 /** The reason of what stands among the dead letters and is none. */
-export const notALetter = 'not_a_letter';
+const notALetter = 'not_a_letter';
 
 export function reasonOf({ letter }: StoredLetter): string {
   return letter?.cause.dlq_reason ?? notALetter;
