@@ -37,15 +37,16 @@ export async function seedEvent(sql: Sql, event: SeededEvent): Promise<void> {
   await sql.begin(async (transaction) => {
     await transaction`insert into events (id) values (${event.eventId}) on conflict do nothing`;
     if (event.devices.length === 0) return;
-    const ids = event.devices.map((device) => device.id);
-    const imeis = event.devices.map((device) => device.imei);
+    // As one text: array parameters need types that a caller's connection may not have fetched.
+    const devices = JSON.stringify(event.devices);
     await transaction`
       insert into devices (id, imei)
-      select * from unnest(${ids}::uuid[], ${imeis}::text[])
+      select id, imei from json_to_recordset(${devices}::text::json) as device (id uuid, imei text)
       on conflict (id) do nothing`;
     await transaction`
       with device as (
-        select id as device_id, gen_random_uuid() as entry_id from unnest(${ids}::uuid[]) as id
+        select id as device_id, gen_random_uuid() as entry_id
+          from json_to_recordset(${devices}::text::json) as device (id uuid)
       ), entry as (
         insert into entries (id, event_id) select entry_id, ${event.eventId}::uuid from device
       )

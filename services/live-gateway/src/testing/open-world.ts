@@ -63,7 +63,13 @@ export async function openWorld(own: OwnServers = {}): Promise<World> {
   // Servers are ended under this connection on purpose; it comes back by itself.
   redis.on('error', () => undefined);
   stack.defer(() => redis.disconnect());
-  const sql = postgres(postgresUrl, { max: 2, onnotice: () => undefined, backoff: () => 0.05 });
+  // As the services connect: without the types that an array parameter would need.
+  const sql = postgres(postgresUrl, {
+    max: 2,
+    fetch_types: false,
+    onnotice: () => undefined,
+    backoff: () => 0.05,
+  });
   stack.defer(() => sql.end({ timeout: 1 }));
   const log = createLog({ service: 'live-gateway', instanceId: 'test', level: 'silent' });
   const gatewaySql = connectPostgres(postgresUrl, {

@@ -7,7 +7,7 @@ import { insertPositions } from './insert-positions.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
 const database = await startPostgres();
-const sql = postgres(database.url, { max: 1 });
+const sql = postgres(database.url, { fetch_types: false, max: 1 });
 
 beforeAll(async () => {
   const rows = [

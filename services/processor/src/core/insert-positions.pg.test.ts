@@ -7,7 +7,7 @@ import { findDifferent, insertPositions } from './insert-positions.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
 const database = await startPostgres();
-const sql = postgres(database.url, { max: 2 });
+const sql = postgres(database.url, { fetch_types: false, max: 2 });
 
 beforeEach(async () => {
   await sql`truncate positions`;
@@ -103,7 +103,7 @@ test('comparing never reads the whole table, in one that is new and has no stati
   const rows = Array.from({ length: 2000 }, (_, n) => fix({ deviceId: `d${n}` }));
   await insertPositions(sql, rows);
   // One connection: the plan is made anew for the first few runs and then kept.
-  const one = postgres(database.url, { max: 1 });
+  const one = postgres(database.url, { fetch_types: false, max: 1 });
   for (let run = 0; run < 10; run += 1) await findDifferent(one, rows.slice(0, 10));
   await one`select pg_stat_force_next_flush()`;
   const scans =

@@ -30,7 +30,7 @@ test('with its connections black-holed the client is replaced, and the new one w
 });
 
 test('connections to a server that became read-only are left: those made later may write', async () => {
-  const sql = postgres(database.url, { max: 1 });
+  const sql = postgres(database.url, { fetch_types: false, max: 1 });
   const [row] = await sql<{ name: string }[]>`select current_database() as name`;
   const name = sql(row?.name ?? '');
   await sql`alter database ${name} set default_transaction_read_only = on`;

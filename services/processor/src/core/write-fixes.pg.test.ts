@@ -12,7 +12,7 @@ import { FixWriter } from './write-fixes.ts';
 const noon = Date.UTC(2026, 5, 1, 12);
 const never = new AbortController().signal;
 const database = await startPostgres();
-const sql = postgres(database.url, { max: 2, onnotice: () => undefined });
+const sql = postgres(database.url, { fetch_types: false, max: 2, onnotice: () => undefined });
 
 /** A writer, and what it logs, counts and how often it connects. */
 function openWriter(options: { readonly deadlineMs?: number; readonly statementTimeoutMs?: number } = {}) {
