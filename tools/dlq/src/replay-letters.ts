@@ -63,7 +63,8 @@ export async function replayLetters(options: ReplayOptions): Promise<Replayed> {
   const inOneGo = Math.min(lettersInOneGo, perSecond);
   for await (const { id, letter } of selectLetters(redis, stream, selection)) {
     if (signal.aborted) break;
-    if (letter === undefined) notLetters.push(id);
+    // Redis has no entry without a field.
+    if (letter === undefined || letter.fields.length === 0) notLetters.push(id);
     else ids.push(id);
     if (ids.length >= inOneGo) await flush();
   }

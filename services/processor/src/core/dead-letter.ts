@@ -48,7 +48,7 @@ export function encodeDeadLetter(rejected: Rejected, consumer: string, at: strin
  */
 export function decodeDeadLetter(id: string, fields: readonly Buffer[]): DeadLetter | undefined {
   const causeAt = fields.length - 2 * causeNames.length;
-  if (causeAt <= 0) return undefined;
+  if (causeAt < 0) return undefined;
   const texts = fields.slice(causeAt).map(String);
   if (causeNames.some((name, n) => texts[2 * n] !== name)) return undefined;
   const value = (name: (typeof causeNames)[number]): string => texts[2 * causeNames.indexOf(name) + 1] ?? '';
