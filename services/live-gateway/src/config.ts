@@ -93,7 +93,10 @@ export const gatewaySettings = z.object({
   }),
   LIVE_WS_DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 })
     .default(20_000)
-    .meta({ description: 'How long a stop may take to send the clients away.' }),
+    .meta({ description: 'Over how long a stop spreads the departure of the clients.' }),
+  LIVE_WS_DRAIN_NOTICE_MS: durationMs({ min: 0, max: 60_000 }).default(5000).meta({
+    description: 'How long a stop waits for the balancer to notice, before it closes the port.',
+  }),
   LIVE_BROADCAST_GROUP_PREFIX: name()
     .default('live-broadcast')
     .meta({ description: 'The bookmark of a replica on each stream is this, a hyphen and INSTANCE_ID.' }),

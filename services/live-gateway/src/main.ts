@@ -17,12 +17,12 @@ import { FeedPlace } from './broadcast/feed-place.ts';
 import { feedStreams } from './broadcast/feed-stream.ts';
 import { keepBookmarks } from './broadcast/keep-bookmarks.ts';
 import { gatewaySettings, instanceId } from './config.ts';
-import { closeAll } from './connection/close-all.ts';
 import { createSocketHandlers } from './connection/socket-handlers.ts';
 import { keepSweeping } from './connection/sweep-connections.ts';
 import { LatestFixes } from './latest/latest-fixes.ts';
 import { createMetrics, meterDirectus, meterFanOut, meterTraffic } from './metrics.ts';
 import { createOutageReport } from './report-outage.ts';
+import { drain } from './server/drain.ts';
 import { judgeProgress } from './server/progress.ts';
 import { Readiness } from './server/readiness.ts';
 import { startLiveServer } from './server/start-live-server.ts';
@@ -35,14 +35,14 @@ const nowMs = (): number => Date.now();
 const maxWaitingReplies = 64;
 const postgresDeadlineMs = 15_000;
 const tickLimitMs = 15_000;
-// After the drain: the bookmark and the connections. The pod's grace period must exceed the sum by 5 s.
+// After the drain: the bookmark and the connections. The pod's grace period must be at least the sum.
 const closingMs = 10_000;
 
 await runService({
   service: 'live-gateway',
   schema: gatewaySettings,
   instanceId,
-  graceMs: (config) => config.LIVE_WS_DRAIN_TIMEOUT_MS + closingMs,
+  graceMs: (config) => config.LIVE_WS_DRAIN_NOTICE_MS + config.LIVE_WS_DRAIN_TIMEOUT_MS + closingMs,
   async run({ config, log, stop }) {
     await using cleanup = new AsyncDisposableStack();
     const streams = config.REDIS_TELEMETRY_STREAM;
@@ -242,11 +242,16 @@ await runService({
     ]);
     await Promise.race([failing, stop.aborted ? undefined : once(stop, 'abort')]);
 
-    // Not ready, nobody comes in any more, those who are there are sent away; then everything else ends.
-    readiness.drain();
-    server.stopListening();
+    // Nobody comes in any more, those who are there are served until they are sent away; then everything else ends.
     log.info({ connections: clients.size }, 'draining');
-    await closeAll(clients.connections());
+    const draining = drain({
+      readiness,
+      server,
+      connections: () => clients.connections(),
+      noticeMs: config.LIVE_WS_DRAIN_NOTICE_MS,
+      windowMs: config.LIVE_WS_DRAIN_TIMEOUT_MS,
+    });
+    await Promise.race([failing, draining]);
     turning.abort();
     await Promise.allSettled([bookmarking]);
     await destroyBookmarks(redis, group, streams).catch((error: unknown) =>

@@ -97,6 +97,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         LIVE_WS_HOST: '127.0.0.1',
         LIVE_ALLOWED_ORIGINS: directus.url,
         DIRECTUS_BASE_URL: directus.url,
+        // No balancer has to notice, and one viewer leaves at once.
+        LIVE_WS_DRAIN_NOTICE_MS: '0',
         ...options.settings?.gateway,
       },
     });

@@ -6,8 +6,8 @@ import { WebSocket } from 'ws';
 import { readSessionCookie } from '../access/session-cookie.ts';
 import { createUpgradeHandler } from '../server/handle-upgrade.ts';
 import { listen } from '../server/listen.ts';
-import { closeAll } from './close-all.ts';
 import type { Connection } from './connection.ts';
+import { planDepartures, sendAway } from './send-away.ts';
 import { createSocketHandlers } from './socket-handlers.ts';
 import { sweepConnections } from './sweep-connections.ts';
 
@@ -203,12 +203,50 @@ describe('the sweep', () => {
   });
 });
 
-test('closing all reaches everybody with 1012, though each leaves the set while it is closed', async () => {
-  const server = await openServer();
-  const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(server.port)));
-  const all = new Set<Connection>();
-  for (let n = 1; n <= 20; n += 1) all.add(await server.connection(n));
-  const codes = clients.map(async (client) => (await once(client, 'close'))[0]);
-  await closeAll(all);
-  expect(await Promise.all(codes)).toEqual(Array.from({ length: 20 }, () => 1012));
+describe('sending away', () => {
+  test('tells everybody when to come back, then closes with 1012, though each leaves the set meanwhile', async () => {
+    const server = await openServer();
+    const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(server.port)));
+    const all = new Set<Connection>();
+    for (let n = 1; n <= 20; n += 1) all.add(await server.connection(n));
+    const heard = clients.map(async (client) => {
+      const messages: unknown[] = [];
+      client.on('message', (data: Buffer) => messages.push(data.toString()));
+      const [code] = await once(client, 'close');
+      messages.push(code);
+      return messages;
+    });
+    await sendAway(all, { windowMs: 50, farewell: (afterMs) => `come back ${afterMs < 50}` });
+    expect(await Promise.all(heard)).toEqual(Array.from({ length: 20 }, () => ['come back true', 1012]));
+  });
+
+  test('ends as soon as nobody is left, however long the window is', async () => {
+    const server = await openServer();
+    const [client] = await Promise.all([openClient(server.port), openClient(server.port)]);
+    const all = [await server.connection(1), await server.connection(2)];
+    client.terminate();
+    await eventually(() => server.gone() === 1);
+    const away = sendAway(all, { windowMs: 86_400_000, farewell: String });
+    for (const connection of all) connection.end(1000, 'left by itself');
+    await away;
+    expect(server.gone()).toBe(2);
+  });
+
+  test('spreads everybody evenly over the window, in another order than they came', () => {
+    const departures = planDepartures(
+      Array.from({ length: 1_000 }, (_, n) => n),
+      20_000,
+      Math.random,
+    );
+    expect(departures.map(({ leaveAtMs }) => leaveAtMs)).toEqual(
+      Array.from({ length: 1_000 }, (_, n) => n * 20),
+    );
+    const order = departures.map(({ who }) => who);
+    expect(order.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 1_000 }, (_, n) => n));
+    expect(order).not.toEqual(order.toSorted((a, b) => a - b));
+    const backAfterMs = departures.map((departure) => departure.backAfterMs);
+    expect(new Set(backAfterMs).size).toBeGreaterThan(100);
+    expect(Math.min(...backAfterMs)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...backAfterMs)).toBeLessThan(1_000);
+  });
 });

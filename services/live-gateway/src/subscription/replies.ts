@@ -36,3 +36,8 @@ export function unsubscribedReply(id: MessageId | undefined, topic: string, reas
     ...(reason !== undefined && { reason }),
   });
 }
+
+/** The server goes away; come back after so long. */
+export function reconnectReply(afterMs: number): string {
+  return encodeReply({ type: 'reconnect', afterMs });
+}
