@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { decodePosition, encodePosition, maxPayloadBytes, type CodecReason } from './codec.ts';
+import {
+  decodePosition,
+  encodePosition,
+  maxPayloadBytes,
+  receivePosition,
+  type CodecReason,
+} from './codec.ts';
 import { CodecError } from './codec-error.ts';
 import { decodeFields } from './entry.ts';
 import { parseClientMessage } from './parse-client-message.ts';
@@ -33,6 +39,11 @@ function numbered(length: number, member: (index: number) => string): string {
     members.push(member(members.length));
   }
   return members.join(',');
+}
+
+/** 254 members that share the length: with one more there are as many as attributes may have. */
+function sharing(length: number, member: (id: number, length: number) => string): string {
+  return Array.from({ length: 254 }, (_, id) => member(id, Math.floor(length / 254))).join(',');
 }
 
 function withFraction(digits: number): string {
@@ -76,6 +87,18 @@ const attacks: Readonly<Record<string, readonly [(length: number) => string, Cod
   'a long text with a NUL at the end': [
     (length) => withAttributes(`{"1":"${repeated('x', length)}\\u0000"}`),
     'bad_text',
+  ],
+  'texts, the last of which is none': [
+    (length) =>
+      withAttributes(`{${sharing(length, (id, each) => `"${id}":"${'x'.repeat(each - 9)}"`)},"999":null}`),
+    'wrong_type',
+  ],
+  'bytes, the last of which are none': [
+    (length) =>
+      withAttributes(
+        `{${sharing(length, (id, each) => `"${id}":{"__buffer_b64":"${'AQID'.repeat(Math.max(0, (each - 28) / 4))}"}`)},"999":null}`,
+      ),
+    'wrong_type',
   ],
   'a text of escapes': [
     (length) => withAttributes(`{"1":"${repeated('\\ud83c\\udfc1', length)}"}`),
@@ -159,6 +182,13 @@ describe('16 times as much to read takes nowhere near 16 × 16 times as long', (
       growth(
         () => decodePosition(fewer),
         () => decodePosition(bytes),
+        limit,
+      ),
+    ).toBeLessThan(limit);
+    expect(
+      growth(
+        () => receivePosition(fewer),
+        () => receivePosition(bytes),
         limit,
       ),
     ).toBeLessThan(limit);

@@ -75,12 +75,59 @@ test('a payload is read from bytes and from text alike', () => {
   expect(decodePosition(Buffer.from(` ${text}\n`))).toStrictEqual(position);
 });
 
-test('a position that is only received keeps its attributes as JSON has them', () => {
-  const attributes = { 78: { __bigint: '7' }, 239: 1, 385: { __buffer_b64: 'AQID' } };
-  const { attributes: _, ...fix } = read(JSON.stringify(good));
-  expect(receivePosition(JSON.stringify({ ...good, attributes }))).toStrictEqual({
-    ...fix,
-    jsonAttributes: attributes,
+describe('a position that is only received keeps its attributes as JSON text', () => {
+  const { attributes: _values, ...fix } = read(JSON.stringify(good));
+  const sentinels =
+    '"78":{"__bigint":"-18446744073709551615"},"385":{"__buffer_b64":"AQI="},"386":{"__buffer_b64":""}';
+
+  test.each([
+    ['none', '{}'],
+    ['sentinels', `{${sentinels}}`],
+    [
+      'every kind of value',
+      '{"1":true,"2":false,"3":0,"4":-71,"5":0.000001,"6":-12.5,"7":"","8":"SIM [1]~"}',
+    ],
+    ['the longest numbers', '{"1":999999999999999,"2":-999999999.999999}'],
+    ['keys in no order', '{"239":1,"1":2}'],
+  ])('just as it came, if it is what encode writes: %s', (_what, attributes) => {
+    const received = receivePosition(payloadWith('attributes', attributes));
+    expect(received).toStrictEqual({ ...fix, attributesJson: attributes });
+  });
+
+  test.each([
+    ['blanks', '{ "1": 2 }', '{"1":2}'],
+    ['-0', '{"1":-0}', '{"1":0}'],
+    ['a zero at the end', '{"1":1.50}', '{"1":1.5}'],
+    ['an exponent', '{"1":1e2}', '{"1":100}'],
+    ['more digits than a double has', '{"1":12345678901234567890}', '{"1":12345678901234567000}'],
+    ['an escape', '{"1":"\\u0041"}', '{"1":"A"}'],
+  ])('written anew, if one value has several texts: %s', (_what, attributes, attributesJson) => {
+    expect(receivePosition(payloadWith('attributes', attributes))).toStrictEqual({ ...fix, attributesJson });
+  });
+
+  test('wherever the attributes stand', () => {
+    const { attributes: given, ...others } = good;
+    const received = receivePosition(JSON.stringify({ attributes: given, ...others }));
+    expect(received).toStrictEqual({ ...fix, attributesJson: JSON.stringify(given) });
+  });
+
+  test.each([
+    ['in a field that is not known', '"more":{"attributes":{}}}', 'missing_field'],
+    ['at the end of another name', '"\\"attributes":{}}', 'missing_field'],
+    ['behind real ones that are null', '"attributes" : null,"\\"attributes":{}}', 'wrong_type'],
+    ['behind real ones that are none', '"attributes" : {"1":[]},"x":{"attributes":{}}}', 'wrong_type'],
+    ['in a list', '"attributes":[{"attributes":{}}', 'not_json'],
+    ['with a brace too few', '"x":{"attributes":{}}', 'not_json'],
+    [
+      'with too many',
+      `"attributes":{${Array.from({ length: 256 }, (_, id) => `"${id}":1`).join(',')}}}`,
+      'too_many_attributes',
+    ],
+  ])('and nothing else is taken for them: %s', (_what, end, reason) => {
+    const others = JSON.stringify({ ...good, attributes: undefined });
+    const payload = `${others.slice(0, -1)},${end}`;
+    expect(receivePosition(payload)).toMatchObject({ reason });
+    expect(receivePosition(payload)).toStrictEqual(decodePosition(payload));
   });
 });
 

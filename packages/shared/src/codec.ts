@@ -6,6 +6,7 @@ import {
   type JsonAttributes,
 } from './attributes.ts';
 import { CodecError } from './codec-error.ts';
+import { findPlainAttributes } from './plain-attributes.ts';
 import type { Position, Priority } from './position.ts';
 import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
 import { isLongerThan } from './utf8.ts';
@@ -21,9 +22,11 @@ const deviceIdText = /^[0-9A-Za-z_-]{1,32}$/;
 // A byte order mark is kept by the decoder and then refused by JSON.parse: RFC 8259 forbids writers to send one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A Position as it came: checked in full, its attributes still in the form that JSON and JSONB have. */
-export interface ReceivedPosition extends Omit<Position, 'attributes'> {
-  readonly jsonAttributes: JsonAttributes;
+type PositionFields = Omit<Position, 'attributes'>;
+
+/** A Position as it came: checked in full, its attributes still the JSON text that a JSONB column takes. */
+export interface ReceivedPosition extends PositionFields {
+  readonly attributesJson: string;
 }
 
 /**
@@ -33,35 +36,100 @@ export interface ReceivedPosition extends Omit<Position, 'attributes'> {
  * that are not known are ignored. What is let through, the `positions` table takes.
  */
 export function decodePosition(payload: Uint8Array | string): Position | CodecError {
-  const received = receivePosition(payload);
-  if (received instanceof CodecError) return received;
+  const text = readText(payload);
+  if (typeof text !== 'string') return text;
+  const json = parseObject(text);
+  if (json instanceof CodecError) return json;
+  const fields = readFields(json);
+  if (fields instanceof CodecError) return fields;
+  const attributes = readAttributes(json, text);
+  if (attributes instanceof CodecError) return attributes;
   // Field by field: a rest and a spread take longer than the checks do.
   return {
-    deviceId: received.deviceId,
-    fixAtMs: received.fixAtMs,
-    latitude: received.latitude,
-    longitude: received.longitude,
-    altitudeM: received.altitudeM,
-    courseDeg: received.courseDeg,
-    speedKmh: received.speedKmh,
-    satellites: received.satellites,
-    priority: received.priority,
-    attributes: fromJson(received.jsonAttributes),
+    deviceId: fields.deviceId,
+    fixAtMs: fields.fixAtMs,
+    latitude: fields.latitude,
+    longitude: fields.longitude,
+    altitudeM: fields.altitudeM,
+    courseDeg: fields.courseDeg,
+    speedKmh: fields.speedKmh,
+    satellites: fields.satellites,
+    priority: fields.priority,
+    attributes: fromJson(attributes),
   };
 }
 
-/** As `decodePosition`, for who stores a position or shows it: nobody there needs its attributes as values. */
+/**
+ * As `decodePosition`, for who stores a position: nobody there needs its attributes as values. Attributes in the form
+ * that `encodePosition` gives them are handed through as the text that they are, others are written anew.
+ */
 export function receivePosition(payload: Uint8Array | string): ReceivedPosition | CodecError {
   const text = readText(payload);
   if (typeof text !== 'string') return text;
+  const plainAt = findPlainAttributes(text);
+  const json = parseObject(plainAt === undefined ? text : `${text.slice(0, plainAt)}null}`);
+  if (json instanceof CodecError) return json;
+  const fields = readFields(json);
+  if (fields instanceof CodecError) return fields;
+  let attributesJson: string;
+  if (plainAt === undefined) {
+    const attributes = readAttributes(json, text);
+    if (attributes instanceof CodecError) return attributes;
+    attributesJson = JSON.stringify(attributes);
+  } else {
+    attributesJson = text.slice(plainAt, -1);
+  }
+  return {
+    deviceId: fields.deviceId,
+    fixAtMs: fields.fixAtMs,
+    latitude: fields.latitude,
+    longitude: fields.longitude,
+    altitudeM: fields.altitudeM,
+    courseDeg: fields.courseDeg,
+    speedKmh: fields.speedKmh,
+    satellites: fields.satellites,
+    priority: fields.priority,
+    attributesJson,
+  };
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | CodecError {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
     return new CodecError('not_json', 'payload must be JSON');
   }
-  if (!isJsonObject(json)) return new CodecError('wrong_type', 'payload must be an object');
+  return isJsonObject(json) ? json : new CodecError('wrong_type', 'payload must be an object');
+}
 
+function readAttributes(json: Readonly<Record<string, unknown>>, text: string): JsonAttributes | CodecError {
+  // Valid UTF-8 holds no lone surrogate and JSON no raw NUL, so in bytes only a \u escape can bring either; a text may
+  // hold a lone surrogate as it is.
+  return checkAttributes(json['attributes'], text.includes('\\u') || !text.isWellFormed());
+}
+
+/**
+ * The payload's JSON for a Position.
+ *
+ * @throws RangeError, TypeError as `encodeAttributes`, and RangeError for a `fixAtMs` that is no time.
+ */
+export function encodePosition(position: Position): string {
+  const fields = JSON.stringify({
+    device_id: position.deviceId,
+    timestamp: new Date(position.fixAtMs).toISOString(),
+    latitude: position.latitude,
+    longitude: position.longitude,
+    altitude: position.altitudeM,
+    angle: position.courseDeg,
+    speed: position.speedKmh,
+    satellites: position.satellites,
+    priority: position.priority,
+  });
+  return `${fields.slice(0, -1)},"attributes":${encodeAttributes(position.attributes)}}`;
+}
+
+function readFields(json: Readonly<Record<string, unknown>>): PositionFields | CodecError {
   const deviceId = json['device_id'];
   if (typeof deviceId !== 'string') return notA('device_id', 'a text', deviceId);
   if (!deviceIdText.test(deviceId)) {
@@ -91,13 +159,6 @@ export function receivePosition(payload: Uint8Array | string): ReceivedPosition 
     return new CodecError('out_of_range', 'satellites must be a whole number');
   const priority = readPriority(json['priority']);
   if (typeof priority !== 'number') return priority;
-
-  // Valid UTF-8 holds no lone surrogate and JSON no raw NUL, so in bytes only a \u escape can bring either; a text may
-  // hold a lone surrogate as it is.
-  const mayHoldBadText = text.includes('\\u') || !text.isWellFormed();
-  const jsonAttributes = checkAttributes(json['attributes'], mayHoldBadText);
-  if (jsonAttributes instanceof CodecError) return jsonAttributes;
-
   return {
     deviceId,
     fixAtMs,
@@ -108,28 +169,7 @@ export function receivePosition(payload: Uint8Array | string): ReceivedPosition 
     speedKmh: forReal(speedKmh),
     satellites,
     priority,
-    jsonAttributes,
   };
-}
-
-/**
- * The payload's JSON for a Position.
- *
- * @throws RangeError, TypeError as `encodeAttributes`, and RangeError for a `fixAtMs` that is no time.
- */
-export function encodePosition(position: Position): string {
-  const fields = JSON.stringify({
-    device_id: position.deviceId,
-    timestamp: new Date(position.fixAtMs).toISOString(),
-    latitude: position.latitude,
-    longitude: position.longitude,
-    altitude: position.altitudeM,
-    angle: position.courseDeg,
-    speed: position.speedKmh,
-    satellites: position.satellites,
-    priority: position.priority,
-  });
-  return `${fields.slice(0, -1)},"attributes":${encodeAttributes(position.attributes)}}`;
 }
 
 function readText(payload: Uint8Array | string): string | CodecError {

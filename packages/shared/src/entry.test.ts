@@ -50,10 +50,10 @@ test('a record is written with the four fields of the contract', () => {
   ]);
 });
 
-test('a record that is only received is the same, its attributes as JSON has them', () => {
+test('a record that is only received is the same, its attributes as JSON text', () => {
   const { attributes: _, ...fix } = record.position;
   expect(receiveFields(encodeFields(record).map((text) => Buffer.from(text)))).toStrictEqual({
-    position: { ...fix, jsonAttributes: { 239: 1, 78: { __bigint: '7' } } },
+    position: { ...fix, attributesJson: '{"78":{"__bigint":"7"},"239":1}' },
     codec: '8E',
   });
   expect(receiveFields([])).toMatchObject({ reason: 'missing_field' });

@@ -35,6 +35,23 @@ export const arbitraryAttributes = fc.oneof(
   }),
 );
 
+/** Attributes as trackers send them: numbered, with numbers of few digits and texts in printable ASCII. */
+export const plainAttributes = fc.dictionary(
+  fc.nat({ max: 65_535 }).map(String),
+  fc.oneof(
+    fc
+      .maxSafeInteger()
+      .map((value) => value % 1e15)
+      .map(withoutMinusZero),
+    fc.integer({ min: -999_999_999, max: 999_999_999 }).map((value) => withoutMinusZero(value / 1e6)),
+    fc.string({ unit: 'grapheme-ascii' }).map((text) => text.replaceAll(/["\\]/g, "'")),
+    fc.boolean(),
+    fc.bigInt({ min: -largestBigint, max: largestBigint }),
+    fc.uint8Array({ maxLength: 64 }),
+  ),
+  { maxKeys: 30, noNullPrototype: true },
+);
+
 /** Any Position that keeps the bounds its type states, in the one form that decode gives it. */
 export const arbitraryPosition: fc.Arbitrary<Position> = fc.record(
   {

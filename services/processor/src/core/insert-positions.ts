@@ -76,7 +76,7 @@ function encodeRows(rows: readonly Fix[]): string[] {
     arrayOf(rows, ({ position }) => position.priority),
     arrayOf(rows, ({ codec }) => codec),
     arrayOf(rows, ({ quality }) => quality),
-    rows.map(({ position }) => JSON.stringify(position.jsonAttributes)).join('\u001e'),
+    rows.map(({ position }) => position.attributesJson).join('\u001e'),
   ];
 }
 

@@ -97,7 +97,7 @@ async function measureStepCosts(options: StepCostOptions): Promise<StepCosts> {
 }
 
 function countAttributes(fixes: readonly Fix[]): number {
-  const counts = fixes.map(({ position }) => Object.keys(position.jsonAttributes).length);
+  const counts = fixes.map(({ position }) => Object.keys(JSON.parse(position.attributesJson)).length);
   return Math.round(counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length));
 }
 
