@@ -104,7 +104,15 @@ await runService({
       clearInterval(turning);
     }
     void sampleLag(
-      { redis, streams, group: config.REDIS_CONSUMER_GROUP, intervalMs: lagSampleIntervalMs, metrics, log },
+      {
+        redis,
+        streams,
+        group: config.REDIS_CONSUMER_GROUP,
+        intervalMs: lagSampleIntervalMs,
+        maxDeadLetters: config.DLQ_MAX_LENGTH,
+        metrics,
+        log,
+      },
       stop,
     );
 

@@ -89,6 +89,12 @@ export function createMetrics(registry: Registry) {
       labelNames: ['reason'] as const,
       registers,
     }),
+    deadLetterFillRatio: new Gauge({
+      name: 'processor_dead_letter_fill_ratio',
+      help: 'Length of the dead-letter stream in relation to DLQ_MAX_LENGTH.',
+      labelNames: perStream,
+      registers,
+    }),
     acks: new Counter({
       name: 'processor_acks_total',
       help: 'Entries whose acknowledgement Redis has answered.',

@@ -57,6 +57,7 @@ test('a stream that never had an entry lags by nothing and has no last record', 
     pending: 0,
     oldestPendingMs: 0,
     sinceLastRecordMs: undefined,
+    deadLetters: 0,
   });
 });
 
@@ -71,6 +72,7 @@ test('the lag is that of the first entry not delivered; the headroom what lies b
     pending: 2,
     oldestPendingMs: about(60_000),
     sinceLastRecordMs: about(10_000),
+    deadLetters: 0,
   });
 });
 
@@ -95,6 +97,7 @@ test('through a quiet night the lag is 0 and the headroom grows, however old the
     trimHeadroomMs: about(9 * 3_600_000),
     oldestPendingMs: about(9 * 3_600_000),
     sinceLastRecordMs: about(8 * 3_600_000),
+    deadLetters: 0,
   });
 });
 
@@ -114,10 +117,11 @@ test('the samples become metrics of their stream, NaN for what is not known, unt
   const [, second = ''] = await addAged(60_000, 50_000, 40_000);
   await read(1);
   await redis.xdel(stream, second);
+  await redis.xadd(`${stream}:dlq`, '*', 'a', 'b');
   const stop = new AbortController();
   const { metrics, log } = seen;
   const sampling = sampleLag(
-    { redis, streams, group: 'processor', intervalMs: 10, metrics, log },
+    { redis, streams, group: 'processor', intervalMs: 10, maxDeadLetters: 4, metrics, log },
     stop.signal,
   );
   const metric = (name: string): Promise<number | undefined> => seen.metric(name, { stream });
@@ -127,6 +131,7 @@ test('the samples become metrics of their stream, NaN for what is not known, unt
   expect(await metric('processor_trim_headroom_seconds')).toBeCloseTo(20);
   expect(await metric('processor_consumer_oldest_pending_seconds')).toBeGreaterThanOrEqual(60);
   expect(await metric('processor_seconds_since_last_record')).toBeGreaterThanOrEqual(40);
+  await eventually(async () => (await metric('processor_dead_letter_fill_ratio')) === 0.25);
   const never = { stream: `${stream}:never` };
   await eventually(async () => Number.isNaN(await seen.metric('processor_seconds_since_last_record', never)));
   expect(await seen.metric('processor_consumer_lag', never)).toBe(0);
@@ -144,7 +149,15 @@ test('a Redis that does not answer leaves the last values standing, and the samp
   own.on('error', () => undefined);
   const stop = new AbortController();
   const { metrics, log } = seen;
-  const options = { redis: own, streams: [stream], group: 'processor', intervalMs: 5, metrics, log };
+  const options = {
+    redis: own,
+    streams: [stream],
+    group: 'processor',
+    intervalMs: 5,
+    maxDeadLetters: 4,
+    metrics,
+    log,
+  };
   const sampling = sampleLag(options, stop.signal);
   await eventually(async () => (await seen.metric('processor_consumer_pending', { stream })) === 0);
   const id = await own.client('ID');

@@ -3,6 +3,7 @@ import { delay } from '@app/runtime/retry';
 import { entryArrivedAtMs } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
+import { deadLetterStream } from './dead-letter.ts';
 
 /** Where a group stands on one stream, at one moment of Redis' clock. */
 export interface StreamLag {
@@ -16,6 +17,8 @@ export interface StreamLag {
   readonly oldestPendingMs: number;
   /** Undefined where the stream never had an entry. */
   readonly sinceLastRecordMs: number | undefined;
+  /** Entries in the dead-letter stream. */
+  readonly deadLetters: number;
 }
 
 /** Samples every `intervalMs` until `stop`; a failing Redis leaves the last values standing. */
@@ -25,17 +28,21 @@ export async function sampleLag(
     readonly streams: readonly string[];
     readonly group: string;
     readonly intervalMs: number;
+    /** `DLQ_MAX_LENGTH`. */
+    readonly maxDeadLetters: number;
     readonly metrics: Metrics;
     readonly log: Logger;
   },
   stop: AbortSignal,
 ): Promise<void> {
-  const { redis, streams, group, intervalMs, metrics, log } = options;
+  const { redis, streams, group, intervalMs, maxDeadLetters, metrics, log } = options;
   while (!stop.aborted) {
     for (const stream of streams) {
       try {
         const lag = await readStreamLag(redis, stream, group);
-        if (lag !== undefined) publish(metrics, stream, lag);
+        if (lag === undefined) continue;
+        publish(metrics, stream, lag);
+        metrics.deadLetterFillRatio.set({ stream }, lag.deadLetters / maxDeadLetters);
       } catch (error) {
         log.debug({ stream, error }, 'could not sample the lag');
       }
@@ -89,6 +96,7 @@ export async function readStreamLag(
       typeof oldestPendingId === 'string' ? Math.max(0, nowMs - entryArrivedAtMs(oldestPendingId)) : 0,
     sinceLastRecordMs:
       lastGeneratedId === '0-0' ? undefined : Math.max(0, nowMs - entryArrivedAtMs(lastGeneratedId)),
+    deadLetters: await redis.xlen(deadLetterStream(stream)),
   };
 }
 

@@ -1,0 +1,41 @@
+import { format } from 'oxfmt';
+import { stringify } from 'yaml';
+import { toGrafana } from './dashboards/dashboard.ts';
+import { liveGatewayDashboard } from './dashboards/live-gateway-dashboard.ts';
+import { processorDashboard } from './dashboards/processor-dashboard.ts';
+import { describeSettings } from './describe-settings.ts';
+import { readRuleGroups, ruleFiles } from './read-rules.ts';
+
+export interface GeneratedFile {
+  /** From the repository's top. */
+  readonly path: string;
+  readonly content: string;
+}
+
+/** Every file of the repository that a program writes, as it must be now. */
+export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
+  return [
+    { path: 'docs/configuration.md', content: describeSettings() },
+    await formatted('deploy/grafana/processor.json', JSON.stringify(toGrafana(processorDashboard))),
+    await formatted('deploy/grafana/live-gateway.json', JSON.stringify(toGrafana(liveGatewayDashboard))),
+    await formatted('deploy/k8s/components/monitoring/prometheus-rule.yaml', prometheusRule()),
+  ];
+}
+
+/** The rules of deploy/prometheus for clusters whose Prometheus is run by its operator. */
+function prometheusRule(): string {
+  const rule = {
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind: 'PrometheusRule',
+    metadata: { name: 'live-tracking' },
+    spec: { groups: ruleFiles.flatMap(readRuleGroups) },
+  };
+  return `# Made by \`pnpm run generate\` from deploy/prometheus/*.rules.yml.\n${stringify(rule)}`;
+}
+
+/** Laid out as the format check wants it, so that a made file needs no exception there. */
+async function formatted(path: string, content: string): Promise<GeneratedFile> {
+  const { code, errors } = await format(path, content, { printWidth: 110, singleQuote: true });
+  if (errors.length > 0) throw new Error(`${path}: ${errors.map(({ message }) => message).join('; ')}`);
+  return { path, content: code };
+}
