@@ -36,13 +36,14 @@ function machineWithoutRedis(): BareMachine {
   return machine;
 }
 
-/** The same, with a Redis and without a browser; its tests say that they ran. */
+/** The same, with a Redis and without a browser and an nginx; its tests say that they ran. */
 function machineWithoutBrowser(): BareMachine {
   const machine = machineWithPnpm();
   machine.program('redis-server', 'echo "Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64"');
   for (const name of ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'apt-get']) {
     machine.program(name, 'echo "snap install chromium"; exit 1');
   }
+  machine.program('nginx', 'exit 1');
   machine.write('tools/run-tests/src/main.ts', "console.log('tests');\n");
   return machine;
 }
@@ -184,21 +185,25 @@ describe('./run', () => {
     });
   });
 
-  describe('where a command wants a browser', () => {
+  describe('where a command wants a browser and an nginx', () => {
     test('none and no way to get one is said at once, and everything else still runs', async () => {
       using machine = machineWithoutBrowser();
       const ending = await machine.run(['test']);
       expect(ending).toMatchObject({ code: 0, stdout: 'tests\n' });
       expect(ending.stderr).toContain('no Chromium: the tests in a browser will fail. Install chromium');
+      expect(ending.stderr).toContain(
+        'no nginx: the test of two gateways behind one will fail. Install nginx',
+      );
     });
 
     test('one that is installed is enough', async () => {
       using machine = machineWithoutBrowser();
       machine.program('google-chrome', "echo 'Google Chrome 150.0.1'");
+      machine.program('nginx', 'echo nginx version: nginx/1.26.3');
       expect(await machine.run(['test'])).toMatchObject({
         code: 0,
         stdout: 'tests\n',
-        stderr: expect.not.stringContaining('Chromium'),
+        stderr: expect.not.stringMatching(/Chromium|nginx/),
       });
     });
 
