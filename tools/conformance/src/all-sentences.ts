@@ -1,0 +1,12 @@
+import type { Sentence } from './sentence.ts';
+import { bothDialectsSentences } from './sentences/messages.ts';
+import { endingSentences } from './sentences/endings.ts';
+import { handshakeSentences } from './sentences/handshake.ts';
+import { plainSentences } from './sentences/plain.ts';
+
+export const allSentences: readonly Sentence[] = [
+  ...handshakeSentences,
+  ...bothDialectsSentences,
+  ...plainSentences,
+  ...endingSentences,
+];

@@ -1,0 +1,120 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { encodeFields } from '@app/shared/entry';
+import type { Position } from '@app/shared/position';
+import { eventTopic } from '@app/shared/topics';
+import type { Redis } from 'ioredis';
+import type { Sql } from 'postgres';
+import type { Device, Session, Stage } from './target.ts';
+
+/**
+ * Adds devices of the suite's own to an event, and takes them away at the end with all that was stored of them. The
+ * event's other devices are not touched.
+ */
+export async function openStage(options: {
+  readonly redis: Redis;
+  readonly sql: Sql;
+  readonly stream: string;
+  readonly eventId: string;
+  readonly session: Session;
+  readonly deviceCount?: number | undefined;
+}): Promise<Stage> {
+  const { redis, sql, stream, eventId, session, deviceCount = 3 } = options;
+  const devices: Device[] = [];
+  let lastFixAtMs = 0;
+
+  const addDevices = async (count: number): Promise<readonly Device[]> => {
+    const added = Array.from({ length: count }, newDevice);
+    devices.push(...added);
+    const ids = join(added.map(({ id }) => id));
+    const imeis = join(added.map(({ imei }) => imei));
+    // One entry for all of them: a team may have several devices.
+    await sql.begin(async (transaction) => {
+      const entryId = randomUUID();
+      await transaction`insert into entries (id, event_id) values (${entryId}, ${eventId})`;
+      await transaction`insert into devices (id, imei) select * from unnest(string_to_array(${ids}, ',')::uuid[], string_to_array(${imeis}, ','))`;
+      await transaction`
+        insert into entry_devices (entry_id, device_id)
+        select ${entryId}::uuid, device_id from unnest(string_to_array(${ids}, ',')::uuid[]) as device_id`;
+    });
+    return added;
+  };
+
+  const removeDevices = async (gone: readonly Device[]): Promise<void> => {
+    const ids = join(gone.map(({ id }) => id));
+    await sql`delete from entry_devices where device_id = any(string_to_array(${ids}, ',')::uuid[])`;
+  };
+
+  /** A good fix of now; two of one stage never have one fix time. */
+  const fixOf = (device: Device, fields: Partial<Position>): Position => {
+    lastFixAtMs = Math.max(lastFixAtMs + 1, Date.now());
+    return {
+      deviceId: device.imei,
+      fixAtMs: lastFixAtMs,
+      latitude: 46.5,
+      longitude: 8.25,
+      altitudeM: 512,
+      courseDeg: 90,
+      speedKmh: 72.5,
+      satellites: 9,
+      priority: 0,
+      attributes: {},
+      ...fields,
+    };
+  };
+
+  const store = async (position: Position): Promise<Position> => {
+    await sql`
+      insert into positions
+        (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+      values
+        (${position.deviceId}, ${new Date(position.fixAtMs)}, ${position.latitude}, ${position.longitude},
+         ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
+         ${position.priority}, '8E')`;
+    return position;
+  };
+
+  await addDevices(deviceCount);
+  return {
+    eventId,
+    topic: eventTopic(eventId),
+    session,
+    devices: [...devices],
+    publish: async (device, fields = {}) => {
+      const position = fixOf(device, fields);
+      // The entry may come before the server knows the device, and is nobody's then; the stored fix is found later.
+      await redis.xadd(stream, '*', ...encodeFields({ position, codec: '8E' }));
+      return await store(position);
+    },
+    store: async (device, fields = {}) => await store(fixOf(device, fields)),
+    markFaulty: async (device, fixAtMs) => {
+      await sql`
+        update positions set faulty = true where device_id = ${device.imei} and ts = ${new Date(fixAtMs)}`;
+    },
+    addDevice: async () => {
+      const [device] = await addDevices(1);
+      if (device === undefined) throw new Error('no device was added');
+      return device;
+    },
+    removeDevice: (device) => removeDevices([device]),
+    [Symbol.asyncDispose]: async () => {
+      const ids = join(devices.map(({ id }) => id));
+      const imeis = join(devices.map(({ imei }) => imei));
+      await sql.begin(async (transaction) => {
+        await transaction`
+          with gone as (delete from entry_devices where device_id = any(string_to_array(${ids}, ',')::uuid[]) returning entry_id)
+          delete from entries where id in (select entry_id from gone)`;
+        await transaction`delete from devices where id = any(string_to_array(${ids}, ',')::uuid[])`;
+        await transaction`delete from positions where device_id = any(string_to_array(${imeis}, ','))`;
+      });
+    },
+  };
+}
+
+/** A list for `string_to_array`: a client that has not asked for the types of the server cannot send arrays. */
+function join(texts: readonly string[]): string {
+  return texts.join(',');
+}
+
+function newDevice(): Device {
+  return { id: randomUUID(), imei: `35${randomInt(1e12, 1e13 - 1)}` };
+}

@@ -1,0 +1,51 @@
+import type { Sentence } from './sentence.ts';
+import type { Target } from './target.ts';
+
+export type Verdict =
+  | { readonly sentence: Sentence; readonly result: 'passed' }
+  | { readonly sentence: Sentence; readonly result: 'failed'; readonly error: unknown }
+  | { readonly sentence: Sentence; readonly result: 'not tested'; readonly missing: readonly string[] };
+
+/** Checks one sentence after the other; those that mostly wait run beside them. Tells each verdict as it falls. */
+export async function runSentences(
+  sentences: readonly Sentence[],
+  target: Target,
+  tell: (verdict: Verdict) => void,
+): Promise<readonly Verdict[]> {
+  const verdicts: Verdict[] = [];
+  const judgeAndTell = async (sentence: Sentence): Promise<void> => {
+    const verdict = await judge(sentence, target);
+    verdicts.push(verdict);
+    tell(verdict);
+  };
+  const waiting = sentences.filter(({ isPatient }) => isPatient).map(judgeAndTell);
+  for (const sentence of sentences) if (!sentence.isPatient) await judgeAndTell(sentence);
+  await Promise.all(waiting);
+  return verdicts;
+}
+
+async function judge(sentence: Sentence, target: Target): Promise<Verdict> {
+  const missing = sentence.missing(target);
+  if (missing.length > 0) return { sentence, result: 'not tested', missing };
+  try {
+    await sentence.check(target);
+    return { sentence, result: 'passed' };
+  } catch (error) {
+    return { sentence, result: 'failed', error };
+  }
+}
+
+/** The line of a verdict. What a server said may stand in it, so it is kept short. */
+export function describeVerdict(verdict: Verdict): string {
+  const { says } = verdict.sentence;
+  if (verdict.result === 'passed') return `passed      ${says}`;
+  if (verdict.result === 'not tested') return `not tested  ${says}: needs ${verdict.missing.join(' and ')}`;
+  const why = verdict.error instanceof Error ? verdict.error.message : String(verdict.error);
+  return `FAILED      ${says}\n            ${why.replaceAll('\n', '\n            ').slice(0, 1_000)}`;
+}
+
+export function summarise(verdicts: readonly Verdict[]): string {
+  const count = (result: Verdict['result']): number =>
+    verdicts.filter((verdict) => verdict.result === result).length;
+  return `${count('passed')} passed, ${count('failed')} failed, ${count('not tested')} not tested`;
+}
