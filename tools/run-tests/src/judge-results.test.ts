@@ -25,6 +25,17 @@ describe('the verdict on a run', () => {
     });
   });
 
+  test.for([
+    ['the engine > starts', '1 passed, 0 failed, 1 skipped'],
+    ['the engine that is another > starts', '1 passed, 1 failed, 0 skipped'],
+    ['a suite > the engine > starts', '1 passed, 1 failed, 0 skipped'],
+  ])('a suite on the list stands for what is in it: %s', ([name = '', summary]) => {
+    const skip = { file: 'b.test.ts', name, state: 'skipped' } as const;
+    const allowed = [{ file: 'b.test.ts', name: 'the engine', reason: 'no engine here' }];
+    const results: Results = { ...onePassed, tests: [...onePassed.tests, skip] };
+    expect(judgeResults(results, goodEnding, allowed).summary).toBe(summary);
+  });
+
   test('nothing but allowed skips is no run', () => {
     const skip = { file: 'b.test.ts', name: 'needs an engine', state: 'skipped' } as const;
     const verdict = judgeResults({ ...none, tests: [skip] }, goodEnding, [{ ...skip, reason: 'no engine' }]);

@@ -28,7 +28,9 @@ export function judgeResults(
     unhandledErrors: [],
   };
   const isAllowed = (test: Results['tests'][number]): boolean =>
-    allowedSkips.some((allowed) => allowed.file === test.file && allowed.name === test.name);
+    allowedSkips.some(
+      ({ file, name }) => file === test.file && (name === test.name || test.name.startsWith(`${name} > `)),
+    );
 
   const passed = tests.filter((test) => test.state === 'passed').length;
   const skips = tests.filter((test) => test.state === 'skipped');
