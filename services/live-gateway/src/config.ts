@@ -64,6 +64,13 @@ export const gatewaySettings = z.object({
   LIVE_MAX_CONNECTIONS_PER_USER: positiveInt({ max: 10_000 })
     .default(20)
     .meta({ description: 'Connections of one user to this replica; one more closes the oldest.' }),
+  LIVE_MAX_CONNECTION_AGE_MS: durationMs().default(0).meta({
+    description:
+      'A connection older than this is asked to reconnect, within the tenth part of it; 0 lets all live for ever.',
+  }),
+  LIVE_MAX_HEADER_BYTES: byteCount({ min: 1024, max: 65_536 })
+    .default(16_384)
+    .meta({ description: 'The longest head of a request to upgrade, all cookies included; more is a 431.' }),
   LIVE_MAX_SUBSCRIPTIONS: positiveInt({ max: 1000 })
     .default(16)
     .meta({ description: 'Subscriptions of one connection.' }),

@@ -217,7 +217,11 @@ await runService({
     const ticking = fanOut.run(config.LIVE_TICK_MS, signal);
     const sweeping = keepSweeping({
       connections: () => clients.connections(),
-      limits: { pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS, lagLimitMs: config.LIVE_LAG_LIMIT_MS },
+      limits: {
+        pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS,
+        lagLimitMs: config.LIVE_LAG_LIMIT_MS,
+        maxAgeMs: config.LIVE_MAX_CONNECTION_AGE_MS,
+      },
       nowMs,
       onLagging: (connections) => metrics.laggingConnections.set(connections),
       signal,

@@ -26,6 +26,7 @@ async function openServer(limits = { highWaterBytes: 65_536, maxWaitingReplies: 
     host: '127.0.0.1',
     port: 0,
     path: '/ws',
+    maxHeaderBytes: 4_096,
     handlers: createSocketHandlers({
       onOpen: (connection) => {
         connections.push(connection);
@@ -166,7 +167,7 @@ describe('a connection', () => {
 });
 
 describe('the sweep', () => {
-  const limits = { pingIntervalMs: 10_000, lagLimitMs: 15_000 };
+  const limits = { pingIntervalMs: 10_000, lagLimitMs: 15_000, maxAgeMs: 0 };
 
   test('pings whoever is due, and closes whoever has given no sign of life', async () => {
     const server = await openServer();
@@ -201,6 +202,24 @@ describe('the sweep', () => {
     expect(sweepConnections([connection], server.nowMs(), limits)).toBe(0);
     expect(server.closes).toEqual([4002]);
   });
+});
+
+test('the sweep asks the old to come again, not all at once, and nobody where no age is set', async () => {
+  const server = await openServer();
+  const [first, second] = await Promise.all([openClient(server.port), openClient(server.port)]);
+  const all = [await server.connection(1), await server.connection(2)];
+  const ofAge = { pingIntervalMs: 1e9, lagLimitMs: 1e9, maxAgeMs: 3_600_000 };
+  server.passMs(3_600_000);
+  sweepConnections(all, server.nowMs(), ofAge, () => 0);
+  server.passMs(1);
+  sweepConnections(all, server.nowMs(), { ...ofAge, maxAgeMs: 0 }, () => 0);
+  expect(server.closes).toEqual([]);
+  // A sweep a second takes 1 in 360 of them: chance decides who.
+  const chances = [1 / 361, 1 / 359];
+  const codes = Promise.race([once(first, 'close'), once(second, 'close')]);
+  sweepConnections(all, server.nowMs(), ofAge, () => chances.shift() ?? 1);
+  expect((await codes)[0]).toBe(4000);
+  expect(server.closes).toEqual([4000]);
 });
 
 describe('sending away', () => {

@@ -6,7 +6,11 @@ export interface LifeLimits {
   readonly pingIntervalMs: number;
   /** A client that has taken nothing for so long is cut. */
   readonly lagLimitMs: number;
+  /** A client that is connected for longer is asked to come again; 0 asks nobody. */
+  readonly maxAgeMs: number;
 }
+
+const sweepIntervalMs = 1_000;
 
 /**
  * Pings whoever is due, closes whoever gives no sign of life or lags for too long.
@@ -14,13 +18,18 @@ export interface LifeLimits {
  * The server pings, not uWebSockets.js' `idleTimeout`: that one counts what the server sends as life, so a client that
  * went away behind a proxy would be fed for minutes.
  *
+ * @param random a number in [0, 1).
  * @returns how many lag now.
  */
 export function sweepConnections(
   connections: Iterable<Connection>,
   nowMs: number,
   limits: LifeLimits,
+  random: () => number = Math.random,
 ): number {
+  const { maxAgeMs } = limits;
+  // Those who came in one storm must not go in one, so each sweep takes some of the old: over a tenth of the age.
+  const oldShare = (10 * sweepIntervalMs) / maxAgeMs;
   let lagging = 0;
   // A copy: `end` calls the close handler synchronously, which takes the connection out of the set.
   for (const connection of Array.from(connections)) {
@@ -29,6 +38,8 @@ export function sweepConnections(
       connection.end(closeCode.noSignOfLife, 'no answer to pings');
     } else if (backedUpSinceMs !== undefined && nowMs - backedUpSinceMs > limits.lagLimitMs) {
       connection.end(closeCode.tooSlow, 'too slow for too long');
+    } else if (maxAgeMs > 0 && nowMs - connection.openedAtMs > maxAgeMs && random() < oldShare) {
+      connection.end(closeCode.reconnect, 'connected for long enough');
     } else {
       if (backedUpSinceMs !== undefined) lagging += 1;
       if (nowMs - connection.pingedAtMs >= limits.pingIntervalMs) connection.ping();
@@ -36,8 +47,6 @@ export function sweepConnections(
   }
   return lagging;
 }
-
-const sweepIntervalMs = 1_000;
 
 /** Sweeps once a second until the signal; rejects with its reason. */
 export async function keepSweeping(options: {

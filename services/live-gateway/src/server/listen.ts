@@ -21,11 +21,12 @@ export async function listen(options: {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  readonly maxHeaderBytes: number;
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
   readonly createUpgrade: (desk: UpgradeDesk) => Upgrade;
 }): Promise<LiveServer> {
   const { host, port, path, handlers, createUpgrade } = options;
-  const uws = await loadUws();
+  const uws = await loadUws(options.maxHeaderBytes);
   const desk = await openUpgradeDesk(uws);
   const app = uws.App();
   app.ws(path, { ...handlers, upgrade: createUpgrade(desk) });

@@ -13,5 +13,5 @@ test('a binding that does not load is explained with its true reason, which come
 });
 
 test('the binding loads here', async () => {
-  expect(typeof (await loadUws()).App).toBe('function');
+  expect(typeof (await loadUws(16_384)).App).toBe('function');
 });

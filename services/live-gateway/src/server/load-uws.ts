@@ -1,8 +1,14 @@
+/** What uWebSockets.js takes from the environment, when it is loaded for the first time. */
+const maxHeaderVariable = 'UWS_HTTP_MAX_HEADERS_SIZE';
+
 /**
  * Loads uWebSockets.js, whose binary fits fewer systems than Node does. Its own message names a wrong reason first, so
  * what it takes is said here, with the true one (the last line of its message).
+ *
+ * @param maxHeaderBytes the longest head of a request; a longer one is answered 431.
  */
-export async function loadUws() {
+export async function loadUws(maxHeaderBytes: number) {
+  process.env[maxHeaderVariable] = String(maxHeaderBytes);
   try {
     return await import('uWebSockets.js');
   } catch (error) {

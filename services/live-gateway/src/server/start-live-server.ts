@@ -18,6 +18,7 @@ export async function startLiveServer(options: {
     readonly LIVE_ALLOWED_ORIGINS: AllowedOrigins;
     readonly LIVE_TRUSTED_PROXIES: string;
     readonly LIVE_MAX_CONNECTIONS: number;
+    readonly LIVE_MAX_HEADER_BYTES: number;
     readonly DIRECTUS_SESSION_COOKIE: string;
   };
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
@@ -43,6 +44,7 @@ export async function startLiveServer(options: {
     host: config.LIVE_WS_HOST,
     port: config.LIVE_WS_PORT,
     path: config.LIVE_WS_PATH,
+    maxHeaderBytes: config.LIVE_MAX_HEADER_BYTES,
     handlers: options.handlers,
     createUpgrade: (desk) =>
       createUpgradeHandler({

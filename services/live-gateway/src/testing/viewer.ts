@@ -36,6 +36,8 @@ export interface Handshake {
   readonly session?: string | undefined;
   readonly origin?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  /** True unless given. */
+  readonly answersPings?: boolean;
 }
 
 /** Connects, or says how it was refused. */
@@ -43,6 +45,7 @@ export async function tryConnect(wsUrl: string, handshake: Handshake): Promise<V
   const { session, origin = testOrigin } = handshake;
   const socket = new WebSocket(wsUrl, {
     perMessageDeflate: false,
+    autoPong: handshake.answersPings ?? true,
     headers: {
       ...(origin !== '' && { origin }),
       ...(session !== undefined && { cookie: `theme=dark; directus_session_token=${session}; lang=de` }),
