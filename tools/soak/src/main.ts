@@ -1,0 +1,53 @@
+import { readArguments, usage } from './read-arguments.ts';
+import { soak } from './soak.ts';
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const asked = readArguments(process.argv.slice(2));
+  if (asked === undefined) {
+    console.log(usage);
+    return 0;
+  }
+  if ('problems' in asked) {
+    console.error(`${asked.problems.map((problem) => `soak: ${problem}`).join('\n')}\n\n${usage}`);
+    return 2;
+  }
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // A second one does not wait: servers and processors end with this process in any case.
+      if (stop.signal.aborted) process.exit(130);
+      console.log('soak: ending early; the proof follows. Once more to leave without it');
+      stop.abort();
+    });
+  }
+  console.log(`soak: seed ${asked.seed}, ${asked.ratePerS} entries a second`);
+  try {
+    const { summary, problems } = await soak({
+      ...asked,
+      stop: stop.signal,
+      print: (line) => console.log(line),
+    });
+    console.log(summary);
+    for (const problem of problems) console.error(`soak: ${problem}`);
+    if (problems.length > 0) {
+      console.error(
+        `soak: the promise was broken; ./run soak --seed ${asked.seed} draws the same load and faults`,
+      );
+      return 1;
+    }
+    console.log(
+      'soak: the promise was kept: each record stored once or parked with its reason, nothing pending',
+    );
+    return 0;
+  } catch (error) {
+    console.error(`soak: ${describe(error)}`);
+    return 1;
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
+}

@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { eventually } from '@app/test-kit/eventually';
+import { descendantsOf, isRunning } from '@app/test-kit/process-tree';
+import { expect, test } from 'vitest';
+import { processorFaults } from './faults/processor-faults.ts';
+import { streamFaults } from './faults/stream-faults.ts';
+import { soak } from './soak.ts';
+
+const main = fileURLToPath(new URL('main.ts', import.meta.url));
+
+test(
+  'ended early by Ctrl-C it still proves the promise, and leaves nothing behind',
+  { timeout: 120_000 },
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'soak-test-'));
+    await chmod(folder, 0o755); // Postgres runs as another user where this one is root.
+    try {
+      const child = spawn(process.execPath, [main, '--for', '10m', '--seed', '4'], {
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: folder },
+      });
+      const { pid = Number.NaN } = child;
+      let output = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (bytes) => (output += String(bytes)));
+      const ended = once(child, 'close');
+      await eventually(() => output.split('\n').filter((line) => line.includes(' * ')).length >= 3, {
+        timeoutMs: 60_000,
+      });
+      const started = descendantsOf(pid);
+      expect(started.length).toBeGreaterThan(3);
+      process.kill(-pid, 'SIGINT');
+      await ended;
+
+      expect(output).toContain('ending early');
+      expect(output).toContain('seed 4');
+      expect({ output, code: child.exitCode }).toEqual({
+        output: expect.stringContaining('the promise was kept'),
+        code: 0,
+      });
+      await eventually(() => started.every((each) => !isRunning(each)));
+      expect(await readdir(folder)).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+);
+
+test('a processor that acknowledges before it has stored is found out', { timeout: 120_000 }, async () => {
+  const { problems } = await soak({
+    durationMs: 8000,
+    seed: 1,
+    ratePerS: 2000,
+    stop: new AbortController().signal,
+    print: () => undefined,
+    preload: new URL('testing/acknowledge-first.ts', import.meta.url),
+    faults: [...processorFaults, ...streamFaults].filter(({ name }) => name === 'killed' || name === 'burst'),
+  });
+  expect(problems.join('\n')).toMatch(/records neither stored nor parked \(\d+\): \d+ \(good\)/u);
+});
