@@ -32,7 +32,7 @@ export interface SoakOutcome {
 const allFaults = [...processorFaults, ...redisFaults, ...postgresFaults, ...streamFaults];
 const calmMs = 400;
 const progressIntervalMs = 5000;
-const settleLimitMs = 120_000;
+const settleLimitMs = 240_000;
 
 /** Load and faults for a while, then quiet until all is done, then the proof. */
 export async function soak(options: SoakOptions): Promise<SoakOutcome> {

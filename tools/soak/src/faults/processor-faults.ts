@@ -23,7 +23,7 @@ export const processorFaults: readonly Fault[] = [
       // Longer than the claim time, so that another replica takes over what it holds.
       if (replicas.names.length === 1) await replicas.start(second);
       const name = pick(random, replicas.names);
-      const frozenMs = between(random, 500, 3500);
+      const frozenMs = between(random, 1800, 4000);
       say(`${name} frozen (SIGSTOP) for ${seconds(frozenMs)}`);
       replicas.freeze(name);
       await hold(frozenMs);

@@ -11,8 +11,9 @@ registerHooks({
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context);
     if (!url.endsWith('/core/pipeline.ts')) return loaded;
-    const source = String(loaded.source);
-    if (!source.includes(insert)) throw new Error('the line where the bug belongs is not there any more');
-    return { ...loaded, source: source.replace(insert, `${acknowledge} ${insert}`) };
+    const { source } = loaded;
+    const text = typeof source === 'string' ? source : new TextDecoder().decode(source ?? undefined);
+    if (!text.includes(insert)) throw new Error('the line where the bug belongs is not there any more');
+    return { ...loaded, source: text.replace(insert, `${acknowledge} ${insert}`) };
   },
 });
