@@ -1,16 +1,18 @@
 import { writeFile } from 'node:fs/promises';
-import { benchProcessor } from './processor/bench-processor.ts';
-import { processorReport } from './processor/report.ts';
+import { benchmarks } from './benchmarks.ts';
+import { writeBenchmarksPage } from './benchmarks-page.ts';
 import { readArguments, usage } from './read-arguments.ts';
 
-const asked = readArguments(process.argv.slice(2));
+const asked = readArguments(process.argv.slice(2), benchmarks);
 if ('problem' in asked) {
-  process.stderr.write(`${asked.problem}\n${usage}\n`);
+  process.stderr.write(`${asked.problem}\n${usage(benchmarks)}\n`);
   process.exitCode = 2;
+} else if ('isHelp' in asked) {
+  process.stdout.write(`${usage(benchmarks)}\n`);
 } else {
-  const results = await benchProcessor(asked.isQuick, (line) => process.stderr.write(`${line}\n`));
-  const report = processorReport(results);
-  process.stdout.write(`${report}\n`);
-  if (asked.jsonFile !== undefined) await writeFile(asked.jsonFile, `${JSON.stringify(results, null, 2)}\n`);
-  if (asked.writesDocs) await writeFile(new URL('../../../docs/benchmarks.md', import.meta.url), report);
+  const { benchmark, name, isQuick, jsonFile, writesDocs } = asked;
+  const outcome = await benchmark.run(isQuick, (line) => process.stderr.write(`${line}\n`));
+  process.stdout.write(`${outcome.section}\n`);
+  if (jsonFile !== undefined) await writeFile(jsonFile, `${JSON.stringify(outcome.results, null, 2)}\n`);
+  if (writesDocs) await writeBenchmarksPage(new URL('../../../docs/', import.meta.url), name, outcome);
 }

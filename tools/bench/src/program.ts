@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 /** A program under measurement, in a process of its own, that says how it goes in JSON lines. */
 export interface Program extends AsyncDisposable {
+  readonly pid: number;
   hasEnded(): boolean;
   /** The first line for which `pick` has an answer; rejects if the program ends before. */
   line<T>(pick: (line: Readonly<Record<string, unknown>>) => T | undefined): Promise<T>;
@@ -22,6 +23,8 @@ export function startProgram(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { PATH: process.env['PATH'], ...env },
   });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${main.pathname} could not be started`);
   const seen: Readonly<Record<string, unknown>>[] = [];
   const arrivals = new EventTarget();
   createInterface({ input: child.stdout }).on('line', (text) => {
@@ -36,6 +39,7 @@ export function startProgram(
   }
 
   return {
+    pid,
     hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     async line(pick) {
       for (;;) {
@@ -63,4 +67,15 @@ function readLine(text: string): Readonly<Record<string, unknown>> {
   } catch {
     return { msg: text };
   }
+}
+
+/** Runs a program that answers in one line, and takes what `pick` finds in it. */
+export async function runToLine<T>(
+  main: URL,
+  env: Readonly<Record<string, string>>,
+  pick: (line: Readonly<Record<string, unknown>>) => T | undefined,
+  nodeOptions: readonly string[] = [],
+): Promise<T> {
+  await using program = startProgram(main, env, nodeOptions);
+  return await program.line(pick);
 }

@@ -1,9 +1,18 @@
 import { expect, test } from 'vitest';
-import { readArguments } from './read-arguments.ts';
+import type { Benchmark } from './benchmark.ts';
+import { benchmarks } from './benchmarks.ts';
+import { readArguments, usage } from './read-arguments.ts';
 
-test('a suite and its options are read', () => {
-  expect(readArguments(['processor', '--quick', '--json', 'out.json'])).toEqual({
-    suite: 'processor',
+const one: Benchmark = {
+  measures: 'one thing',
+  takes: 'a while',
+  run: async () => ({ results: {}, section: '', charts: {} }),
+};
+
+test('a benchmark and its options are read', () => {
+  expect(readArguments(['one', '--quick', '--json', 'out.json'], { one })).toEqual({
+    name: 'one',
+    benchmark: one,
     isQuick: true,
     jsonFile: 'out.json',
     writesDocs: false,
@@ -11,11 +20,21 @@ test('a suite and its options are read', () => {
 });
 
 test.each([
-  [[], 'there is no suite given'],
-  [['engine'], 'there is no suite engine'],
-  [['processor', 'processor'], 'one suite at a time'],
-  [['processor', '--fast'], '--fast'],
-  [['processor', '--json'], '--json'],
+  [[], 'which benchmark?'],
+  [['engine'], 'there is no benchmark engine'],
+  [['toString'], 'there is no benchmark toString'],
+  [['one', 'one'], 'one benchmark at a time'],
+  [['one', '--fast'], '--fast'],
+  [['one', '--json'], '--json'],
+  [['one', '--quick', '--docs'], 'leave --quick out'],
 ])('%j is refused with what is wrong', (args, problem) => {
-  expect(readArguments(args)).toEqual({ problem: expect.stringContaining(problem) });
+  expect(readArguments(args, { one })).toEqual({ problem: expect.stringContaining(problem) });
+});
+
+test('the help names every benchmark and how long it takes', () => {
+  expect(readArguments(['--help'], benchmarks)).toEqual({ isHelp: true });
+  for (const [name, { measures, takes }] of Object.entries(benchmarks)) {
+    expect(usage(benchmarks)).toContain(`  ${name.padEnd(12)} ${measures}\n`);
+    expect(usage(benchmarks)).toContain(takes);
+  }
 });

@@ -12,7 +12,7 @@ export interface BacklogOptions {
 
 /** The flat XADD fields of a backlog, seeded: the same options give the same entries. */
 export function* backlogFields(options: BacklogOptions): Generator<string[]> {
-  const { entries, devices, attributes, repeatedPercent } = options;
+  const { entries, devices, attributes } = options;
   const records = realisticRecords({
     seed: 1,
     startAtMs: Date.UTC(2026, 5, 1),
@@ -21,14 +21,24 @@ export function* backlogFields(options: BacklogOptions): Generator<string[]> {
   });
   let last: string[] | undefined;
   for (let number = 0; number < entries; number += 1) {
-    const isRepeated = last !== undefined && number % 100 < repeatedPercent;
-    if (!isRepeated) {
+    if (last === undefined || !isRepeat(number, options)) {
       const next = records.next();
       if (next.done === true) return;
       last = encodeFields(next.value);
     }
-    if (last !== undefined) yield last;
+    yield last;
   }
+}
+
+/** How many rows the first so many entries of a backlog make: those that repeat make none. */
+export function rowsOf(options: BacklogOptions): number {
+  let rows = 0;
+  for (let number = 0; number < options.entries; number += 1) if (!isRepeat(number, options)) rows += 1;
+  return rows;
+}
+
+function isRepeat(number: number, { repeatedPercent }: BacklogOptions): boolean {
+  return number > 0 && number % 100 < repeatedPercent;
 }
 
 /** Fills a stream, 1,000 entries at a time. */

@@ -1,23 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { processCpuUs } from '../process-usage.ts';
 import type { Program } from '../program.ts';
 
-export interface DrainRate {
-  readonly entries: number;
-  readonly seconds: number;
+export interface Drained {
   readonly positionsPerS: number;
-}
-
-export interface GroupPlace {
-  readonly read: number;
-  readonly pending: number;
+  /** Of the consumer's process. */
+  readonly cpuUsPerPosition: number;
 }
 
 const pollIntervalMs = 10;
 
 /**
- * Measures a consumer that is working through a backlog: from the first entry it was given to the last one
- * acknowledged, or until `entries` are. Its start is not counted.
+ * Measures a consumer that is working through a backlog: from the first entries it was given until `entries` are
+ * acknowledged, which they are when they are stored. Its start is not counted.
  */
 export async function measureDrain(
   redis: Redis,
@@ -25,15 +21,19 @@ export async function measureDrain(
   group: string,
   entries: number,
   program: Program,
-): Promise<DrainRate> {
+): Promise<Drained> {
   let place = await groupPlace(redis, stream, group);
   while (place.read === 0) place = await nextPlace(redis, stream, group, program);
   const startedAtMs = performance.now();
+  const cpuUsAtStart = processCpuUs(program.pid);
   const acknowledgedAtStart = place.read - place.pending;
   while (place.read - place.pending < entries) place = await nextPlace(redis, stream, group, program);
   const seconds = (performance.now() - startedAtMs) / 1000;
   const done = place.read - place.pending - acknowledgedAtStart;
-  return { entries: done, seconds, positionsPerS: done / seconds };
+  return {
+    positionsPerS: done / seconds,
+    cpuUsPerPosition: (processCpuUs(program.pid) - cpuUsAtStart) / done,
+  };
 }
 
 async function nextPlace(redis: Redis, stream: string, group: string, program: Program): Promise<GroupPlace> {
@@ -42,7 +42,13 @@ async function nextPlace(redis: Redis, stream: string, group: string, program: P
   return groupPlace(redis, stream, group);
 }
 
-/** Entries delivered to the group so far, and of these those not acknowledged. */
+interface GroupPlace {
+  /** Entries delivered to the group so far, */
+  readonly read: number;
+  /** and of these those not acknowledged. */
+  readonly pending: number;
+}
+
 async function groupPlace(redis: Redis, stream: string, group: string): Promise<GroupPlace> {
   const groups: unknown = await redis.xinfo('GROUPS', stream);
   for (const flat of Array.isArray(groups) ? groups : []) {

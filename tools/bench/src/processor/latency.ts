@@ -1,67 +1,98 @@
 import type { Redis } from 'ioredis';
-import type postgres from 'postgres';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startProgram } from '../program.ts';
+import { quantile } from '../quantile.ts';
+import { CommitWatch } from './commit-watch.ts';
 import { type GeneratorOptions, sentAtAttribute } from './open-loop-generator.ts';
+import { group, startProcessor } from './run-processor.ts';
+import type { BenchServers } from './servers.ts';
 
-/** From XADD to the commit, in ms. */
+/** From XADD to the commit, in ms, for those sent after the first second. */
 export interface Latency {
   readonly ratePerS: number;
+  /** What the generator reached: less than asked for where the machine had no room for it. */
+  readonly sentPerS: number;
   readonly records: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
+  /** How much of a latency may only be how late the commit was seen, for 99 %. */
+  readonly seenLateMs: number;
 }
 
 const warmUpMs = 1000;
-const settleLimitMs = 30_000;
+const settleLimitMs = 60_000;
+
+/** Latency at each of these rates, with a stream and a processor of its own for each. */
+export async function benchLatency(
+  servers: BenchServers,
+  options: { readonly ratesPerS: readonly number[]; readonly seconds: number; readonly devices: number },
+  say: (line: string) => void,
+): Promise<Readonly<Record<string, Latency>>> {
+  const { redis, redisUrl, postgresUrl, keyPrefix } = servers;
+  const { ratesPerS, seconds, devices } = options;
+  const results: Record<string, Latency> = {};
+  for (const ratePerS of ratesPerS) {
+    const stream = `${keyPrefix}latency:${ratePerS}`;
+    await using processor = startProcessor(redisUrl, postgresUrl, stream);
+    await processor.line(({ msg }) => (msg === 'reading stream' ? true : undefined));
+    const latency = await measureLatency(servers, { redisUrl, stream, ratePerS, seconds, devices });
+    results[ratePerS] = latency;
+    const [p50, p99, p999] = [latency.p50Ms, latency.p99Ms, latency.p999Ms].map((ms) => ms.toFixed(1));
+    say(`latency at ${ratePerS}/s: p50 ${p50}, p99 ${p99}, p99.9 ${p999} ms`);
+    await redis.unlink(stream);
+  }
+  return results;
+}
 
 /**
- * Sends at a fixed rate and reads from Postgres when each row's transaction was committed
- * (`track_commit_timestamp`): both stamps are of this machine's clock. The first second is left out.
+ * Sends at a fixed rate, and sees from another session when each row's transaction is committed: both clocks are this
+ * machine's.
  */
-export async function measureLatency(
-  options: GeneratorOptions,
-  redis: Redis,
-  sql: postgres.Sql,
-  group: string,
-): Promise<Latency> {
+async function measureLatency({ redis, sql }: BenchServers, options: GeneratorOptions): Promise<Latency> {
   await sql`truncate positions`;
+  const watch = new CommitWatch(sql);
   await using generator = startProgram(new URL('./open-loop-generator.ts', import.meta.url), {
     GENERATOR: JSON.stringify(options),
   });
-  await generator.line(({ seconds }) => seconds);
-  await untilAcknowledged(redis, options.stream, group);
+  const sendingS = await generator.line(({ seconds }) => (typeof seconds === 'number' ? seconds : undefined));
+  await untilAcknowledged(redis, options.stream);
+  const commitOf = await watch.stop();
+  const rows = await sql<{ sentAtMs: number; transaction: number }[]>`
+    select (attributes ->> ${sentAtAttribute})::float8 / 100 as "sentAtMs",
+           xmin::text::float8 as transaction
+    from positions order by 1`;
   const total = options.ratePerS * options.seconds;
-  const [row] = await sql<{ records: number; p50: number; p99: number; p999: number }[]>`
-    with stamps as (
-      select (attributes ->> ${sentAtAttribute})::float8 as sent_ms,
-             extract(epoch from pg_xact_commit_timestamp(xmin))::float8 * 1000 as committed_ms
-      from positions
-    ), latencies as (
-      select committed_ms - sent_ms as ms from stamps
-      where sent_ms >= (select min(sent_ms) from stamps) + ${warmUpMs}::float8
-    )
-    select count(*)::int as records, percentile_cont(0.5) within group (order by ms) as p50,
-           percentile_cont(0.99) within group (order by ms) as p99,
-           percentile_cont(0.999) within group (order by ms) as p999
-    from latencies`;
-  const [stored] = await sql<{ count: number }[]>`select count(*)::int from positions`;
-  if (row === undefined || stored?.count !== total) {
+  if (rows.length !== total) {
     throw new Error(
-      `${total} records were sent and ${stored?.count} are stored: nothing can be said of their latency`,
+      `${total} records were sent and ${rows.length} are stored: nothing can be said of their latency`,
     );
   }
+  const fromMs = (rows[0]?.sentAtMs ?? 0) + warmUpMs;
+  const measured = rows.filter(({ sentAtMs }) => sentAtMs >= fromMs);
+  const latenciesMs = inOrder(measured.map((row) => commitOf(row.transaction).seenAtMs - row.sentAtMs));
+  const lateMs = inOrder(
+    measured.map(({ transaction }) => {
+      const { notBeforeMs, seenAtMs } = commitOf(transaction);
+      return seenAtMs - notBeforeMs;
+    }),
+  );
   return {
     ratePerS: options.ratePerS,
-    records: row.records,
-    p50Ms: row.p50,
-    p99Ms: row.p99,
-    p999Ms: row.p999,
+    sentPerS: total / sendingS,
+    records: latenciesMs.length,
+    p50Ms: quantile(latenciesMs, 0.5),
+    p99Ms: quantile(latenciesMs, 0.99),
+    p999Ms: quantile(latenciesMs, 0.999),
+    seenLateMs: quantile(lateMs, 0.99),
   };
 }
 
-async function untilAcknowledged(redis: Redis, stream: string, group: string): Promise<void> {
+function inOrder(values: readonly number[]): readonly number[] {
+  return values.toSorted((a, b) => a - b);
+}
+
+async function untilAcknowledged(redis: Redis, stream: string): Promise<void> {
   const giveUpAtMs = performance.now() + settleLimitMs;
   for (;;) {
     const pending: unknown = await redis.xpending(stream, group);

@@ -3,26 +3,36 @@ import { decodeEntries, type Fix } from '@app/processor/core/decode-entries';
 import { insertPositions } from '@app/processor/core/insert-positions';
 import { sortByKey } from '@app/processor/core/write-fixes';
 import postgres from 'postgres';
+import { z } from 'zod';
 import { backlogFields, type BacklogOptions } from './backlog.ts';
 
-export interface RawLimitOptions extends BacklogOptions {
+interface RawLimitOptions extends BacklogOptions {
   readonly postgresUrl: string;
   readonly batchSize: number;
   readonly concurrency: number;
 }
 
-// So many batches are made ready and then inserted: all of them at once would measure the garbage collector.
-const batchesInRound = 40;
+/** What the program says in its one line. */
+export const rawLimit = z.object({ positionsPerS: z.number(), cpuUsPerPosition: z.number() });
 
-/** Rows per second; only the inserts are timed, not the making of the rows. */
-export async function measureRawLimit(options: RawLimitOptions): Promise<number> {
+// So many batches are made ready and then inserted: all of them at once would measure the garbage collector, and few
+// the moments in which one insert is left and not all are under way.
+const batchesInRound = 100;
+
+/**
+ * Only the inserts are timed, not the making of the rows. Entries are what is counted, those too that repeat the one
+ * before and make no row: a batch of the raw loop stands for as many of them as one of the processor's.
+ */
+async function measureRawLimit(options: RawLimitOptions): Promise<z.output<typeof rawLimit>> {
   const { postgresUrl, batchSize, concurrency, entries } = options;
-  const sql = postgres(postgresUrl, { max: concurrency, onnotice: () => undefined });
+  const sql = postgres(postgresUrl, { max: concurrency, fetch_types: false, onnotice: () => undefined });
   try {
-    await sql`select 1`;
+    await Promise.all(Array.from({ length: concurrency }, () => sql`select pg_sleep(0.1)`));
     let insertingMs = 0;
+    let cpuUs = 0;
     for (const round of rounds(options, batchSize)) {
       const startedAtMs = performance.now();
+      const cpuAtStart = process.cpuUsage();
       const queue = round.values();
       await Promise.all(
         Array.from({ length: concurrency }, async () => {
@@ -30,8 +40,10 @@ export async function measureRawLimit(options: RawLimitOptions): Promise<number>
         }),
       );
       insertingMs += performance.now() - startedAtMs;
+      const { user, system } = process.cpuUsage(cpuAtStart);
+      cpuUs += user + system;
     }
-    return entries / (insertingMs / 1000);
+    return { positionsPerS: entries / (insertingMs / 1000), cpuUsPerPosition: cpuUs / entries };
   } finally {
     await sql.end();
   }
@@ -57,5 +69,5 @@ function* rounds(options: BacklogOptions, batchSize: number): Generator<(readonl
 
 if (import.meta.main) {
   const options: RawLimitOptions = JSON.parse(process.env['RAW_LIMIT'] ?? '');
-  process.stdout.write(`${JSON.stringify({ rowsPerS: await measureRawLimit(options) })}\n`);
+  process.stdout.write(`${JSON.stringify({ raw: await measureRawLimit(options) })}\n`);
 }

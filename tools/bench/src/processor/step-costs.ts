@@ -1,6 +1,7 @@
-// What one position costs in CPU, by step, with the processor's own functions one after the other.
+// What one position costs by step, with the processor's own functions one after the other: CPU, and memory.
+import { getHeapStatistics } from 'node:v8';
 import { decodeEntries, type Fix } from '@app/processor/core/decode-entries';
-import { DeviceStates } from '@app/processor/core/device-states';
+import { DeviceStates, selectLastFixes } from '@app/processor/core/device-states';
 import { parseReadReply } from '@app/processor/core/entry-reply';
 import { insertPositions } from '@app/processor/core/insert-positions';
 import { StreamConnection } from '@app/processor/core/stream-connection';
@@ -10,103 +11,194 @@ import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { Registry } from 'prom-client';
 import { z } from 'zod';
-import { fillStream } from './backlog.ts';
 
 export interface StepCostOptions {
   readonly redisUrl: string;
   readonly postgresUrl: string;
+  /** With enough entries in it. */
   readonly stream: string;
   readonly entries: number;
-  readonly devices: number;
-  readonly attributes?: number;
 }
 
-/** CPU of the processor's process in µs per position, user and system; and what a device's state takes. */
-export const stepCosts = z.object({
-  devices: z.number(),
-  attributes: z.number(),
-  readUs: z.number(),
-  decodeUs: z.number(),
-  writeUs: z.number(),
-  stateUs: z.number(),
-  ackUs: z.number(),
-  stateBytesPerDevice: z.number(),
-  rssBytes: z.number(),
+export const steps = ['read', 'decode', 'write', 'state', 'ack'] as const;
+
+type Step = (typeof steps)[number];
+
+const byStep = z.object({
+  read: z.number(),
+  decode: z.number(),
+  write: z.number(),
+  state: z.number(),
+  ack: z.number(),
 });
 
-export type StepCosts = Readonly<z.output<typeof stepCosts>>;
+/** What one run says, of one position. */
+export const cpuCosts = z.object({
+  /** User and system in µs, of all threads: the garbage collector's as well. */
+  cpuUs: byStep,
+});
+
+export const memoryCosts = z.object({
+  /** On average. */
+  attributes: z.number(),
+  payloadBytes: z.number(),
+  /** Memory that the step asks for, most of it garbage a moment later. */
+  allocatedBytes: byStep,
+  /** What a position keeps from its read to its acknowledgement. */
+  inFlightBytes: z.number(),
+  /** What a device's state keeps. */
+  stateBytesPerDevice: z.number(),
+});
 
 const batchSize = 1000;
 const group = 'costs';
 const deadlineMs = 30_000;
 
-async function measureStepCosts(options: StepCostOptions): Promise<StepCosts> {
-  const { redisUrl, postgresUrl, stream, entries, devices } = options;
-  const redis = new Redis(redisUrl);
-  const sql = postgres(postgresUrl, { max: 1, onnotice: () => undefined });
-  await fillStream(redis, stream, { ...options, repeatedPercent: 0 });
+/** The steps of one batch after the other, each of them in `run`. */
+interface Steps extends AsyncDisposable {
+  readonly processBatch: (run: Run) => Promise<readonly Fix[]>;
+}
+
+async function openSteps({ redisUrl, postgresUrl, stream }: StepCostOptions): Promise<Steps> {
+  await using stack = new AsyncDisposableStack();
+  const redis = stack.adopt(new Redis(redisUrl), (client) => client.disconnect());
+  const sql = stack.adopt(
+    postgres(postgresUrl, { max: 1, fetch_types: false, onnotice: () => undefined }),
+    (client) => client.end(),
+  );
+  await redis.xgroup('DESTROY', stream, group);
   await redis.xgroup('CREATE', stream, group, '0');
   await sql`truncate positions`;
-  const connection = await StreamConnection.open(redisUrl, 'bench:costs', deadlineMs);
-  const states = new DeviceStates(1_000_000, async () => new Map(), createMetrics(new Registry()));
+  const connection = stack.adopt(await StreamConnection.open(redisUrl, 'bench:costs', deadlineMs), (opened) =>
+    opened.close(),
+  );
+  const states = new DeviceStates(
+    1_000_000,
+    (olderThanMs) => selectLastFixes(sql, olderThanMs),
+    createMetrics(new Registry()),
+  );
   const signal = new AbortController().signal;
-
-  const us = { read: 0, decode: 0, write: 0, state: 0, ack: 0 };
-  const timed = async <T>(step: keyof typeof us, work: () => Promise<T> | T): Promise<T> => {
-    const before = process.cpuUsage();
-    const result = await work();
-    const { user, system } = process.cpuUsage(before);
-    us[step] += user + system;
-    return result;
-  };
-  let measured = 0;
-  let attributes = 0;
-  for (let done = 0; done < entries; done += batchSize) {
-    // The first fifth warms the machine code up.
-    if (done === Math.ceil(entries / 5 / batchSize) * batchSize) {
-      for (const step of ['read', 'decode', 'write', 'state', 'ack'] as const) us[step] = 0;
-      measured = 0;
-    }
-    const args = ['GROUP', group, 'bench', 'COUNT', batchSize, 'STREAMS', stream, '>'];
-    const batch = await timed('read', async () =>
-      parseReadReply(await connection.call('XREADGROUP', args, deadlineMs)),
-    );
-    const { fixes } = await timed('decode', () =>
-      decodeEntries(batch.entries, { flagMs: Infinity, limitMs: Infinity }),
-    );
-    attributes = countAttributes(fixes);
-    await timed('write', () => insertPositions(sql, sortByKey(fixes).unique));
-    await timed('state', async () => states.commit(await states.next(fixes, signal)));
-    await timed('ack', () => redis.xack(stream, group, ...batch.entries.map(({ id }) => id)));
-    measured += fixes.length;
-  }
-  connection.close();
-  redis.disconnect();
-  await sql.end();
+  const owned = stack.move();
   return {
-    devices,
-    attributes,
-    readUs: us.read / measured,
-    decodeUs: us.decode / measured,
-    writeUs: us.write / measured,
-    stateUs: us.state / measured,
-    ackUs: us.ack / measured,
-    stateBytesPerDevice: await stateBytesPerDevice(),
-    rssBytes: process.memoryUsage.rss(),
+    async processBatch(run) {
+      const args = ['GROUP', group, 'bench', 'COUNT', batchSize, 'STREAMS', stream, '>'];
+      const batch = await run('read', async () =>
+        parseReadReply(await connection.call('XREADGROUP', args, deadlineMs)),
+      );
+      const { fixes } = await run('decode', () =>
+        decodeEntries(batch.entries, { flagMs: Infinity, limitMs: Infinity }),
+      );
+      await run('write', () => insertPositions(sql, sortByKey(fixes).unique));
+      await run('state', async () => states.commit(await states.next(fixes, signal)));
+      await run('ack', () => redis.xack(stream, group, ...batch.entries.map(({ id }) => id)));
+      return fixes;
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-function countAttributes(fixes: readonly Fix[]): number {
-  const counts = fixes.map(({ position }) => Object.keys(JSON.parse(position.attributesJson)).length);
-  return Math.round(counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length));
+/** Warms up with the first fifth, and measures the rest. */
+async function measureCpu(options: StepCostOptions): Promise<z.output<typeof cpuCosts>> {
+  await using opened = await openSteps(options);
+  const batches = Math.ceil(options.entries / batchSize);
+  const warmUpBatches = Math.ceil(batches / 5);
+  await warmUp(opened, warmUpBatches);
+  const us = noCosts();
+  let positions = 0;
+  for (let number = warmUpBatches; number < batches; number += 1) {
+    const fixes = await opened.processBatch(async (step, work) => {
+      const before = process.cpuUsage();
+      const result = await work();
+      const { user, system } = process.cpuUsage(before);
+      us[step] += user + system;
+      return result;
+    });
+    positions += fixes.length;
+  }
+  return { cpuUs: perPosition(us, positions) };
+}
+
+/** Needs `globalThis.gc`, and a young generation that a batch does not fill: collecting would hide what was asked for. */
+async function measureMemory(options: StepCostOptions): Promise<z.output<typeof memoryCosts>> {
+  await using opened = await openSteps(options);
+  const batches = Math.ceil(options.entries / batchSize);
+  const warmUpBatches = Math.ceil(batches / 2);
+  await warmUp(opened, warmUpBatches);
+  const bytes = noCosts();
+  // Held as the loop holds what is in flight. The first is not counted: a batch is what drivers hold all the time.
+  const held = [await opened.processBatch(async (_step, work) => work())];
+  const heldFromBytes = usedBytes();
+  for (let number = warmUpBatches + 1; number < batches; number += 1) {
+    held.push(
+      await opened.processBatch(async (step, work) => {
+        const before = usedBytes();
+        const result = await work();
+        bytes[step] += heapBytes() - before;
+        return result;
+      }),
+    );
+  }
+  const heldBytes = usedBytes() - heldFromBytes;
+  const fixes = held.slice(1).flat();
+  return {
+    ...describeRecords(fixes),
+    allocatedBytes: perPosition(bytes, fixes.length),
+    inFlightBytes: heldBytes / fixes.length,
+    stateBytesPerDevice: stateBytesPerDevice(),
+  };
+}
+
+async function warmUp(opened: Steps, batches: number): Promise<void> {
+  for (let number = 0; number < batches; number += 1)
+    await opened.processBatch(async (_step, work) => work());
+}
+
+type Costs = Record<Step, number>;
+type Run = <T>(step: Step, work: () => Promise<T> | T) => Promise<T>;
+
+function noCosts(): Costs {
+  return { read: 0, decode: 0, write: 0, state: 0, ack: 0 };
+}
+
+function perPosition(costs: Costs, positions: number): Costs {
+  const { read, decode, write, state, ack } = costs;
+  return {
+    read: read / positions,
+    decode: decode / positions,
+    write: write / positions,
+    state: state / positions,
+    ack: ack / positions,
+  };
+}
+
+/** In use after all garbage has been collected; twice, for buffers are given back by the next collection. */
+function usedBytes(): number {
+  globalThis.gc?.();
+  globalThis.gc?.();
+  return heapBytes();
+}
+
+function heapBytes(): number {
+  const { used_heap_size: heap, external_memory: external } = getHeapStatistics();
+  return heap + external;
+}
+
+function describeRecords(
+  fixes: readonly Fix[],
+): Pick<z.output<typeof memoryCosts>, 'attributes' | 'payloadBytes'> {
+  const mean = (valueOf: (fix: Fix) => number): number =>
+    fixes.reduce((sum, fix) => sum + valueOf(fix), 0) / Math.max(1, fixes.length);
+  return {
+    attributes: Math.round(mean(({ position }) => Object.keys(JSON.parse(position.attributesJson)).length)),
+    payloadBytes: Math.round(mean(({ entry }) => entry.fields.at(-1)?.length ?? 0)),
+  };
 }
 
 /** The heap that 50,000 device states take, divided. */
-async function stateBytesPerDevice(): Promise<number> {
+function stateBytesPerDevice(): number {
   const devices = 50_000;
   const states = new DeviceStates(devices, async () => new Map(), createMetrics(new Registry()));
-  globalThis.gc?.();
-  const before = process.memoryUsage().heapUsed;
+  const before = usedBytes();
   const known = Array.from({ length: devices }, (_, index) => {
     const lastFix = {
       fixAtMs: index + 0.5,
@@ -119,11 +211,12 @@ async function stateBytesPerDevice(): Promise<number> {
     return [`35${String(index).padStart(13, '0')}`, { lastFix, lastSeenAtMs: Date.now() }] as const;
   });
   states.commit({ heard: [], states: new Map(known) });
-  globalThis.gc?.();
-  return (process.memoryUsage().heapUsed - before) / devices;
+  return (usedBytes() - before) / devices;
 }
 
 if (import.meta.main) {
-  const costs = await measureStepCosts(JSON.parse(process.env['STEP_COSTS'] ?? ''));
+  const options: StepCostOptions = JSON.parse(process.env['STEP_COSTS'] ?? '');
+  // Only a run for the memory may collect when it wants to.
+  const costs = await (globalThis.gc === undefined ? measureCpu : measureMemory)(options);
   process.stdout.write(`${JSON.stringify({ costs })}\n`);
 }

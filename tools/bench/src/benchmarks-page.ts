@@ -1,0 +1,38 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import type { Outcome } from './benchmark.ts';
+
+const head = `# Benchmarks
+
+\`./run bench <benchmark>\` measures these anywhere; with \`--docs\` it writes its section and its charts here. Ratios are
+against peers in the same run, for machines differ and are noisy.
+`;
+
+/** Writes one benchmark's section into docs/benchmarks.md, and its charts beside; the others' sections stay. */
+export async function writeBenchmarksPage(docs: URL, name: string, outcome: Outcome): Promise<void> {
+  const page = new URL('benchmarks.md', docs);
+  const folder = new URL('benchmarks/', docs);
+  await mkdir(folder, { recursive: true });
+  for (const [fileName, svg] of Object.entries(outcome.charts))
+    await writeFile(new URL(fileName, folder), svg);
+  await writeFile(page, withSection(await readPage(page), name, outcome.section));
+}
+
+async function readPage(page: URL): Promise<string> {
+  try {
+    return await readFile(page, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return head;
+    throw error;
+  }
+}
+
+/** The page with this section in the place of the one that it had, or at its end. */
+export function withSection(page: string, name: string, section: string): string {
+  const begin = `<!-- ${name}: written by ./run bench ${name} --docs -->`;
+  const end = `<!-- end of ${name} -->`;
+  const written = `${begin}\n\n${section.trim()}\n\n${end}\n`;
+  const beginAt = page.indexOf(begin);
+  const endAt = page.indexOf(end, beginAt);
+  if (beginAt === -1 || endAt === -1) return `${page.trimEnd()}\n\n${written}`;
+  return page.slice(0, beginAt) + written + page.slice(endAt + end.length).replace(/^\n/u, '');
+}

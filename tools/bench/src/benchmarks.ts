@@ -1,0 +1,7 @@
+import type { Benchmark } from './benchmark.ts';
+import { benchProcessor } from './processor/bench-processor.ts';
+
+/** Every benchmark by the name that `./run bench` knows it by. */
+export const benchmarks: Readonly<Record<string, Benchmark>> = {
+  processor: benchProcessor,
+};

@@ -1,0 +1,155 @@
+import { peakRssBytes } from '../process-usage.ts';
+import { runToLine, startProgram } from '../program.ts';
+import { median } from '../quantile.ts';
+import { type BacklogOptions, fillStream, rowsOf } from './backlog.ts';
+import { measureDrain } from './drain.ts';
+import { rawLimit } from './raw-limit.ts';
+import { batchSize, concurrency, group, startProcessor } from './run-processor.ts';
+import type { BenchServers } from './servers.ts';
+
+/** CPU in µs for one position, by who used it. Postgres' is NaN where it runs on another machine. */
+export interface CpuUs {
+  readonly node: number;
+  readonly postgres: number;
+  readonly redis: number;
+}
+
+export interface Peer {
+  readonly positionsPerS: number;
+  readonly cpuUs: CpuUs;
+}
+
+export interface DrainRound {
+  readonly raw: Peer;
+  readonly processor: Peer & { readonly peakRssBytes: number };
+  readonly naive: Peer;
+}
+
+export interface DrainResults {
+  readonly entries: number;
+  readonly devices: number;
+  readonly conflictPercent: number;
+  readonly batchSize: number;
+  readonly concurrency: number;
+  readonly positionsPerS: number;
+  readonly rawPositionsPerS: number;
+  readonly naivePositionsPerS: number;
+  /** Medians of the ratios in each round, whose peers ran one after the other. */
+  readonly ratioToRaw: number;
+  readonly ratioToNaive: number;
+  readonly rounds: readonly DrainRound[];
+}
+
+const rawMain = new URL('./raw-limit.ts', import.meta.url);
+const naiveMain = new URL('./naive-consumer.ts', import.meta.url);
+
+export async function benchDrain(
+  servers: BenchServers,
+  sizes: { readonly entries: number; readonly naiveEntries: number; readonly rounds: number },
+  devices: number,
+  say: (line: string) => void,
+): Promise<DrainResults> {
+  const { redis, keyPrefix } = servers;
+  const stream = `${keyPrefix}drain`;
+  const backlog = { entries: sizes.entries, devices, repeatedPercent: 1 };
+  say(`filling a stream with ${backlog.entries} entries`);
+  await fillStream(redis, stream, backlog);
+  const rounds: DrainRound[] = [];
+  // Peers take turns, so that a noisy minute of the machine meets all of them.
+  for (let number = 1; number <= sizes.rounds; number += 1) {
+    const raw = await runRaw(servers, stream, backlog);
+    const processor = await drainWithProcessor(servers, stream, backlog);
+    const naive = await drainNaively(servers, stream, sizes.naiveEntries);
+    rounds.push({ raw, processor, naive });
+    const rates = [raw, processor, naive].map(({ positionsPerS }) => Math.round(positionsPerS));
+    say(
+      `drain, round ${number} of ${sizes.rounds}: raw ${rates[0]}, processor ${rates[1]}, naive ${rates[2]} positions/s`,
+    );
+  }
+  await redis.unlink(stream);
+  const medianOf = (pick: (round: DrainRound) => number): number => median(rounds.map(pick));
+  return {
+    entries: backlog.entries,
+    devices,
+    conflictPercent: backlog.repeatedPercent,
+    batchSize,
+    concurrency,
+    positionsPerS: medianOf(({ processor }) => processor.positionsPerS),
+    rawPositionsPerS: medianOf(({ raw }) => raw.positionsPerS),
+    naivePositionsPerS: medianOf(({ naive }) => naive.positionsPerS),
+    ratioToRaw: medianOf(({ raw, processor }) => processor.positionsPerS / raw.positionsPerS),
+    ratioToNaive: medianOf(({ naive, processor }) => processor.positionsPerS / naive.positionsPerS),
+    rounds,
+  };
+}
+
+async function runRaw(servers: BenchServers, stream: string, backlog: BacklogOptions): Promise<Peer> {
+  await prepare(servers, stream);
+  const before = await servers.cpuUs();
+  const options = { ...backlog, postgresUrl: servers.postgresUrl, batchSize, concurrency };
+  const raw = await runToLine(
+    rawMain,
+    { RAW_LIMIT: JSON.stringify(options) },
+    (line) => rawLimit.safeParse(line['raw']).data,
+  );
+  const cpuUs = await serversCpuUs(servers, before, backlog.entries);
+  await expectRows(servers, rowsOf(backlog));
+  return { positionsPerS: raw.positionsPerS, cpuUs: { ...cpuUs, node: raw.cpuUsPerPosition } };
+}
+
+async function drainWithProcessor(
+  servers: BenchServers,
+  stream: string,
+  backlog: BacklogOptions,
+): Promise<DrainRound['processor']> {
+  await prepare(servers, stream);
+  const before = await servers.cpuUs();
+  await using processor = startProcessor(servers.redisUrl, servers.postgresUrl, stream);
+  const drained = await measureDrain(servers.redis, stream, group, backlog.entries, processor);
+  const cpuUs = await serversCpuUs(servers, before, backlog.entries);
+  await expectRows(servers, rowsOf(backlog));
+  return {
+    positionsPerS: drained.positionsPerS,
+    cpuUs: { ...cpuUs, node: drained.cpuUsPerPosition },
+    peakRssBytes: peakRssBytes(processor.pid),
+  };
+}
+
+async function drainNaively(servers: BenchServers, stream: string, entries: number): Promise<Peer> {
+  await prepare(servers, stream);
+  const before = await servers.cpuUs();
+  await using naive = startProgram(naiveMain, {
+    REDIS_URL: servers.redisUrl,
+    POSTGRES_URL: servers.postgresUrl,
+    STREAM: stream,
+    GROUP: group,
+  });
+  const drained = await measureDrain(servers.redis, stream, group, entries, naive);
+  const cpuUs = await serversCpuUs(servers, before, entries);
+  return { positionsPerS: drained.positionsPerS, cpuUs: { ...cpuUs, node: drained.cpuUsPerPosition } };
+}
+
+async function serversCpuUs(
+  servers: BenchServers,
+  before: Omit<CpuUs, 'node'>,
+  positions: number,
+): Promise<Omit<CpuUs, 'node'>> {
+  const after = await servers.cpuUs();
+  return {
+    redis: (after.redis - before.redis) / positions,
+    postgres: (after.postgres - before.postgres) / positions,
+  };
+}
+
+/** An empty table, a settled database, and no group on the stream. */
+async function prepare({ redis, sql }: BenchServers, stream: string): Promise<void> {
+  await sql`truncate positions`;
+  await sql`checkpoint`;
+  await redis.xgroup('DESTROY', stream, group);
+}
+
+/** A rate says nothing of a consumer that did not do the work. */
+async function expectRows({ sql }: BenchServers, rows: number): Promise<void> {
+  const [stored] = await sql<{ rows: number }[]>`select count(*)::int as rows from positions`;
+  if (stored?.rows !== rows) throw new Error(`${stored?.rows} rows are stored where ${rows} were to be`);
+}
