@@ -17,9 +17,20 @@ import { findFreePort } from './free-port.ts';
 /**
  * `slow`: answers late. `429`, `500`, `503`: as Directus does over its rate limit, on an error, under pressure.
  * `unlicensed`: 12 without a licence refuses items with a code of its own. `hang`: takes the request and stays
- * silent. `refuse`: nothing listens.
+ * silent. `refuse`: nothing listens. `page`, `redirect`: not Directus answers but a proxy before it, with a page that
+ * quotes the request's cookies, or with the way to another place.
  */
-export type Misbehaviour = 'ok' | 'slow' | '429' | '500' | '503' | 'unlicensed' | 'hang' | 'refuse';
+export type Misbehaviour =
+  | 'ok'
+  | 'slow'
+  | '429'
+  | '500'
+  | '503'
+  | 'unlicensed'
+  | 'hang'
+  | 'refuse'
+  | 'page'
+  | 'redirect';
 
 /** One request, as far as a test may need it; no cookie's value. */
 export interface DirectusCall {
@@ -83,7 +94,7 @@ export async function startDirectus(
     response: ServerResponse,
   ): Promise<void> => {
     if (mode === 'hang') return;
-    const answer = misbehaviourAnswer(mode, route) ?? (await answerRoute(route, session, request));
+    const answer = misbehaviourAnswer(mode, route, request) ?? (await answerRoute(route, session, request));
     if (mode === 'slow') {
       const timer = setTimeout(() => {
         send(response, answer);
@@ -171,12 +182,19 @@ export async function startDirectus(
   };
 }
 
-function misbehaviourAnswer(mode: Misbehaviour, route: DirectusRoute): DirectusAnswer | undefined {
+function misbehaviourAnswer(
+  mode: Misbehaviour,
+  route: DirectusRoute,
+  request: IncomingMessage,
+): DirectusAnswer | undefined {
   // The pressure check stands before all routes, the rate limit behind the ping.
   if (mode === '503') return underPressure;
   if (route.to === 'ping') return undefined;
   if (mode === '429') return tooManyRequests(1);
   if (mode === '500') return internalError;
+  if (mode === 'page')
+    return { status: 200, body: `<p>Maintenance. You sent: ${request.headers.cookie}</p>` };
+  if (mode === 'redirect') return { status: 302, body: '', headers: { Location: '/users/me' } };
   if (mode === 'unlicensed' && (route.to === 'event' || route.to === 'event list')) return resourceRestricted;
   return undefined;
 }

@@ -85,7 +85,7 @@ describe('a request to upgrade', () => {
     expect((await refusalOf({ session: 'share' })).status).toBe(401);
   });
 
-  test.each(['429', '500', '503', 'hang', 'refuse'] as const)(
+  test.each(['429', '500', '503', 'hang', 'refuse', 'page', 'redirect'] as const)(
     'is a 503 with Retry-After while Directus answers %s, and accepted as soon as it answers again',
     async (mode) => {
       const { session } = world.addViewer();

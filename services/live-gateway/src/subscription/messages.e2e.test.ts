@@ -127,7 +127,7 @@ describe('a subscription', () => {
     expect(await viewer.next('error')).toMatchObject({ id: 'b', code: 'forbidden' });
   });
 
-  test.each(['429', '503', 'hang', 'refuse'] as const)(
+  test.each(['429', '500', '503', 'hang', 'refuse', 'page', 'redirect'] as const)(
     'is unavailable for now while Directus answers %s, and the slot is free again',
     async (mode) => {
       using viewer = await open(eventId);
