@@ -24,6 +24,7 @@ test('entries trimmed unread are counted, with the range they lay in', () => {
   expect(detectLoss(standing({ firstId: '8-0', length: 3 }))).toEqual({
     entries: 3,
     isExact: true,
+    entriesRead: 4,
     afterId: '4-0',
     beforeId: '8-0',
   });

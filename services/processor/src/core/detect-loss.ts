@@ -18,6 +18,8 @@ export interface Loss {
   /** Exactly how many, or at least one where the counters do not tell. */
   readonly entries: number;
   readonly isExact: boolean;
+  /** Entries read by the group's own count when it stood before the loss; 0 where it has none. */
+  readonly entriesRead: number;
   readonly afterId: string;
   readonly beforeId: string;
 }
@@ -31,7 +33,11 @@ export function detectLoss(standing: StreamStanding): Loss | undefined {
   const hasUndelivered = compareEntryIds(lastGeneratedId, lastDeliveredId) > 0;
   const isFirstUndeliveredKept = firstId !== undefined && compareEntryIds(firstId, lastDeliveredId) <= 0;
   if (!hasUndelivered || isFirstUndeliveredKept) return undefined;
-  const range = { afterId: lastDeliveredId, beforeId: firstId ?? lastGeneratedId };
+  const range = {
+    entriesRead: standing.entriesRead ?? 0,
+    afterId: lastDeliveredId,
+    beforeId: firstId ?? lastGeneratedId,
+  };
   const removed = standing.entriesAdded - standing.length;
   if (standing.entriesRead === null) {
     // A group that was never read has read nothing; any other is unsure, and silence would be worse.

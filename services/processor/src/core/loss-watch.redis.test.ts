@@ -81,6 +81,22 @@ test('a process that died before it could tell leaves the loss to the next one',
   expect(await second.counted()).toBe(3);
 });
 
+test('two that see a loss at once settle it once, and the next one is counted in full', async () => {
+  const stream = await openStream();
+  await redis.xtrim(stream, 'MAXLEN', 3);
+  const other = await StreamConnection.open(servers.url, 'loss-watch-test-2', 5000);
+  const { losses, counted } = watch(stream);
+  // Both have seen it before either settles.
+  await Promise.all([losses.look(connection), watch(stream).losses.look(other)]);
+  other.close();
+  await read(stream, 10);
+  await redis.xtrim(stream, 'MAXLEN', 0);
+  await add(stream, 3);
+  await redis.xtrim(stream, 'MAXLEN', 1);
+  await losses.look(connection);
+  expect(await counted()).toBe(3 + 2);
+});
+
 test('a group that never read has lost all that was trimmed, and its counter is right from then on', async () => {
   const stream = `${servers.keyPrefix}unread`;
   await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM');

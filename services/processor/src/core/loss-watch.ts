@@ -6,13 +6,14 @@ import type { StreamConnection } from './stream-connection.ts';
 
 // Redis 7.0 leaves what was trimmed unread out of the group's `entries-read` for ever: every consumer, and each
 // process after this one, would find it again beside the next loss. So the group is told that these are behind
-// it. Where it stands is not moved, and nothing is done if it has moved meanwhile.
+// it. Where it stands is not moved, and nothing is done if it has moved meanwhile or another consumer has told it.
 const settleScript = `
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     local group = {}
     for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
-    if group.name == ARGV[1] and group['last-delivered-id'] == ARGV[2] then
-      local read = (group['entries-read'] or 0) + ARGV[3]
+    if group.name == ARGV[1] and group['last-delivered-id'] == ARGV[2]
+       and tostring(group['entries-read'] or 0) == ARGV[3] then
+      local read = ARGV[3] + ARGV[4]
       redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[2], 'ENTRIESREAD', read)
       return 1
     end
@@ -50,7 +51,7 @@ export class LossWatch {
     );
     const loss = this.note(streamInfo, groups);
     if (loss?.isExact !== true) return;
-    const args = [settleScript, 1, stream, group, loss.afterId, loss.entries];
+    const args = [settleScript, 1, stream, group, loss.afterId, loss.entriesRead, loss.entries];
     await connection.call('EVAL', args, deadlineMs);
     this.#told = undefined;
   }
