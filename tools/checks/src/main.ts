@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { coreReachesNoDomain } from './core-reaches-no-domain.ts';
+import { invariantsNameTheirTests } from './invariants-name-their-tests.ts';
 import type { Rule } from './problem.ts';
 import { sharedIsPure } from './shared-is-pure.ts';
 import { socketLibraryStaysInItsRooms } from './socket-library-stays-in-its-rooms.ts';
@@ -11,6 +12,7 @@ const rules: readonly Rule[] = [
   sharedIsPure,
   coreReachesNoDomain,
   socketLibraryStaysInItsRooms,
+  invariantsNameTheirTests,
 ];
 
 const root = realpathSync(process.argv[2] ?? fileURLToPath(new URL('../../..', import.meta.url)));

@@ -17,6 +17,7 @@ const repository = fileURLToPath(new URL('../../..', import.meta.url));
 const parts = [
   '.gitignore',
   '.oxlintrc.json',
+  'docs',
   'package.json',
   'packages',
   'pnpm-lock.yaml',

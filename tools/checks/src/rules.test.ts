@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { coreReachesNoDomain } from './core-reaches-no-domain.ts';
+import { invariantsNameTheirTests } from './invariants-name-their-tests.ts';
 import type { Rule } from './problem.ts';
 import { RepositoryCopy } from './repository-copy.ts';
 import { sharedIsPure } from './shared-is-pure.ts';
@@ -15,12 +16,15 @@ function refused(rule: Rule, files: Readonly<Record<string, string>>): readonly 
 }
 
 describe('each rule holds in this repository, so that what it refuses below is what was planted', () => {
-  test.for([coreReachesNoDomain, sharedIsPure, socketLibraryStaysInItsRooms, versionsComeFromTheCatalog])(
-    '%o',
-    (rule) => {
-      expect(rule(copy.root)).toEqual([]);
-    },
-  );
+  test.for([
+    coreReachesNoDomain,
+    sharedIsPure,
+    socketLibraryStaysInItsRooms,
+    versionsComeFromTheCatalog,
+    invariantsNameTheirTests,
+  ])('%o', (rule) => {
+    expect(rule(copy.root)).toEqual([]);
+  });
 });
 
 describe('core reaches no domain', () => {
@@ -144,5 +148,61 @@ describe('versions come from the catalog', () => {
     const manifest = { dependencies: { ws: 'catalog:', '@app/shared': 'workspace:*' } };
     const files = { 'packages/planted/package.json': JSON.stringify(manifest) };
     expect(refused(versionsComeFromTheCatalog, files)).toEqual([]);
+  });
+});
+
+describe('invariants name their tests', () => {
+  const file = 'docs/planted.md';
+  const tests = {
+    'tools/planted.test.ts': `
+      describe.concurrent('a group', () => {
+        test.skipIf(true)('holds, "always"', () => undefined);
+        test.for([1, 2])('with %s', () => undefined);
+      });
+      log('not a test');
+    `,
+  };
+  const problems = (...rows: readonly string[]): readonly string[] => {
+    using _planted = copy.plant({ ...tests, [file]: rows.join('\n') });
+    return invariantsNameTheirTests(copy.root, file).map(({ message }) => message);
+  };
+
+  test('files, groups and tests that are there are let through', () => {
+    expect(
+      problems(
+        '| P1 | so it is | `tools/planted.test.ts` |',
+        '| P2 | so it is | `tools/planted.test.ts`: "a group", "with %s"; `tools/planted.test.ts`: "a group" |',
+      ),
+    ).toEqual([]);
+  });
+
+  test.for([
+    ['no test', '| P1 | so it is | trust me |', 'P1 names no test'],
+    [
+      'a file that is gone',
+      '| P1 | x | `tools/gone.test.ts` |',
+      'P1 names tools/gone.test.ts, which is not there',
+    ],
+    [
+      'a test that has another name now',
+      '| P1 | x | `tools/planted.test.ts`: "a group", "with %d" |',
+      'P1 names "with %d", which is not in tools/planted.test.ts',
+    ],
+    [
+      'a text that is no test',
+      '| P1 | x | `tools/planted.test.ts`: "not a test" |',
+      'P1 names "not a test", which is not in tools/planted.test.ts',
+    ],
+  ])('a row with %s is refused', ([, row = '', message]) => {
+    expect(problems(row)).toEqual([message]);
+  });
+
+  test('a number that stands for two sentences is refused', () => {
+    const row = '| P1 | so it is | `tools/planted.test.ts` |';
+    expect(problems(row, row)).toEqual(['P1 is there twice']);
+  });
+
+  test('a file without invariants is refused', () => {
+    expect(() => problems('# Invariants')).toThrow('nothing was checked');
   });
 });
