@@ -3,7 +3,7 @@ import { runToLine, startProgram } from '../program.ts';
 import { median } from '../quantile.ts';
 import { type BacklogOptions, fillStream, rowsOf } from './backlog.ts';
 import { measureDrain } from './drain.ts';
-import { rawLimit } from './raw-limit.ts';
+import { rawLimit, type RawLimitOptions } from './raw-limit.ts';
 import { batchSize, concurrency, group, startProcessor } from './run-processor.ts';
 import type { BenchServers } from './servers.ts';
 
@@ -57,7 +57,7 @@ export async function benchDrain(
   const rounds: DrainRound[] = [];
   // Peers take turns, so that a noisy minute of the machine meets all of them.
   for (let number = 1; number <= sizes.rounds; number += 1) {
-    const raw = await runRaw(servers, stream, backlog);
+    const raw = await runRaw(servers, { ...backlog, batchSize, concurrency });
     const processor = await drainWithProcessor(servers, stream, backlog);
     const naive = await drainNaively(servers, stream, sizes.naiveEntries);
     rounds.push({ raw, processor, naive });
@@ -83,28 +83,33 @@ export async function benchDrain(
   };
 }
 
-async function runRaw(servers: BenchServers, stream: string, backlog: BacklogOptions): Promise<Peer> {
-  await prepare(servers, stream);
+/** The bare loop over rows in memory. */
+export async function runRaw(
+  servers: BenchServers,
+  options: Omit<RawLimitOptions, 'postgresUrl'>,
+): Promise<Peer> {
+  await prepare(servers);
   const before = await servers.cpuUs();
-  const options = { ...backlog, postgresUrl: servers.postgresUrl, batchSize, concurrency };
   const raw = await runToLine(
     rawMain,
-    { RAW_LIMIT: JSON.stringify(options) },
+    { RAW_LIMIT: JSON.stringify({ ...options, postgresUrl: servers.postgresUrl }) },
     (line) => rawLimit.safeParse(line['raw']).data,
   );
-  const cpuUs = await serversCpuUs(servers, before, backlog.entries);
-  await expectRows(servers, rowsOf(backlog));
+  const cpuUs = await serversCpuUs(servers, before, options.entries);
+  await expectRows(servers, rowsOf(options));
   return { positionsPerS: raw.positionsPerS, cpuUs: { ...cpuUs, node: raw.cpuUsPerPosition } };
 }
 
-async function drainWithProcessor(
+/** The service over a backlog that is in the stream already, with its defaults but for what `env` sets. */
+export async function drainWithProcessor(
   servers: BenchServers,
   stream: string,
   backlog: BacklogOptions,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<DrainRound['processor']> {
   await prepare(servers, stream);
   const before = await servers.cpuUs();
-  await using processor = startProcessor(servers.redisUrl, servers.postgresUrl, stream);
+  await using processor = startProcessor(servers.redisUrl, servers.postgresUrl, stream, env);
   const drained = await measureDrain(servers.redis, stream, group, backlog.entries, processor);
   const cpuUs = await serversCpuUs(servers, before, backlog.entries);
   await expectRows(servers, rowsOf(backlog));
@@ -141,11 +146,23 @@ async function serversCpuUs(
   };
 }
 
+/** Medians of several runs, each number for itself. */
+export function medianPeer(peers: readonly Peer[]): Peer {
+  return {
+    positionsPerS: median(peers.map(({ positionsPerS }) => positionsPerS)),
+    cpuUs: {
+      node: median(peers.map(({ cpuUs }) => cpuUs.node)),
+      postgres: median(peers.map(({ cpuUs }) => cpuUs.postgres)),
+      redis: median(peers.map(({ cpuUs }) => cpuUs.redis)),
+    },
+  };
+}
+
 /** An empty table, a settled database, and no group on the stream. */
-async function prepare({ redis, sql }: BenchServers, stream: string): Promise<void> {
+async function prepare({ redis, sql }: BenchServers, stream?: string): Promise<void> {
   await sql`truncate positions`;
   await sql`checkpoint`;
-  await redis.xgroup('DESTROY', stream, group);
+  if (stream !== undefined) await redis.xgroup('DESTROY', stream, group);
 }
 
 /** A rate says nothing of a consumer that did not do the work. */

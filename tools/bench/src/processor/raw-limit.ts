@@ -4,12 +4,15 @@ import { insertPositions } from '@app/processor/core/insert-positions';
 import { sortByKey } from '@app/processor/core/write-fixes';
 import postgres from 'postgres';
 import { z } from 'zod';
+import { type InsertStatement, type InsertStatementName, insertStatements } from '../inserts/statements.ts';
 import { backlogFields, type BacklogOptions } from './backlog.ts';
 
-interface RawLimitOptions extends BacklogOptions {
+export interface RawLimitOptions extends BacklogOptions {
   readonly postgresUrl: string;
   readonly batchSize: number;
   readonly concurrency: number;
+  /** The processor's own, unless given. */
+  readonly statement?: InsertStatementName;
 }
 
 /** What the program says in its one line. */
@@ -24,9 +27,12 @@ const batchesInRound = 100;
  * before and make no row: a batch of the raw loop stands for as many of them as one of the processor's.
  */
 async function measureRawLimit(options: RawLimitOptions): Promise<z.output<typeof rawLimit>> {
-  const { postgresUrl, batchSize, concurrency, entries } = options;
-  const sql = postgres(postgresUrl, { max: concurrency, fetch_types: false, onnotice: () => undefined });
+  const { postgresUrl, batchSize, concurrency, entries, statement } = options;
+  const insert: InsertStatement = statement === undefined ? insertPositions : insertStatements[statement];
+  // With the types that arrays need when the driver encodes them; the processor asks for none.
+  const sql = postgres(postgresUrl, { max: concurrency, onnotice: () => undefined });
   try {
+    // Long enough for each to be on a connection of its own: opening them is not what is measured.
     await Promise.all(Array.from({ length: concurrency }, () => sql`select pg_sleep(0.1)`));
     let insertingMs = 0;
     let cpuUs = 0;
@@ -36,7 +42,7 @@ async function measureRawLimit(options: RawLimitOptions): Promise<z.output<typeo
       const queue = round.values();
       await Promise.all(
         Array.from({ length: concurrency }, async () => {
-          for (const batch of queue) await insertPositions(sql, batch);
+          for (const batch of queue) await insert(sql, batch);
         }),
       );
       insertingMs += performance.now() - startedAtMs;

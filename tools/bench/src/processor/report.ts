@@ -1,8 +1,7 @@
 import { machineRows } from '../describe-machine.ts';
 import { fixed, whole } from '../format-number.ts';
 import { markdownTable } from '../markdown-table.ts';
-import { median } from '../quantile.ts';
-import type { CpuUs, DrainResults, Peer } from './bench-drain.ts';
+import { type DrainResults, medianPeer, type Peer } from './bench-drain.ts';
 import type { ProcessorResults } from './bench-processor.ts';
 import { charts, goals } from './charts.ts';
 import { steps } from './step-costs.ts';
@@ -131,11 +130,11 @@ function drainTable({ rounds, ratioToRaw, ratioToNaive }: DrainResults): string 
 }
 
 function peerRow(name: string, peers: readonly Peer[], what: string): string[] {
-  const { node, postgres, redis } = medianCpu(peers);
-  const rate = whole(median(peers.map(({ positionsPerS }) => positionsPerS)));
+  const { positionsPerS, cpuUs } = medianPeer(peers);
+  const { node, postgres, redis } = cpuUs;
   return [
     name,
-    rate,
+    whole(positionsPerS),
     cpuCell(node),
     cpuCell(postgres),
     cpuCell(redis),
@@ -146,14 +145,6 @@ function peerRow(name: string, peers: readonly Peer[], what: string): string[] {
 
 function cpuCell(us: number): string {
   return Number.isNaN(us) ? '?' : fixed(us, 1);
-}
-
-function medianCpu(peers: readonly Peer[]): CpuUs {
-  return {
-    node: median(peers.map(({ cpuUs }) => cpuUs.node)),
-    postgres: median(peers.map(({ cpuUs }) => cpuUs.postgres)),
-    redis: median(peers.map(({ cpuUs }) => cpuUs.redis)),
-  };
 }
 
 function latencyTable({ latency }: ProcessorResults): string {

@@ -8,13 +8,19 @@ export const concurrency = 3;
 
 const main = new URL('../../../../services/processor/src/main.ts', import.meta.url);
 
-/** Starts the real service, with nothing set but where its servers are. */
-export function startProcessor(redisUrl: string, postgresUrl: string, stream: string): Program {
+/** Starts the real service, with its defaults but for where its servers are and what `env` sets. */
+export function startProcessor(
+  redisUrl: string,
+  postgresUrl: string,
+  stream: string,
+  env: Readonly<Record<string, string>> = {},
+): Program {
   return startProgram(main, {
     REDIS_URL: redisUrl,
     POSTGRES_URL: postgresUrl,
     REDIS_TELEMETRY_STREAM: stream,
     REDIS_CONSUMER_GROUP: group,
     METRICS_PORT: '0',
+    ...env,
   });
 }
