@@ -1,6 +1,7 @@
-import { commonSettings, ConfigError, readConfig } from '@app/runtime/config';
-import { z } from 'zod';
+import { ConfigError, readConfig } from '@app/runtime/config';
+import type { Login } from './let-log-in.ts';
 import { migrate } from './migrate.ts';
+import { migrateSettings } from './settings.ts';
 
 /** `./run migrate`: exit code 0 done or nothing to do, 1 failed, 78 a wrong configuration. */
 async function main(): Promise<number> {
@@ -11,8 +12,16 @@ async function main(): Promise<number> {
     });
   }
   try {
-    const { POSTGRES_URL } = readConfig(z.object({ POSTGRES_URL: commonSettings.POSTGRES_URL }), process.env);
-    const applied = await migrate(POSTGRES_URL, { signal: stop.signal, log: (line) => console.error(line) });
+    const { POSTGRES_URL, PROCESSOR_PASSWORD, GATEWAY_PASSWORD } = readConfig(migrateSettings, process.env);
+    const logins: readonly Login[] = [
+      ...asLogin('processor', 'tracking_processor', PROCESSOR_PASSWORD),
+      ...asLogin('live_gateway', 'tracking_gateway', GATEWAY_PASSWORD),
+    ];
+    const applied = await migrate(POSTGRES_URL, {
+      signal: stop.signal,
+      log: (line) => console.error(line),
+      logins,
+    });
     for (const name of applied) console.log(`applied ${name}`);
     console.log(applied.length === 0 ? 'up to date' : `${applied.length} applied`);
     return 0;
@@ -20,6 +29,14 @@ async function main(): Promise<number> {
     console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
     return error instanceof ConfigError ? error.exitCode : 1;
   }
+}
+
+function asLogin(
+  name: Login['name'],
+  memberOf: Login['memberOf'],
+  password: string | undefined,
+): readonly Login[] {
+  return password === undefined ? [] : [{ name, memberOf, password }];
 }
 
 process.exitCode = await main();

@@ -56,6 +56,21 @@ test('three at once: positions becomes a hypertable once, with one index and its
   ]);
 });
 
+test('the services may do on a hypertable what they may do on a table', async () => {
+  await using timescale = await startTimescale();
+  await migrate(timescale.url);
+  await using sql = connect(timescale.url);
+  await sql`set role tracking_processor`;
+  expect(await insertFix(sql, 'imei-1', 0)).toBe(1);
+  expect(await insertFix(sql, 'imei-1', 3)).toBe(1);
+  expect(await insertFix(sql, 'imei-1', 3)).toBe(0);
+  await expect(sql`delete from positions`).rejects.toMatchObject({ code: '42501' });
+  await sql`set role tracking_gateway`;
+  expect(await sql`select from positions`).toHaveLength(2);
+  await expect(insertFix(sql, 'imei-1', 5)).rejects.toMatchObject({ code: '42501' });
+  await sql`reset role`;
+});
+
 test('a fix is stored once, before its chunk is compressed and after', async () => {
   await using timescale = await startTimescale();
   await migrate(timescale.url);
@@ -143,6 +158,7 @@ test('where the role may not create the extension the table stays plain, and the
     expect.stringMatching(
       /^WARNING: The role plain may not create the extension timescaledb: .* \(As a superuser: /u,
     ),
+    expect.stringMatching(/^WARNING: The role plain may not create the role tracking_processor \(/u),
   ]);
   await using sql = connect(timescale.url);
   expect(await insertFix(sql, 'imei-1', 0)).toBe(1);

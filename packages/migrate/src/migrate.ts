@@ -3,6 +3,7 @@ import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate';
 import type { Client } from 'pg';
 import { connectWhenReady } from './connect-when-ready.ts';
 import { checkAgainstApplied, readMigrationFiles } from './checksums.ts';
+import { letLogIn, type Login } from './let-log-in.ts';
 import { MigrateError } from './migrate-error.ts';
 
 export interface MigrateOptions {
@@ -10,6 +11,8 @@ export interface MigrateOptions {
   readonly signal?: AbortSignal;
   /** Hears in one line each what is done, and the warnings of the database. */
   readonly log?: (line: string) => void;
+  /** Who may log in when all is applied; none are made or changed unless given. */
+  readonly logins?: readonly Login[];
   /** Where the numbered SQL files are. Default: migrations/ of this repository. */
   readonly folder?: string;
   /** How long to wait for a Postgres that is not there yet. Default 60 000. */
@@ -34,6 +37,7 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
   const {
     signal = new AbortController().signal,
     log = () => undefined,
+    logins = [],
     folder = fileURLToPath(new URL('../../../migrations', import.meta.url)),
     connectWaitMs = 60_000,
     lockWaitMs = 120_000,
@@ -65,11 +69,22 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
       advisoryLockMode: 'wait',
       logger: { info: () => undefined, warn: log, error: log },
     });
+    await grantRights(client);
+    for (const login of logins) await letLogIn(client, login);
     return applied.map((migration) => migration.name);
   } catch (error) {
     signal.throwIfAborted();
     throw error;
   }
+}
+
+/** At each run, because Directus' tables may have come since the last one. */
+async function grantRights(client: Client): Promise<void> {
+  const { rows } = await client.query<{ known: boolean }>(
+    "select to_regprocedure('grant_least_rights()') is not null as known",
+  );
+  // A folder of other migrations has no such function.
+  if (rows[0]?.known === true) await client.query('select grant_least_rights()');
 }
 
 async function takeLock(client: Client, waitMs: number, log: (line: string) => void): Promise<void> {

@@ -211,6 +211,7 @@ await runService({
       nowMs,
       onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
       onWentBack: (stream) => log.warn({ stream }, 'the stream has gone back: going on from its end'),
+      onNotPermitted: () => log.info({ group }, 'keeps no bookmark: its Redis user may not XGROUP'),
       onStaleRemoved: (stream, groups) => log.info({ stream, groups }, 'removed stale bookmarks'),
       onTurn: createOutageReport(log, 'keeping the bookmark'),
     });

@@ -1,4 +1,5 @@
-import { commonSettings, settingMeta } from '@app/runtime/config';
+import { migrateSettings } from '@app/migrate/settings';
+import { settingMeta } from '@app/runtime/config';
 import { gatewaySettings } from '@app/live-gateway/config';
 import { processorSettings } from '@app/processor/config';
 import { z } from 'zod';
@@ -28,7 +29,10 @@ export function describeSettings(): string {
     section('Both services', shared),
     section('Processor', without(processor)),
     section('Live gateway', without(gateway), { INSTANCE_ID: 'the host name: in Kubernetes the pod' }),
-    section('Migrations', { POSTGRES_URL: commonSettings.POSTGRES_URL }),
+    section('Migrations', migrateSettings.shape, {
+      PROCESSOR_PASSWORD: 'nobody is made',
+      GATEWAY_PASSWORD: 'nobody is made',
+    }),
     `## Build
 
 The images carry \`BUILD_COMMIT\`, which \`build_info\` and the first line of the log show.

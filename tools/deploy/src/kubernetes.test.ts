@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gatewaySettings } from '@app/live-gateway/config';
+import { migrateSettings } from '@app/migrate/settings';
 import { processorSettings } from '@app/processor/config';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -57,7 +58,11 @@ const configMap = z.object({
   data: z.record(z.string(), z.string()),
 });
 
-const settingsOf = { processor: processorSettings.shape, 'live-gateway': gatewaySettings.shape } as const;
+const settingsOf = {
+  migrate: migrateSettings.shape,
+  processor: processorSettings.shape,
+  'live-gateway': gatewaySettings.shape,
+} as const;
 
 function only<T>(schema: z.ZodType<T>, manifests: readonly Manifest[]): readonly T[] {
   return manifests.flatMap((manifest) => {
@@ -138,7 +143,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       }
     });
 
-    test.for(['processor', 'live-gateway'] as const)(
+    test.for(['migrate', 'processor', 'live-gateway'] as const)(
       'give the %s settings that it knows, and all that it needs',
       (name) => {
         const given = environment(manifests, workloadNamed(manifests, name));

@@ -25,6 +25,14 @@ export async function setBookmark(redis: Redis, group: string, place: FeedPlace)
   }
 }
 
+/**
+ * Redis' user may not XGROUP. That is right, and wished for: who may move a bookmark may also move the processor's
+ * group, for Redis knows no rights on single groups.
+ */
+export function isNotPermitted(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOPERM');
+}
+
 async function createBookmark(
   redis: Redis,
   group: string,
@@ -43,7 +51,8 @@ async function destroyBookmark(redis: Redis, group: string, stream: string): Pro
   try {
     await redis.call('XGROUP', 'DESTROY', stream, group);
   } catch (error) {
-    if (!isNoSuchKey(error)) throw error;
+    // Where none may be made there is none.
+    if (!isNoSuchKey(error) && !isNotPermitted(error)) throw error;
   }
 }
 

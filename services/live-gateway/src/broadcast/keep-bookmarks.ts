@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { delay } from '@app/runtime/retry';
-import { removeStaleBookmarks, setBookmark } from './bookmark.ts';
+import { isNotPermitted, removeStaleBookmarks, setBookmark } from './bookmark.ts';
 import type { FeedPlace, StreamInfo } from './feed-place.ts';
 import { measureLagSeconds } from './measure-lag.ts';
 import { readStreamInfo } from './stream-info.ts';
@@ -21,19 +21,29 @@ export async function keepBookmarks(options: {
   readonly nowMs: () => number;
   readonly onLag: (stream: string, lagSeconds: number) => void;
   readonly onWentBack: (stream: string) => void;
+  /** Once, where Redis' user may not keep bookmarks: everything else goes on without. */
+  readonly onNotPermitted: () => void;
   readonly onStaleRemoved: (stream: string, groups: readonly string[]) => void;
   /** Once a turn: with the error, or without one when it went well. */
   readonly onTurn: (error?: unknown) => void;
 }): Promise<never> {
   const { redis, places, group, signal, nowMs } = options;
   const cleaned = new Set<FeedPlace>();
+  let mayKeep = true;
   for (;;) {
     try {
       for (const place of places) {
         const info = await detectStepBack(redis, place, () => options.onWentBack(place.stream));
         options.onLag(place.stream, await measureLagSeconds(redis, place, nowMs()));
-        if (!info.exists) continue;
-        await setBookmark(redis, group, place);
+        if (!info.exists || !mayKeep) continue;
+        try {
+          await setBookmark(redis, group, place);
+        } catch (error) {
+          if (!isNotPermitted(error)) throw error;
+          mayKeep = false;
+          options.onNotPermitted();
+          continue;
+        }
         if (cleaned.has(place)) continue;
         const removed = await removeStaleBookmarks(
           redis,
