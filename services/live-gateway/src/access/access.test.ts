@@ -146,8 +146,7 @@ describe('authentication', () => {
     expect(directus.calls).toHaveLength(2);
     const reasons = replies.map((reply) => (reply.answered ? reply.status : reply.reason));
     // Two were asked, three waited in vain for their turn, five were told at once.
-    expect(reasons.slice(0, 2)).toEqual(['timeout', 'timeout']);
-    expect(reasons.slice(5)).toEqual(Array.from({ length: 5 }, () => 'overloaded'));
+    expect(reasons).toEqual(['timeout', 'timeout', ...Array.from({ length: 8 }, () => 'overloaded')]);
     directus.misbehave('429');
     expect(await askDirectus('/users/me', visitorWith('s'), 1_000)).toEqual({
       answered: false,

@@ -11,7 +11,9 @@ export async function measureLagSeconds(redis: Redis, place: FeedPlace, nowMs: n
   if (appliedId === undefined) return Number.NaN;
   const reply = await redis.xread('COUNT', 1, 'STREAMS', stream, appliedId);
   const nextId = reply?.[0]?.[1][0]?.[0];
-  // Applied in the meantime: no lag. Redis' clock and this process's are compared: a skew shows as lag.
-  if (nextId === undefined || place.appliedId !== appliedId) return 0;
-  return Math.max(0, (nowMs - entryArrivedAtMs(nextId)) / 1000);
+  if (nextId === undefined) return 0;
+  // While a backlog is read the place moves on as it is looked at: what was applied last has then waited for as long.
+  const waitingId = place.appliedId === appliedId ? nextId : (place.appliedId ?? nextId);
+  // Redis' clock and this process's are compared: a skew shows as lag.
+  return Math.max(0, (nowMs - entryArrivedAtMs(waitingId)) / 1000);
 }

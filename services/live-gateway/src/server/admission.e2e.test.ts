@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { askToUpgrade } from '../testing/ask-to-upgrade.ts';
 import { openWorld } from '../testing/open-world.ts';
 import type { World } from '../testing/open-world.ts';
-import { testOrigin } from '../testing/start-gateway.ts';
 import type { RunningGateway } from '../testing/start-gateway.ts';
 import { connect, tryConnect } from '../testing/viewer.ts';
 import type { Handshake, Refusal } from '../testing/viewer.ts';
@@ -125,7 +124,7 @@ describe('a request to upgrade', () => {
     world.directus.misbehave('slow', { slowMs: 150 });
     const callsBefore = world.directus.calls.length;
     const abortedBefore = await gateway.metric('live_upgrades_total', { result: 'aborted' });
-    const leaver = askToUpgrade({ cookie: `directus_session_token=${session}` });
+    const leaver = askToUpgrade(gateway.wsUrl, { cookie: `directus_session_token=${session}` });
     await expect.poll(() => world.directus.calls.length).toBe(callsBefore + 1);
     leaver.destroy();
     await expect
@@ -137,7 +136,10 @@ describe('a request to upgrade', () => {
 
   test('that also says Connection: close is a 400', async () => {
     const { session } = world.addViewer();
-    const asked = askToUpgrade({ connection: 'close', cookie: `directus_session_token=${session}` });
+    const asked = askToUpgrade(gateway.wsUrl, {
+      connection: 'close',
+      cookie: `directus_session_token=${session}`,
+    });
     const [response] = await once(asked, 'response');
     expect(response).toMatchObject({ statusCode: 400 });
   });
@@ -182,20 +184,3 @@ test('a client without an Origin is let in where that is configured', async () =
   using viewer = await connect(open.wsUrl, { session: world.addViewer().session, origin: '' });
   expect(viewer.socket.readyState).toBe(viewer.socket.OPEN);
 });
-
-/** Asks to upgrade by a bare request, to be broken off or looked at. */
-function askToUpgrade(headers: Readonly<Record<string, string>>): ReturnType<typeof request> {
-  const asking = request(gateway.wsUrl.replace('ws:', 'http:'), {
-    headers: {
-      connection: 'Upgrade',
-      upgrade: 'websocket',
-      'sec-websocket-version': '13',
-      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-      origin: testOrigin,
-      ...headers,
-    },
-  });
-  asking.on('error', () => undefined);
-  asking.end();
-  return asking;
-}
