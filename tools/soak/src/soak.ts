@@ -1,4 +1,5 @@
 import { createRandom } from '@app/fleet-sim/random';
+import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { drawFaults } from './faults/draw-faults.ts';
 import { type Fault, holdUntil, type Stage } from './faults/fault.ts';
@@ -11,7 +12,7 @@ import { Load } from './load.ts';
 import { openWorld, type SoakWorld } from './open-world.ts';
 import { type Proof, prove } from './prove.ts';
 import type { SoakArguments } from './read-arguments.ts';
-import { readPlace } from './stream-place.ts';
+import { readPlace, type StreamPlace } from './stream-place.ts';
 
 export interface SoakOptions extends SoakArguments {
   /** Ends load and faults early. */
@@ -51,8 +52,8 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
   const { failed } = world.replicas;
   const over = AbortSignal.any([stop, failed, failure.signal, AbortSignal.timeout(durationMs)]);
   const say = (what: string): void => print(`* ${what}`);
-  const stage: Stage = { world, feed, random: createRandom(seed), say, hold: holdUntil(over) };
-  const striking = strike(stage, faults, over);
+  const stage = { world, feed, say, hold: holdUntil(over) };
+  const striking = strike(stage, faults, seed, over);
   // A fault that cannot be done ends the load too, before the servers are taken away.
   striking.catch((error: unknown) => failure.abort(error));
   const [struck, ...others] = await Promise.allSettled([
@@ -71,7 +72,10 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
   const badEnds = ends
     .filter(([, end]) => end !== 0)
     .map(([name, end]) => `${name}, asked to stop, ended with ${end}`);
-  const proof = await prove({ ...world, load, fed: feed.counts });
+  const { sql, stream } = world;
+  // The world's own connection gives up soon, for there was always a next try. Here is none.
+  const redis = new Redis(world.ownRedis.url);
+  const proof = await prove({ redis, sql, stream, load, fed: feed.counts }).finally(() => redis.disconnect());
   print('proven what there is to prove');
   return {
     summary: summarise(feed, proof, faultCount),
@@ -80,12 +84,21 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
 }
 
 /** One turn of faults after the other, with a calm between; returns how many there were. */
-async function strike(stage: Stage, faults: readonly Fault[], over: AbortSignal): Promise<number> {
+async function strike(
+  stage: Omit<Stage, 'random'>,
+  faults: readonly Fault[],
+  seed: number,
+  over: AbortSignal,
+): Promise<number> {
   let struck = 0;
-  for (const together of drawFaults(faults, stage.random)) {
+  for (const together of drawFaults(faults, createRandom(seed))) {
     await stage.hold(calmMs);
     if (over.aborted) break;
-    await Promise.all(together.map((fault) => strikeOne(fault, stage)));
+    // A sequence of its own for each: what one draws must not depend on when the other does.
+    const striking = together.map((fault, n) =>
+      strikeOne(fault, { ...stage, random: createRandom(seed, struck + n) }),
+    );
+    for (const end of await Promise.allSettled(striking)) if (end.status === 'rejected') throw end.reason;
     struck += together.length;
   }
   return struck;
@@ -133,9 +146,8 @@ async function settle(
   const deadlineMs = performance.now() + settleLimitMs;
   let shownAtMs = performance.now();
   for (;;) {
-    const place = await readPlace(redis, stream);
-    if (place.pending === 0 && place.lastDeliveredId === place.lastGeneratedId) return [];
-    const left = `unread ${place.lag ?? 'unknown'}, pending ${place.pending}`;
+    const left = await readPlace(redis, stream).then(whatIsLeft, String);
+    if (left === undefined) return [];
     if (performance.now() > deadlineMs) return [`not done ${settleLimitMs / 1000} s after the load: ${left}`];
     if (performance.now() > shownAtMs + progressIntervalMs) {
       print(left);
@@ -143,6 +155,11 @@ async function settle(
     }
     await sleep(50);
   }
+}
+
+function whatIsLeft({ pending, lag, lastDeliveredId, lastGeneratedId }: StreamPlace): string | undefined {
+  if (pending === 0 && lastDeliveredId === lastGeneratedId) return undefined;
+  return `unread ${lag ?? 'unknown'}, pending ${pending}`;
 }
 
 function summarise(feed: Feed, { rows, letters, repeatedLetters }: Proof, faults: number): string {
