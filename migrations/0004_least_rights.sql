@@ -12,7 +12,8 @@ declare
     ['events', 'id'],
     ['entries', 'id, event_id'],
     ['entry_devices', 'id, entry_id, device_id'],
-    ['devices', 'id, imei']
+    ['devices', 'id, imei'],
+    ['directus_users', 'id, status']
   ];
   role_name text;
   readable_table text[];

@@ -49,7 +49,9 @@ test('with no more rights than it is shipped with a gateway shows snapshots and 
     postgresUrl: gatewayPostgresUrl,
   });
   await gateway.ready();
-  using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+  const { session, userId } = world.addViewer(eventId);
+  await world.sql`insert into directus_users (id, status) values (${userId}, 'active')`;
+  using viewer = await connect(gateway.wsUrl, { session });
   viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
   const { snapshot } = await viewer.next('subscribed');
   expect(new Set(snapshot.map(({ deviceId }) => deviceId))).toEqual(new Set([stored.imei, streamed.imei]));
@@ -64,6 +66,9 @@ test('with no more rights than it is shipped with a gateway shows snapshots and 
     })
     .toHaveLength(1);
   expect(await world.redis.xinfo('GROUPS', world.stream)).toEqual([]);
+  // And it may see who is suspended.
+  await world.sql`update directus_users set status = 'suspended' where id = ${userId}`;
+  expect(await viewer.closed(10_000)).toBe(4001);
   expect(await gateway.stop()).toBe(0);
   expect(gateway.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
 });

@@ -70,6 +70,32 @@ describe('without Postgres', () => {
   });
 });
 
+test('where only the last fixes cannot be read a gateway is ready all the same, and answers degraded', async () => {
+  await using world = await openWorld();
+  const { eventId, devices } = await world.addEvent(1);
+  const stored = fixOf(firstOf(devices), { fixAtMs: Date.now() - 60_000 });
+  await world.store(stored);
+  await world.sql`alter table positions rename to positions_away`;
+  const gateway = await world.start();
+  await gateway.ready();
+  using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
+  viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+  expect(await viewer.next('subscribed')).toMatchObject({ snapshot: [], degraded: true });
+  // What the stream brings is shown, and what Postgres has as soon as it can be read.
+  const live = fixOf(firstOf(devices));
+  await world.publish(live);
+  await viewer.next('position', (position) => position.ts === live.fixAtMs);
+  const second = await world.addEvent(1);
+  const secondStored = fixOf(firstOf(second.devices), { fixAtMs: Date.now() - 60_000 });
+  await world.sql`alter table positions_away rename to positions`;
+  await world.store(secondStored);
+  using other = await connect(gateway.wsUrl, { session: world.addViewer(second.eventId).session });
+  other.send({ type: 'subscribe', topic: `event:${second.eventId}` });
+  const { snapshot } = await other.next('subscribed');
+  if (snapshot.length === 0) await other.next('position', ({ ts }) => ts === secondStored.fixAtMs, 15_000);
+  expect((await fetch(`${gateway.opsUrl}/healthz`)).status).toBe(200);
+});
+
 describe('without Redis', () => {
   test('a gateway waits for it, and the feed goes on after a restart, whether the stream is still there or not', async () => {
     await using redis = await startOwnRedis({ keepsData: true });
