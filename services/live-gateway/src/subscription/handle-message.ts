@@ -51,8 +51,7 @@ export async function handleMessage(client: Client, text: string, context: Messa
       }
       if (slot.subscription !== undefined) context.registry.unregister(slot.subscription);
       // The `subscribe` that is still being authorised gets its one reply too: how its wish has ended.
-      if (slot.owedReplyTo?.id !== undefined)
-        client.reply(unsubscribedReply(slot.owedReplyTo.id, slot.topic));
+      if (slot.owedReplyTo !== undefined) client.reply(unsubscribedReply(slot.owedReplyTo.id, slot.topic));
       client.reply(unsubscribedReply(message.id, slot.topic));
       return;
     }

@@ -1,0 +1,33 @@
+/** Draws from a seeded sequence (mulberry32): what was drawn once can be drawn again. */
+export class Draw {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed | 0;
+  }
+
+  /** 0 to below 1. */
+  unit(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** A whole number, from 0 to below the limit. */
+  below(limit: number): number {
+    return Math.floor(this.unit() * limit);
+  }
+
+  isTrue(chance = 0.5): boolean {
+    return this.unit() < chance;
+  }
+
+  of<T>(items: readonly [T, ...T[]]): T {
+    return items[this.below(items.length)] ?? items[0];
+  }
+
+  bytes(count: number): Buffer {
+    return Buffer.from(Array.from({ length: count }, () => this.below(256)));
+  }
+}
