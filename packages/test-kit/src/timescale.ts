@@ -1,7 +1,7 @@
 import { findContainerEngine } from './container-engine.ts';
 import { createDatabase } from './database.ts';
 import { startDependent } from './dependent-process.ts';
-import { fastSettings } from './postgres-server.ts';
+import { fastSettings, type PostgresSettings } from './postgres-server.ts';
 import { startTimescaleContainer } from './server-containers.ts';
 import { sourcesOf, type ServerSource } from './servers.ts';
 
@@ -32,26 +32,41 @@ export async function startTimescale(
   throw new Error('No TimescaleDB: set TIMESCALE_URL, or leave TEST_SERVERS unset');
 }
 
+/**
+ * The same, and none where only the WebAssembly build is to be had: what is measured there says nothing about a server.
+ * One in a container is durable unless `settings` say otherwise.
+ */
+export async function startNativeTimescale(settings: PostgresSettings): Promise<TestTimescale | undefined> {
+  for (const source of sourcesOf(process.env['TEST_SERVERS'])) {
+    if (source === 'local') continue;
+    const timescale = await (source === 'environment' ? findInEnvironment() : startInContainer(settings));
+    if (timescale !== undefined) return timescale;
+  }
+  return undefined;
+}
+
 const ways: Readonly<Record<ServerSource, () => Promise<TestTimescale | undefined>>> = {
-  environment: async () => {
-    const serverUrl = process.env['TIMESCALE_URL'];
-    if (serverUrl === undefined || serverUrl === '') return undefined;
-    // Not template1: there the image of TimescaleDB has the extension already.
-    const database = await createDatabase(serverUrl, 'test', 'template0');
-    return { ...database, maxConnections: 10, from: 'TIMESCALE_URL' };
-  },
-  container: startInContainer,
+  environment: findInEnvironment,
+  container: () => startInContainer(fastSettings),
   local: startWebAssembly,
 };
+
+async function findInEnvironment(): Promise<TestTimescale | undefined> {
+  const serverUrl = process.env['TIMESCALE_URL'];
+  if (serverUrl === undefined || serverUrl === '') return undefined;
+  // Not template1: there the image of TimescaleDB has the extension already.
+  const database = await createDatabase(serverUrl, 'test', 'template0');
+  return { ...database, maxConnections: 10, from: 'TIMESCALE_URL' };
+}
 
 // An image that could not be had for one test cannot be had for the next, and asking takes seconds.
 let noContainer: string | undefined;
 
-async function startInContainer(): Promise<TestTimescale | undefined> {
+async function startInContainer(settings: PostgresSettings): Promise<TestTimescale | undefined> {
   const engine = noContainer === undefined ? await findContainerEngine() : undefined;
   if (engine === undefined) return undefined;
   await using stack = new AsyncDisposableStack();
-  const container = await startTimescaleContainer(engine, fastSettings);
+  const container = await startTimescaleContainer(engine, settings);
   if ('missing' in container) {
     noContainer = container.missing;
     printOnce(`timescale: no container (${noContainer})`);

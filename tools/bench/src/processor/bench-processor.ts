@@ -6,12 +6,14 @@ import { benchDrain, type DrainResults } from './bench-drain.ts';
 import { processorCharts } from './charts.ts';
 import { benchLatency, type Latency } from './latency.ts';
 import { processorSection } from './report.ts';
-import { openServers, type ServerSettings } from './servers.ts';
+import { openServers, openTimescale, type ServerSettings } from './servers.ts';
 
 export interface ProcessorResults {
   readonly machine: Machine;
   readonly servers: ServerSettings;
   readonly drain: DrainResults;
+  /** The same on a TimescaleDB; null where there is none. */
+  readonly timescale: { readonly servers: ServerSettings; readonly drain: DrainResults } | null;
   /** By the rate per second. */
   readonly latency: Readonly<Record<string, Latency>>;
   readonly cost: {
@@ -64,17 +66,26 @@ async function runProcessorBenchmark(isQuick: boolean, say: (line: string) => vo
   const sizes = isQuick ? quick : full;
   const machine = describeMachine();
   await using servers = await openServers(say);
+  await using timescaleServers = await openTimescale(servers.redisUrl, say);
   const drain = await benchDrain(servers, sizes.drain, devices, say);
   const latency = await benchLatency(
     servers,
     { ratesPerS: [1000, 5000, 20_000], seconds: sizes.latencySeconds, devices },
     say,
   );
+  const timescale =
+    timescaleServers === undefined
+      ? null
+      : {
+          servers: timescaleServers.settings,
+          drain: await benchDrain(timescaleServers, sizes.drain, devices, say),
+        };
   const bySteps = await benchCosts(servers, sizes.costEntries, sizes.shapes, say);
   const results: ProcessorResults = {
     machine,
     servers: servers.settings,
     drain,
+    timescale,
     latency,
     cost: {
       cpuUsPerPosition: median(drain.rounds.map(({ processor }) => processor.cpuUs.node)),

@@ -25,6 +25,8 @@ machine with Redis and Postgres, so CPU is what limits them, and its use is the 
 rate counts entries from the first one read to the last one acknowledged, repeated ones included; that every row is
 stored is checked each time.
 
+${timescaleSection(results)}
+
 ### Latency from XADD to the commit
 
 ![bar chart of latencies](benchmarks/${charts.latency})
@@ -145,6 +147,17 @@ function peerRow(name: string, peers: readonly Peer[], what: string): string[] {
 
 function cpuCell(us: number): string {
   return Number.isNaN(us) ? '?' : fixed(us, 1);
+}
+
+function timescaleSection({ timescale }: ProcessorResults): string {
+  if (timescale === null) {
+    return `There is no TimescaleDB where this was measured. With \`TIMESCALE_URL\`, or an engine that runs its container, the
+drain is measured on one as well.`;
+  }
+  const { postgres, timescaledb, fsync, synchronousCommit } = timescale.servers;
+  return `On TimescaleDB ${timescaledb} (PostgreSQL ${postgres}, fsync ${fsync}, synchronous_commit ${synchronousCommit}):
+
+${drainTable(timescale.drain)}`;
 }
 
 function latencyTable({ latency }: ProcessorResults): string {

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { migrate } from '@app/migrate/migrate';
+import { createDatabase } from '@app/test-kit/database';
 import { startServers } from '@app/test-kit/servers';
+import { startNativeTimescale } from '@app/test-kit/timescale';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { parentOf, processTreeCpuUs } from '../process-usage.ts';
@@ -33,21 +35,46 @@ export interface ServerSettings {
   readonly commitMs: number;
 }
 
-/**
- * Starts or finds a Redis and a Postgres, and makes the table.
- *
- * @throws where Postgres is not durable: it would be faster than it can be in earnest.
- */
+/** Starts or finds a Redis and a Postgres; on the latter a database of its own, gone at the end, with our table. */
 export async function openServers(say: (line: string) => void): Promise<BenchServers> {
   await using stack = new AsyncDisposableStack();
   // Without settings a Postgres that is started here is as durable as it is by default, which is fully.
-  const servers = stack.use(await startServers({ print: say }));
-  const redis = stack.adopt(new Redis(servers.redisUrl), (client) => client.disconnect());
-  const sql = stack.adopt(
-    postgres(servers.postgresUrl, { max: 2, idle_timeout: 0, onnotice: () => undefined }),
-    (client) => client.end(),
+  const { redisUrl, postgresUrl } = stack.use(await startServers({ print: say }));
+  const database = stack.use(await createDatabase(postgresUrl, 'bench'));
+  return await connect(redisUrl, database.url, stack);
+}
+
+/** The same Redis with a TimescaleDB, or undefined where there is none: `TIMESCALE_URL`, or a container. */
+export async function openTimescale(
+  redisUrl: string,
+  say: (line: string) => void,
+): Promise<BenchServers | undefined> {
+  await using stack = new AsyncDisposableStack();
+  const timescale = await startNativeTimescale({});
+  if (timescale === undefined) return undefined;
+  stack.use(timescale);
+  say(`timescale: ${timescale.from}`);
+  const servers = await connect(redisUrl, timescale.url, stack);
+  if (servers.settings.timescaledb !== 'none') return servers;
+  await servers[Symbol.asyncDispose]();
+  throw new Error(`the server of ${timescale.from} has no TimescaleDB`);
+}
+
+/**
+ * Connects, makes the table and takes over what `opened` holds.
+ *
+ * @throws where Postgres is not durable: it would be faster than it can be in earnest.
+ */
+async function connect(
+  redisUrl: string,
+  postgresUrl: string,
+  opened: AsyncDisposableStack,
+): Promise<BenchServers> {
+  const redis = opened.adopt(new Redis(redisUrl), (client) => client.disconnect());
+  const sql = opened.adopt(postgres(postgresUrl, { max: 2, onnotice: () => undefined }), (client) =>
+    client.end(),
   );
-  await migrate(servers.postgresUrl);
+  await migrate(postgresUrl);
   const settings = await askSettings(redis, sql);
   if (settings.fsync !== 'on' || settings.synchronousCommit === 'off') {
     throw new Error(
@@ -55,15 +82,15 @@ export async function openServers(say: (line: string) => void): Promise<BenchSer
     );
   }
   const keyPrefix = `bench:${process.pid}:`;
-  stack.defer(async () => {
+  opened.defer(async () => {
     const keys = await redis.keys(`${keyPrefix}*`);
     if (keys.length > 0) await redis.unlink(...keys);
   });
   const postmaster = await findPostmaster(sql);
-  const owned = stack.move();
+  const owned = opened.move();
   return {
-    redisUrl: servers.redisUrl,
-    postgresUrl: servers.postgresUrl,
+    redisUrl,
+    postgresUrl,
     redis,
     sql,
     keyPrefix,
