@@ -49,6 +49,19 @@ describe('a request to upgrade', () => {
     expect(calls[0]?.headerNames).not.toContain('origin');
   });
 
+  test('is from whom the proxy names, in a line of its own too, and not from whom the client names', async () => {
+    const { session } = world.addViewer();
+    const callsBefore = world.directus.calls.length;
+    const asked = askToUpgrade(gateway.wsUrl, {
+      cookie: `directus_session_token=${session}`,
+      'x-forwarded-for': ['203.0.113.9', '198.51.100.4'],
+    });
+    const [, socket] = await once(asked, 'upgrade');
+    socket.destroy();
+    const calls = world.directus.calls.slice(callsBefore);
+    expect(calls.map(({ clientAddress }) => clientAddress)).toEqual(['198.51.100.4']);
+  });
+
   test('without a cookie is a 401, and asks Directus nothing', async () => {
     const callsBefore = world.directus.calls.length;
     expect((await refusalOf({})).status).toBe(401);

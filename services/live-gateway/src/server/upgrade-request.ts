@@ -18,10 +18,22 @@ export function readUpgradeRequest(response: HttpResponse, request: HttpRequest)
     connection: request.getHeader('connection'),
     origin: request.getHeader('origin'),
     cookieHeader: request.getHeader('cookie'),
-    forwardedFor: request.getHeader('x-forwarded-for'),
+    forwardedFor: readForwardedFor(request),
     socketAddress: Buffer.from(response.getRemoteAddressAsText()).toString('latin1'),
     key: request.getHeader('sec-websocket-key'),
     protocols: request.getHeader('sec-websocket-protocol'),
     extensions: request.getHeader('sec-websocket-extensions'),
   };
+}
+
+/**
+ * All `X-Forwarded-For` lines as one. `getHeader` gives the first, which is the client's own where a proxy adds a line
+ * for its word instead of lengthening the one that is there, as HAProxy does.
+ */
+function readForwardedFor(request: HttpRequest): string {
+  const lines: string[] = [];
+  request.forEach((name, value) => {
+    if (name === 'x-forwarded-for') lines.push(value);
+  });
+  return lines.join(',');
 }

@@ -2,8 +2,11 @@ import { request } from 'node:http';
 import type { ClientRequest } from 'node:http';
 import { testOrigin } from './start-gateway.ts';
 
-/** Asks to upgrade by a bare request, to be broken off or looked at. */
-export function askToUpgrade(wsUrl: string, headers: Readonly<Record<string, string>>): ClientRequest {
+/** Asks to upgrade by a bare request, to be broken off or looked at. Of several values each gets a line of its own. */
+export function askToUpgrade(
+  wsUrl: string,
+  headers: Readonly<Record<string, string | string[]>>,
+): ClientRequest {
   const asking = request(wsUrl.replace('ws:', 'http:'), {
     headers: {
       connection: 'Upgrade',
