@@ -33,6 +33,7 @@ export class Replicas implements AsyncDisposable {
   }
 
   async start(name: string): Promise<void> {
+    if (this.#running.has(name)) throw new Error(`${name} is running already`);
     const process = await startProcessor({
       ...this.#options,
       env: {

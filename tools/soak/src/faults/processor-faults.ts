@@ -1,7 +1,8 @@
 import { between } from '@app/fleet-sim/random';
+import type { Replicas } from '../replicas.ts';
 import { type Fault, pick, seconds } from './fault.ts';
 
-const second = 'processor-2';
+const names = ['processor-1', 'processor-2'];
 
 export const processorFaults: readonly Fault[] = [
   {
@@ -21,7 +22,7 @@ export const processorFaults: readonly Fault[] = [
     place: 'processor',
     run: async ({ world: { replicas }, random, say, hold }) => {
       // Longer than the claim time, so that another replica takes over what it holds.
-      if (replicas.names.length === 1) await replicas.start(second);
+      if (replicas.names.length === 1) await replicas.start(absent(replicas));
       const name = pick(random, replicas.names);
       const frozenMs = between(random, 1800, 4000);
       say(`${name} frozen (SIGSTOP) for ${seconds(frozenMs)}`);
@@ -45,9 +46,8 @@ export const processorFaults: readonly Fault[] = [
     name: 'a second one comes or goes',
     place: 'processor',
     run: async ({ world: { replicas }, random, say }) => {
-      const [only = ''] = replicas.names;
       if (replicas.names.length === 1) {
-        const joining = only === second ? 'processor-1' : second;
+        const joining = absent(replicas);
         say(`${joining} joins`);
         await replicas.start(joining);
         return;
@@ -63,3 +63,10 @@ export const processorFaults: readonly Fault[] = [
     },
   },
 ];
+
+/** The name that none of those running has: two with one name would take each other's entries. */
+function absent(replicas: Replicas): string {
+  const name = names.find((each) => !replicas.names.includes(each));
+  if (name === undefined) throw new Error('all of them are running');
+  return name;
+}
