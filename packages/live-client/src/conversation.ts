@@ -154,6 +154,7 @@ export class Conversation {
         topic.noteCursor(readText(message.cursor));
         break;
       case 'devices':
+        topic.voidCursor();
         this.#show(topic.forget(readTexts(message.removed)));
         break;
       case 'hidden':

@@ -70,6 +70,11 @@ export class Topic {
     this.#isWhole = false;
   }
 
+  /** The cursor held is of other devices than the event has now. The flush that said so ends with a new one. */
+  voidCursor(): void {
+    this.#cursor = undefined;
+  }
+
   noteCursor(cursor: string | undefined): void {
     if (this.#isWhole && cursor !== undefined) this.#cursor = cursor;
   }

@@ -80,6 +80,9 @@ export const gatewaySettings = z.object({
   LIVE_HIGH_WATER_BYTES: byteCount({ max: 16_777_216 }).default(65_536).meta({
     description: 'A client with more unsent bytes is behind: it gets nothing until it has taken some.',
   }),
+  LIVE_UNANSWERED_BYTES: byteCount({ max: 16_777_216 }).default(65_536).meta({
+    description: 'So is one that has not answered a ping before the last so many bytes.',
+  }),
   LIVE_LAG_LIMIT_MS: durationMs({ min: 1000 })
     .default(15_000)
     .meta({ description: 'A client that is behind for longer than this is cut.' }),
@@ -98,6 +101,17 @@ export const gatewaySettings = z.object({
   LIVE_WS_PING_INTERVAL_MS: durationMs({ min: 1000 }).default(20_000).meta({
     description: 'How often a client is pinged; after 2.5 times this without a sign of life it is cut.',
   }),
+  LIVE_HEARTBEAT_MS: durationMs({ min: 100 })
+    .default(25_000)
+    .meta({ description: 'A client that was sent nothing for so long gets a heartbeat.' }),
+  LIVE_PLAIN_DIALECT: z
+    .enum(['on', 'off'])
+    .default('on')
+    .transform((value) => value === 'on')
+    .meta({
+      expected: 'on or off',
+      description: 'Whether clients are let in that do not speak live.v1: they are shown IMEIs.',
+    }),
   LIVE_WS_DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 })
     .default(20_000)
     .meta({ description: 'Over how long a stop spreads the departure of the clients.' }),

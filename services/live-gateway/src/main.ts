@@ -12,10 +12,12 @@ import { Orphans } from './assignment/orphans.ts';
 import { PostgresSource } from './assignment/postgres-source.ts';
 import { refreshFromPostgres } from './assignment/refresh-from-postgres.ts';
 import { destroyBookmarks } from './broadcast/bookmark.ts';
+import { drawEpoch } from './broadcast/epoch.ts';
 import { FanOut } from './broadcast/fan-out.ts';
 import { FeedPlace } from './broadcast/feed-place.ts';
 import { feedStreams } from './broadcast/feed-stream.ts';
 import { keepBookmarks } from './broadcast/keep-bookmarks.ts';
+import { Timeline } from './broadcast/timeline.ts';
 import { gatewaySettings, instanceId } from './config.ts';
 import { createSocketHandlers } from './connection/socket-handlers.ts';
 import { keepSweeping } from './connection/sweep-connections.ts';
@@ -30,6 +32,7 @@ import { acceptClient } from './subscription/accept-client.ts';
 import { Clients } from './subscription/clients.ts';
 import { Reauthorizer } from './subscription/reauthorizer.ts';
 import { Registry } from './subscription/registry.ts';
+import type { ResumeOutcome } from './subscription/resume.ts';
 
 const nowMs = (): number => Date.now();
 const maxWaitingReplies = 64;
@@ -51,9 +54,14 @@ await runService({
 
     // What is known, and who wants to know it.
     const latest = new LatestFixes(config.LIVE_MAX_FIX_AGE_MS);
-    const registry = new Registry((positions) => metrics.positionsConflated.inc(positions));
     const clients = new Clients(config.LIVE_MAX_CONNECTIONS_PER_USER);
     const places = streams.map((stream) => new FeedPlace(stream));
+    const timeline = new Timeline(places, () => drawEpoch(nowMs()));
+    const registry = new Registry({
+      latest,
+      position: () => timeline.position,
+      onConflated: (positions) => metrics.positionsConflated.inc(positions),
+    });
     const toBeReady = {
       assigned: 'the assignments are loaded',
       hydrated: 'Postgres has been asked for the latest fixes',
@@ -97,12 +105,14 @@ await runService({
       authorize: access.authorize,
       registry,
       latest,
+      timeline,
       tickMs: config.LIVE_TICK_MS,
       nowMs,
       onSnapshot: (positions: number) => {
         metrics.snapshotDevices.observe(positions);
         metrics.positionsSent.inc(positions);
       },
+      onResume: (outcome: ResumeOutcome) => metrics.resumes.inc({ outcome }),
       onReceived: (type: string) => metrics.messagesReceived.inc({ type }),
     };
     const loops = [
@@ -129,7 +139,11 @@ await runService({
         authenticate: suspended.refuse(access.authenticate),
         handlers: createSocketHandlers({
           onOpen: (connection) => acceptClient(connection, clients, limits, messageContext),
-          limits: { highWaterBytes: config.LIVE_HIGH_WATER_BYTES, maxWaitingReplies },
+          limits: {
+            highWaterBytes: config.LIVE_HIGH_WATER_BYTES,
+            unansweredBytes: config.LIVE_UNANSWERED_BYTES,
+            maxWaitingReplies,
+          },
           traffic: meterTraffic(metrics),
           nowMs,
         }),
@@ -145,7 +159,6 @@ await runService({
     const { signal } = turning;
     // A reader gets a new client after each trouble, and reports the trouble itself.
     const quietLog = log.child({}, { level: 'silent' });
-    const markChanged = (imei: string): void => registry.markChanged(imei);
     const orphans = new Orphans({
       count: () => metrics.orphanRecords.inc(),
       report: (imei) => log.info({ device: shortDeviceId(imei) }, 'a device that is in no event reports'),
@@ -167,8 +180,16 @@ await runService({
       postgres,
       latest,
       orphans,
-      reassign: (assignments) => fanOut.betweenTicks(() => registry.reassign(assignments, nowMs())),
-      markChanged,
+      reassign: async (assignments) => {
+        await fanOut.betweenTicks(() => registry.reassign(assignments, nowMs()));
+      },
+      settle: (take) =>
+        fanOut.betweenTicks(() => {
+          const { moved, retracted } = take();
+          for (const imei of moved) registry.markChanged(imei);
+          registry.markReset(retracted);
+        }),
+      nowMs,
       lookbackMs: Math.min(config.LIVE_HYDRATE_LOOKBACK_MS, config.LIVE_MAX_FIX_AGE_MS),
       refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
       signal,
@@ -179,6 +200,12 @@ await runService({
       onHydrated: () => readiness.fulfil(toBeReady.hydrated),
       onTurn: createOutageReport(log, 'reading assignments and latest fixes from Postgres'),
     });
+    // The gateway's own picture is in doubt, so are those of its clients: they get new ones.
+    const doubt = (place: FeedPlace): void => {
+      timeline.doubtEpoch(place);
+      timeline.noteMoved();
+      void fanOut.betweenTicks(() => registry.resync());
+    };
     // Before it is known who is in an event every record would be an orphan's.
     const feeding = assigned.promise.then(() =>
       feedStreams(places, {
@@ -187,7 +214,7 @@ await runService({
         context: {
           latest,
           isAssigned: (imei) => registry.isAssigned(imei),
-          markChanged,
+          markChanged: (imei) => registry.markChanged(imei),
           noteOrphan: (imei) => orphans.note(imei),
           futureFlagMs: config.FUTURE_FLAG_MS,
         },
@@ -197,6 +224,8 @@ await runService({
         signal,
         nowMs,
         onApplied: (result) => metrics.streamEntries.inc({ result }),
+        onMoved: () => timeline.noteMoved(),
+        onWentBack: doubt,
         onCaughtUp: (stream) => readiness.fulfil(toBeReady.caughtUp(stream)),
         log,
       }),
@@ -210,8 +239,16 @@ await runService({
       signal,
       nowMs,
       onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
-      onWentBack: (stream) => log.warn({ stream }, 'the stream has gone back: going on from its end'),
       onNotPermitted: () => log.info({ group }, 'keeps no bookmark: its Redis user may not XGROUP'),
+      timeline,
+      onWentBack: (place) => {
+        doubt(place);
+        log.warn({ stream: place.stream }, 'the stream has gone back: going on from its end');
+      },
+      onEpoch: ({ stream }) => {
+        void fanOut.betweenTicks(() => registry.resync());
+        log.info({ stream }, 'the stream has a new epoch');
+      },
       onStaleRemoved: (stream, groups) => log.info({ stream, groups }, 'removed stale bookmarks'),
       onTurn: createOutageReport(log, 'keeping the bookmark'),
     });
@@ -222,6 +259,7 @@ await runService({
         pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS,
         lagLimitMs: config.LIVE_LAG_LIMIT_MS,
         maxAgeMs: config.LIVE_MAX_CONNECTION_AGE_MS,
+        heartbeatMs: config.LIVE_HEARTBEAT_MS,
       },
       nowMs,
       onLagging: (connections) => metrics.laggingConnections.set(connections),

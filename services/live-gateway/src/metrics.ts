@@ -174,6 +174,12 @@ export function createMetrics(registry: Registry, sources: MetricSources) {
       labelNames: ['outcome'] as const,
       registers,
     }),
+    resumes: new Counter({
+      name: 'live_resumes_total',
+      help: 'Subscriptions that came with a cursor, by how it was taken up.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
     snapshotDevices: new Histogram({
       name: 'live_snapshot_devices',
       help: 'Positions in a snapshot.',
@@ -200,6 +206,8 @@ export function meterFanOut(metrics: Metrics): FanOutMeter {
   return {
     onTick: (durationMs) => metrics.fanoutTickSeconds.observe(durationMs / 1000),
     onPositionsSent: (positions) => metrics.positionsSent.inc(positions),
+    onSnapshot: (positions) => metrics.snapshotDevices.observe(positions),
+    onConflated: (positions) => metrics.positionsConflated.inc(positions),
     onDelivered: (fix, nowMs) => {
       metrics.fixAgeSeconds.observe(Math.max(0, nowMs - fix.fixAtMs) / 1000);
       // Redis' clock against this process's: a skew below 0 is shown as 0.

@@ -1,4 +1,5 @@
 import { hydrateLatest } from '../latest/hydrate-latest.ts';
+import type { Hydration } from '../latest/hydrate-latest.ts';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
 import { readNewestFixes } from '../latest/read-newest-fixes.ts';
 import type { Assignments } from './assignments.ts';
@@ -17,7 +18,9 @@ export async function refreshFromPostgres(options: {
   readonly orphans: Orphans;
   /** Puts new assignments in force, between two ticks. */
   readonly reassign: (assignments: Assignments) => Promise<void>;
-  readonly markChanged: (imei: string) => void;
+  /** Takes in what Postgres says of the latest fixes and marks it for those who watch, between two ticks. */
+  readonly settle: (take: () => Hydration) => Promise<void>;
+  readonly nowMs: () => number;
   /** How far back a last fix is looked for. */
   readonly lookbackMs: number;
   readonly refreshMs: number;
@@ -27,7 +30,7 @@ export async function refreshFromPostgres(options: {
   readonly onHydrated: () => void;
   readonly onTurn: (error?: unknown) => void;
 }): Promise<never> {
-  const { postgres, latest, orphans, markChanged, lookbackMs } = options;
+  const { postgres, latest, orphans, lookbackMs } = options;
   return keepAssignments({
     load: () => postgres.ask('reading the assignments', loadAssignments),
     apply: async (assignments) => {
@@ -39,10 +42,12 @@ export async function refreshFromPostgres(options: {
     },
     hydrate: async ({ eventsByImei }) => {
       try {
-        const { moved, retracted } = await hydrateLatest(latest, [...eventsByImei.keys()], (questions) =>
-          postgres.ask('reading the latest fixes', (sql) => readNewestFixes(sql, questions, lookbackMs)),
-        );
-        for (const imei of [...moved, ...retracted]) markChanged(imei);
+        await hydrateLatest(latest, [...eventsByImei.keys()], {
+          readNewest: (questions) =>
+            postgres.ask('reading the latest fixes', (sql) => readNewestFixes(sql, questions, lookbackMs)),
+          settle: options.settle,
+          nowMs: options.nowMs,
+        });
       } finally {
         options.onHydrated();
       }

@@ -1,4 +1,4 @@
-import { decodeFields, entryArrivedAtMs } from '@app/shared/entry';
+import { entryArrivedAtMs, receiveFields } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
 import { CodecError } from '@app/shared/codec';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
@@ -19,6 +19,8 @@ export type EntryResult =
 
 export interface ApplyContext {
   readonly latest: LatestFixes;
+  /** The stream's number in `REDIS_TELEMETRY_STREAM`. */
+  readonly streamNumber: number;
   readonly isAssigned: (imei: string) => boolean;
   readonly markChanged: (imei: string) => void;
   readonly noteOrphan: (imei: string) => void;
@@ -28,17 +30,12 @@ export interface ApplyContext {
 
 /** Takes one entry of the stream into `latest`. Synchronous: a fix is in `latest` and marked for everyone, or neither. */
 export function applyEntry(entry: StreamEntry, context: ApplyContext): EntryResult {
-  const record = decodeFields(entry.fields);
+  const record = receiveFields(entry.fields);
   if (record instanceof CodecError) return 'undecodable';
   const { position } = record;
   const { deviceId } = position;
-  if (!context.isAssigned(deviceId)) {
-    context.noteOrphan(deviceId);
-    return 'orphan';
-  }
   const arrivedAtMs = entryArrivedAtMs(entry.id);
-  if (fixQuality(position, arrivedAtMs, context.futureFlagMs) !== 0) return 'flagged';
-  const isNewest = context.latest.offer({
+  const fix = {
     deviceId,
     fixAtMs: position.fixAtMs,
     latitude: position.latitude,
@@ -47,8 +44,16 @@ export function applyEntry(entry: StreamEntry, context: ApplyContext): EntryResu
     courseDeg: position.courseDeg,
     speedKmh: position.speedKmh,
     arrivedAtMs,
-  });
-  if (!isNewest) return 'not_newer';
+    stamp: { stream: context.streamNumber, id: entry.id },
+  };
+  const isGood = fixQuality(position, arrivedAtMs, context.futureFlagMs) === 0;
+  if (!context.isAssigned(deviceId)) {
+    context.noteOrphan(deviceId);
+    if (isGood) context.latest.remember(fix);
+    return 'orphan';
+  }
+  if (!isGood) return 'flagged';
+  if (!context.latest.offer(fix)) return 'not_newer';
   context.markChanged(deviceId);
   return 'newest';
 }

@@ -2,30 +2,36 @@ import { setImmediate as letOthersRun } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import type { Audience } from '../subscription/audience.ts';
+import { DeviceSet } from '../subscription/device-set.ts';
 import type { Flush, RateGroup } from '../subscription/rate-group.ts';
-import type { Registry } from '../subscription/registry.ts';
-import type { Subscription } from '../subscription/subscription.ts';
-import { encodePlainPosition } from '../subscription/plain-dialect.ts';
 import { eventPhase, isDue } from '../subscription/rate-class.ts';
+import type { Registry } from '../subscription/registry.ts';
+import type { Frame, Subscription } from '../subscription/subscription.ts';
+import { packPlain, packRows, shownOf } from './shared-frames.ts';
+import type { SharedFrame } from './shared-frames.ts';
+import { writeNews, writeOwed } from './write-owed.ts';
 
 /** So many sockets are written to before the event loop gets a turn. */
 const defaultSliceSockets = 500;
-/** One flush writes no more than this to one client that is served apart: its rest waits for the next. */
-const maxApartBytes = 65_536;
 
 export interface FanOutMeter {
   readonly onTick: (durationMs: number) => void;
   readonly onPositionsSent: (positions: number) => void;
+  /** With the number of positions in a snapshot of the batched dialect, once it is written. */
+  readonly onSnapshot: (positions: number) => void;
+  readonly onConflated: (positions: number) => void;
   /** A fix has gone out to all who are in step. */
   readonly onDelivered: (fix: LatestFix, nowMs: number) => void;
 }
 
 /** What one group gets in one tick: frames made once for all who are in step, and those who are served apart. */
 interface Delivery extends Flush {
+  readonly planNumber: number;
+  readonly audience: Audience;
   readonly group: RateGroup;
   readonly fixes: readonly LatestFix[];
-  readonly frames: readonly Uint8Array[];
-  readonly frameOf: (fix: LatestFix) => Uint8Array;
+  readonly frames: readonly SharedFrame[];
+  readonly bytes: readonly Frame[];
 }
 
 /** Writes to every client what has changed since it was last written to, tick by tick. */
@@ -93,96 +99,130 @@ export class FanOut {
    * Makes a change between two ticks, never between two slices of one: a frame that shows a device must not follow
    * the news that the device has left.
    */
-  async betweenTicks(change: () => void): Promise<void> {
-    if (this.#isTicking) await new Promise<void>((resolve) => this.#afterTick.push(resolve));
-    change();
+  async betweenTicks<T>(change: () => T): Promise<T> {
+    if (!this.#isTicking) return change();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#afterTick.push(() => {
+      try {
+        resolve(change());
+      } catch (error) {
+        reject(error);
+      }
+    });
+    return promise;
   }
 
   #plan(): readonly Delivery[] {
+    const planNumber = this.#registry.beginPlan();
+    const { position } = this.#registry;
     const deliveries: Delivery[] = [];
     for (const audience of this.#registry.audiences()) {
       const phase = eventPhase(audience.eventId);
-      const frameOf = cacheFrames(audience);
       for (const group of audience.groups()) {
-        if (group.isIdle || !isDue(this.#tick, phase, group.rateClass)) continue;
-        const flush = group.takeChanges();
-        const fixes = flush.inStep.length > 0 ? this.#shown(flush.changed) : [];
-        deliveries.push({ ...flush, group, fixes, frames: fixes.map(frameOf), frameOf });
+        const hasNews = group.newsAt !== audience.newsAt;
+        const isFlush = (hasNews || group.hasChanges) && isDue(this.#tick, phase, group.rateClass);
+        if (!isFlush && group.apartCount === 0) continue;
+        const flush = isFlush ? group.takeChanges(position, audience.newsAt) : group.takeApart(position);
+        if (flush.conflated > 0) this.#meter.onConflated(flush.conflated);
+        const shared = this.#share(audience, group, flush, hasNews);
+        deliveries.push({ ...flush, ...shared, planNumber, audience, group });
       }
     }
     return deliveries;
   }
 
+  /** The frames for those in step who see the whole event, if there are any. */
+  #share(
+    audience: Audience,
+    group: RateGroup,
+    { inStep, changed }: Flush,
+    hasNews: boolean,
+  ): Pick<Delivery, 'fixes' | 'frames' | 'bytes'> {
+    if (inStep.length === 0) return nothingShared;
+    const shown = shownOf(changed, audience.roster, this.#latest, this.#nowMs());
+    const fixes = shown.map(({ fix }) => fix);
+    if (inStep.every(({ bbox }) => bbox !== undefined)) return { ...nothingShared, fixes };
+    const { topic } = audience;
+    const cursor = audience.cursorAt(group.coveredPosition, '');
+    const frames =
+      group.dialect === 'plain' ? packPlain(topic, shown) : packRows(topic, shown, cursor, hasNews);
+    return { fixes, frames, bytes: frames.map(({ bytes }) => bytes) };
+  }
+
   async #deliver(delivery: Delivery): Promise<void> {
-    const { group, fixes, frames } = delivery;
-    if (frames.length > 0) {
-      for (const subscription of delivery.inStep) {
-        // Gone since the plan was made, or in another group: what it holds now is newer than these frames.
-        if (!group.isInStep(subscription)) continue;
-        const taken = subscription.recipient.writeRows(frames);
-        this.#meter.onPositionsSent(taken);
-        if (taken < frames.length) {
-          const missed = fixes.slice(taken).map((fix) => fix.deviceId);
-          group.owe(subscription, missed);
-        }
-        await this.#endOfSlice();
-      }
+    const { group, planNumber } = delivery;
+    for (const subscription of delivery.inStep) {
+      // Gone since the plan was made, or another view: what it holds, or is owed, is newer than these frames.
+      if (subscription.changedAtPlan >= planNumber) continue;
+      if (subscription.bbox === undefined) this.#writeShared(subscription, delivery);
+      else this.#writeThroughBox(subscription, delivery);
+      if (this.#isEndOfSlice()) await letOthersRun();
+    }
+    if (delivery.fixes.length > 0) {
       const nowMs = this.#nowMs();
-      for (const fix of fixes) this.#meter.onDelivered(fix, nowMs);
+      for (const fix of delivery.fixes) this.#meter.onDelivered(fix, nowMs);
     }
+    group.noteDelivered();
     for (const subscription of delivery.apart) {
-      this.#writeOwed(group, subscription, delivery.frameOf);
-      await this.#endOfSlice();
+      if (subscription.changedAtPlan >= planNumber) continue;
+      this.#writeOwed(subscription, delivery);
+      if (this.#isEndOfSlice()) await letOthersRun();
     }
   }
 
-  /** Each row is read when it is written: a client that was behind gets the newest position, not the ones it missed. */
-  #writeOwed(group: RateGroup, subscription: Subscription, frameOf: (fix: LatestFix) => Uint8Array): void {
-    if (!subscription.recipient.canTake()) return;
-    const nowMs = this.#nowMs();
-    const told: string[] = [];
-    const fixes: LatestFix[] = [];
-    const frames: Uint8Array[] = [];
-    let bytes = 0;
-    for (const deviceId of group.owedTo(subscription)) {
-      const fix = this.#latest.shown(deviceId, nowMs);
-      if (fix === undefined) {
-        told.push(deviceId);
-        continue;
-      }
-      const frame = frameOf(fix);
-      bytes += frame.byteLength;
-      if (bytes > maxApartBytes && frames.length > 0) break;
-      fixes.push(fix);
-      frames.push(frame);
+  #writeShared(subscription: Subscription, delivery: Delivery): void {
+    const { group, audience, frames, bytes } = delivery;
+    const isTold = subscription.newsAt === audience.newsAt || subscription.dialect === 'plain';
+    const canFollow =
+      isTold || (subscription.recipient.canTake() && writeNews(subscription, group, audience));
+    // Too much news was missed: it has got a snapshot to come.
+    if (canFollow && subscription.part !== undefined) return;
+    const taken = canFollow ? subscription.recipient.writeRows(bytes) : 0;
+    if (taken === bytes.length) {
+      this.#meter.onPositionsSent(delivery.fixes.length);
+      subscription.owesCursor = false;
+      return;
     }
-    const taken = frames.length > 0 ? subscription.recipient.writeRows(frames) : 0;
-    this.#meter.onPositionsSent(taken);
-    for (const fix of fixes.slice(0, taken)) told.push(fix.deviceId);
-    group.settle(subscription, told);
+    const owed = new DeviceSet();
+    for (const [at, { seats }] of frames.entries()) {
+      if (at < taken) this.#meter.onPositionsSent(seats.length);
+      else for (const seat of seats) owed.add(seat);
+    }
+    subscription.owed = owed;
+    // The frame with the cursor is among those it has missed.
+    if (subscription.dialect === 'batched') subscription.owesCursor = true;
+    place(subscription, group);
   }
 
-  #shown(deviceIds: readonly string[]): readonly LatestFix[] {
-    const nowMs = this.#nowMs();
-    return deviceIds.flatMap((deviceId) => this.#latest.shown(deviceId, nowMs) ?? []);
+  /** Who looks through a box gets frames of its own, joined from the texts that all share. */
+  #writeThroughBox(subscription: Subscription, delivery: Delivery): void {
+    const owed = new DeviceSet();
+    owed.addAll(delivery.changed);
+    subscription.owed = owed;
+    this.#writeOwed(subscription, delivery);
   }
 
-  async #endOfSlice(): Promise<void> {
+  #writeOwed(subscription: Subscription, { group, audience }: Delivery): void {
+    writeOwed(subscription, group, audience, {
+      latest: this.#latest,
+      nowMs: this.#nowMs(),
+      onPositionsSent: this.#meter.onPositionsSent,
+      onSnapshot: this.#meter.onSnapshot,
+    });
+    place(subscription, group);
+  }
+
+  #isEndOfSlice(): boolean {
     this.#socketsInSlice += 1;
-    if (this.#socketsInSlice < this.#sliceSockets) return;
+    if (this.#socketsInSlice < this.#sliceSockets) return false;
     this.#socketsInSlice = 0;
-    await letOthersRun();
+    return true;
   }
 }
 
-/** The frames of one tick of one event, each made once for all rates and all who are served apart. */
-function cacheFrames(audience: Audience): (fix: LatestFix) => Uint8Array {
-  const frames = new Map<LatestFix, Uint8Array>();
-  return (fix) => {
-    const known = frames.get(fix);
-    if (known !== undefined) return known;
-    const frame = encodePlainPosition(audience.topic, fix);
-    frames.set(fix, frame);
-    return frame;
-  };
+/** Writing may have closed the connection, and so ended the subscription: it must not come back into the group. */
+function place(subscription: Subscription, group: RateGroup): void {
+  if (!subscription.hasEnded) group.place(subscription);
 }
+
+const nothingShared = { fixes: [], frames: [], bytes: [] };

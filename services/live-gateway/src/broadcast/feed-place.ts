@@ -16,6 +16,7 @@ export interface StreamInfo {
 export class FeedPlace {
   readonly stream: string;
   #appliedId: string | undefined;
+  #seenSinceId: string | undefined;
   /** The stream's end as it was first seen: once that is applied, the feed has caught up. */
   #target: StreamInfo | undefined;
   #isCaughtUp = false;
@@ -30,6 +31,11 @@ export class FeedPlace {
   /** Everything up to this entry is in `latest`; undefined before the first contact with Redis. */
   get appliedId(): string | undefined {
     return this.#appliedId;
+  }
+
+  /** Every entry after this one was read here, up to the applied one. */
+  get seenSinceId(): string | undefined {
+    return this.#seenSinceId;
   }
 
   get isCaughtUp(): boolean {
@@ -70,11 +76,13 @@ export class FeedPlace {
     if (this.#appliedId === undefined) {
       this.#target = info;
       this.#appliedId = idBefore(lastGeneratedId, warmWindowMs);
+      this.#seenSinceId = this.#appliedId;
       this.#isCaughtUp = lastGeneratedId === beforeAllEntries;
       return false;
     }
     if (compareEntryIds(this.#appliedId, lastGeneratedId) <= 0) return false;
     this.#appliedId = lastGeneratedId;
+    this.#seenSinceId = lastGeneratedId;
     this.#target = info;
     this.#entriesPastTarget = 0;
     this.#isCaughtUp = true;

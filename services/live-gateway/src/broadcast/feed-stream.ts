@@ -8,7 +8,7 @@ import { readStream } from './read-stream.ts';
 
 interface FeedOptions {
   readonly connect: () => Redis;
-  readonly context: ApplyContext;
+  readonly context: Omit<ApplyContext, 'streamNumber'>;
   readonly onApplied: (result: EntryResult) => void;
   readonly batchSize: number;
   readonly blockMs: number;
@@ -16,16 +16,20 @@ interface FeedOptions {
   readonly signal: AbortSignal;
   readonly nowMs: () => number;
   readonly onCaughtUp: (stream: string) => void;
+  /** A place has moved: forward, or to where its stream now ends. */
+  readonly onMoved: () => void;
+  readonly onWentBack: (place: FeedPlace) => void;
   readonly log: Logger;
 }
 
 /** Reads all streams, each in a loop of its own, and applies their entries until the signal; rejects with its reason. */
 export async function feedStreams(places: readonly FeedPlace[], options: FeedOptions): Promise<void> {
-  await Promise.all(places.map((place) => feedStream(place, options)));
+  await Promise.all(places.map((place, streamNumber) => feedStream(place, streamNumber, options)));
 }
 
-async function feedStream(place: FeedPlace, options: FeedOptions): Promise<void> {
-  const { context, nowMs, onApplied, onCaughtUp, log } = options;
+async function feedStream(place: FeedPlace, streamNumber: number, options: FeedOptions): Promise<void> {
+  const { nowMs, onApplied, onCaughtUp, log } = options;
+  const context = { ...options.context, streamNumber };
   const { stream } = place;
   const reportTurn = createOutageReport(log, `reading ${stream}`);
   const batches = readStream({
@@ -34,6 +38,8 @@ async function feedStream(place: FeedPlace, options: FeedOptions): Promise<void>
     onLocated: ({ exists, length }, wentBack) => {
       place.noteTurn(nowMs());
       const at = { stream, exists, length, from: place.appliedId };
+      options.onMoved();
+      if (wentBack) options.onWentBack(place);
       if (wentBack) log.warn(at, 'the stream has gone back: going on from its end');
       else log.info(at, exists ? 'reading the stream' : 'the stream does not exist yet, waiting for it');
     },
@@ -45,6 +51,7 @@ async function feedStream(place: FeedPlace, options: FeedOptions): Promise<void>
   for await (const entries of batches) {
     for (const entry of entries) onApplied(applyEntry(entry, context));
     place.advance(entries.map((entry) => entry.id));
+    options.onMoved();
     place.noteTurn(nowMs());
     reportTurn();
     if (place.isCaughtUp) onCaughtUp(stream);

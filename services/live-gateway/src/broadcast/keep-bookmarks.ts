@@ -1,39 +1,49 @@
 import type { Redis } from 'ioredis';
 import { delay } from '@app/runtime/retry';
 import { isNotPermitted, removeStaleBookmarks, setBookmark } from './bookmark.ts';
+import { readEpoch } from './epoch.ts';
 import type { FeedPlace, StreamInfo } from './feed-place.ts';
 import { measureLagSeconds } from './measure-lag.ts';
 import { readStreamInfo } from './stream-info.ts';
+import type { Timeline } from './timeline.ts';
 
 const intervalMs = 1_000;
 
 /**
- * Once a second and stream: notices a stream that went back, measures the lag, moves the bookmark. Reading depends on
- * none of it, so trouble is reported and tried again. Rejects with the signal's reason.
+ * Once a second and stream: notices a stream that went back, keeps its epoch, measures the lag, moves the bookmark.
+ * Reading depends on none of it, so trouble is reported and tried again. Rejects with the signal's reason.
  */
 export async function keepBookmarks(options: {
   readonly redis: Redis;
   readonly places: readonly FeedPlace[];
+  readonly timeline: Timeline;
   /** This instance's bookmark. */
   readonly group: string;
   readonly groupPrefix: string;
   readonly signal: AbortSignal;
   readonly nowMs: () => number;
   readonly onLag: (stream: string, lagSeconds: number) => void;
-  readonly onWentBack: (stream: string) => void;
   /** Once, where Redis' user may not keep bookmarks: everything else goes on without. */
   readonly onNotPermitted: () => void;
+  readonly onWentBack: (place: FeedPlace) => void;
+  /** The stream has another epoch than before. */
+  readonly onEpoch: (place: FeedPlace) => void;
   readonly onStaleRemoved: (stream: string, groups: readonly string[]) => void;
   /** Once a turn: with the error, or without one when it went well. */
   readonly onTurn: (error?: unknown) => void;
 }): Promise<never> {
-  const { redis, places, group, signal, nowMs } = options;
+  const { redis, places, timeline, group, signal, nowMs } = options;
   const cleaned = new Set<FeedPlace>();
   let mayKeep = true;
   for (;;) {
     try {
       for (const place of places) {
-        const info = await detectStepBack(redis, place, () => options.onWentBack(place.stream));
+        const info = await detectStepBack(redis, place, () => options.onWentBack(place));
+        const doubted = timeline.doubtedEpoch(place);
+        const epoch = await readEpoch(redis, place.stream, doubted, nowMs());
+        // One that came into doubt while Redis answered is settled in the next turn.
+        if (timeline.doubtedEpoch(place) === doubted && timeline.setEpoch(place, epoch))
+          options.onEpoch(place);
         options.onLag(place.stream, await measureLagSeconds(redis, place, nowMs()));
         if (!info.exists || !mayKeep) continue;
         try {

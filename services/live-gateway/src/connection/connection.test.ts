@@ -12,7 +12,9 @@ import { createSocketHandlers } from './socket-handlers.ts';
 import { sweepConnections } from './sweep-connections.ts';
 
 /** A server that lets everybody in, and what happens at it. */
-async function openServer(limits = { highWaterBytes: 65_536, maxWaitingReplies: 64 }) {
+async function openServer(
+  limits = { highWaterBytes: 65_536, unansweredBytes: Infinity, maxWaitingReplies: 64 },
+) {
   const connections: Connection[] = [];
   const messages: string[] = [];
   const closes: number[] = [];
@@ -111,7 +113,7 @@ describe('a connection', () => {
     openDeafClient(server.port);
     const connection = await server.connection();
     let taken = 0;
-    for (let round = 0; round < 1_000 && connection.backedUpSinceMs === undefined; round += 1) {
+    for (let round = 0; round < 1_000 && connection.behindSinceMs === undefined; round += 1) {
       taken += connection.writeRows(Array.from({ length: 100 }, () => frame));
     }
     expect(connection.canTake()).toBe(false);
@@ -122,7 +124,11 @@ describe('a connection', () => {
   });
 
   test('keeps so many replies for one who does not read, and closes at one more', async () => {
-    const server = await openServer({ highWaterBytes: 1_000, maxWaitingReplies: 3 });
+    const server = await openServer({
+      highWaterBytes: 1_000,
+      unansweredBytes: Infinity,
+      maxWaitingReplies: 3,
+    });
     openDeafClient(server.port);
     const connection = await server.connection();
     while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
@@ -135,7 +141,11 @@ describe('a connection', () => {
   });
 
   test('sends what was kept as soon as the client reads again, replies before rows', async () => {
-    const server = await openServer({ highWaterBytes: 1_000, maxWaitingReplies: 64 });
+    const server = await openServer({
+      highWaterBytes: 1_000,
+      unansweredBytes: Infinity,
+      maxWaitingReplies: 64,
+    });
     const client = await openClient(server.port);
     const received: string[] = [];
     client.on('message', (data: Buffer) => received.push(data.toString()));
@@ -147,7 +157,7 @@ describe('a connection', () => {
     expect(connection.writeRows([Buffer.from('row')])).toBe(0);
     client.resume();
     await eventually(() => connection.canTake());
-    expect(connection.backedUpSinceMs).toBeUndefined();
+    expect(connection.behindSinceMs).toBeUndefined();
     expect(connection.writeRows([Buffer.from('row')])).toBe(1);
     await eventually(() => received.at(-1) === 'row');
     expect(received.slice(-3)).toEqual(['reply 1', 'reply 2', 'row']);
@@ -167,7 +177,7 @@ describe('a connection', () => {
 });
 
 describe('the sweep', () => {
-  const limits = { pingIntervalMs: 10_000, lagLimitMs: 15_000, maxAgeMs: 0 };
+  const limits = { pingIntervalMs: 10_000, lagLimitMs: 15_000, heartbeatMs: 25_000, maxAgeMs: 0 };
 
   test('pings whoever is due, and closes whoever has given no sign of life', async () => {
     const server = await openServer();
@@ -208,7 +218,7 @@ test('the sweep asks the old to come again, not all at once, and nobody where no
   const server = await openServer();
   const [first, second] = await Promise.all([openClient(server.port), openClient(server.port)]);
   const all = [await server.connection(1), await server.connection(2)];
-  const ofAge = { pingIntervalMs: 1e9, lagLimitMs: 1e9, maxAgeMs: 3_600_000 };
+  const ofAge = { pingIntervalMs: 1e9, lagLimitMs: 1e9, heartbeatMs: 1e9, maxAgeMs: 3_600_000 };
   server.passMs(3_600_000);
   sweepConnections(all, server.nowMs(), ofAge, () => 0);
   server.passMs(1);

@@ -7,14 +7,25 @@ import type { Traffic } from './traffic.ts';
 export interface ConnectionLimits {
   /** Above so many unsent bytes nothing more is written until the client has taken some. */
   readonly highWaterBytes: number;
+  /** Nor above so many bytes since the last ping that the client has answered. */
+  readonly unansweredBytes: number;
   /** So many replies wait for a client that does not read; one more closes the connection. */
   readonly maxWaitingReplies: number;
 }
 
 type Socket = Pick<WebSocket<unknown>, 'send' | 'cork' | 'ping' | 'end' | 'getBufferedAmount'>;
 
-/** How often a long write looks at the socket's buffer: 400 chunks in one go lose a third even to a healthy reader. */
-const checkEveryBytes = 16_384;
+/** A ping that the client has not answered yet. */
+interface OpenPing {
+  readonly number: number;
+  /** What had been sent before it, since the connection was opened. */
+  readonly sentBytes: number;
+  readonly atMs: number;
+}
+
+/** After so many bytes, or so long after some, a ping asks how far the client has read. */
+const pingEveryBytes = 16_384;
+const pingAfterMs = 2_000;
 
 /**
  * One client's socket.
@@ -22,10 +33,17 @@ const checkEveryBytes = 16_384;
  * uWebSockets.js throws on any use of a closed socket, and closes synchronously inside `end`: everything here asks
  * `isOpen` first, which is false from the first statement of the close handler on. Writes are corked, because most of
  * them come from timers and replies of Redis, where each uncorked send is a system call.
+ *
+ * How far a client is behind is measured by what it has answered. The socket's own buffer stays empty until the kernel
+ * has taken some 4 MiB, minutes of a feed, that nobody may ever read.
  */
 export class Connection {
   readonly viewer: Viewer;
+  /** Whether it speaks `live.v1`. */
+  readonly isBatched: boolean;
   readonly openedAtMs: number;
+  /** Called when nothing was sent for a while. */
+  onSilence: () => void = () => undefined;
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
   readonly #traffic: Traffic;
@@ -33,18 +51,29 @@ export class Connection {
   #isOpen = true;
   /** Replies that are owed to the client while it does not read. */
   #waitingReplies: string[] = [];
+  /** The socket has kept some of what was sent; only then its buffer needs to be asked for. */
+  #hasBuffered = false;
   #backedUpSinceMs: number | undefined;
   #heardAtMs: number;
   #pingedAtMs: number;
+  #sentAtMs: number;
+  #sentBytes = 0;
+  /** `#sentBytes` before the last ping, and before the last answered one. */
+  #pingedBytes = 0;
+  #answeredBytes = 0;
+  #pings = 0;
+  #openPings: OpenPing[] = [];
 
   constructor(options: {
     readonly socket: Socket;
     readonly viewer: Viewer;
+    readonly isBatched: boolean;
     readonly limits: ConnectionLimits;
     readonly traffic: Traffic;
     readonly nowMs: () => number;
   }) {
     this.viewer = options.viewer;
+    this.isBatched = options.isBatched;
     this.#socket = options.socket;
     this.#limits = options.limits;
     this.#traffic = options.traffic;
@@ -52,15 +81,20 @@ export class Connection {
     this.openedAtMs = options.nowMs();
     this.#heardAtMs = this.openedAtMs;
     this.#pingedAtMs = this.openedAtMs;
+    this.#sentAtMs = this.openedAtMs;
   }
 
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Since when the client has not taken what was written, by the process's clock; undefined if it keeps up. */
-  get backedUpSinceMs(): number | undefined {
-    return this.#backedUpSinceMs;
+  /**
+   * Since when the client is behind, by the process's clock: since the oldest ping that it has not answered. Undefined
+   * if it keeps up.
+   */
+  get behindSinceMs(): number | undefined {
+    if (!this.#isOpen || !this.#isBehind()) return undefined;
+    return this.#openPings[0]?.atMs ?? this.#backedUpSinceMs;
   }
 
   get heardAtMs(): number {
@@ -71,15 +105,20 @@ export class Connection {
     return this.#pingedAtMs;
   }
 
+  /** When a frame was last sent; pings are none, a page cannot see them. */
+  get sentAtMs(): number {
+    return this.#sentAtMs;
+  }
+
+  /** Whether something was sent a while ago that no ping has asked about yet. */
+  isPingDue(nowMs: number, intervalMs: number): boolean {
+    const sincePingMs = nowMs - this.#pingedAtMs;
+    return sincePingMs >= intervalMs || (sincePingMs >= pingAfterMs && this.#sentBytes > this.#pingedBytes);
+  }
+
   /** Whether something written now would go out, not into a queue. False for a client that is behind, or gone. */
   canTake(): boolean {
-    if (!this.#isOpen) return false;
-    if (this.#waitingReplies.length === 0 && !this.#isOverHighWater()) {
-      this.#backedUpSinceMs = undefined;
-      return true;
-    }
-    this.#backedUpSinceMs ??= this.#nowMs();
-    return false;
+    return this.#isOpen && this.#waitingReplies.length === 0 && !this.#isBehind();
   }
 
   /**
@@ -101,14 +140,12 @@ export class Connection {
    * Writes as many of the frames as the client can take now and says how many those were: the rest is the caller's to
    * keep. 0 if the client is behind or gone.
    */
-  writeRows(frames: readonly Uint8Array[]): number {
-    return this.canTake() ? this.#send(frames) : 0;
+  writeRows(frames: readonly (string | Uint8Array)[]): number {
+    return this.#waitingReplies.length === 0 ? this.#send(frames) : 0;
   }
 
   ping(): void {
-    if (!this.#isOpen) return;
-    this.#pingedAtMs = this.#nowMs();
-    this.#socket.cork(() => this.#socket.ping());
+    if (this.#isOpen) this.#socket.cork(() => this.#ping(this.#nowMs()));
   }
 
   /** Closes with a close frame, which a client over its backpressure limit will not get: it sees 1006. */
@@ -124,14 +161,19 @@ export class Connection {
     this.#heardAtMs = this.#nowMs();
   }
 
+  /** For the socket's handlers: the client has read all that came before this ping. */
+  noteAnswered(pingNumber: number): void {
+    // Not in the list: a pong that nobody has asked for, or an old one.
+    const at = this.#openPings.findIndex(({ number }) => number === pingNumber);
+    if (at === -1) return;
+    this.#answeredBytes = this.#openPings[at]?.sentBytes ?? this.#answeredBytes;
+    this.#openPings = at === this.#openPings.length - 1 ? [] : this.#openPings.slice(at + 1);
+    this.#sendWaiting();
+  }
+
   /** For the socket's handlers: the client has taken some of what was waiting. */
   noteDrained(): void {
-    if (!this.#isOpen || this.#isOverHighWater()) return;
-    this.#backedUpSinceMs = undefined;
-    const waiting = this.#waitingReplies;
-    if (waiting.length === 0) return;
-    const sent = this.#send(waiting);
-    if (this.#isOpen) this.#waitingReplies = waiting.slice(sent);
+    this.#sendWaiting();
   }
 
   /** For the socket's handlers: from now on the socket must not be touched. */
@@ -140,36 +182,62 @@ export class Connection {
     this.#waitingReplies = [];
   }
 
-  #isOverHighWater(): boolean {
-    return this.#socket.getBufferedAmount() > this.#limits.highWaterBytes;
+  #sendWaiting(): void {
+    const waiting = this.#waitingReplies;
+    if (waiting.length === 0 || !this.#isOpen || this.#isBehind()) return;
+    const sent = this.#send(waiting);
+    if (this.#isOpen) this.#waitingReplies = waiting.slice(sent);
+  }
+
+  #isBehind(): boolean {
+    if (this.#sentBytes - this.#answeredBytes > this.#limits.unansweredBytes) return true;
+    if (!this.#hasBuffered) return false;
+    const bufferedBytes = this.#socket.getBufferedAmount();
+    this.#hasBuffered = bufferedBytes > 0;
+    if (bufferedBytes <= this.#limits.highWaterBytes) {
+      this.#backedUpSinceMs = undefined;
+      return false;
+    }
+    this.#backedUpSinceMs ??= this.#nowMs();
+    return true;
   }
 
   /** @returns how many frames the socket took. */
   #send(frames: readonly (string | Uint8Array)[]): number {
+    if (!this.#isOpen || frames.length === 0 || this.#isBehind()) return 0;
+    const sentBytesBefore = this.#sentBytes;
     let sent = 0;
-    let sentBytes = 0;
-    let uncheckedBytes = 0;
     let isDropped = false;
+    this.#sentAtMs = this.#nowMs();
     this.#socket.cork(() => {
       for (const frame of frames) {
-        if (uncheckedBytes >= checkEveryBytes) {
-          if (this.#isOverHighWater()) break;
-          uncheckedBytes = 0;
-        }
+        // 400 chunks in one go lose a third even to a healthy reader.
+        if (sent > 0 && this.#isBehind()) break;
         // 1 sent, 0 buffered, 2 dropped.
-        if (this.#socket.send(frame, false) === 2) {
+        const outcome = this.#socket.send(frame, false);
+        if (outcome === 2) {
           isDropped = true;
           break;
         }
-        const frameBytes = typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength;
         sent += 1;
-        sentBytes += frameBytes;
-        uncheckedBytes += frameBytes;
+        this.#sentBytes += typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength;
+        if (this.#sentBytes - this.#pingedBytes >= pingEveryBytes) this.#ping(this.#sentAtMs);
       }
     });
-    this.#traffic.onSent(sent, sentBytes);
+    // In a cork a send succeeds whatever becomes of it: what the kernel did not take shows only after it.
+    this.#hasBuffered ||= this.#socket.getBufferedAmount() > 0;
+    this.#traffic.onSent(sent, this.#sentBytes - sentBytesBefore);
     // A client that has missed one frame no longer holds what the others hold, and cannot know it.
     if (isDropped) this.end(closeCode.tooSlow, 'a frame was lost');
     return sent;
+  }
+
+  /** In a cork. */
+  #ping(nowMs: number): void {
+    this.#pings += 1;
+    this.#pingedAtMs = nowMs;
+    this.#pingedBytes = this.#sentBytes;
+    this.#openPings.push({ number: this.#pings, sentBytes: this.#sentBytes, atMs: nowMs });
+    this.#socket.ping(String(this.#pings));
   }
 }

@@ -8,6 +8,7 @@ import type { Traffic } from './traffic.ts';
 /** What belongs to a socket. uWebSockets.js makes a socket before there is a `Connection` for it. */
 export interface SocketData {
   readonly viewer: Viewer;
+  readonly isBatched: boolean;
   link: Link | undefined;
 }
 
@@ -47,7 +48,8 @@ export function createSocketHandlers(options: {
     sendPingsAutomatically: false,
     open: (socket) => {
       const data = socket.getUserData();
-      const connection = new Connection({ socket, viewer: data.viewer, limits, traffic, nowMs });
+      const { viewer, isBatched } = data;
+      const connection = new Connection({ socket, viewer, isBatched, limits, traffic, nowMs });
       const client = options.onOpen(connection);
       // Closed by the one who was told of it: the close handler has found nobody to tell.
       if (connection.isOpen) data.link = { connection, client };
@@ -64,8 +66,9 @@ export function createSocketHandlers(options: {
       // Decoded at once: the buffer is void as soon as this returns.
       link.client.onMessage(Buffer.from(message).toString('utf8'));
     },
-    pong: (socket) => {
-      heard(socket);
+    pong: (socket, message) => {
+      // The number of the ping; what is none is in no list.
+      heard(socket)?.connection.noteAnswered(Number(Buffer.from(message).toString('latin1')));
     },
     drain: (socket) => socket.getUserData().link?.connection.noteDrained(),
     dropped: (socket) => {

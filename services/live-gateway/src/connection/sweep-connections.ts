@@ -4,10 +4,12 @@ import type { Connection } from './connection.ts';
 
 export interface LifeLimits {
   readonly pingIntervalMs: number;
-  /** A client that has taken nothing for so long is cut. */
+  /** A client that is behind, and has left a ping unanswered for so long, is cut. */
   readonly lagLimitMs: number;
   /** A client that is connected for longer is asked to come again; 0 asks nobody. */
   readonly maxAgeMs: number;
+  /** A client that was sent nothing for so long is told that the server lives. */
+  readonly heartbeatMs: number;
 }
 
 const sweepIntervalMs = 1_000;
@@ -33,16 +35,17 @@ export function sweepConnections(
   let lagging = 0;
   // A copy: `end` calls the close handler synchronously, which takes the connection out of the set.
   for (const connection of Array.from(connections)) {
-    const { backedUpSinceMs } = connection;
+    const { behindSinceMs } = connection;
     if (nowMs - connection.heardAtMs > 2.5 * limits.pingIntervalMs) {
       connection.end(closeCode.noSignOfLife, 'no answer to pings');
-    } else if (backedUpSinceMs !== undefined && nowMs - backedUpSinceMs > limits.lagLimitMs) {
+    } else if (behindSinceMs !== undefined && nowMs - behindSinceMs > limits.lagLimitMs) {
       connection.end(closeCode.tooSlow, 'too slow for too long');
     } else if (maxAgeMs > 0 && nowMs - connection.openedAtMs > maxAgeMs && random() < oldShare) {
       connection.end(closeCode.reconnect, 'connected for long enough');
     } else {
-      if (backedUpSinceMs !== undefined) lagging += 1;
-      if (nowMs - connection.pingedAtMs >= limits.pingIntervalMs) connection.ping();
+      if (behindSinceMs !== undefined) lagging += 1;
+      if (nowMs - connection.sentAtMs >= limits.heartbeatMs) connection.onSilence();
+      if (connection.isPingDue(nowMs, limits.pingIntervalMs)) connection.ping();
     }
   }
   return lagging;

@@ -5,33 +5,41 @@ import type { NewestFixAnswer, NewestFixQuestion } from './read-newest-fixes.ts'
 export interface Hydration {
   /** A newer fix than the one held was found: its marker moves forward. */
   readonly moved: readonly string[];
-  /** The fix held was found faulty: its marker goes back, or away. */
+  /** The fix held was found faulty, or is too old to be shown: its marker goes back, or away. */
   readonly retracted: readonly string[];
 }
 
 /**
  * Compares `latest` with Postgres for all given devices: fills what the stream has not brought (a device assigned
- * later, a fix from before this process), and takes back what an operator has marked faulty.
+ * later, a fix from before this process), takes back what an operator has marked faulty, gives up what is too old.
+ *
  * Rejects if Postgres fails; `latest` is then as it was.
  */
 export async function hydrateLatest(
   latest: LatestFixes,
   deviceIds: readonly string[],
-  readNewest: (questions: readonly NewestFixQuestion[]) => Promise<readonly NewestFixAnswer[]>,
-): Promise<Hydration> {
-  const answers = await readNewest(
-    deviceIds.map((deviceId) => ({ deviceId, heldFixAtMs: latest.get(deviceId)?.fixAtMs })),
+  options: {
+    readonly readNewest: (questions: readonly NewestFixQuestion[]) => Promise<readonly NewestFixAnswer[]>;
+    /** Takes in the answers and tells what has changed, in one go and between two ticks. */
+    readonly settle: (take: () => Hydration) => Promise<void>;
+    readonly nowMs: () => number;
+  },
+): Promise<void> {
+  const answers = await options.readNewest(
+    deviceIds.map((deviceId) => ({ deviceId, heldFixAtMs: latest.hold(deviceId).fix?.fixAtMs })),
   );
-  // From here on nothing waits: the stream cannot come between an answer and what is made of it.
-  const moved: string[] = [];
-  const retracted: string[] = [];
-  for (const { deviceId, newest, faultyFixAtMs } of answers) {
-    if (faultyFixAtMs !== undefined && latest.retract(deviceId, faultyFixAtMs, newest)) {
-      retracted.push(deviceId);
-    } else if (newest !== undefined && latest.offer(newest)) {
-      moved.push(deviceId);
+  await options.settle(() => {
+    const moved: string[] = [];
+    const retracted: string[] = [];
+    for (const { deviceId, newest, heldFaultyAtMs, faultyAtMs } of answers) {
+      latest.noteFaulty(deviceId, faultyAtMs);
+      if (heldFaultyAtMs !== undefined && latest.retract(deviceId, heldFaultyAtMs, newest)) {
+        retracted.push(deviceId);
+      } else if (newest !== undefined && latest.offer(newest)) {
+        moved.push(deviceId);
+      }
     }
-  }
-  latest.markHydrated(deviceIds);
-  return { moved, retracted };
+    latest.markHydrated(deviceIds);
+    return { moved, retracted: [...retracted, ...latest.expire(options.nowMs())] };
+  });
 }

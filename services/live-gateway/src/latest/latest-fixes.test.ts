@@ -15,6 +15,7 @@ function fixAt(deviceId: string, fixAtMs: number, latitude = 46): LatestFix {
     courseDeg: 0,
     speedKmh: 0,
     arrivedAtMs: undefined,
+    stamp: undefined,
   };
 }
 

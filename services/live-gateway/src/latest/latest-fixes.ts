@@ -1,3 +1,10 @@
+/** Where in the feed an entry stands: which of the gateway's streams, and the entry's id there. */
+export interface EntryStamp {
+  /** The stream's number in `REDIS_TELEMETRY_STREAM`. */
+  readonly stream: number;
+  readonly id: string;
+}
+
 /** The newest good fix of a device: what a marker on the map shows. */
 export interface LatestFix {
   /** IMEI. */
@@ -10,15 +17,37 @@ export interface LatestFix {
   readonly speedKmh: number;
   /** When it came into the stream, by Redis' clock; undefined if it was read from Postgres. */
   readonly arrivedAtMs: number | undefined;
+  /** The entry that brought it; undefined if it was read from Postgres. */
+  readonly stamp: EntryStamp | undefined;
 }
+
+/** What is held of one device. The object stays the same for as long as the device is in some event. */
+export interface HeldFix {
+  readonly fix: LatestFix | undefined;
+  /**
+   * The fix time of the newest fix that was found faulty and is newer than every good one in Postgres, if there is one.
+   * Somebody may still be shown it, by a gateway that has not heard yet.
+   */
+  readonly faultyAtMs: number | undefined;
+  /** Whether Postgres has been asked. As long as it has not, an older fix than what the stream has brought may lie there. */
+  readonly isHydrated: boolean;
+}
+
+type Writable = { -readonly [Field in keyof HeldFix]: HeldFix[Field] };
+
+/** So many devices are remembered that are in no event; of more, those that reported first are forgotten. */
+const maxStrangers = 10_000;
 
 /**
  * The newest good fix of every assigned device. A device's fix moves only forward in fix time, whatever order the
  * stream and Postgres bring fixes in; the one way back is `retract`, when an operator has found the held fix faulty.
+ *
+ * Of a device that is in no event the newest fix is remembered too, up to a bound: it may be assigned before the
+ * processor has stored what the stream brought, and a cursor says that all of the stream was applied.
  */
 export class LatestFixes {
-  readonly #fixes = new Map<string, LatestFix>();
-  readonly #hydrated = new Set<string>();
+  readonly #held = new Map<string, Writable>();
+  readonly #strangers = new Map<string, Writable>();
   readonly #maxFixAgeMs: number;
 
   /** @param maxFixAgeMs an older fix is held but not shown: a tracker's last private trip is nobody's business. */
@@ -26,12 +55,22 @@ export class LatestFixes {
     this.#maxFixAgeMs = maxFixAgeMs;
   }
 
+  /** What is held of the device, now and from now on. */
+  hold(deviceId: string): HeldFix {
+    return this.#hold(deviceId);
+  }
+
   /** Takes a fix if it is strictly newer than the one held; says whether it was. */
   offer(fix: LatestFix): boolean {
-    const held = this.#fixes.get(fix.deviceId);
-    if (held !== undefined && fix.fixAtMs <= held.fixAtMs) return false;
-    this.#fixes.set(fix.deviceId, fix);
+    const held = this.#hold(fix.deviceId);
+    if (held.fix !== undefined && fix.fixAtMs <= held.fix.fixAtMs) return false;
+    held.fix = fix;
     return true;
+  }
+
+  /** Notes which fix Postgres says is faulty and newer than all good ones; undefined if none is. */
+  noteFaulty(deviceId: string, fixAtMs: number | undefined): void {
+    this.#hold(deviceId).faultyAtMs = fixAtMs;
   }
 
   /**
@@ -39,39 +78,86 @@ export class LatestFixes {
    * Only if the faulty fix is still the one held: a newer one may have come while Postgres was asked.
    */
   retract(deviceId: string, faultyFixAtMs: number, replacement: LatestFix | undefined): boolean {
-    if (this.#fixes.get(deviceId)?.fixAtMs !== faultyFixAtMs) return false;
-    if (replacement === undefined) this.#fixes.delete(deviceId);
-    else this.#fixes.set(deviceId, replacement);
+    const held = this.#held.get(deviceId);
+    if (held?.fix?.fixAtMs !== faultyFixAtMs) return false;
+    held.fix = replacement;
     return true;
   }
 
   get(deviceId: string): LatestFix | undefined {
-    return this.#fixes.get(deviceId);
+    return this.#held.get(deviceId)?.fix;
+  }
+
+  /** Whether a client may see the fix now. */
+  isShown(fix: LatestFix, nowMs: number): boolean {
+    return nowMs - fix.fixAtMs <= this.#maxFixAgeMs;
   }
 
   /** The fix that a client may see now: the one held, unless it is too old. */
   shown(deviceId: string, nowMs: number): LatestFix | undefined {
-    const fix = this.#fixes.get(deviceId);
-    return fix !== undefined && nowMs - fix.fixAtMs <= this.#maxFixAgeMs ? fix : undefined;
+    const fix = this.#held.get(deviceId)?.fix;
+    return fix !== undefined && this.isShown(fix, nowMs) ? fix : undefined;
   }
 
-  /** Forgets the devices that are in no event any more. */
+  /** Gives up the fixes that have become too old to be shown, and names their devices. */
+  expire(nowMs: number): readonly string[] {
+    const expired: string[] = [];
+    for (const [deviceId, held] of this.#held) {
+      if (held.fix === undefined || this.isShown(held.fix, nowMs)) continue;
+      held.fix = undefined;
+      expired.push(deviceId);
+    }
+    return expired;
+  }
+
+  /** Remembers the fix of a device that is in no event. */
+  remember(fix: LatestFix): void {
+    const held = this.#strangers.get(fix.deviceId) ?? newHeld();
+    if (held.fix !== undefined && fix.fixAtMs <= held.fix.fixAtMs) return;
+    held.fix = fix;
+    this.#strangers.delete(fix.deviceId);
+    this.#strangers.set(fix.deviceId, held);
+    if (this.#strangers.size <= maxStrangers) return;
+    for (const deviceId of this.#strangers.keys()) {
+      this.#strangers.delete(deviceId);
+      return;
+    }
+  }
+
+  /** Lets go of the devices that are in no event any more. */
   keepOnly(isAssigned: (deviceId: string) => boolean): void {
-    for (const deviceId of this.#fixes.keys()) if (!isAssigned(deviceId)) this.#fixes.delete(deviceId);
-    for (const deviceId of this.#hydrated) if (!isAssigned(deviceId)) this.#hydrated.delete(deviceId);
+    for (const [deviceId, { fix }] of this.#held) {
+      if (isAssigned(deviceId)) continue;
+      this.#held.delete(deviceId);
+      if (fix !== undefined) this.remember(fix);
+    }
   }
 
   /** Postgres has been asked for the newest fixes of these devices, and has answered. */
   markHydrated(deviceIds: Iterable<string>): void {
-    for (const deviceId of deviceIds) this.#hydrated.add(deviceId);
+    for (const deviceId of deviceIds) this.#hold(deviceId).isHydrated = true;
   }
 
-  /** False as long as an older fix than what the stream has brought may lie unseen in Postgres. */
   isHydrated(deviceId: string): boolean {
-    return this.#hydrated.has(deviceId);
+    return this.#held.get(deviceId)?.isHydrated === true;
   }
 
   get size(): number {
-    return this.#fixes.size;
+    let size = 0;
+    for (const held of this.#held.values()) if (held.fix !== undefined) size += 1;
+    return size;
   }
+
+  #hold(deviceId: string): Writable {
+    const known = this.#held.get(deviceId);
+    if (known !== undefined) return known;
+    const held = this.#strangers.get(deviceId) ?? newHeld();
+    this.#strangers.delete(deviceId);
+    this.#held.set(deviceId, held);
+    return held;
+  }
+}
+
+function newHeld(): Writable {
+  return { fix: undefined, faultyAtMs: undefined, isHydrated: false };
 }

@@ -12,13 +12,16 @@ export interface NewestFixAnswer {
   /** The newest fix within the look-back that is neither flagged nor faulty. */
   readonly newest: LatestFix | undefined;
   /** The fix that was held when the question was asked, if an operator has marked it faulty since. */
-  readonly faultyFixAtMs: number | undefined;
+  readonly heldFaultyAtMs: number | undefined;
+  /** The newest fix that is marked faulty, if it is newer than the newest good one. */
+  readonly faultyAtMs: number | undefined;
 }
 
 interface Row {
   readonly device_id: string;
   readonly held_at_ms: number | null;
   readonly is_held_faulty: boolean;
+  readonly faulty_at_ms: number | null;
   readonly fix_at_ms: number | null;
   readonly latitude: number;
   readonly longitude: number;
@@ -28,8 +31,8 @@ interface Row {
 }
 
 /**
- * Asks Postgres for the newest good fix of every device: one query for all of them, one probe of the unique index
- * `(device_id, ts desc)` each. Good is what moves a marker: no quality flag, not marked faulty.
+ * Asks Postgres for the newest good fix of every device: one query for all of them, two probes of the unique
+ * index `(device_id, ts desc)` each. Good is what moves a marker: no quality flag, not marked faulty.
  *
  * @param lookbackMs bounds each probe, and with a hypertable the chunks that it opens.
  * @returns one answer per question, in no particular order. Rejects with postgres.js' errors.
@@ -56,6 +59,15 @@ export async function readNewestFixes(
                 and held.ts < to_timestamp((asked.held_at_ms + 1) / 1000)
                 and held.faulty
            ) as is_held_faulty,
+           -- Between the newest good fix and the end there is little but what the search for it has just read.
+           (select floor(extract(epoch from faulty.ts) * 1000)::float8
+              from positions faulty
+             where faulty.device_id = asked.device_id
+               and faulty.ts > coalesce(newest.ts, now() - ${lookbackMs}::float8 * interval '1 millisecond')
+               and faulty.faulty
+             order by faulty.ts desc
+             limit 1
+           ) as faulty_at_ms,
            floor(extract(epoch from newest.ts) * 1000)::float8 as fix_at_ms,
            newest.latitude, newest.longitude, newest.altitude, newest.angle, newest.speed
       from json_to_recordset(${JSON.stringify(asked)}::text::json) as asked (device_id text, held_at_ms float8)
@@ -76,7 +88,8 @@ export async function readNewestFixes(
 function readAnswer(row: Row): NewestFixAnswer {
   return {
     deviceId: row.device_id,
-    faultyFixAtMs: row.is_held_faulty && row.held_at_ms !== null ? row.held_at_ms : undefined,
+    heldFaultyAtMs: row.is_held_faulty && row.held_at_ms !== null ? row.held_at_ms : undefined,
+    faultyAtMs: row.faulty_at_ms ?? undefined,
     newest:
       row.fix_at_ms === null
         ? undefined
@@ -89,6 +102,7 @@ function readAnswer(row: Row): NewestFixAnswer {
             courseDeg: row.angle,
             speedKmh: row.speed,
             arrivedAtMs: undefined,
+            stamp: undefined,
           },
   };
 }

@@ -1,3 +1,4 @@
+import { subprotocol } from '@app/shared/protocol';
 import type { AllowedOrigins } from '../access/allowed-origins.ts';
 import { isAllowedOrigin } from '../access/allowed-origins.ts';
 import type { Authenticate } from '../access/authenticate.ts';
@@ -5,6 +6,7 @@ import { readSessionCookie } from '../access/session-cookie.ts';
 import type { Viewer } from '../access/visitor.ts';
 import { clientAddress } from './client-address.ts';
 import type { TrustedProxies } from './client-address.ts';
+import { asksFor } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** How a request to upgrade ended; the label of `live_upgrades_total`. */
@@ -15,6 +17,8 @@ export type UpgradeResult =
   /** It asks to upgrade, and to close the connection. */
   | 'bad_request'
   | 'foreign_origin'
+  /** It does not ask for `live.v1`, and `LIVE_PLAIN_DIALECT` is off. */
+  | 'plain_dialect'
   | 'no_cookie'
   | 'unauthorised'
   | 'unavailable'
@@ -37,6 +41,7 @@ export interface AdmissionRules {
   readonly isFull: () => boolean;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustedProxies: TrustedProxies;
+  readonly takesPlainDialect: boolean;
   readonly cookieName: string;
   readonly authenticate: Authenticate;
 }
@@ -53,6 +58,9 @@ export async function admit(request: UpgradeRequest, rules: AdmissionRules): Pro
   }
   if (!isAllowedOrigin(request.origin, rules.allowedOrigins)) {
     return refuse('foreign_origin', '403 Forbidden', 'this origin may not connect');
+  }
+  if (!rules.takesPlainDialect && !asksFor(request.protocols, subprotocol)) {
+    return refuse('plain_dialect', '400 Bad Request', `ask for the subprotocol ${subprotocol}`);
   }
   const cookie = readSessionCookie(request.cookieHeader, rules.cookieName);
   if (cookie === undefined) return refuse('no_cookie', '401 Unauthorized', 'no session');

@@ -1,8 +1,9 @@
 import { setImmediate as leaveTheHandler } from 'node:timers/promises';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
+import { subprotocol } from '@app/shared/protocol';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import type { Admission, Refusal, UpgradeResult } from './admit.ts';
-import { readUpgradeRequest } from './upgrade-request.ts';
+import { asksFor, readUpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeDesk } from './upgrade-desk.ts';
 
@@ -39,9 +40,11 @@ export function createUpgradeHandler(options: {
       onResult('aborted');
     } else if (admission.isAdmitted) {
       onResult('accepted');
-      const data: SocketData = { viewer: admission.viewer, link: undefined };
       const { key, extensions } = upgradeRequest;
-      desk.run(() => response.upgrade(data, key, '', extensions, context));
+      const isBatched = asksFor(upgradeRequest.protocols, subprotocol);
+      const data: SocketData = { viewer: admission.viewer, isBatched, link: undefined };
+      const protocol = isBatched ? subprotocol : '';
+      desk.run(() => response.upgrade(data, key, protocol, extensions, context));
     } else {
       const { refusal } = admission;
       onResult(refusal.result);

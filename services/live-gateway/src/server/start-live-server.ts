@@ -19,6 +19,7 @@ export async function startLiveServer(options: {
     readonly LIVE_TRUSTED_PROXIES: string;
     readonly LIVE_MAX_CONNECTIONS: number;
     readonly LIVE_MAX_HEADER_BYTES: number;
+    readonly LIVE_PLAIN_DIALECT: boolean;
     readonly DIRECTUS_SESSION_COOKIE: string;
   };
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
@@ -37,6 +38,7 @@ export async function startLiveServer(options: {
     isFull: () => options.connectionCount() + pending > config.LIVE_MAX_CONNECTIONS,
     allowedOrigins: config.LIVE_ALLOWED_ORIGINS,
     trustedProxies,
+    takesPlainDialect: config.LIVE_PLAIN_DIALECT,
     cookieName: config.DIRECTUS_SESSION_COOKIE,
     authenticate: options.authenticate,
   };

@@ -37,3 +37,8 @@ function readForwardedFor(request: HttpRequest): string {
   });
   return lines.join(',');
 }
+
+/** Whether a `Sec-WebSocket-Protocol` header names the subprotocol among those that the client speaks. */
+export function asksFor(protocols: string, subprotocol: string): boolean {
+  return protocols.split(',').some((protocol) => protocol.trim() === subprotocol);
+}

@@ -5,6 +5,8 @@ import type { ClientLimits } from './client.ts';
 import type { Clients } from './clients.ts';
 import { handleMessage } from './handle-message.ts';
 import type { MessageContext } from './handle-message.ts';
+import { heartbeatReply } from './heartbeat.ts';
+import { helloReply } from './hello.ts';
 
 /** A client from its first moment to its last: what it says is answered, and when it goes nothing of it stays. */
 export function acceptClient(
@@ -15,6 +17,8 @@ export function acceptClient(
 ): ClientHandlers {
   const client = new Client(connection, limits);
   clients.add(client);
+  if (connection.isBatched) connection.reply(helloReply(limits, context.tickMs, context.nowMs()));
+  connection.onSilence = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
   return {
     // A rejection is a programmer's error: nobody handles it, and it ends the process.
     onMessage: (text) => void handleMessage(client, text, context),

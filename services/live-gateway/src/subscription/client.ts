@@ -2,6 +2,7 @@ import type { Viewer } from '../access/visitor.ts';
 import type { Connection } from '../connection/connection.ts';
 import { TokenBucket } from '../connection/token-bucket.ts';
 import { Slots } from './slots.ts';
+import type { Dialect } from './subscription.ts';
 
 export interface ClientLimits {
   readonly maxSubscriptions: number;
@@ -19,6 +20,10 @@ export class Client {
     this.slots = new Slots(limits.maxSubscriptions);
     const burst = 2 * limits.messageRatePerS;
     this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs);
+  }
+
+  get dialect(): Dialect {
+    return this.connection.isBatched ? 'batched' : 'plain';
   }
 
   get viewer(): Viewer {

@@ -4,6 +4,7 @@ import type { Client } from './client.ts';
 import { errorReply, pongReply, unsubscribedReply } from './replies.ts';
 import { subscribe } from './subscribe.ts';
 import type { SubscribeContext } from './subscribe.ts';
+import { update } from './update.ts';
 
 export interface MessageContext extends SubscribeContext {
   /** Once per message: its type, or what was wrong with it. */
@@ -56,6 +57,6 @@ export async function handleMessage(client: Client, text: string, context: Messa
       return;
     }
     case 'update':
-      client.reply(errorReply(message.id, 'unknown-type', 'update belongs to the batched dialect'));
+      update(client, message, context);
   }
 }

@@ -5,9 +5,9 @@ import type { LatestFix } from '../latest/latest-fixes.ts';
 const fieldsOfFix = new WeakMap<LatestFix, string>();
 
 /** A `position` frame of the plain dialect. */
-export function encodePlainPosition(topic: string, fix: LatestFix): Uint8Array {
+export function encodePlainPosition(topic: string, fix: LatestFix): string {
   // A topic is `event:` and a UUID: nothing in it needs escaping.
-  return Buffer.from(`{"type":"position","topic":"${topic}",${encodeFields(fix)}}`);
+  return `{"type":"position","topic":"${topic}",${encodeFields(fix)}}`;
 }
 
 export interface PlainSnapshot {

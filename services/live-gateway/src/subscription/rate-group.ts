@@ -1,92 +1,131 @@
-import type { Subscription } from './subscription.ts';
+import { DeviceSet } from './device-set.ts';
+import type { Dialect, Subscription } from './subscription.ts';
 
 /**
- * The subscriptions of one event that share a rate, and what they have still to be told.
+ * The subscriptions of one event that share a dialect and a rate, and what they have still to be told.
  *
- * Those in step share one set of changed devices and get the same frames. One that is not (its snapshot was too long
- * for one frame, it could not take everything) owes nothing to the others: it keeps a set of its own, bounded by the
- * devices of the event, and is in step again once that is written.
+ * Those in step share one set of changed devices and get the same frames. Those apart have a set of their own
+ * (`Subscription.owed`), and are in step again once that is written.
  */
 export class RateGroup {
+  readonly dialect: Dialect;
   readonly rateClass: number;
-  #changed = new Set<string>();
+  /** The number of the news that the last flush has told. */
+  newsAt: number;
+  #changed = new DeviceSet();
+  /** What the flush that is being written tells; a member that leaves meanwhile may not have heard it. */
+  #inFlight: DeviceSet | undefined;
+  /** What came until there is written to those in step, and written or owed to those apart. */
+  #coveredPosition: string | undefined;
   readonly #inStep = new Set<Subscription>();
-  readonly #owed = new Map<Subscription, Set<string>>();
+  readonly #apart = new Set<Subscription>();
 
-  constructor(rateClass: number) {
+  constructor(dialect: Dialect, rateClass: number, newsAt: number, position: string | undefined) {
+    this.dialect = dialect;
     this.rateClass = rateClass;
+    this.newsAt = newsAt;
+    this.#coveredPosition = position;
   }
 
   get size(): number {
-    return this.#inStep.size + this.#owed.size;
+    return this.#inStep.size + this.#apart.size;
   }
 
-  get isIdle(): boolean {
-    return this.#changed.size === 0 && this.#owed.size === 0;
+  get hasChanges(): boolean {
+    return this.#changed.size > 0;
   }
 
-  add(subscription: Subscription): void {
-    this.#inStep.add(subscription);
+  /** Whether a flush is being written: what it covers, not everybody has yet. */
+  get isDelivering(): boolean {
+    return this.#inFlight !== undefined;
   }
 
-  remove(subscription: Subscription): void {
-    this.#inStep.delete(subscription);
-    this.#owed.delete(subscription);
+  get apartCount(): number {
+    return this.#apart.size;
   }
 
-  /** @returns false if the device was marked already: its position before this one will not be sent. */
-  markChanged(deviceId: string): boolean {
-    const sizeBefore = this.#changed.size;
-    this.#changed.add(deviceId);
-    return this.#changed.size > sizeBefore;
+  /** For the cursor of a member that has been told all that it was owed. */
+  get coveredPosition(): string | undefined {
+    return this.#coveredPosition;
   }
 
-  forgetDevice(deviceId: string): void {
-    this.#changed.delete(deviceId);
-    for (const owed of this.#owed.values()) owed.delete(deviceId);
+  *members(): Generator<Subscription, void, void> {
+    yield* this.#inStep;
+    yield* this.#apart;
   }
 
-  /** The devices have not been written to this subscription: it is told about them apart from its group. */
-  owe(subscription: Subscription, deviceIds: Iterable<string>): void {
-    const isMember = this.#inStep.delete(subscription) || this.#owed.has(subscription);
-    if (!isMember) return;
-    const owed = this.#owed.get(subscription) ?? new Set();
-    for (const deviceId of deviceIds) owed.add(deviceId);
-    this.#owed.set(subscription, owed);
-  }
-
-  /** The devices have been written; with nothing left the subscription is in step again. */
-  settle(subscription: Subscription, deviceIds: Iterable<string>): void {
-    const owed = this.#owed.get(subscription);
-    if (owed === undefined) return;
-    for (const deviceId of deviceIds) owed.delete(deviceId);
-    if (owed.size > 0) return;
-    this.#owed.delete(subscription);
-    this.#inStep.add(subscription);
+  /** Puts a subscription where it belongs: in step if it is settled, apart if not. */
+  place(subscription: Subscription): void {
+    if (subscription.isSettled) {
+      subscription.owed = undefined;
+      this.#apart.delete(subscription);
+      this.#inStep.add(subscription);
+    } else {
+      subscription.owed ??= new DeviceSet();
+      this.#inStep.delete(subscription);
+      this.#apart.add(subscription);
+    }
   }
 
   isInStep(subscription: Subscription): boolean {
     return this.#inStep.has(subscription);
   }
 
-  owedTo(subscription: Subscription): ReadonlySet<string> {
-    return this.#owed.get(subscription) ?? new Set();
+  /** A member leaves; what it has perhaps not been told is from now on owed to it. */
+  remove(subscription: Subscription): void {
+    this.#inStep.delete(subscription);
+    this.#apart.delete(subscription);
+    const owed = (subscription.owed ??= new DeviceSet());
+    owed.addAll(this.#changed);
+    if (this.#inFlight !== undefined) owed.addAll(this.#inFlight);
+  }
+
+  /** @returns false if the device was marked already: its position before this one will not be sent. */
+  markChanged(seat: number): boolean {
+    return this.#changed.add(seat);
+  }
+
+  forgetSeat(seat: number): void {
+    this.#changed.delete(seat);
   }
 
   /**
-   * Takes what has changed since the last flush: the devices, the subscriptions in step (a copy: the recipients of a
-   * frame are fixed when it is built), and those apart, to whom the same devices are now owed too.
+   * Takes what has changed since the last flush: the devices, and the subscriptions in step (a copy: the recipients of
+   * a frame are fixed when it is built). To those apart the same devices are now owed too.
    */
-  takeChanges(): Flush {
+  takeChanges(position: string | undefined, newsAt: number): Flush {
     const changed = this.#changed;
-    this.#changed = new Set();
-    for (const owed of this.#owed.values()) for (const deviceId of changed) owed.add(deviceId);
-    return { changed: [...changed], inStep: [...this.#inStep], apart: [...this.#owed.keys()] };
+    this.#changed = new DeviceSet();
+    this.#inFlight = changed;
+    this.#coveredPosition = position;
+    this.newsAt = newsAt;
+    let conflated = 0;
+    for (const subscription of this.#apart) conflated += subscription.owed?.addAll(changed) ?? 0;
+    return { changed, inStep: [...this.#inStep], apart: [...this.#apart], conflated };
+  }
+
+  /** Takes nothing, but says who is apart: they are served in every tick. */
+  takeApart(position: string | undefined): Flush {
+    this.noteQuiet(position);
+    return { changed: noDevices, inStep: [], apart: [...this.#apart], conflated: 0 };
+  }
+
+  /** Where nothing has changed, everybody in step holds what there is by now. */
+  noteQuiet(position: string | undefined): void {
+    if (this.#changed.size === 0 && this.#inFlight === undefined) this.#coveredPosition = position;
+  }
+
+  noteDelivered(): void {
+    this.#inFlight = undefined;
   }
 }
 
+const noDevices = new DeviceSet();
+
 export interface Flush {
-  readonly changed: readonly string[];
+  readonly changed: DeviceSet;
   readonly inStep: readonly Subscription[];
   readonly apart: readonly Subscription[];
+  /** Positions that those apart will not be told, because a newer one is owed. */
+  readonly conflated: number;
 }

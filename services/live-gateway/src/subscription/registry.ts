@@ -2,6 +2,7 @@ import { diffAssignments } from '../assignment/diff-assignments.ts';
 import type { DeviceChange } from '../assignment/diff-assignments.ts';
 import { noAssignments } from '../assignment/assignments.ts';
 import type { Assignments, Device } from '../assignment/assignments.ts';
+import type { LatestFixes } from '../latest/latest-fixes.ts';
 import { Audience } from './audience.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -16,13 +17,23 @@ const noEvents: readonly string[] = [];
  */
 export class Registry {
   readonly #audiences = new Map<string, Audience>();
+  readonly #latest: Pick<LatestFixes, 'hold'>;
+  readonly #position: () => string | undefined;
+  readonly #onConflated: (positions: number) => void;
   #assignments: Assignments = noAssignments;
   #assignedAtMs = Number.NaN;
   #subscriptionCount = 0;
-  readonly #onConflated: (positions: number) => void;
+  #planNumber = 1;
 
-  constructor(onConflated: (positions: number) => void) {
-    this.#onConflated = onConflated;
+  constructor(options: {
+    readonly latest: Pick<LatestFixes, 'hold'>;
+    /** How far the feed is applied, see `Timeline`. */
+    readonly position: () => string | undefined;
+    readonly onConflated: (positions: number) => void;
+  }) {
+    this.#latest = options.latest;
+    this.#position = options.position;
+    this.#onConflated = options.onConflated;
   }
 
   get subscriptionCount(): number {
@@ -39,6 +50,17 @@ export class Registry {
     return this.#assignedAtMs;
   }
 
+  /** How far the feed is applied. */
+  get position(): string | undefined {
+    return this.#position();
+  }
+
+  /** A plan is made: what is changed from now on is not for its frames. */
+  beginPlan(): number {
+    this.#planNumber += 1;
+    return this.#planNumber;
+  }
+
   audiences(): Iterable<Audience> {
     return this.#audiences.values();
   }
@@ -52,29 +74,46 @@ export class Registry {
     return this.#assignments.devicesByEvent.get(eventId) ?? noDevices;
   }
 
-  /**
-   * Registers, and owes the client every device of the event except those that `writeSnapshot` says it has written.
-   * All in one go: what the stream brings before is in the snapshot, what it brings after is marked for the client.
-   */
-  register(subscription: Subscription, writeSnapshot: (imeis: Iterable<string>) => Iterable<string>): void {
-    const { eventId, topic } = subscription;
-    const audience = this.#audiences.get(eventId) ?? new Audience(eventId, topic);
-    this.#audiences.set(eventId, audience);
-    const group = audience.groupOf(subscription);
-    group.add(subscription);
+  /** Those who watch the event, or would be the first. Nobody keeps it who does not register. */
+  audienceOf(eventId: string, topic: string): Audience {
+    return (
+      this.#audiences.get(eventId) ??
+      new Audience({
+        eventId,
+        topic,
+        devices: this.devicesOf(eventId).values(),
+        hold: (imei) => this.#latest.hold(imei),
+      })
+    );
+  }
+
+  /** From now on the subscription is told what it is owed, and everything that changes. */
+  register(subscription: Subscription, audience: Audience): void {
+    this.#audiences.set(audience.eventId, audience);
+    subscription.newsAt = audience.newsAt;
+    subscription.changedAtPlan = this.#planNumber;
+    audience.add(subscription, this.#position());
     this.#subscriptionCount += 1;
-    const imeis = this.devicesOf(eventId).keys();
-    group.owe(subscription, imeis);
-    group.settle(subscription, writeSnapshot(group.owedTo(subscription)));
   }
 
   unregister(subscription: Subscription): void {
+    subscription.end();
     const audience = this.#audiences.get(subscription.eventId);
     if (audience === undefined) return;
     const sizeBefore = audience.size;
     audience.remove(subscription);
     this.#subscriptionCount -= sizeBefore - audience.size;
     if (audience.size === 0) this.#audiences.delete(subscription.eventId);
+  }
+
+  /** Changes a subscription's view; frames that are planned already are not for it any more. */
+  change(subscription: Subscription, change: (audience: Audience) => void): void {
+    const audience = this.#audiences.get(subscription.eventId);
+    if (audience === undefined) return;
+    audience.remove(subscription);
+    change(audience);
+    subscription.changedAtPlan = this.#planNumber;
+    audience.add(subscription, this.#position());
   }
 
   /** The newest fix of a device has changed. */
@@ -86,20 +125,26 @@ export class Registry {
     if (conflated > 0) this.#onConflated(conflated);
   }
 
+  /** The newest fixes of these devices went back, or away. Between two ticks. */
+  markReset(imeis: readonly string[]): void {
+    if (imeis.length === 0) return;
+    for (const audience of this.#audiences.values()) audience.resetDevices(imeis);
+  }
+
+  /** Nobody's picture is to be trusted any more: all get a new snapshot. Between two ticks. */
+  resync(): void {
+    for (const audience of this.#audiences.values()) audience.resync();
+  }
+
   /**
-   * Puts new assignments in force: devices that came are marked for everyone who watches their event, devices that
-   * left are owed to nobody any more.
+   * Puts new assignments in force, between two ticks: those who watch are told which devices came and left, devices
+   * that came are marked for them, devices that left are owed to nobody any more.
    */
   reassign(next: Assignments, nowMs: number): ReadonlyMap<string, DeviceChange> {
     const changes = diffAssignments(this.#assignments, next);
     this.#assignments = next;
     this.#assignedAtMs = nowMs;
-    for (const [eventId, { added, removed }] of changes) {
-      const audience = this.#audiences.get(eventId);
-      if (audience === undefined) continue;
-      for (const device of removed) audience.forgetDevice(device.imei);
-      for (const device of added) audience.markChanged(device.imei);
-    }
+    for (const [eventId, change] of changes) this.#audiences.get(eventId)?.changeDevices(change);
     return changes;
   }
 }

@@ -1,9 +1,9 @@
 import { isTemporaryError } from '@app/shared/protocol';
-import type { MessageId, PlainServerMessage } from '@app/shared/messages';
+import type { MessageId, ServerMessage } from '@app/shared/messages';
 import type { ErrorCode } from '@app/shared/protocol';
 
 /** A reply as it goes over the wire; what is undefined is left out. */
-function encodeReply(message: PlainServerMessage): string {
+export function encodeReply(message: ServerMessage): string {
   return JSON.stringify(message);
 }
 

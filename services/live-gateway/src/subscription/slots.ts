@@ -1,9 +1,11 @@
-import type { MessageId } from '@app/shared/messages';
+import type { Bbox, MessageId } from '@app/shared/messages';
 import type { Subscription } from './subscription.ts';
 
 /** A topic that a client has asked for: from before it is authorised until it is given up. */
 export interface Slot {
   readonly topic: string;
+  /** What an `update` may change before there is a subscription. */
+  readonly view: { maxHz: number | undefined; bbox: Bbox | undefined };
   /** Of the `subscribe` message, as long as that has no reply. */
   owedReplyTo: { readonly id: MessageId | undefined } | undefined;
   /** None as long as the authorisation is not there. */
@@ -22,12 +24,24 @@ export class Slots {
     this.#maxSlots = maxSlots;
   }
 
-  take(topic: string, id: MessageId | undefined): Slot | 'already-subscribed' | 'too-many-subscriptions' {
+  take(
+    topic: string,
+    id: MessageId | undefined,
+    view: Slot['view'],
+  ): Slot | 'already-subscribed' | 'too-many-subscriptions' {
     if (this.#slots.has(topic)) return 'already-subscribed';
     if (this.#slots.size >= this.#maxSlots) return 'too-many-subscriptions';
-    const slot: Slot = { topic, owedReplyTo: { id }, subscription: undefined };
+    const slot: Slot = { topic, view, owedReplyTo: { id }, subscription: undefined };
     this.#slots.set(topic, slot);
     return slot;
+  }
+
+  get(topic: string): Slot | undefined {
+    return this.#slots.get(topic);
+  }
+
+  get size(): number {
+    return this.#slots.size;
   }
 
   /** Whether the slot is still the one that was taken: neither given up nor given up and taken anew. */

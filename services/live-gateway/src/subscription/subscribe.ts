@@ -6,6 +6,7 @@ import type { Client } from './client.ts';
 import { registerSubscription } from './register-subscription.ts';
 import type { RegisterContext } from './register-subscription.ts';
 import { errorReply } from './replies.ts';
+import { isAheadAfter } from './resume.ts';
 
 export interface SubscribeContext extends RegisterContext {
   readonly authorize: Authorize;
@@ -14,6 +15,8 @@ export interface SubscribeContext extends RegisterContext {
 type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
 
 const defaultRetryAfterMs = 5_000;
+/** A replica that is behind the one that wrote a cursor has so long to catch up. */
+const catchUpLimitMs = 2_000;
 const tooMany = 'too many subscriptions on this connection';
 
 /** Takes the topic's slot, asks whether the client may see the event, and registers it if it still wants to. */
@@ -28,7 +31,7 @@ export async function subscribe(
     client.reply(errorReply(id, 'unknown-topic', 'there is no such topic'));
     return;
   }
-  const slot = client.slots.take(topic, id);
+  const slot = client.slots.take(topic, id, { maxHz: message.maxHz, bbox: message.bbox });
   if (typeof slot === 'string') {
     client.reply(errorReply(id, slot, slot === 'already-subscribed' ? 'already subscribed' : tooMany));
     return;
@@ -38,8 +41,20 @@ export async function subscribe(
   if (!client.slots.holds(slot)) return;
   switch (permission.kind) {
     case 'allowed': {
+      const { cursor, epoch } = message;
+      const resumeFrom = cursor === undefined || epoch === undefined ? undefined : { cursor, epoch };
+      if (resumeFrom !== undefined && (await isAheadAfter(resumeFrom, context.timeline, catchUpLimitMs))) {
+        if (!client.slots.holds(slot)) return;
+        // Never a snapshot that is older than what the client holds.
+        context.onResume('ahead');
+        client.slots.release(topic);
+        client.reply(errorReply(id, 'unavailable', 'this server has still to catch up', catchUpLimitMs));
+        return;
+      }
+      if (!client.slots.holds(slot)) return;
       slot.owedReplyTo = undefined;
-      const wish = { eventId, topic, id, maxHz: message.maxHz, recipient: client.connection };
+      const { dialect, connection } = client;
+      const wish = { eventId, topic, id, dialect, ...slot.view, resumeFrom, recipient: connection };
       const subscription = registerSubscription(wish, context);
       // Writing the snapshot may have closed the connection, before there was anything to unregister.
       if (client.slots.holds(slot)) slot.subscription = subscription;

@@ -1,26 +1,28 @@
 import { once } from 'node:events';
-import { plainServerMessage } from '@app/shared/messages';
-import type { PlainServerMessage } from '@app/shared/messages';
+import { batchedServerMessage, plainServerMessage } from '@app/shared/messages';
+import type { BatchedServerMessage, PlainServerMessage, ServerMessage } from '@app/shared/messages';
+import { subprotocol } from '@app/shared/protocol';
 import { eventually } from '@app/test-kit/eventually';
 import { WebSocket } from 'ws';
 import { testOrigin } from './start-gateway.ts';
 
-type MessageType = PlainServerMessage['type'];
-type MessageOf<T extends MessageType> = Extract<PlainServerMessage, { type: T }>;
+type MessageOf<M extends ServerMessage, T extends M['type']> = Extract<M, { type: T }>;
 
-/** A client written by hand, in the plain dialect. */
-export interface Viewer extends Disposable {
+/** A client written by hand: unless it says otherwise, in the plain dialect. */
+export interface Viewer<M extends ServerMessage = PlainServerMessage> extends Disposable {
   readonly socket: WebSocket;
   /** All messages so far, each checked against the protocol's schema. */
-  readonly messages: readonly PlainServerMessage[];
+  readonly messages: readonly M[];
+  /** The bytes of the longest frame so far. */
+  longestFrame(): number;
   /** Sends an object as JSON, and a text as it is. */
   send(message: object | string): void;
   /** Waits for a message of this type, with these fields, that has not been waited for before. */
-  next<T extends MessageType>(
+  next<T extends M['type']>(
     type: T,
-    where?: (message: MessageOf<T>) => boolean,
+    where?: (message: MessageOf<M, T>) => boolean,
     timeoutMs?: number,
-  ): Promise<MessageOf<T>>;
+  ): Promise<MessageOf<M, T>>;
   /** Waits for the end; resolves to the close code. */
   closed(timeoutMs?: number): Promise<number>;
 }
@@ -40,10 +42,35 @@ export interface Handshake {
   readonly answersPings?: boolean;
 }
 
+export type BatchedViewer = Viewer<BatchedServerMessage>;
+
 /** Connects, or says how it was refused. */
 export async function tryConnect(wsUrl: string, handshake: Handshake): Promise<Viewer | Refusal> {
+  return open(wsUrl, [], handshake, (json) => plainServerMessage.parse(json));
+}
+
+export async function connect(wsUrl: string, handshake: Handshake): Promise<Viewer> {
+  return admitted(await tryConnect(wsUrl, handshake));
+}
+
+/** Speaks `live.v1`. */
+export async function connectBatched(wsUrl: string, handshake: Handshake): Promise<BatchedViewer> {
+  return admitted(await open(wsUrl, [subprotocol], handshake, (json) => batchedServerMessage.parse(json)));
+}
+
+function admitted<V extends Viewer<ServerMessage>>(viewer: V | Refusal): V {
+  if ('status' in viewer) throw new Error(`refused with ${viewer.status}`);
+  return viewer;
+}
+
+async function open<M extends ServerMessage>(
+  wsUrl: string,
+  protocols: string[],
+  handshake: Handshake,
+  parse: (json: unknown) => M,
+): Promise<Viewer<M> | Refusal> {
   const { session, origin = testOrigin } = handshake;
-  const socket = new WebSocket(wsUrl, {
+  const socket = new WebSocket(wsUrl, protocols, {
     perMessageDeflate: false,
     autoPong: handshake.answersPings ?? true,
     headers: {
@@ -58,26 +85,24 @@ export async function tryConnect(wsUrl: string, handshake: Handshake): Promise<V
       request.destroy();
     });
   });
-  const viewer = watch(socket);
+  const viewer = watch(socket, parse);
   return Promise.race([refused, once(socket, 'open').then(() => viewer)]);
 }
 
-export async function connect(wsUrl: string, handshake: Handshake): Promise<Viewer> {
-  const viewer = await tryConnect(wsUrl, handshake);
-  if ('status' in viewer) throw new Error(`refused with ${viewer.status}`);
-  return viewer;
-}
-
-function watch(socket: WebSocket): Viewer {
-  const messages: PlainServerMessage[] = [];
-  const waitedFor = new Set<PlainServerMessage>();
+function watch<M extends ServerMessage>(socket: WebSocket, parse: (json: unknown) => M): Viewer<M> {
+  const messages: M[] = [];
+  const waitedFor = new Set<M>();
+  let longestFrame = 0;
   let closeCode: number | undefined;
   let problem: Error | undefined;
   socket.on('message', (data, isBinary) => {
-    const text = Buffer.isBuffer(data) && !isBinary ? data.toString() : 'null';
-    const parsed = plainServerMessage.safeParse(JSON.parse(text));
-    if (parsed.success) messages.push(parsed.data);
-    else problem ??= parsed.error;
+    const bytes = Buffer.isBuffer(data) && !isBinary ? data : Buffer.from('null');
+    longestFrame = Math.max(longestFrame, bytes.byteLength);
+    try {
+      messages.push(parse(JSON.parse(bytes.toString())));
+    } catch (error) {
+      problem ??= error instanceof Error ? error : new Error(String(error));
+    }
   });
   socket.on('close', (code) => {
     closeCode = code;
@@ -87,18 +112,19 @@ function watch(socket: WebSocket): Viewer {
   return {
     socket,
     messages,
+    longestFrame: () => longestFrame,
     send: (message) => socket.send(typeof message === 'string' ? message : JSON.stringify(message)),
-    next: async <T extends MessageType>(
+    next: async <T extends M['type']>(
       type: T,
-      where: (message: MessageOf<T>) => boolean = () => true,
+      where: (message: MessageOf<M, T>) => boolean = () => true,
       timeoutMs = 5_000,
     ) =>
       eventually(
         () => {
           if (problem !== undefined) throw problem;
-          const found = messages
-            .filter((message) => hasType(message, type))
-            .find((message) => !waitedFor.has(message) && where(message));
+          const isWanted = (message: M): message is MessageOf<M, T> =>
+            message.type === type && !waitedFor.has(message);
+          const found = messages.filter(isWanted).find(where);
           if (found === undefined) {
             throw new Error(
               `no ${type} yet among ${messages.map((message) => message.type).join(' ')}; close ${closeCode}`,
@@ -112,8 +138,4 @@ function watch(socket: WebSocket): Viewer {
     closed: (timeoutMs = 5_000) => eventually(() => closeCode, { timeoutMs }),
     [Symbol.dispose]: () => socket.terminate(),
   };
-}
-
-function hasType<T extends MessageType>(message: PlainServerMessage, type: T): message is MessageOf<T> {
-  return message.type === type;
 }

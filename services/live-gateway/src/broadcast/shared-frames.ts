@@ -1,0 +1,75 @@
+import { maxChunkBytes } from '@app/shared/protocol';
+import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
+import { encodePositions, encodeRow } from '../subscription/batched-dialect.ts';
+import type { DeviceSet } from '../subscription/device-set.ts';
+import { encodePlainPosition } from '../subscription/plain-dialect.ts';
+import type { Roster, Seat } from '../subscription/roster.ts';
+
+/** A frame that everybody in step gets, serialised once, and the seats whose positions it tells. */
+export interface SharedFrame {
+  readonly bytes: Uint8Array;
+  readonly seats: readonly number[];
+}
+
+interface Shown {
+  readonly at: number;
+  readonly seat: Seat;
+  readonly fix: LatestFix;
+}
+
+/** Room for what surrounds the rows of a frame, a cursor of some ten streams among it. */
+const envelopeBytes = 640;
+
+/** The devices of the set with a position that may be shown. */
+export function shownOf(
+  seats: DeviceSet,
+  roster: Roster,
+  latest: LatestFixes,
+  nowMs: number,
+): readonly Shown[] {
+  const shown: Shown[] = [];
+  for (let at = seats.next(0); at >= 0; at = seats.next(at + 1)) {
+    const seat = roster.at(at);
+    const fix = seat?.held.fix;
+    if (seat !== undefined && fix !== undefined && latest.isShown(fix, nowMs)) shown.push({ at, seat, fix });
+  }
+  return shown;
+}
+
+/**
+ * The batched dialect: rows in as few frames below 16 KiB as they fit into, the cursor in the last one.
+ *
+ * @param hasNews the clients' cursors are void: they get a new one even without rows.
+ */
+export function packRows(
+  topic: string,
+  shown: readonly Shown[],
+  cursor: string | undefined,
+  hasNews: boolean,
+): readonly SharedFrame[] {
+  const packs: { rows: string[]; seats: number[] }[] = [];
+  let room = 0;
+  for (const { at, seat, fix } of shown) {
+    const row = encodeRow(seat, fix);
+    if (row.length + 1 > room) {
+      packs.push({ rows: [], seats: [] });
+      room = maxChunkBytes - envelopeBytes;
+    }
+    room -= row.length + 1;
+    packs.at(-1)?.rows.push(row);
+    packs.at(-1)?.seats.push(at);
+  }
+  if (packs.length === 0 && hasNews) packs.push({ rows: [], seats: [] });
+  return packs.map(({ rows, seats }, at) => ({
+    bytes: Buffer.from(encodePositions(topic, rows, at === packs.length - 1 ? cursor : undefined), 'latin1'),
+    seats,
+  }));
+}
+
+/** The plain dialect: a frame a position. */
+export function packPlain(topic: string, shown: readonly Shown[]): readonly SharedFrame[] {
+  return shown.map(({ at, fix }) => ({
+    bytes: Buffer.from(encodePlainPosition(topic, fix), 'latin1'),
+    seats: [at],
+  }));
+}

@@ -1,0 +1,15 @@
+import { createHash } from 'node:crypto';
+import type { Bbox } from '@app/shared/messages';
+
+/** Whether a place lies in the box, its edges included. West above east: the box crosses the antimeridian. */
+export function isInside([west, south, east, north]: Bbox, latitude: number, longitude: number): boolean {
+  if (latitude < south || latitude > north) return false;
+  return west <= east ? longitude >= west && longitude <= east : longitude >= west || longitude <= east;
+}
+
+/** A short text that is the same for equal boxes, in every process; '' for none. */
+export function hashBbox(bbox: Bbox | undefined): string {
+  return bbox === undefined
+    ? ''
+    : createHash('sha256').update(JSON.stringify(bbox)).digest('base64url').slice(0, 12);
+}
