@@ -32,5 +32,7 @@ user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill 
 +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xlen \
 (~$streams:dlq +xadd +xlen) (~$streams:attempts +sadd +srem +smembers +expire +pexpire)"
 # Faces the internet, and reads. No XGROUP: whoever may move its own bookmark may move the processor's group too,
-# and entries would never be read. It works without one, and says so in its log.
-user live-gateway "${GATEWAY_PASSWORD:-}" "$connection %R~$streams +xread +xinfo|stream +xinfo|groups"
+# and entries would never be read. It works without one, and says so in its log. The one key that it writes is the
+# epoch of a stream, by which clients are resumed.
+user live-gateway "${GATEWAY_PASSWORD:-}" "$connection +multi +exec +unwatch \
+%R~$streams +xread +xinfo|stream +xinfo|groups (~$streams:live-epoch +get +set +watch)"

@@ -23,6 +23,9 @@ const allowed = new Set([
   'xread',
   'xinfo|stream',
   'xinfo|groups',
+  'multi',
+  'exec',
+  'unwatch',
 ]);
 
 async function openDatabase() {

@@ -245,6 +245,8 @@ await runService({
         doubt(place);
         log.warn({ stream: place.stream }, 'the stream has gone back: going on from its end');
       },
+      onNoEpoch: () =>
+        log.info('keeps no epoch: its Redis user may not, so no other gateway resumes its clients'),
       onEpoch: ({ stream }) => {
         void fanOut.betweenTicks(() => registry.resync());
         log.info({ stream }, 'the stream has a new epoch');

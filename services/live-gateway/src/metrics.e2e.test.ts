@@ -9,7 +9,7 @@ import { askToUpgrade } from './testing/ask-to-upgrade.ts';
 import { fixOf, newDevice, openWorld } from './testing/open-world.ts';
 import type { TestDevice, World } from './testing/open-world.ts';
 import type { RunningGateway } from './testing/start-gateway.ts';
-import { connect, tryConnect } from './testing/viewer.ts';
+import { connect, connectBatched, tryConnect } from './testing/viewer.ts';
 import type { Handshake, Viewer } from './testing/viewer.ts';
 
 /** A gateway that is tried in every way, and what its metrics have said at any time. */
@@ -127,6 +127,11 @@ async function driveUpgrades(tried: Tried): Promise<void> {
 async function driveMessages(tried: Tried): Promise<void> {
   const { world, topic } = tried;
   using viewer = await watch(tried);
+  using returning = await connectBatched(tried.gateway.wsUrl, {
+    session: world.addViewer(tried.eventId).session,
+  });
+  returning.send({ type: 'subscribe', topic, cursor: 'none', epoch: 'none' });
+  await returning.next('snapshot');
   const other = await world.addEvent(0);
   for (const message of [
     { type: 'ping' },

@@ -28,6 +28,8 @@ export async function keepBookmarks(options: {
   readonly onWentBack: (place: FeedPlace) => void;
   /** The stream has another epoch than before. */
   readonly onEpoch: (place: FeedPlace) => void;
+  /** Once, where Redis' user may not keep epochs: then this process alone resumes what it has shown. */
+  readonly onNoEpoch: () => void;
   readonly onStaleRemoved: (stream: string, groups: readonly string[]) => void;
   /** Once a turn: with the error, or without one when it went well. */
   readonly onTurn: (error?: unknown) => void;
@@ -35,15 +37,16 @@ export async function keepBookmarks(options: {
   const { redis, places, timeline, group, signal, nowMs } = options;
   const cleaned = new Set<FeedPlace>();
   let mayKeep = true;
+  let mayKeepEpoch = true;
   for (;;) {
     try {
       for (const place of places) {
         const info = await detectStepBack(redis, place, () => options.onWentBack(place));
-        const doubted = timeline.doubtedEpoch(place);
-        const epoch = await readEpoch(redis, place.stream, doubted, nowMs());
-        // One that came into doubt while Redis answered is settled in the next turn.
-        if (timeline.doubtedEpoch(place) === doubted && timeline.setEpoch(place, epoch))
-          options.onEpoch(place);
+        if (mayKeepEpoch) {
+          const isKept = await keepEpoch(redis, timeline, place, nowMs(), () => options.onEpoch(place));
+          if (!isKept) options.onNoEpoch();
+          mayKeepEpoch = isKept;
+        }
         options.onLag(place.stream, await measureLagSeconds(redis, place, nowMs()));
         if (!info.exists || !mayKeep) continue;
         try {
@@ -72,6 +75,27 @@ export async function keepBookmarks(options: {
     }
     await delay(intervalMs, signal);
   }
+}
+
+/** @returns false if that is not permitted. */
+async function keepEpoch(
+  redis: Redis,
+  timeline: Timeline,
+  place: FeedPlace,
+  nowMs: number,
+  onChanged: () => void,
+): Promise<boolean> {
+  const doubted = timeline.doubtedEpoch(place);
+  let epoch: string;
+  try {
+    epoch = await readEpoch(redis, place.stream, doubted, nowMs);
+  } catch (error) {
+    if (isNotPermitted(error)) return false;
+    throw error;
+  }
+  // One that came into doubt while Redis answered is settled in the next turn.
+  if (timeline.doubtedEpoch(place) === doubted && timeline.setEpoch(place, epoch)) onChanged();
+  return true;
 }
 
 /** FLUSHALL, or DEL of the stream: an XREAD from the old id would wait for ids that may never come again. */
