@@ -18,6 +18,7 @@ const inWords: Readonly<Record<keyof Means, string>> = {
   eventId: 'an event that the session may see (--event)',
   openStage: 'a stream and a database (--event, --stream, REDIS_URL, POSTGRES_URL)',
   directus: 'a Directus that does as it is told',
+  ownStream: 'a stream of its own',
   replicas: 'further servers with settings of their own',
 };
 

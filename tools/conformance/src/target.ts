@@ -40,6 +40,7 @@ export interface ObedientDirectus {
   shareToken(): Session;
   foreignSession(): Session;
   expire(session: Session): void;
+  allow(userId: string, eventId: string): void;
   forbid(userId: string, eventId: string): void;
   /** Resolves once it answers like that. */
   be(mood: DirectusMood): Promise<void>;
@@ -62,6 +63,13 @@ export interface Replica extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** A telemetry stream beside the one of the stages, with some entries. */
+export interface OwnStream extends AsyncDisposable {
+  readonly key: string;
+  /** It is emptied, and begins anew with earlier ids, as after a failover to a replica that was behind. */
+  goBack(): Promise<void>;
+}
+
 /** What makes sentences testable beyond what any stranger can see. Each may be missing. */
 export interface Means {
   /** Someone who may connect. */
@@ -72,6 +80,8 @@ export interface Means {
   readonly openStage: (options?: { readonly deviceCount?: number }) => Promise<Stage>;
   readonly directus: ObedientDirectus;
   readonly replicas: Replicas;
+  /** For a replica of its own. */
+  readonly ownStream: () => Promise<OwnStream>;
 }
 
 export interface Target extends Partial<Means> {

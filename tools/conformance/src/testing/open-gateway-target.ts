@@ -66,6 +66,7 @@ export async function openGatewayTarget(): Promise<Required<Target> & AsyncDispo
         return sessionFor(value);
       },
       expire: ({ cookie }) => directus.expireSession(cookie.slice(cookieName.length + 1)),
+      allow: (userId, eventId_) => directus.allow(userId, eventId_),
       forbid: (userId, eventId_) => directus.forbid(userId, eventId_),
       be: async (mood) => {
         if (mood === 'ok') await world.healDirectus();
@@ -77,6 +78,19 @@ export async function openGatewayTarget(): Promise<Required<Target> & AsyncDispo
           headers: headerNames,
           cookies: cookieNames,
         })),
+    },
+    ownStream: async () => {
+      const key = `${stream}:${randomUUID()}`;
+      for (let count = 0; count < 5; count += 1) await redis.xadd(key, '*', 'codec', '8E');
+      return {
+        key,
+        goBack: async () => {
+          await redis.multi().del(key).xadd(key, '1-1', 'codec', '8E').exec();
+        },
+        [Symbol.asyncDispose]: async () => {
+          await redis.del(key);
+        },
+      };
     },
     replicas: {
       start: async (own = {}) => {
