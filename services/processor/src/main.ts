@@ -10,9 +10,9 @@ import { closeRedis, connectRedis, waitForRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
 import { Registry } from 'prom-client';
 import { processorSettings } from './config.ts';
+import { createConsumerLagSampler } from './core/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './core/loop-progress.ts';
 import { PostgresClient } from './core/postgres-client.ts';
-import { sampleLag } from './core/sample-lag.ts';
 import { StreamLoop } from './core/stream-loop.ts';
 import { announcePanic } from './domain/announce-panic.ts';
 import { createMetrics } from './metrics.ts';
@@ -36,6 +36,8 @@ await runService({
       progressLimitMs(config.BATCH_BLOCK_MS, config.WRITE_TIMEOUT_MS),
     );
 
+    // Closed last: until the end it answers that the process is stopping.
+    await using serving = new AsyncDisposableStack();
     await using cleanup = new AsyncDisposableStack();
     const redis = cleanup.adopt(
       connectRedis(config.REDIS_URL, { name: `${config.INSTANCE_ID}:commands`, log }),
@@ -76,7 +78,7 @@ await runService({
           log,
         }),
     );
-    const ops = cleanup.use(
+    const ops = serving.use(
       await startOpsServer({
         host: config.METRICS_HOST,
         port: config.METRICS_PORT,
@@ -103,8 +105,8 @@ await runService({
     } finally {
       clearInterval(turning);
     }
-    void sampleLag(
-      {
+    cleanup.use(
+      createConsumerLagSampler({
         redis,
         streams,
         group: config.REDIS_CONSUMER_GROUP,
@@ -112,8 +114,7 @@ await runService({
         maxDeadLetters: config.DLQ_MAX_LENGTH,
         metrics,
         log,
-      },
-      stop,
+      }),
     );
 
     const abandoning = new AbortController();

@@ -153,6 +153,15 @@ test('the least recently heard devices make room, each counted, and are looked u
   expect(asked).toEqual([['a', 'b'], ['c'], ['b']]);
 });
 
+test('the states of several streams are counted together', async () => {
+  const { metrics, metric } = observe();
+  await hear(new DeviceStates(2, nothingStored, metrics), [fix({ deviceId: 'a' }), fix({ deviceId: 'b' })]);
+  const other = new DeviceStates(2, nothingStored, metrics);
+  await hear(other, [fix({ deviceId: 'c' })]);
+  await hear(other, [fix({ deviceId: 'd' }), fix({ deviceId: 'e' })]);
+  expect(await metric('processor_device_state_size')).toBe(4);
+});
+
 test('however fixes come, a state never moves backwards and ends at the newest good fix', async () => {
   const fixes = fc.array(
     fc.record({

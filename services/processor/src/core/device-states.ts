@@ -84,8 +84,10 @@ export class DeviceStates {
 
   /** Keeps what `next` proposed. */
   commit({ states }: ProposedStates): void {
+    const sizeBefore = this.#states.size;
     for (const [deviceId, state] of states) this.#states.set(deviceId, state);
-    this.#metrics.deviceStateSize.set(this.#states.size);
+    // By the difference: each stream has states of its own, and the gauge is one.
+    this.#metrics.deviceStateSize.inc(this.#states.size - sizeBefore);
   }
 }
 

@@ -1,5 +1,5 @@
 import { eventually } from '@app/test-kit/eventually';
-import { startRedis } from '@app/test-kit/redis';
+import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
 import { attemptsKey, LoneAttempt } from './lone-attempt.ts';
@@ -16,7 +16,7 @@ afterAll(async () => {
 test('the mark stands while the attempt lasts, and is gone when it ended', async () => {
   const stream = `${servers.keyPrefix}a`;
   {
-    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
     expect(attempt.unendedAttempts).toBe(1);
     expect(await redis.smembers(attemptsKey(stream))).toEqual([expect.stringMatching(/^1-0 /u)]);
   }
@@ -25,17 +25,17 @@ test('the mark stands while the attempt lasts, and is gone when it ended', async
 
 test('attempts that never ended are counted, of each entry its own', async () => {
   const stream = `${servers.keyPrefix}b`;
-  await LoneAttempt.begin(redis, stream, '1-0', never);
-  await LoneAttempt.begin(redis, stream, '1-0', never);
-  await LoneAttempt.begin(redis, stream, '2-0', never);
-  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+  await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
+  await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
+  await LoneAttempt.begin(redis, stream, '2-0', { abandon: never });
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
   expect(attempt.unendedAttempts).toBe(3);
 });
 
 test('an attempt that waits for a passing error leaves no mark meanwhile, and keeps those before it', async () => {
   const stream = `${servers.keyPrefix}c`;
-  await LoneAttempt.begin(redis, stream, '1-0', never);
-  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+  await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
   const marks = (): Promise<number> => redis.scard(attemptsKey(stream));
   expect(await marks()).toBe(2);
   await attempt.suspend();
@@ -49,7 +49,7 @@ test('an attempt that waits for a passing error leaves no mark meanwhile, and ke
 
 test('an attempt that lasts takes its mark away: it waits, and has not ended the process', async () => {
   const stream = `${servers.keyPrefix}d`;
-  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never, 20);
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', { abandon: never, workMs: 20 });
   await eventually(async () => (await redis.scard(attemptsKey(stream))) === 0);
   await attempt.resume();
   expect(await redis.scard(attemptsKey(stream))).toBe(1);
@@ -58,11 +58,11 @@ test('an attempt that lasts takes its mark away: it waits, and has not ended the
 
 test('an abandoned attempt takes its own mark away, and leaves those of true deaths', async () => {
   const stream = `${servers.keyPrefix}e`;
-  await LoneAttempt.begin(redis, stream, '1-0', never);
+  await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
   const [ofDeath] = await redis.smembers(attemptsKey(stream));
   const abandon = new AbortController();
   {
-    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', abandon.signal);
+    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', { abandon: abandon.signal });
     expect(attempt.unendedAttempts).toBe(2);
     abandon.abort(new Error('enough'));
   }
@@ -71,11 +71,29 @@ test('an abandoned attempt takes its own mark away, and leaves those of true dea
 
 test('an attempt that ends forgets the deaths of its entry, and of no other', async () => {
   const stream = `${servers.keyPrefix}f`;
-  await LoneAttempt.begin(redis, stream, '1-0', never);
-  await LoneAttempt.begin(redis, stream, '1-01', never);
+  await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
+  await LoneAttempt.begin(redis, stream, '1-01', { abandon: never });
   {
-    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', never);
+    await using attempt = await LoneAttempt.begin(redis, stream, '1-0', { abandon: never });
     expect(attempt.unendedAttempts).toBe(2);
   }
   expect(await redis.smembers(attemptsKey(stream))).toEqual([expect.stringMatching(/^1-01 /u)]);
+});
+
+test('an attempt that cannot begin because Redis is away says that it waits, and begins when Redis is there', async () => {
+  await using own = await startOwnRedis();
+  await own.stop();
+  const away = new Redis(own.url, { maxRetriesPerRequest: 0, retryStrategy: () => 20 });
+  away.on('error', () => undefined);
+  let retries = 0;
+  const onRetry = (): void => {
+    retries += 1;
+  };
+  const beginning = LoneAttempt.begin(away, 'telemetry', '1-0', { abandon: never, onRetry });
+  await eventually(() => retries >= 2);
+  await own.start();
+  const attempt = await beginning;
+  expect(attempt.unendedAttempts).toBe(1);
+  await attempt[Symbol.asyncDispose]();
+  away.disconnect();
 });

@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { retry } from '@app/runtime/retry';
+import { retry, type RetryOptions } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 
 /** Set of the marks of entries that are being tried alone right now, or were when the process died. */
 export function attemptsKey(stream: string): string {
   return `${stream}:attempts`;
+}
+
+export interface LoneAttemptOptions {
+  readonly abandon: AbortSignal;
+  /** Called when Redis did not take a mark, before it is tried again: a loop that waits for Redis as it should is alive. */
+  readonly onRetry?: () => void;
+  /** How long the mark of an attempt that is at work stands. */
+  readonly workMs?: number;
 }
 
 /** Work on one entry keeps a process busy for less. What lasts longer waits: for a lock, for a server. */
@@ -24,7 +32,7 @@ export class LoneAttempt implements AsyncDisposable {
   readonly #entryId: string;
   /** Of this attempt alone, so that a command that is sent twice marks once. */
   readonly #mark: string;
-  readonly #abandon: AbortSignal;
+  readonly #retryOptions: Pick<RetryOptions, 'signal' | 'onRetry'>;
   readonly #workMs: number;
   #isMarked = true;
   /** The changes of the mark, one after the other. */
@@ -32,12 +40,13 @@ export class LoneAttempt implements AsyncDisposable {
   #expiry: NodeJS.Timeout | undefined;
   #unendedAttempts = 1;
 
-  private constructor(redis: Redis, stream: string, entryId: string, abandon: AbortSignal, workMs: number) {
+  private constructor(redis: Redis, stream: string, entryId: string, options: LoneAttemptOptions) {
+    const { abandon, onRetry = () => undefined, workMs = longestWorkMs } = options;
     this.#redis = redis;
     this.#key = attemptsKey(stream);
     this.#entryId = entryId;
     this.#mark = `${entryId} ${randomUUID()}`;
-    this.#abandon = abandon;
+    this.#retryOptions = { signal: abandon, onRetry };
     this.#workMs = workMs;
   }
 
@@ -45,11 +54,10 @@ export class LoneAttempt implements AsyncDisposable {
     redis: Redis,
     stream: string,
     entryId: string,
-    abandon: AbortSignal,
-    workMs = longestWorkMs,
+    options: LoneAttemptOptions,
   ): Promise<LoneAttempt> {
-    const attempt = new LoneAttempt(redis, stream, entryId, abandon, workMs);
-    await retry(() => redis.sadd(attempt.#key, attempt.#mark), { signal: abandon });
+    const attempt = new LoneAttempt(redis, stream, entryId, options);
+    await retry(() => redis.sadd(attempt.#key, attempt.#mark), attempt.#retryOptions);
     attempt.#unendedAttempts = (await attempt.#marks()).length;
     attempt.#expire();
     return attempt;
@@ -76,13 +84,13 @@ export class LoneAttempt implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#expiry);
     await this.#changed.catch(() => undefined);
-    if (this.#abandon.aborted) {
+    if (this.#retryOptions.signal.aborted) {
       // A mark left behind would count as a death; those of true deaths stay for the next attempt.
       await this.#redis.srem(this.#key, this.#mark);
       return;
     }
     const marks = await this.#marks();
-    await retry(() => this.#redis.srem(this.#key, this.#mark, ...marks), { signal: this.#abandon });
+    await retry(() => this.#redis.srem(this.#key, this.#mark, ...marks), this.#retryOptions);
   }
 
   #expire(): void {
@@ -96,7 +104,7 @@ export class LoneAttempt implements AsyncDisposable {
     const change = async (): Promise<void> => {
       if (this.#isMarked === isMarked) return;
       const command = isMarked ? 'sadd' : 'srem';
-      await retry(() => this.#redis[command](this.#key, this.#mark), { signal: this.#abandon });
+      await retry(() => this.#redis[command](this.#key, this.#mark), this.#retryOptions);
       this.#isMarked = isMarked;
     };
     this.#changed = this.#changed.then(change);
@@ -105,7 +113,7 @@ export class LoneAttempt implements AsyncDisposable {
 
   /** The entry's marks, of this attempt and of those that never ended; the set holds few. */
   async #marks(): Promise<readonly string[]> {
-    const marks = await retry(() => this.#redis.smembers(this.#key), { signal: this.#abandon });
+    const marks = await retry(() => this.#redis.smembers(this.#key), this.#retryOptions);
     return marks.filter((mark) => mark.startsWith(`${this.#entryId} `));
   }
 }

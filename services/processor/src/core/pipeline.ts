@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics.ts';
 import type { EntryAcks } from './ack-entries.ts';
 import { decodeEntries, type Fix, type FutureLimits, type Rejected } from './decode-entries.ts';
 import type { DeviceStates, Heard } from './device-states.ts';
+import type { Entry } from './entry-reply.ts';
 import type { InFlight } from './in-flight.ts';
 import { LoneAttempt } from './lone-attempt.ts';
 import { type DeadLetterTarget, parkRejected } from './park-rejected.ts';
@@ -40,6 +41,7 @@ export interface PipelineParts {
 
 const afterWriteAttempts = 8;
 const acksOwedLimit = 20_000;
+const idsInOneText = 200;
 /** Lone attempts that may end with the death of the process before the entry is held to be its cause. */
 const deathsAllowed = 2;
 
@@ -87,7 +89,7 @@ async function processBatch(
   giveUp: AbortSignal,
   attempt?: LoneAttempt,
 ): Promise<void> {
-  const { states, acks, log, stream } = parts;
+  const { states, acks } = parts;
   const decoded = decodeEntries(entries, parts.future);
   const written = await parts.writer.write(decoded.fixes, giveUp, attempt);
   await before;
@@ -100,17 +102,31 @@ async function processBatch(
   await park(parts, rejected, giveUp);
   // Last of all: a crash before this line must bring the batch again.
   acks.add([...entries.map(({ id }) => id), ...vanishedIds], giveUp);
-  log.debug(
-    {
-      stream,
-      firstId: entries[0]?.id,
-      lastId: entries.at(-1)?.id,
-      entries: entries.length,
-      durable: written.durable.length,
-      rejected: rejected.length,
-    },
-    'batch done',
-  );
+  logBatch(parts, entries, written, rejected);
+}
+
+/** One line, with every id: an operator follows an entry by it, from its redeliveries to what became of it. */
+function logBatch(
+  { log, stream }: PipelineParts,
+  entries: readonly Entry[],
+  { durable }: WrittenFixes,
+  rejected: readonly Rejected[],
+): void {
+  if (!log.isLevelEnabled('debug')) return;
+  const counts = { entries: entries.length, durable: durable.length, rejected: rejected.length };
+  const ids = inTexts(entries);
+  const rejectedIds = inTexts(rejected.map(({ entry }) => entry));
+  log.debug({ stream, ...counts, ids, rejectedIds }, 'batch done');
+}
+
+/** Ids with spaces between, a few texts of them: the log cuts off a long text, and a list of a thousand. */
+function inTexts(entries: readonly Entry[]): readonly string[] {
+  const texts: string[] = [];
+  for (let from = 0; from < entries.length; from += idsInOneText) {
+    const some = entries.slice(from, from + idsInOneText);
+    texts.push(some.map(({ id }) => id).join(' '));
+  }
+  return texts;
 }
 
 /** An entry that was delivered too often is tried alone, under a mark that only a death leaves behind. */
@@ -123,7 +139,10 @@ async function processLone(
   const { redis, stream, acks } = parts;
   const [entry] = batch.entries;
   if (entry === undefined) return;
-  await using attempt = await LoneAttempt.begin(redis, stream, entry.id, giveUp);
+  await using attempt = await LoneAttempt.begin(redis, stream, entry.id, {
+    abandon: giveUp,
+    onRetry: parts.onRetry,
+  });
   if (attempt.unendedAttempts <= deathsAllowed) {
     await processBatch(parts, batch, before, giveUp, attempt);
     return;

@@ -1,6 +1,7 @@
 import { eventually } from '@app/test-kit/eventually';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { readMetric } from '@app/test-kit/read-metric';
@@ -73,10 +74,19 @@ const quickSettings = {
   WRITE_TIMEOUT_MS: '1000',
 };
 
+/** The flags that the image starts Node with: memory is what they make of it. */
+async function imageFlags(): Promise<readonly string[]> {
+  const text = await readFile(new URL('../../Dockerfile', import.meta.url), 'utf8');
+  const command: unknown = JSON.parse(/^CMD (\[.*\])$/mu.exec(text)?.[1] ?? 'null');
+  if (!Array.isArray(command)) throw new TypeError('the Dockerfile has no CMD');
+  return command.slice(1, -1).map(String);
+}
+
 /** Starts the service and waits until its ops endpoints listen; rejects with its last words if it ends before. */
 export async function startProcessor(options: ProcessorOptions): Promise<RunningProcessor> {
   const modules = [endWithParent, ...(options.preload === undefined ? [] : [options.preload])];
-  const child = spawn(process.execPath, [...modules.flatMap(({ href }) => ['--import', href]), main], {
+  const flags = [...(await imageFlags()), ...modules.flatMap(({ href }) => ['--import', href])];
+  const child = spawn(process.execPath, [...flags, main], {
     // A Ctrl-C in the terminal is for the test run, which ends its processors itself.
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -4,7 +4,7 @@ import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { observe } from '../testing/observed.ts';
-import { readStreamLag, sampleLag } from './sample-lag.ts';
+import { createConsumerLagSampler, readStreamLag } from './consumer-lag.ts';
 
 const servers = await startRedis();
 const redis = new Redis(servers.url);
@@ -109,7 +109,7 @@ test('where Redis has lost count the number is null, and the time still right', 
   expect(await lag()).toMatchObject({ entries: null, lagMs: about(50_000) });
 });
 
-test('the samples become metrics of their stream, NaN for what is not known, until the stop', async () => {
+test('the samples become metrics of their stream, NaN for what is not known, until the end', async () => {
   const seen = observe();
   const streams = [stream, `${stream}:never`];
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
@@ -118,12 +118,9 @@ test('the samples become metrics of their stream, NaN for what is not known, unt
   await read(1);
   await redis.xdel(stream, second);
   await redis.xadd(`${stream}:dlq`, '*', 'a', 'b');
-  const stop = new AbortController();
   const { metrics, log } = seen;
-  const sampling = sampleLag(
-    { redis, streams, group: 'processor', intervalMs: 10, maxDeadLetters: 4, metrics, log },
-    stop.signal,
-  );
+  const options = { redis, streams, group: 'processor', intervalMs: 10, maxDeadLetters: 4, metrics, log };
+  await using _sampler = createConsumerLagSampler(options);
   const metric = (name: string): Promise<number | undefined> => seen.metric(name, { stream });
   await eventually(async () => (await metric('processor_consumer_pending')) === 1);
   expect(await metric('processor_consumer_lag')).toBeNaN();
@@ -138,8 +135,6 @@ test('the samples become metrics of their stream, NaN for what is not known, unt
   // It goes on, and picks up what changes.
   await addAged(0);
   await eventually(async () => ((await metric('processor_seconds_since_last_record')) ?? 99) < 30);
-  stop.abort();
-  await sampling;
 });
 
 test('a Redis that does not answer leaves the last values standing, and the sampling goes on', async () => {
@@ -147,7 +142,6 @@ test('a Redis that does not answer leaves the last values standing, and the samp
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
   const own = new Redis(servers.url, { retryStrategy: () => 10, maxRetriesPerRequest: 0 });
   own.on('error', () => undefined);
-  const stop = new AbortController();
   const { metrics, log } = seen;
   const options = {
     redis: own,
@@ -158,7 +152,7 @@ test('a Redis that does not answer leaves the last values standing, and the samp
     metrics,
     log,
   };
-  const sampling = sampleLag(options, stop.signal);
+  const sampler = createConsumerLagSampler(options);
   await eventually(async () => (await seen.metric('processor_consumer_pending', { stream })) === 0);
   const id = await own.client('ID');
   await redis.client('KILL', 'ID', id);
@@ -166,7 +160,6 @@ test('a Redis that does not answer leaves the last values standing, and the samp
   await read(1);
   await eventually(async () => (await seen.metric('processor_consumer_pending', { stream })) === 1);
   expect(await seen.metric('processor_consumer_lag', { stream })).toBe(0);
-  stop.abort();
-  await sampling;
+  await sampler[Symbol.asyncDispose]();
   own.disconnect();
 });

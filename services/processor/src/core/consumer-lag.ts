@@ -21,20 +21,30 @@ export interface StreamLag {
   readonly deadLetters: number;
 }
 
-/** Samples every `intervalMs` until `stop`; a failing Redis leaves the last values standing. */
-export async function sampleLag(
-  options: {
-    readonly redis: Redis;
-    readonly streams: readonly string[];
-    readonly group: string;
-    readonly intervalMs: number;
-    /** `DLQ_MAX_LENGTH`. */
-    readonly maxDeadLetters: number;
-    readonly metrics: Metrics;
-    readonly log: Logger;
-  },
-  stop: AbortSignal,
-): Promise<void> {
+export interface LagSamplerOptions {
+  readonly redis: Redis;
+  readonly streams: readonly string[];
+  readonly group: string;
+  readonly intervalMs: number;
+  /** `DLQ_MAX_LENGTH`. */
+  readonly maxDeadLetters: number;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** Samples every `intervalMs` until it is disposed; a failing Redis leaves the last values standing. */
+export function createConsumerLagSampler(options: LagSamplerOptions): AsyncDisposable {
+  const disposed = new AbortController();
+  const ended = sampleUntil(disposed.signal, options);
+  return {
+    async [Symbol.asyncDispose]() {
+      disposed.abort();
+      await ended;
+    },
+  };
+}
+
+async function sampleUntil(stop: AbortSignal, options: LagSamplerOptions): Promise<void> {
   const { redis, streams, group, intervalMs, maxDeadLetters, metrics, log } = options;
   while (!stop.aborted) {
     for (const stream of streams) {
