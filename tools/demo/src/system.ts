@@ -1,13 +1,18 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { migrate } from '@app/migrate/migrate';
 import { eventTopic } from '@app/shared/topics';
+import type { Credentials } from '@app/spectator/log-in';
 import { createDatabase } from '@app/test-kit/database';
 import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
 import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
-import type { Visitor } from './log-in.ts';
 import { ServiceProcess } from './service-process.ts';
+
+/** A user who can log in. */
+export interface Visitor extends Credentials {
+  readonly userId: string;
+}
 
 export interface SystemOptions {
   readonly redisUrl: string;

@@ -1,11 +1,11 @@
-export interface Visitor {
-  readonly userId: string;
+/** What somebody logs in to Directus with. */
+export interface Credentials {
   readonly email: string;
   readonly password: string;
 }
 
 /** Logs in as a browser does and returns the session cookie, fit for a `cookie` header. */
-export async function logIn(directusUrl: string, { email, password }: Visitor): Promise<string> {
+export async function logIn(directusUrl: string, { email, password }: Credentials): Promise<string> {
   const response = await fetch(`${directusUrl}/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
