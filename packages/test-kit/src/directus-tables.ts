@@ -11,11 +11,12 @@ export async function createDirectusTables(sql: Sql): Promise<void> {
       email varchar(255) unique,
       status varchar(16) not null default 'active'
     )`;
-  await sql`create table if not exists events (id uuid primary key)`;
+  await sql`create table if not exists events (id uuid primary key, name varchar(255))`;
   await sql`create table if not exists devices (id uuid primary key, imei varchar(255) unique)`;
   await sql`
     create table if not exists entries (
       id uuid primary key,
+      name varchar(255),
       event_id uuid references events (id) on delete cascade
     )`;
   await sql`

@@ -70,7 +70,12 @@ export interface TestDirectus extends AsyncDisposable {
  * tests, and the demo as a stand-in.
  */
 export async function startDirectus(
-  options: { readonly port?: number; readonly version?: 11 | 12 } = {},
+  options: {
+    readonly port?: number;
+    readonly version?: 11 | 12;
+    /** Where it listens. Anything but the default is for a container, which has a network of its own. */
+    readonly host?: string;
+  } = {},
 ): Promise<TestDirectus> {
   const port = options.port ?? (await findFreePort());
   const accounts = new Accounts(options.version ?? 11);
@@ -132,7 +137,7 @@ export async function startDirectus(
   };
 
   const listen = (): void => {
-    server.listen({ port, host: '127.0.0.1', exclusive: true });
+    server.listen({ port, host: options.host ?? '127.0.0.1', exclusive: true });
   };
   listen();
   await once(server, 'listening');

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { migrate } from '@app/migrate/migrate';
+import { startTestServers } from '@app/test-kit/test-servers';
+import { Redis } from 'ioredis';
+import postgres from 'postgres';
+import { docker } from './docker.ts';
+
+/** The servers of a test run out of containers, as tests have them where an engine answers. */
+export async function checkTestKit(): Promise<void> {
+  const before = await listContainers();
+  {
+    await using servers = await startTestServers({ migrate, sources: ['container'], print: () => undefined });
+    assert.match(servers.redisFrom, /^container redis:/u);
+    assert.match(servers.postgresFrom, /^container postgres:/u);
+    assert.equal((await listContainers()).length, before.length + 2);
+    await checkRedis(servers.redisUrl);
+    await checkPostgres(servers.postgresUrl, servers.addresses.templateDatabase);
+    for (const url of [servers.redisUrl, servers.postgresUrl])
+      assert.equal(new URL(url).hostname, '127.0.0.1');
+  }
+  assert.deepEqual(await listContainers(), before, 'the test servers are gone');
+}
+
+async function checkRedis(url: string): Promise<void> {
+  const redis = new Redis(url, { retryStrategy: null });
+  try {
+    const id = await redis.xadd('a-stream', '*', 'field', 'value');
+    assert.deepEqual(await redis.xrange('a-stream', '-', '+'), [[id, ['field', 'value']]]);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function checkPostgres(url: string, template: string): Promise<void> {
+  const sql = postgres(url, { max: 1, onnotice: () => undefined });
+  try {
+    const [found] = await sql<{ version: number }[]>`
+      select current_setting('server_version_num')::int as version
+      from pg_database where datname = ${template} and not datallowconn`;
+    assert.ok((found?.version ?? 0) >= 170_000, 'the migrated template is there');
+  } finally {
+    await sql.end();
+  }
+}
+
+async function listContainers(): Promise<readonly string[]> {
+  const list = await docker(['ps', '--all', '--quiet', '--no-trunc']);
+  return list
+    .split('\n')
+    .filter((id) => id !== '')
+    .toSorted();
+}
