@@ -112,8 +112,8 @@ CPU in µs for one position; the lowest sum is the highest rate on an idle machi
 
 ### The statement
 
-Rows in memory, ${whole(batchSize)} a batch, ${concurrency} inserts at a time. Only the processor's own says as well which rows were there
-already:
+Rows in memory, ${whole(batchSize)} a batch, ${concurrency} inserts at a time. All but the processor's own only count the rows that were there
+already, and do not say which:
 
 ${table('statement', statements)}
 

@@ -16,6 +16,18 @@ const recordsetText = `
     satellites smallint, priority smallint, codec text, quality smallint, attributes jsonb)
   ${conflict}`;
 
+const plainText = `
+  insert into positions (${columns})
+  select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
+         attributes::jsonb
+  from rows from (
+    unnest($1::text::text[], $2::text::timestamptz[], $3::text::float8[], $4::text::float8[], $5::text::real[],
+           $6::text::real[], $7::text::real[], $8::text::smallint[], $9::text::smallint[], $10::text::text[],
+           $11::text::smallint[]),
+    string_to_table($12::text, E'\\x1e')
+  ) as row (${columns})
+  ${conflict}`;
+
 const driverArraysText = `
   insert into positions (${columns})
   select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
@@ -39,14 +51,16 @@ const payloadText = `
 
 export const insertStatements = {
   'array literals, attributes as one text (the processor)': insertPositions,
+  'the same, without saying which rows were there': (sql, rows) =>
+    sql.unsafe(plainText, [...columnsOf(rows).map(arrayLiteral), rows.map(attributesOf).join('\u001e')], {
+      prepare: true,
+    }),
   'arrays that the driver encodes': (sql, rows) =>
     sql.unsafe(driverArraysText, columnsOf(rows).concat([rows.map(attributesOf)]), { prepare: true }),
   'array literals, payload passed through': (sql, rows) =>
-    sql.unsafe(
-      payloadText,
-      [...columnsOf(rows).map((values) => `{${values.join(',')}}`), rows.map(payloadOf).join('\u001e')],
-      { prepare: true },
-    ),
+    sql.unsafe(payloadText, [...columnsOf(rows).map(arrayLiteral), rows.map(payloadOf).join('\u001e')], {
+      prepare: true,
+    }),
   'one JSON text': (sql, rows) =>
     sql.unsafe(recordsetText, [`[${rows.map(recordOf).join(',')}]`], { prepare: true }),
   'multi-row VALUES': (sql, rows) => {
@@ -81,6 +95,10 @@ function columnsOf(rows: readonly Fix[]): (string | number)[][] {
     rows.map(({ codec }) => codec),
     rows.map(({ quality }) => quality),
   ];
+}
+
+function arrayLiteral(values: readonly (string | number)[]): string {
+  return `{${values.join(',')}}`;
 }
 
 function attributesOf({ position }: Fix): string {

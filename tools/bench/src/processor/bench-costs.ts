@@ -17,7 +17,7 @@ export type StepCosts = Readonly<
 const main = new URL('./step-costs.ts', import.meta.url);
 // A run of its own for the memory: with these the collector works otherwise than in the service, and takes less CPU.
 const memoryOptions = ['--expose-gc', '--max-semi-space-size=128', '--min-semi-space-size=128'];
-const memoryEntries = 10_000;
+const mostMemoryEntries = 10_000;
 
 /** What a position costs by step, for each of these shapes. */
 export async function benchCosts(
@@ -38,7 +38,7 @@ export async function benchCosts(
     );
     const memory = await runToLine(
       main,
-      { STEP_COSTS: stepCostOptions({ ...options, entries: memoryEntries }) },
+      { STEP_COSTS: stepCostOptions({ ...options, entries: Math.min(entries, mostMemoryEntries) }) },
       (line) => memoryCosts.safeParse(line['costs']).data,
       memoryOptions,
     );

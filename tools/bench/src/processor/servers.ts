@@ -41,7 +41,7 @@ export async function openServers(say: (line: string) => void): Promise<BenchSer
   // Without settings a Postgres that is started here is as durable as it is by default, which is fully.
   const { redisUrl, postgresUrl } = stack.use(await startServers({ print: say }));
   const database = stack.use(await createDatabase(postgresUrl, 'bench'));
-  return await connect(redisUrl, database.url, stack);
+  return await connectServers(redisUrl, database.url, stack);
 }
 
 /** The same Redis with a TimescaleDB, or undefined where there is none: `TIMESCALE_URL`, or a container. */
@@ -54,18 +54,18 @@ export async function openTimescale(
   if (timescale === undefined) return undefined;
   stack.use(timescale);
   say(`timescale: ${timescale.from}`);
-  const servers = await connect(redisUrl, timescale.url, stack);
+  const servers = await connectServers(redisUrl, timescale.url, stack);
   if (servers.settings.timescaledb !== 'none') return servers;
   await servers[Symbol.asyncDispose]();
   throw new Error(`the server of ${timescale.from} has no TimescaleDB`);
 }
 
 /**
- * Connects, makes the table and takes over what `opened` holds.
+ * Connects, makes the table and takes over what `opened` holds, to be disposed with the rest.
  *
  * @throws where Postgres is not durable: it would be faster than it can be in earnest.
  */
-async function connect(
+export async function connectServers(
   redisUrl: string,
   postgresUrl: string,
   opened: AsyncDisposableStack,
