@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { withoutCredentials } from './safe-to-log.ts';
 import { readSetting } from './read-setting.ts';
 import { commaList, name, oneOf, port, secret, settingMeta, text, urlOf } from './setting.ts';
@@ -68,6 +68,20 @@ export const commonSettings = {
   METRICS_HOST: text({ maxLength: 255 })
     .default('127.0.0.1')
     .meta({ description: 'The address that the ops endpoints listen on.', example: '0.0.0.0' }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: urlOf('http:', 'https:').optional().meta({
+    description:
+      'The OpenTelemetry collector that gets traces, by OTLP over HTTP; without it there are none.',
+    example: 'http://localhost:4318',
+  }),
+  TRACE_SAMPLE_RATIO: z
+    .string()
+    .regex(/^(?:0|1|0?\.\d{1,6})$/u)
+    .transform(Number)
+    .default(0.01)
+    .meta({
+      expected: 'a number from 0 to 1',
+      description: 'The share of steps that is traced though no message in it is.',
+    }),
 };
 
 /**

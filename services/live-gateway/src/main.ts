@@ -5,6 +5,7 @@ import { startOpsServer } from '@app/runtime/ops-server';
 import { connectPostgres } from '@app/runtime/postgres';
 import { closeRedis, connectRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
+import { startTracing } from '@app/runtime/tracing';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { createAccess } from './access/create-access.ts';
 import { readSuspendedUsers, SuspendedUsers } from './access/suspended-users.ts';
@@ -48,6 +49,15 @@ await runService({
   graceMs: (config) => config.LIVE_WS_DRAIN_NOTICE_MS + config.LIVE_WS_DRAIN_TIMEOUT_MS + closingMs,
   async run({ config, log, stop }) {
     await using cleanup = new AsyncDisposableStack();
+    const { trace } = cleanup.use(
+      await startTracing({
+        endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+        sampleRatio: config.TRACE_SAMPLE_RATIO,
+        service: 'live-gateway',
+        instanceId: instanceId(config),
+        log,
+      }),
+    );
     const streams = config.REDIS_TELEMETRY_STREAM;
     const blockMs = config.LIVE_BROADCAST_BATCH_BLOCK_MS;
     const group = `${config.LIVE_BROADCAST_GROUP_PREFIX}-${instanceId(config)}`;
@@ -86,7 +96,8 @@ await runService({
     const fanOut = new FanOut({ registry, latest, meter: meterFanOut(metrics), nowMs });
 
     // Where clients come in, and what they can say.
-    const access = createAccess({ config, meter: (operation) => meterDirectus(metrics, operation), nowMs });
+    const meter = (operation: 'authenticate' | 'authorize') => meterDirectus(metrics, operation);
+    const access = createAccess({ config, meter, trace, nowMs });
     const suspended = new SuspendedUsers();
     const reauthorizer = new Reauthorizer({
       clients: () => clients.all(),
@@ -223,6 +234,7 @@ await runService({
         warmWindowMs: config.LIVE_WARM_WINDOW_MS,
         signal,
         nowMs,
+        trace,
         onApplied: (result) => metrics.streamEntries.inc({ result }),
         onMoved: () => timeline.noteMoved(),
         onWentBack: doubt,

@@ -8,6 +8,7 @@ import {
 } from '@app/runtime/postgres';
 import { closeRedis, connectRedis, waitForRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
+import { startTracing } from '@app/runtime/tracing';
 import { Registry } from 'prom-client';
 import { processorSettings } from './config.ts';
 import { createConsumerLagSampler } from './core/consumer-lag.ts';
@@ -39,6 +40,15 @@ await runService({
     // Closed last: until the end it answers that the process is stopping.
     await using serving = new AsyncDisposableStack();
     await using cleanup = new AsyncDisposableStack();
+    const { trace } = cleanup.use(
+      await startTracing({
+        endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+        sampleRatio: config.TRACE_SAMPLE_RATIO,
+        service: 'processor',
+        instanceId: config.INSTANCE_ID,
+        log,
+      }),
+    );
     const redis = cleanup.adopt(
       connectRedis(config.REDIS_URL, { name: `${config.INSTANCE_ID}:commands`, log }),
       closeRedis,
@@ -74,6 +84,7 @@ await runService({
           postgres,
           afterWrite: (heard) => announcePanic(heard, log),
           onTurn: () => progress.turn(stream),
+          trace,
           metrics,
           log,
         }),

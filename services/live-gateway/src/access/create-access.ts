@@ -1,9 +1,11 @@
+import type { TraceStep } from '@app/runtime/tracing';
 import type { CacheResult } from './answer-cache.ts';
 import { createAskDirectus } from './ask-directus.ts';
 import { createAuthenticate } from './authenticate.ts';
 import type { Authenticate, OnDirectusCall } from './authenticate.ts';
 import { createAuthorize } from './authorize.ts';
 import type { Authorize } from './authorize.ts';
+import { traceDirectus } from './trace-directus.ts';
 
 /** What Directus decides: who somebody is, and what they may see. */
 export interface Access {
@@ -30,10 +32,12 @@ export function createAccess(options: {
     readonly AUTHZ_CACHE_TTL_MS: number;
   };
   readonly meter: (operation: 'authenticate' | 'authorize') => DirectusMeter;
+  readonly trace?: TraceStep | undefined;
   readonly nowMs: () => number;
 }): Access {
-  const { config, meter, nowMs } = options;
-  const askDirectus = createAskDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxWaiting });
+  const { config, meter, trace, nowMs } = options;
+  const ask = createAskDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxWaiting });
+  const askDirectus = traceDirectus(trace, ask);
   return {
     authenticate: createAuthenticate({
       askDirectus,

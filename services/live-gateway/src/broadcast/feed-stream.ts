@@ -1,14 +1,17 @@
 import type { Redis } from 'ioredis';
 import type { Logger } from '@app/runtime/log';
+import type { TraceStep } from '@app/runtime/tracing';
 import { createOutageReport } from '../report-outage.ts';
 import { applyEntry } from './apply-entry.ts';
 import type { ApplyContext, EntryResult } from './apply-entry.ts';
 import type { FeedPlace } from './feed-place.ts';
 import { readStream } from './read-stream.ts';
+import { traceApply } from './trace-apply.ts';
 
 interface FeedOptions {
   readonly connect: () => Redis;
   readonly context: Omit<ApplyContext, 'streamNumber'>;
+  readonly trace?: TraceStep | undefined;
   readonly onApplied: (result: EntryResult) => void;
   readonly batchSize: number;
   readonly blockMs: number;
@@ -28,7 +31,7 @@ export async function feedStreams(places: readonly FeedPlace[], options: FeedOpt
 }
 
 async function feedStream(place: FeedPlace, streamNumber: number, options: FeedOptions): Promise<void> {
-  const { nowMs, onApplied, onCaughtUp, log } = options;
+  const { trace, nowMs, onApplied, onCaughtUp, log } = options;
   const context = { ...options.context, streamNumber };
   const { stream } = place;
   const reportTurn = createOutageReport(log, `reading ${stream}`);
@@ -49,9 +52,13 @@ async function feedStream(place: FeedPlace, streamNumber: number, options: FeedO
     },
   });
   for await (const entries of batches) {
-    for (const entry of entries) onApplied(applyEntry(entry, context));
-    place.advance(entries.map((entry) => entry.id));
-    options.onMoved();
+    const apply = (): void => {
+      for (const entry of entries) onApplied(applyEntry(entry, context));
+      place.advance(entries.map((entry) => entry.id));
+      options.onMoved();
+    };
+    if (trace === undefined) apply();
+    else await traceApply(trace, stream, entries, apply);
     place.noteTurn(nowMs());
     reportTurn();
     if (place.isCaughtUp) onCaughtUp(stream);

@@ -1,5 +1,6 @@
 import type { Logger } from '@app/runtime/log';
 import { retry } from '@app/runtime/retry';
+import type { TraceStep } from '@app/runtime/tracing';
 import { qualityFlags } from '@app/shared/quality';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
@@ -11,6 +12,7 @@ import type { InFlight } from './in-flight.ts';
 import { LoneAttempt } from './lone-attempt.ts';
 import { type DeadLetterTarget, parkRejected } from './park-rejected.ts';
 import type { EntryBatch } from './read-entries.ts';
+import { traceInsert } from './trace-insert.ts';
 import type { FixWriter, WrittenFixes } from './write-fixes.ts';
 
 /**
@@ -35,6 +37,7 @@ export interface PipelineParts {
   readonly batchesInFlight: number;
   /** Called when a retry begins: a loop that waits as it should is alive. */
   readonly onRetry: () => void;
+  readonly trace?: TraceStep | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -89,9 +92,11 @@ async function processBatch(
   giveUp: AbortSignal,
   attempt?: LoneAttempt,
 ): Promise<void> {
-  const { states, acks } = parts;
+  const { states, acks, stream, trace } = parts;
   const decoded = decodeEntries(entries, parts.future);
-  const written = await parts.writer.write(decoded.fixes, giveUp, attempt);
+  const written = await traceInsert(trace, stream, entries, () =>
+    parts.writer.write(decoded.fixes, giveUp, attempt),
+  );
   await before;
   observe(parts, written);
   const proposed = await states.next(written.durable, giveUp);

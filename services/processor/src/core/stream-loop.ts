@@ -1,4 +1,5 @@
 import type { Logger } from '@app/runtime/log';
+import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { consumerName, type ProcessorConfig } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
@@ -18,6 +19,7 @@ export interface StreamLoopOptions {
   readonly afterWrite: AfterWrite;
   /** Called at each turn of the loop; liveness is made of these. */
   readonly onTurn: () => void;
+  readonly trace?: TraceStep | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -63,7 +65,7 @@ export class StreamLoop {
 
   /** See `runPipeline`. */
   async run(stop: AbortSignal, abandon: AbortSignal): Promise<void> {
-    const { stream, config, redis, afterWrite, onTurn, metrics, log } = this.#options;
+    const { stream, config, redis, afterWrite, onTurn, trace, metrics, log } = this.#options;
     const find = (olderThanMs: ReadonlyMap<string, number>, signal: AbortSignal) =>
       this.#writer.run((sql) => selectLastFixes(sql, olderThanMs), signal);
     try {
@@ -82,6 +84,7 @@ export class StreamLoop {
           // Twice the inserts in flight: the next batches are read and decoded while these are written.
           batchesInFlight: 2 * config.WRITE_CONCURRENCY,
           onRetry: onTurn,
+          trace,
           metrics,
           log,
         },

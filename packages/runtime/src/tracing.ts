@@ -1,0 +1,40 @@
+import type { Logger } from './log.ts';
+
+/** What is said about a step that is traced. Never a position, a cookie or a whole IMEI. */
+export interface StepWords {
+  readonly name: string;
+  /** `consumer` handles messages, `client` asks another service. */
+  readonly kind: 'consumer' | 'client';
+  readonly attributes: Readonly<Record<string, string | number>>;
+  /** The spans that sent what this step handles; a step that has any is always recorded. */
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
+}
+
+/** Runs a step, at once, and records how long it took and whether it failed; settles as the step does. */
+export type TraceStep = <T>(words: StepWords, step: () => Promise<T>) => Promise<T>;
+
+export interface Tracing extends AsyncDisposable {
+  /** Undefined where nothing is traced: then nothing about it is loaded, asked or kept. */
+  readonly trace: TraceStep | undefined;
+}
+
+/**
+ * Traces by OTLP over HTTP to `endpoint`, or not at all where that is undefined.
+ *
+ * Traces are a convenience: those that the collector does not take are dropped, which is logged once, and disposing
+ * waits for the last ones no longer than two seconds.
+ */
+export async function startTracing(options: {
+  /** `OTEL_EXPORTER_OTLP_ENDPOINT` */
+  readonly endpoint: string | undefined;
+  /** `TRACE_SAMPLE_RATIO` */
+  readonly sampleRatio: number;
+  readonly service: string;
+  readonly instanceId: string;
+  readonly log: Logger;
+}): Promise<Tracing> {
+  const { endpoint } = options;
+  if (endpoint === undefined) return { trace: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const { startOtlpTracing } = await import('./otlp-tracing.ts');
+  return startOtlpTracing({ ...options, endpoint });
+}
