@@ -42,14 +42,15 @@ async function nextPlace(redis: Redis, stream: string, group: string, program: P
   return groupPlace(redis, stream, group);
 }
 
-interface GroupPlace {
+/** Where a group stands on its stream. */
+export interface GroupPlace {
   /** Entries delivered to the group so far, */
   readonly read: number;
   /** and of these those not acknowledged. */
   readonly pending: number;
 }
 
-async function groupPlace(redis: Redis, stream: string, group: string): Promise<GroupPlace> {
+export async function groupPlace(redis: Redis, stream: string, group: string): Promise<GroupPlace> {
   const groups: unknown = await redis.xinfo('GROUPS', stream);
   for (const flat of Array.isArray(groups) ? groups : []) {
     const info = new Map<unknown, unknown>();

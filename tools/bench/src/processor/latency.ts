@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startProgram } from '../program.ts';
 import { quantile } from '../quantile.ts';
 import { CommitWatch } from './commit-watch.ts';
+import { groupPlace } from './drain.ts';
 import { type GeneratorOptions, sentAtAttribute } from './open-loop-generator.ts';
 import { group, startProcessor } from './run-processor.ts';
 import type { BenchServers } from './servers.ts';
@@ -21,7 +22,7 @@ export interface Latency {
 }
 
 const warmUpMs = 1000;
-const settleLimitMs = 60_000;
+const standstillLimitMs = 60_000;
 
 /** Latency at each of these rates, with a stream and a processor of its own for each. */
 export async function benchLatency(
@@ -56,13 +57,13 @@ async function measureLatency({ redis, sql }: BenchServers, options: GeneratorOp
     GENERATOR: JSON.stringify(options),
   });
   const sendingS = await generator.line(({ seconds }) => (typeof seconds === 'number' ? seconds : undefined));
-  await untilAcknowledged(redis, options.stream);
+  const total = options.ratePerS * options.seconds;
+  await untilAcknowledged(redis, options.stream, total);
   const commitOf = await watch.stop();
   const rows = await sql<{ sentAtMs: number; transaction: number }[]>`
     select (attributes ->> ${sentAtAttribute})::float8 / 100 as "sentAtMs",
            xmin::text::float8 as transaction
     from positions order by 1`;
-  const total = options.ratePerS * options.seconds;
   if (rows.length !== total) {
     throw new Error(
       `${total} records were sent and ${rows.length} are stored: nothing can be said of their latency`,
@@ -92,14 +93,18 @@ function inOrder(values: readonly number[]): readonly number[] {
   return values.toSorted((a, b) => a - b);
 }
 
-async function untilAcknowledged(redis: Redis, stream: string): Promise<void> {
-  const giveUpAtMs = performance.now() + settleLimitMs;
-  for (;;) {
-    const pending: unknown = await redis.xpending(stream, group);
-    const groups = JSON.stringify(await redis.xinfo('GROUPS', stream));
-    if (Array.isArray(pending) && pending[0] === 0 && groups.includes('"lag",0')) return;
-    if (performance.now() > giveUpAtMs)
-      throw new Error('the processor did not catch up after the generator ended');
+/** However far the processor has fallen behind: it is given up only when it does not move at all. */
+async function untilAcknowledged(redis: Redis, stream: string, entries: number): Promise<void> {
+  let acknowledged = -1;
+  let movedAtMs = performance.now();
+  while (acknowledged < entries) {
+    const { read, pending } = await groupPlace(redis, stream, group);
+    if (read - pending > acknowledged) {
+      acknowledged = read - pending;
+      movedAtMs = performance.now();
+    } else if (performance.now() - movedAtMs > standstillLimitMs) {
+      throw new Error(`the processor stands still at ${acknowledged} of ${entries} entries`);
+    }
     await sleep(20);
   }
 }
