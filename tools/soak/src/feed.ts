@@ -10,6 +10,9 @@ export interface FedCounts {
   readonly answered: number;
   /** XADDs whose answer was lost, or an error: Redis may have taken them or not. Each was sent again. */
   readonly unanswered: number;
+  /** Entries that came back from the dead letters, and how many more may have, where an answer was lost. */
+  readonly replayed: number;
+  readonly perhapsReplayed: number;
 }
 
 const inOneGo = 500;
@@ -31,6 +34,8 @@ export class Feed {
   #taken = 0;
   #answered = 0;
   #unanswered = 0;
+  #replayed = 0;
+  #perhapsReplayed = 0;
 
   constructor(redis: Redis, stream: string, load: Load, ratePerS: number) {
     this.#redis = redis;
@@ -41,12 +46,24 @@ export class Feed {
   }
 
   get counts(): FedCounts {
-    return { records: this.#order.begun, answered: this.#answered, unanswered: this.#unanswered };
+    return {
+      records: this.#order.begun,
+      answered: this.#answered,
+      unanswered: this.#unanswered,
+      replayed: this.#replayed,
+      perhapsReplayed: this.#perhapsReplayed,
+    };
   }
 
   /** So many more, at once. */
   burst(entries: number): void {
     this.#burst += entries;
+  }
+
+  /** Enters into the ledger what another has put onto the stream. */
+  noteReplay(certain: number, uncertain: number): void {
+    this.#replayed += certain;
+    this.#perhapsReplayed += uncertain;
   }
 
   /** Feeds until the signal, then sends what is held back; resolves when Redis has answered for all of it. */

@@ -31,7 +31,7 @@ test('the proof holds for what was sent, and fails for each way to break it', as
   const sql = stack.adopt(postgres(database.url, { max: 2 }), (client) => client.end());
   const stream = `${servers.keyPrefix}telemetry`;
   const letters = `${stream}:dlq`;
-  const fed = { records, answered: records, unanswered: 2 };
+  const fed = { records, answered: records, unanswered: 2, replayed: 0, perhapsReplayed: 0 };
   const problems = async (changed: Partial<Evidence> = {}): Promise<string> =>
     (await prove({ redis, sql, stream, load, fed, ...changed })).problems.join('\n');
   const store = async (...stored: readonly LoadItem[]): Promise<void> => {
@@ -70,6 +70,10 @@ test('the proof holds for what was sent, and fails for each way to break it', as
   expect(proof.rows + [...proof.letters.values()].reduce((sum, n) => sum + n)).toBe(records);
 
   expect(await problems({ fed: { ...fed, answered: records - 2 } })).toBe('');
+  expect(await problems({ fed: { ...fed, answered: records - 7, replayed: 4, perhapsReplayed: 1 } })).toBe(
+    '',
+  );
+  expect(await problems({ fed: { ...fed, replayed: 1 } })).toContain('does not agree with the ledger');
   expect(await problems({ fed: { ...fed, answered: records - 3 } })).toContain(
     'does not agree with the ledger',
   );

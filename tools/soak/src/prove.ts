@@ -74,8 +74,10 @@ async function checkStream({ redis, stream, fed }: Evidence, findings: Findings)
   if (place.lastDeliveredId !== place.lastGeneratedId) {
     findings.add('not all was read', `up to ${place.lastDeliveredId} of ${place.lastGeneratedId}`);
   }
-  if (place.entriesAdded < fed.answered || place.entriesAdded > fed.answered + fed.unanswered) {
-    const ledger = `${fed.answered} and up to ${fed.unanswered} more`;
+  const certain = fed.answered + fed.replayed;
+  const uncertain = fed.unanswered + fed.perhapsReplayed;
+  if (place.entriesAdded < certain || place.entriesAdded > certain + uncertain) {
+    const ledger = `${certain} and up to ${uncertain} more`;
     findings.add(
       'the stream does not agree with the ledger',
       `${place.entriesAdded} added instead of ${ledger}`,

@@ -163,12 +163,12 @@ function whatIsLeft({ pending, lag, lastDeliveredId, lastGeneratedId }: StreamPl
 }
 
 function summarise(feed: Feed, { rows, letters, repeatedLetters }: Proof, faults: number): string {
-  const { records, answered, unanswered } = feed.counts;
+  const { records, answered, unanswered, replayed } = feed.counts;
   const reasons = [...letters].map(([reason, count]) => `${reason} ${count}`).toSorted();
   return [
     `${faults} faults`,
     `${records} records in ${answered} entries (${unanswered} XADDs without an answer, sent again)`,
     `${rows} rows`,
-    `dead letters: ${reasons.join(', ')} (${repeatedLetters} of them written twice)`,
+    `dead letters: ${reasons.join(', ')} (${repeatedLetters} of them written twice; ${replayed} replays before)`,
   ].join('\n');
 }

@@ -1,3 +1,5 @@
+import { replayLetters } from '@app/dlq/replay-letters';
+import { deadLetterStream } from '@app/processor/core/dead-letter';
 import { wholeBetween } from '@app/fleet-sim/random';
 import { group } from '../open-world.ts';
 import type { Fault } from './fault.ts';
@@ -38,6 +40,30 @@ export const streamFaults: readonly Fault[] = [
       } catch {
         // Redis is away as well just now; a trimmer would come again.
         say('acknowledged entries not trimmed: Redis does not answer');
+      }
+    },
+  },
+  {
+    name: 'replayed',
+    place: 'stream',
+    run: async ({ world: { redis, stream }, feed, say }) => {
+      // Nothing has been put right: each comes back, as one letter, whatever else fails meanwhile.
+      const letters = await redis.xlen(deadLetterStream(stream)).catch(() => 0);
+      try {
+        const { signal } = new AbortController();
+        const { replayed } = await replayLetters({
+          redis,
+          stream,
+          selection: {},
+          perSecond: 100_000,
+          signal,
+        });
+        feed.noteReplay(replayed, 0);
+        say(`${replayed} dead letters replayed`);
+      } catch {
+        // More than these were not there when it began, but for those that were parked in that moment.
+        feed.noteReplay(0, letters + 1000);
+        say('dead letters replayed in part: Redis did not answer');
       }
     },
   },
