@@ -59,7 +59,8 @@ const killedBeforeItStores: Fault = {
   name: 'killed before it stores',
   place: 'processor',
   run: async ({ world: { redis, stream, ownPostgres, replicas }, feed, say }) => {
-    const before = await readPlace(redis, stream);
+    // The processor may just be making its group.
+    const before = await eventually(() => readPlace(redis, stream), { timeoutMs: 30_000 });
     await onServer(ownPostgres.url, async (admin) => {
       await admin.begin(async (transaction) => {
         await transaction`lock table positions in access exclusive mode`;
