@@ -4,109 +4,100 @@
  * ends when stdin does.
  */
 import { createInterface } from 'node:readline';
-import { setTimeout as wait } from 'node:timers/promises';
-import { plainServerMessage } from '@app/shared/messages';
+import { connect } from '@app/live-client';
+import type { LiveClient } from '@app/live-client';
+import { batchedServerMessage } from '@app/shared/messages';
 import { WebSocket } from 'ws';
 import type { CrowdOptions, CrowdReport } from './start-crowd.ts';
 
 const options: CrowdOptions = JSON.parse(process.argv[2] ?? '');
-const openAtOnce = 25;
-const retryMs = 500;
+const { url, origin, topic } = options;
+// The first rows come with the next tick of their rate, so that few at a time would take long.
+const openAtOnce = 250;
 
 const closes: Record<string, number> = {};
 const refusals: Record<string, number> = {};
 const returnedAtMs: number[] = [];
 let farewells = 0;
+let resumes = 0;
 let stepsBack = 0;
 
 function count(counts: Record<string, number>, key: string | number): void {
   counts[key] = (counts[key] ?? 0) + 1;
 }
 
-/** Watches for good: after each loss it comes back when it was told to, and forgets nothing of what it held. */
+/** One viewer with the client library, and everything that it is sent, looked at. */
 class Spectator {
-  readonly held: Record<string, number> = {};
-  readonly #session: string;
-  #backAfterMs: number | undefined;
+  readonly client: LiveClient;
+  readonly #newestTs = new Map<string, number>();
   #hasWatched = false;
-  isWatching = false;
 
-  constructor(session: string) {
-    this.#session = session;
+  constructor(session: string, onWatching: () => void) {
+    this.client = connect({
+      url,
+      topics: [topic],
+      maxHz: 1,
+      openSocket: (_url, protocol) => this.#open(session, protocol),
+      onState: (state) => {
+        if (state !== 'live') return;
+        if (this.#hasWatched) returnedAtMs.push(Date.now());
+        this.#hasWatched = true;
+        onWatching();
+      },
+    });
   }
 
-  /** Resolves once it watches, or once it was refused. */
-  async open(): Promise<void> {
-    const { origin, topic } = options;
-    const socket = new WebSocket(options.url, {
+  holds(deviceId: string, ts: number): boolean {
+    return this.client.positions.get(topic)?.get(deviceId)?.ts === ts;
+  }
+
+  #open(session: string, protocol: string): WebSocket {
+    const socket = new WebSocket(url, protocol, {
       perMessageDeflate: false,
-      headers: { origin, cookie: `directus_session_token=${this.#session}` },
+      headers: { origin, cookie: `directus_session_token=${session}` },
     });
-    const settled = Promise.withResolvers<void>();
-    socket.on('open', () => socket.send(JSON.stringify({ type: 'subscribe', topic, maxHz: 1 })));
+    let hasOpened = false;
+    socket.on('open', () => {
+      hasOpened = true;
+    });
     socket.on('unexpected-response', (request, response) => {
       count(refusals, response.statusCode ?? 0);
       request.destroy();
-      settled.resolve();
+      socket.terminate();
     });
-    socket.on('message', (data: Buffer) => {
-      this.#hear(data.toString());
-      if (this.isWatching) settled.resolve();
-    });
-    // What went wrong, a close tells.
-    socket.on('error', () => undefined);
+    socket.on('message', (data: Buffer) => this.#hear(data.toString()));
     socket.on('close', (code) => {
-      if (this.isWatching) count(closes, code);
-      this.isWatching = false;
-      settled.resolve();
-      void this.#comeBack();
+      if (hasOpened) count(closes, code);
     });
-    await settled.promise;
+    return socket;
   }
 
   #hear(text: string): void {
-    const message = plainServerMessage.parse(JSON.parse(text));
-    if (message.type === 'subscribed') {
-      this.isWatching = true;
-      if (this.#hasWatched) returnedAtMs.push(Date.now());
-      this.#hasWatched = true;
-      for (const { deviceId, ts } of message.snapshot) this.#hold(deviceId, ts);
-    } else if (message.type === 'position') {
-      this.#hold(message.deviceId, message.ts);
-    } else if (message.type === 'reconnect') {
-      farewells += 1;
-      this.#backAfterMs = message.afterMs;
+    const message = batchedServerMessage.parse(JSON.parse(text));
+    if (message.type === 'reconnect') farewells += 1;
+    if (message.type === 'subscribed' && message.recovered) resumes += 1;
+    if (message.type !== 'snapshot' && message.type !== 'positions') return;
+    for (const [deviceId, , , ts] of message.rows) {
+      if (ts < (this.#newestTs.get(deviceId) ?? 0)) stepsBack += 1;
+      this.#newestTs.set(deviceId, ts);
     }
-  }
-
-  #hold(deviceId: string, ts: number): void {
-    if (ts < (this.held[deviceId] ?? 0)) stepsBack += 1;
-    this.held[deviceId] = ts;
-  }
-
-  async #comeBack(): Promise<void> {
-    const afterMs = this.#backAfterMs ?? retryMs * Math.random();
-    this.#backAfterMs = undefined;
-    await wait(afterMs);
-    await this.open();
   }
 }
 
-const spectators = Array.from(
-  { length: options.viewers },
-  (_, n) => new Spectator(options.sessions[n % options.sessions.length] ?? ''),
-);
+const spectators: Spectator[] = [];
 
 createInterface({ input: process.stdin })
   .on('line', (line) => {
     const expected = Object.entries<number>(JSON.parse(line));
+    const watching = spectators.filter(({ client }) => client.state === 'live');
     const report: CrowdReport = {
-      watching: spectators.filter(({ isWatching }) => isWatching).length,
-      right: spectators.filter(
-        ({ isWatching, held }) => isWatching && expected.every(([deviceId, ts]) => held[deviceId] === ts),
+      watching: watching.length,
+      right: watching.filter((spectator) =>
+        expected.every(([deviceId, ts]) => spectator.holds(deviceId, ts)),
       ).length,
       stepsBack,
       farewells,
+      resumes,
       closes,
       refusals,
       returnedAtMs,
@@ -115,9 +106,16 @@ createInterface({ input: process.stdin })
   })
   .on('close', () => process.exit(0));
 
-const toOpen = [...spectators];
+const sessions = Array.from(
+  { length: options.viewers },
+  (_, n) => options.sessions[n % options.sessions.length] ?? '',
+);
 await Promise.all(
   Array.from({ length: openAtOnce }, async () => {
-    for (let next = toOpen.pop(); next !== undefined; next = toOpen.pop()) await next.open();
+    for (let session = sessions.pop(); session !== undefined; session = sessions.pop()) {
+      const watching = Promise.withResolvers<void>();
+      spectators.push(new Spectator(session, watching.resolve));
+      await watching.promise;
+    }
   }),
 );

@@ -21,7 +21,9 @@ export interface CrowdReport {
   readonly stepsBack: number;
   /** `reconnect` messages. */
   readonly farewells: number;
-  /** Lost subscriptions by close code. */
+  /** Subscriptions that went on where they had ended. */
+  readonly resumes: number;
+  /** Lost connections by close code. */
   readonly closes: Readonly<Record<string, number>>;
   /** Refused upgrades by status. */
   readonly refusals: Readonly<Record<string, number>>;
