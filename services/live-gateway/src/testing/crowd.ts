@@ -92,9 +92,8 @@ createInterface({ input: process.stdin })
     const watching = spectators.filter(({ client }) => client.state === 'live');
     const report: CrowdReport = {
       watching: watching.length,
-      right: watching.filter((spectator) =>
-        expected.every(([deviceId, ts]) => spectator.holds(deviceId, ts)),
-      ).length,
+      right: watching.filter((spectator) => expected.every(([deviceId, ts]) => spectator.holds(deviceId, ts)))
+        .length,
       stepsBack,
       farewells,
       resumes,
