@@ -13,6 +13,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     slowTestThreshold: 2_000,
+    // A condition is waited for as long as a machine that is busy may take; one that holds costs nothing.
+    expect: { poll: { timeout: 10_000 } },
     // A test's name says what it needs, so that the servers start only where a test asks for them.
     // One group after the other: what takes a core each does not disturb what measures time.
     projects: [

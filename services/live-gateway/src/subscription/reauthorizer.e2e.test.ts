@@ -83,7 +83,7 @@ describe('a live subscription', () => {
     viewer.send({ type: 'subscribe', topic: `event:${other.eventId}` });
     await viewer.next('subscribed');
     world.directus.forbid(userId, other.eventId);
-    const unsubscribed = await viewer.next('unsubscribed');
+    const unsubscribed = await viewer.next('unsubscribed', undefined, 15_000);
     expect(unsubscribed).toEqual({
       type: 'unsubscribed',
       topic: `event:${other.eventId}`,
@@ -96,14 +96,14 @@ describe('a live subscription', () => {
     const { session } = world.addViewer(eventId);
     using viewer = await watch(session);
     world.directus.expireSession(session);
-    expect(await viewer.closed()).toBe(4001);
+    expect(await viewer.closed(15_000)).toBe(4001);
   });
 
   test('of a session whose key was changed closes the connection with 4001, though Directus says 403', async () => {
     const { session } = world.addViewer(eventId);
     using viewer = await watch(session);
     world.directus.addForeignSession(session);
-    expect(await viewer.closed()).toBe(4001);
+    expect(await viewer.closed(15_000)).toBe(4001);
   });
 
   test('that the client gives up while it is asked about ends as the client wants', async () => {
@@ -190,8 +190,8 @@ describe('a user whom Directus has suspended', () => {
     using idle = await connect(gateway.wsUrl, { session });
     using other = await watch((await addUser()).session);
     await world.sql`update directus_users set status = 'suspended' where id = ${userId}`;
-    expect(await viewer.closed()).toBe(4001);
-    expect(await idle.closed()).toBe(4001);
+    expect(await viewer.closed(15_000)).toBe(4001);
+    expect(await idle.closed(15_000)).toBe(4001);
     expect(await tryConnect(gateway.wsUrl, { session })).toMatchObject({ status: 401 });
     await expectServed(other);
     await world.sql`update directus_users set status = 'active' where id = ${userId}`;
@@ -214,7 +214,7 @@ describe('a user whom Directus has suspended', () => {
     await world.sql`update directus_users_away set status = 'suspended' where id = ${userId}`;
     await expectServed(viewer);
     await world.sql`alter table directus_users_away rename to directus_users`;
-    expect(await viewer.closed()).toBe(4001);
+    expect(await viewer.closed(15_000)).toBe(4001);
     expect(unreadableNotices()).toBe(1);
   });
 });
