@@ -48,12 +48,8 @@ export const endingSentences = [
       using reading = await subscribeBatched(target, stage, {}, replica.url);
       stalled.socket.pause();
       const deadlineMs = performance.now() + target.answerMs + 10_000;
-      let isClosed = false;
-      stalled.socket.once('close', () => {
-        isClosed = true;
-      });
       let resumed = false;
-      while (!isClosed && performance.now() < deadlineMs) {
+      while (stalled.socket.readyState !== stalled.socket.CLOSED && performance.now() < deadlineMs) {
         const fix = await stage.publish(deviceAt(stage, 0));
         await reading.until('the others go on', () =>
           isHeld(heldBy(reading, stage.topic), deviceAt(stage, 0), fix.fixAtMs),
