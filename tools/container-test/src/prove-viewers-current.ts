@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { eventually } from '@app/test-kit/eventually';
+import type { Sql } from 'postgres';
+import { seededEventId } from './seeded-event.ts';
+import type { Stack } from './stack.ts';
+import { Viewers } from './viewers.ts';
+
+const settleLimitMs = 120_000;
+
+/** Each viewer, and one who comes only now, sees every vehicle of the event where the database has it. */
+export async function proveViewersCurrent(stack: Stack, sql: Sql, viewers: Viewers): Promise<void> {
+  const rows = await sql<{ id: string; ts: number; latitude: number; longitude: number }[]>`
+    select distinct on (devices.id) devices.id, extract(epoch from ts)::float8 * 1000 as ts, latitude, longitude
+    from entries
+    join entry_devices on entry_devices.entry_id = entries.id
+    join devices on devices.id = entry_devices.device_id
+    join positions on positions.device_id = devices.imei
+    where entries.event_id = ${seededEventId} and quality = 0
+    order by devices.id, ts desc`;
+  assert.ok(rows.length >= 40, `${rows.length} vehicles of the event have been heard`);
+  const newest = new Map(rows.map(({ id, ts, latitude, longitude }) => [id, [ts, latitude, longitude]]));
+  using late = await Viewers.enter(stack, 2);
+  await eventually(
+    () => {
+      for (const held of [...viewers.held(), ...late.held()]) {
+        const seen = new Map([...held].map(([id, { ts, lat, lon }]) => [id, [ts, lat, lon]]));
+        assert.deepEqual(seen, newest);
+      }
+      return true;
+    },
+    { timeoutMs: settleLimitMs, intervalMs: 250 },
+  );
+}
