@@ -29,6 +29,14 @@ const bending =
   (message: Message): readonly object[] =>
     message['type'] === type ? bent(message) : [message];
 
+function rowsOf(message: Message): readonly (readonly unknown[])[] {
+  return Array.isArray(message['rows']) ? message['rows'] : [];
+}
+
+function swapped([id, lon, lat, ...rest]: readonly unknown[]): readonly unknown[] {
+  return [id, lat, lon, ...rest];
+}
+
 /** How a server is broken, and the sentence that has to notice. */
 const broken: readonly (readonly [string, Bend, string])[] = [
   ['does not echo ids', { hear: without('id') }, 'plain: each id, a number or a text up to 64'],
@@ -116,13 +124,93 @@ const broken: readonly (readonly [string, Bend, string])[] = [
     },
     'plain: subscribed has the newest known position',
   ],
+  [
+    'greets nobody',
+    { hear: bending('hello', () => []) },
+    'the first message of the batched dialect is hello',
+  ],
+  [
+    'has its columns in another order',
+    { hear: bending('hello', (hello) => [{ ...hello, columns: ['deviceId', 'lat', 'lon'] }]) },
+    'the first message of the batched dialect is hello',
+  ],
+  [
+    'has the latitude first in its rows',
+    { hear: bending('positions', (message) => [{ ...message, rows: rowsOf(message).map(swapped) }]) },
+    'batched: a row is devices.id, lon, lat, ts',
+  ],
+  [
+    'says that it has recovered what it has not',
+    { hear: bending('subscribed', (message) => [{ ...message, recovered: true }]) },
+    'batched: a resume with another epoch',
+  ],
+  [
+    'recovers nobody',
+    { say: (text) => [text.replace(/"epoch":"[^"]*"/u, '"epoch":"x"')] },
+    'batched: a resume that says recovered',
+  ],
+  [
+    'does not end its snapshots',
+    { hear: bending('snapshot', without('last')) },
+    'batched: subscribed says the epoch',
+  ],
+  [
+    'gives no cursors',
+    { hear: bending('positions', without('cursor')) },
+    'batched: the last positions of a flush have a cursor',
+  ],
+  [
+    'tells nobody what has left the box',
+    { hear: bending('hidden', () => []) },
+    'batched: with a bbox only devices inside are shown',
+  ],
+  [
+    'shows what is outside of the box',
+    { say: (text) => [text.replace(/,"bbox":\[[^\]]*\]/u, '')] },
+    'batched: with a bbox only devices inside are shown',
+  ],
+  [
+    'tells nobody that devices come and go',
+    { hear: bending('devices', () => []) },
+    'batched: devices says who came and who left',
+  ],
+  [
+    'keeps a faulty fix',
+    { hear: bending('devices', (message) => [{ ...message, removed: [] }]) },
+    'batched: a fix found faulty disappears',
+  ],
+  [
+    'is faster than was asked for',
+    { say: (text) => [text.replace('"maxHz":1,', '"maxHz":20,').replace('"maxHz":1}', '"maxHz":20}')] },
+    'batched: a client gets no more frames a second than its maxHz',
+  ],
+  [
+    'sends a snapshot after an update',
+    {
+      hear: bending('updated', (message) => [
+        message,
+        { type: 'snapshot', topic: message['topic'], part: 0, rows: [], last: true, cursor: 'c' },
+      ]),
+    },
+    'batched: update is answered updated',
+  ],
+  [
+    'goes back in time',
+    {
+      hear: bending('positions', (message) => [
+        message,
+        { ...message, rows: rowsOf(message).map((row) => row.with(3, Number(row[3]) - 1)) },
+      ]),
+    },
+    'both dialects: per device in fix-time order',
+  ],
 ];
 
 test.each(broken)('a server that %s does not pass', async (_, bend, says) => {
   await using proxy = await startBendingProxy(target.url, bend);
   const sentences = allSentences.filter((sentence) => sentence.says.startsWith(says));
   expect(sentences).toHaveLength(1);
-  const bent = { ...target, url: proxy.url, answerMs: 1_500, refreshMs: 2_000 };
+  const bent = { ...target, url: proxy.url, answerMs: 700, refreshMs: 1_200 };
   const [verdict] = await runSentences(sentences, bent, () => undefined);
   expect(verdict?.result).toBe('failed');
 });

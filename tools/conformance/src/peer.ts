@@ -89,6 +89,10 @@ export class Peer<D extends Dialect> implements Disposable {
     await this.#until(limitMs, `not so: ${what}`, () => (isSo() ? true : undefined));
   }
 
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
   /** Waits for the end; its close code. */
   async closed(limitMs = this.#answerMs): Promise<{ readonly code: number; readonly reason: string }> {
     return await this.#until(limitMs, 'not closed', () => this.#closed);

@@ -1,4 +1,4 @@
-import type { Sentence } from './sentence.ts';
+import type { Pace, Sentence } from './sentence.ts';
 import type { Target } from './target.ts';
 
 export type Verdict =
@@ -6,7 +6,10 @@ export type Verdict =
   | { readonly sentence: Sentence; readonly result: 'failed'; readonly error: unknown }
   | { readonly sentence: Sentence; readonly result: 'not tested'; readonly missing: readonly string[] };
 
-/** Checks one sentence after the other; those that mostly wait run beside them. Tells each verdict as it falls. */
+/** So many at once: each starts a server, and a machine has few processors. */
+const lanes = 3;
+
+/** Checks the sentences, each at its pace, and tells each verdict as it falls. */
 export async function runSentences(
   sentences: readonly Sentence[],
   target: Target,
@@ -18,9 +21,14 @@ export async function runSentences(
     verdicts.push(verdict);
     tell(verdict);
   };
-  const waiting = sentences.filter(({ isPatient }) => isPatient).map(judgeAndTell);
-  for (const sentence of sentences) if (!sentence.isPatient) await judgeAndTell(sentence);
-  await Promise.all(waiting);
+  const paced = (pace: Pace): readonly Sentence[] => sentences.filter((sentence) => sentence.pace === pace);
+  const meanwhile = paced('meanwhile').map(judgeAndTell);
+  for (const sentence of paced('alone')) await judgeAndTell(sentence);
+  const together = paced('together').values();
+  const work = async (): Promise<void> => {
+    for (const sentence of together) await judgeAndTell(sentence);
+  };
+  await Promise.all([...Array.from({ length: lanes }, work), ...meanwhile]);
   return verdicts;
 }
 

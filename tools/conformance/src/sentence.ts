@@ -1,5 +1,11 @@
 import type { Means, Target } from './target.ts';
 
+/**
+ * `alone`: it changes what others would notice, or is over soon. `together`: after those, some at once, for each has a
+ * server of its own to wait for. `meanwhile`: from the beginning on, beside everything else; it mostly waits.
+ */
+export type Pace = 'alone' | 'together' | 'meanwhile';
+
 /** One sentence of docs/protocol.md, and how to see whether it is true of a server. */
 export interface Sentence {
   readonly says: string;
@@ -9,8 +15,7 @@ export interface Sentence {
   readonly missing: (target: Target) => readonly string[];
   /** Rejects, with why, if the sentence is not true. */
   readonly check: (target: Target) => Promise<void>;
-  /** It mostly waits: it may run beside the others. */
-  readonly isPatient: boolean;
+  readonly pace: Pace;
 }
 
 const inWords: Readonly<Record<keyof Means, string>> = {
@@ -29,12 +34,12 @@ export function sentence<const N extends keyof Means = never>(
   says: string,
   needs: readonly N[],
   check: (target: Equipped<N>) => Promise<void>,
-  options: { readonly covers?: readonly string[]; readonly isPatient?: boolean } = {},
+  options: { readonly covers?: readonly string[]; readonly pace?: Pace } = {},
 ): Sentence {
   return {
     says,
     covers: options.covers ?? [],
-    isPatient: options.isPatient ?? false,
+    pace: options.pace ?? 'alone',
     missing: (target) => needs.filter((need) => target[need] === undefined).map((need) => inWords[need]),
     check: async (target) => {
       if (!isEquipped(target, needs)) throw new Error('called without what it needs');

@@ -298,10 +298,18 @@ export const batchedSentences = [
       const waitedMs = (at?.atMs ?? 0) - (before?.atMs ?? 0);
       ok(waitedMs > 20_000, `after ${Math.round(waitedMs)} ms`);
       ok(Math.abs(heartbeat.time - Date.now()) < 60_000, 'its clock differs by more than a minute');
-      using again = await connect(target, 'batched', target.session);
-      await again.say({ type: 'subscribe', topic, cursor: heartbeat.cursor, epoch });
-      equal((await again.next('subscribed')).recovered, true);
+      // Another sentence may have Directus in trouble at this moment: that is an answer for now.
+      for (let id = 1; ; id += 1) {
+        await peer.say({ type: 'unsubscribe', topic });
+        await peer.say({ type: 'subscribe', id, topic, cursor: heartbeat.cursor, epoch });
+        await peer.until('there is a reply', () =>
+          peer.heard.some(({ message }) => 'id' in message && message.id === id),
+        );
+        if (!peer.all('error').some((error) => error.id === id && error.temporary)) break;
+        await sleep(200);
+      }
+      equal((await peer.next('subscribed')).recovered, true);
     },
-    { covers: ['message heartbeat'], isPatient: true },
+    { covers: ['message heartbeat'], pace: 'meanwhile' },
   ),
 ];

@@ -15,7 +15,7 @@ export const endingSentences = [
       equal((await mute.closed(target.answerMs + 10_000)).code, 4003);
       await answering.settle();
     },
-    { covers: ['close 4003'], isPatient: true },
+    { covers: ['close 4003'], pace: 'together' },
   ),
   sentence(
     'a user who opens too many connections loses the oldest, with 4403',
@@ -32,7 +32,7 @@ export const endingSentences = [
       equal((await oldest.closed()).code, 4403);
       for (const other of others) await other.settle();
     },
-    { covers: ['close 4403'] },
+    { covers: ['close 4403'], pace: 'together' },
   ),
   sentence(
     'a client that does not read for too long is closed with 4002, which it may see as 1006; the others miss nothing',
@@ -49,7 +49,7 @@ export const endingSentences = [
       stalled.socket.pause();
       const deadlineMs = performance.now() + target.answerMs + 10_000;
       let resumed = false;
-      while (stalled.socket.readyState !== stalled.socket.CLOSED && performance.now() < deadlineMs) {
+      while (!stalled.isClosed && performance.now() < deadlineMs) {
         const fix = await stage.publish(deviceAt(stage, 0));
         await reading.until('the others go on', () =>
           isHeld(heldBy(reading, stage.topic), deviceAt(stage, 0), fix.fixAtMs),
@@ -63,7 +63,7 @@ export const endingSentences = [
       const { code } = await stalled.closed();
       ok(code === 4002 || code === 1006, `closed with ${code}`);
     },
-    { covers: ['close 4002'], isPatient: true },
+    { covers: ['close 4002'], pace: 'together' },
   ),
   sentence(
     'a connection that has reached its maximum age is closed with 4000',
@@ -73,7 +73,7 @@ export const endingSentences = [
       using peer = await connect(target, 'plain', target.session, { url: replica.url });
       equal((await peer.closed(target.answerMs + 5_000)).code, 4000);
     },
-    { covers: ['close 4000'] },
+    { covers: ['close 4000'], pace: 'together' },
   ),
   sentence(
     'a server that stops answers whoever comes with 503, tells everyone reconnect with afterMs, and closes with 1012',
@@ -105,7 +105,7 @@ export const endingSentences = [
       }
       await stopped;
     },
-    { covers: ['message reconnect', 'close 1012'] },
+    { covers: ['message reconnect', 'close 1012'], pace: 'together' },
   ),
   sentence(
     'where the plain dialect is off, who does not ask for live.v1 is refused',
@@ -119,6 +119,7 @@ export const endingSentences = [
       using peer = await connect(target, 'batched', session, { url: replica.url });
       await peer.next('hello');
     },
+    { pace: 'together' },
   ),
   sentence(
     'a permission that is withdrawn ends its subscription with unsubscribed and the reason forbidden; the others go on',
@@ -140,6 +141,7 @@ export const endingSentences = [
         target.directus.allow(session.userId, stage.eventId);
       }
     },
+    { pace: 'together' },
   ),
   sentence(
     'a session that ends while somebody watches closes the connection with 4001',
@@ -153,6 +155,7 @@ export const endingSentences = [
       target.directus.expire(session);
       equal((await peer.closed(target.answerMs + 2_000)).code, 4001);
     },
+    { pace: 'together' },
   ),
   sentence(
     'while Directus is down those who watch are kept, and closed with 1013 only after the grace',

@@ -162,6 +162,7 @@ export const handshakeSentences = [
       // Its messages are checked against the plain dialect: a `hello` would fail it.
       await peer.settle();
     },
+    { pace: 'together' },
   ),
   sentence('who asks for live.v1 gets it, alone or among others', ['session'], async (target) => {
     for (const protocols of [['live.v1'], ['chat', 'live.v1'], ['live.v1', 'live.v2']]) {

@@ -154,5 +154,6 @@ export const plainSentences = [
       const { snapshot, degraded } = await peer.next('subscribed');
       deepEqual([snapshot, degraded], [[], true]);
     },
+    { pace: 'together' },
   ),
 ];

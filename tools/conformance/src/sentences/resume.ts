@@ -108,6 +108,7 @@ export const resumeSentences = [
       );
       deepEqual(heldBy(back, stage.topic, held), heldBy(watch, stage.topic));
     },
+    { pace: 'together' },
   ),
   ...(
     [
@@ -195,6 +196,6 @@ export const resumeSentences = [
       const again = await back.next('subscribed');
       deepEqual([again.recovered, again.epoch === epoch], [false, false], 'the epoch of before');
     },
-    { covers: ['message resync'] },
+    { covers: ['message resync'], pace: 'together' },
   ),
 ];
