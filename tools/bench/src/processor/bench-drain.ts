@@ -37,6 +37,8 @@ export interface DrainResults {
   /** Medians of the ratios in each round, whose peers ran one after the other. */
   readonly ratioToRaw: number;
   readonly ratioToNaive: number;
+  /** CPU of a position in all, the raw loop's by the processor's: the ratio to raw of cores that are never idle. */
+  readonly cpuRatioToRaw: number;
   readonly rounds: readonly DrainRound[];
 }
 
@@ -79,8 +81,13 @@ export async function benchDrain(
     naivePositionsPerS: medianOf(({ naive }) => naive.positionsPerS),
     ratioToRaw: medianOf(({ raw, processor }) => processor.positionsPerS / raw.positionsPerS),
     ratioToNaive: medianOf(({ naive, processor }) => processor.positionsPerS / naive.positionsPerS),
+    cpuRatioToRaw: medianOf(({ raw, processor }) => cpuUsInAll(raw) / cpuUsInAll(processor)),
     rounds,
   };
+}
+
+function cpuUsInAll({ cpuUs: { node, postgres, redis } }: Peer): number {
+  return node + postgres + redis;
 }
 
 /** The bare loop over rows in memory. */

@@ -23,7 +23,7 @@ ${drainTable(results.drain)}
 Medians of ${results.drain.rounds.length} round(s), in which the three took turns; the ratios are medians of each round's. All of them share the
 machine with Redis and Postgres, so CPU is what limits them, and its use is the steadier number on a busy machine. A
 rate counts entries from the first one read to the last one acknowledged, repeated ones included; that every row is
-stored is checked each time.
+stored is checked each time.${cpuRatio(results.drain)}
 
 ${timescaleSection(results)}
 
@@ -147,6 +147,12 @@ function peerRow(name: string, peers: readonly Peer[], what: string): string[] {
 
 function cpuCell(us: number): string {
   return Number.isNaN(us) ? '?' : fixed(us, 1);
+}
+
+function cpuRatio({ cpuRatioToRaw }: DrainResults): string {
+  if (Number.isNaN(cpuRatioToRaw)) return '';
+  return ` By CPU in all the raw loop takes ${fixed(cpuRatioToRaw, 2)} of what the processor does,
+and that is the ratio to expect where no core is ever idle: the rest is read, decoded, heard and acknowledged for.`;
 }
 
 function timescaleSection({ timescale }: ProcessorResults): string {
