@@ -52,3 +52,9 @@ function readStat(pid: number): {
     endedChildrenUs: (at(13) + at(14)) * usInTick,
   };
 }
+
+/** What a process has resident now. */
+export function rssBytes(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kib) * 1024;
+}

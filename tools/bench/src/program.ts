@@ -9,20 +9,32 @@ export interface Program extends AsyncDisposable {
   hasEnded(): boolean;
   /** The first line for which `pick` has an answer; rejects if the program ends before. */
   line<T>(pick: (line: Readonly<Record<string, unknown>>) => T | undefined): Promise<T>;
+  /** Writes a line of JSON to its stdin. */
+  tell(command: object): void;
   /** Asks it to end; resolves to its exit code. */
   stop(): Promise<number | null>;
 }
+
+/** Raises its limit of open files to this, as far as it may, and becomes the program. */
+const withOpenFiles = 'ulimit -n "$1" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; shift; exec "$@"';
 
 /** Starts a TypeScript program with this environment beside PATH; its stderr is passed on. */
 export function startProgram(
   main: URL,
   env: Readonly<Record<string, string>>,
   nodeOptions: readonly string[] = [],
+  openFiles = 65_536,
 ): Program {
-  const child = spawn(process.execPath, [...nodeOptions, fileURLToPath(main)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { PATH: process.env['PATH'], ...env },
-  });
+  const child = spawn(
+    '/bin/sh',
+    ['-c', withOpenFiles, 'sh', String(openFiles), process.execPath, ...nodeOptions, fileURLToPath(main)],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { PATH: process.env['PATH'], ...env },
+    },
+  );
+  // It may end before it has read what it was told; how it ended is said elsewhere.
+  child.stdin.on('error', () => undefined);
   const { pid } = child;
   if (pid === undefined) throw new Error(`${main.pathname} could not be started`);
   const seen: Readonly<Record<string, unknown>>[] = [];
@@ -53,6 +65,7 @@ export function startProgram(
         }
       }
     },
+    tell: (command) => void child.stdin.write(`${JSON.stringify(command)}\n`),
     stop,
     async [Symbol.asyncDispose]() {
       await stop();

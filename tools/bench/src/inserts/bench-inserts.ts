@@ -5,7 +5,7 @@ import { markdownTable } from '../markdown-table.ts';
 import { fillStream } from '../processor/backlog.ts';
 import { drainWithProcessor, medianPeer, type Peer, runRaw } from '../processor/bench-drain.ts';
 import { batchSize, concurrency } from '../processor/run-processor.ts';
-import { type BenchServers, openServers } from '../processor/servers.ts';
+import { type BenchServers, openServers } from '../servers.ts';
 import { insertStatements, type InsertStatementName } from './statements.ts';
 
 interface Measured extends Peer {

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { runToLine } from '../program.ts';
 import { fillStream } from './backlog.ts';
-import type { BenchServers } from './servers.ts';
+import type { BenchServers } from '../servers.ts';
 import { cpuCosts, memoryCosts, type StepCostOptions, steps } from './step-costs.ts';
 
 export interface Shape {

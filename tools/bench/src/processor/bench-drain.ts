@@ -5,7 +5,7 @@ import { type BacklogOptions, fillStream, rowsOf } from './backlog.ts';
 import { measureDrain } from './drain.ts';
 import { rawLimit, type RawLimitOptions } from './raw-limit.ts';
 import { batchSize, concurrency, group, startProcessor } from './run-processor.ts';
-import type { BenchServers } from './servers.ts';
+import type { BenchServers } from '../servers.ts';
 
 /** CPU in µs for one position, by who used it. Postgres' is NaN where it runs on another machine. */
 export interface CpuUs {

@@ -8,7 +8,7 @@ import { benchDrain } from './bench-drain.ts';
 import { processorCharts } from './charts.ts';
 import { benchLatency } from './latency.ts';
 import { processorSection } from './report.ts';
-import { connectServers } from './servers.ts';
+import { connectServers } from '../servers.ts';
 import { steps } from './step-costs.ts';
 
 const silent = (): void => undefined;

@@ -6,7 +6,7 @@ import { benchDrain, type DrainResults } from './bench-drain.ts';
 import { processorCharts } from './charts.ts';
 import { benchLatency, type Latency } from './latency.ts';
 import { processorSection } from './report.ts';
-import { openServers, openTimescale, type ServerSettings } from './servers.ts';
+import { openServers, openTimescale, type ServerSettings } from '../servers.ts';
 
 export interface ProcessorResults {
   readonly machine: Machine;

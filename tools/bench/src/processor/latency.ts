@@ -6,7 +6,7 @@ import { CommitWatch } from './commit-watch.ts';
 import { groupPlace } from './drain.ts';
 import { type GeneratorOptions, sentAtAttribute } from './open-loop-generator.ts';
 import { group, startProcessor } from './run-processor.ts';
-import type { BenchServers } from './servers.ts';
+import type { BenchServers } from '../servers.ts';
 
 /** From XADD to the commit, in ms, for those sent after the first second. */
 export interface Latency {

@@ -5,8 +5,8 @@ import { startServers } from '@app/test-kit/servers';
 import { startNativeTimescale } from '@app/test-kit/timescale';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
-import { parentOf, processTreeCpuUs } from '../process-usage.ts';
-import { median } from '../quantile.ts';
+import { parentOf, processTreeCpuUs } from './process-usage.ts';
+import { median } from './quantile.ts';
 
 /** The servers under a benchmark, with connections of its own to prepare them and to look at them. */
 export interface BenchServers extends AsyncDisposable {

@@ -1,0 +1,64 @@
+import type { Benchmark, Outcome } from '../benchmark.ts';
+import { describeMachine, type Machine } from '../describe-machine.ts';
+import { openServers, type ServerSettings } from '../servers.ts';
+import { benchFanOut, type FanOutResults, type FanOutSizes } from './bench-fan-out.ts';
+import { benchIdle, type IdleResults } from './bench-idle.ts';
+import { benchSlow, type SlowResults } from './bench-slow.ts';
+import { benchStorm, type StormResults } from './bench-storm.ts';
+import { gatewayCharts } from './charts.ts';
+import { openRace } from './race.ts';
+import { gatewaySection } from './report.ts';
+
+export interface GatewayResults {
+  readonly machine: Machine;
+  readonly servers: ServerSettings;
+  readonly fanout: FanOutResults;
+  readonly idle: IdleResults;
+  readonly storm: StormResults;
+  readonly slow: SlowResults;
+}
+
+interface Sizes {
+  readonly users: number;
+  readonly fanOut: FanOutSizes;
+  readonly idleConnections: number;
+  readonly stormConnections: number;
+  readonly slow: { readonly connections: number; readonly measureMs: number; readonly rounds: number };
+}
+
+const devices = 200;
+
+const full: Sizes = {
+  users: 500,
+  fanOut: { connections: [1000, 5000], peerConnections: 100, warmUpMs: 5000, measureMs: 20_000 },
+  idleConnections: 20_000,
+  stormConnections: 5000,
+  slow: { connections: 1000, measureMs: 10_000, rounds: 3 },
+};
+
+const quick: Sizes = {
+  users: 50,
+  fanOut: { connections: [300], peerConnections: 60, warmUpMs: 1000, measureMs: 3000 },
+  idleConnections: 1000,
+  stormConnections: 500,
+  slow: { connections: 300, measureMs: 2000, rounds: 1 },
+};
+
+export const benchGateway: Benchmark = {
+  measures: 'fan-out, idle connections, a reconnect storm and slow readers of the live gateway',
+  takes: 'about 6 minutes, --quick one',
+  run: runGatewayBenchmark,
+};
+
+async function runGatewayBenchmark(isQuick: boolean, say: (line: string) => void): Promise<Outcome> {
+  const sizes = isQuick ? quick : full;
+  const machine = describeMachine();
+  await using servers = await openServers(say);
+  await using race = await openRace(servers, devices, sizes.users);
+  const fanout = await benchFanOut(race, sizes.fanOut, say);
+  const slow = await benchSlow(race, sizes.slow, say);
+  const storm = await benchStorm(race, sizes.stormConnections, say);
+  const idle = await benchIdle(race, sizes.idleConnections, say);
+  const results: GatewayResults = { machine, servers: servers.settings, fanout, idle, storm, slow };
+  return { results, section: gatewaySection(results), charts: gatewayCharts(results) };
+}

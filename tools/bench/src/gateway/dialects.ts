@@ -1,0 +1,86 @@
+import type { Crowd } from './audience-process.ts';
+
+/** What a frame that comes before a client is live means. */
+export interface Step {
+  readonly isLive?: boolean;
+  readonly reply?: string;
+  readonly problem?: string;
+  readonly epoch?: string;
+  readonly hasRecovered?: boolean;
+}
+
+/** How a client of one kind of server speaks. */
+export interface Dialect {
+  readonly subprotocols: string[];
+  readonly isLiveAtOnce: boolean;
+  readonly greet: (crowd: Crowd, number: number, resume: ResumePoint | undefined) => string | undefined;
+  readonly start: (frame: Buffer) => Step;
+  /** The answer to a frame that asks for one, as engine.io's ping does. */
+  readonly answer?: (frame: Buffer) => string | undefined;
+  /** The fix times in a frame, in ms since the epoch. */
+  readonly fixTimes: (frame: Buffer) => readonly number[];
+}
+
+interface ResumePoint {
+  readonly cursor: string;
+  readonly epoch: string;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const live: Dialect = {
+  subprotocols: ['live.v1'],
+  isLiveAtOnce: false,
+  greet: ({ topic, boxes }, number, resume) =>
+    JSON.stringify({
+      type: 'subscribe',
+      id: 1,
+      topic,
+      ...(boxes.length > 0 && { bbox: boxes[number % boxes.length] }),
+      ...resume,
+    }),
+  start: (frame) => {
+    const message: Fields = JSON.parse(frame.toString());
+    if (message['type'] === 'error') return { problem: `refused: ${String(message['code'])}` };
+    if (message['type'] === 'subscribed') {
+      const hasRecovered = message['recovered'] === true;
+      return { epoch: String(message['epoch']), hasRecovered, isLive: hasRecovered };
+    }
+    return { isLive: message['type'] === 'snapshot' && message['last'] === true };
+  },
+  fixTimes: (frame) => {
+    const { type, rows }: { type: string; rows?: readonly unknown[][] } = JSON.parse(frame.toString());
+    return type === 'positions' ? (rows ?? []).map((row) => Number(row[3])) : [];
+  },
+};
+
+/** Frames of engine.io 4: `0` opens, `40` connects, `2` is a ping, `42` an event. */
+const socketIo: Dialect = {
+  subprotocols: [],
+  isLiveAtOnce: false,
+  greet: () => undefined,
+  start: (frame) => {
+    const text = frame.toString();
+    if (text.startsWith('0')) return { reply: '40' };
+    return { isLive: text.startsWith('40') };
+  },
+  answer: (frame) => (frame.length === 1 && frame[0] === 0x32 ? '3' : undefined),
+  fixTimes: (frame) => {
+    const [, { ts }]: [string, { ts: number }] = JSON.parse(frame.toString('utf8', 2));
+    return [ts];
+  },
+};
+
+/** A server that says nothing but positions, one a frame. */
+const bare: Dialect = {
+  subprotocols: [],
+  isLiveAtOnce: true,
+  greet: () => undefined,
+  start: () => ({}),
+  fixTimes: (frame) => {
+    const { ts }: { ts: number } = JSON.parse(frame.toString());
+    return [ts];
+  },
+};
+
+export const dialects = { live, socketIo, bare } as const;

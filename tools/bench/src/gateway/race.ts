@@ -1,0 +1,114 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { eventTopic } from '@app/shared/topics';
+import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
+import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
+import { eventually } from '@app/test-kit/eventually';
+import { type Program, startProgram } from '../program.ts';
+import type { BenchServers } from '../servers.ts';
+import type { Crowd } from './audience-process.ts';
+import type { FeederOptions } from './feeder.ts';
+
+const origin = 'https://bench.example.org';
+const main = new URL('../../../../services/live-gateway/src/main.ts', import.meta.url);
+
+/** An event with its devices and those who may watch it. */
+export interface Race extends AsyncDisposable {
+  readonly servers: BenchServers;
+  readonly directus: TestDirectus;
+  readonly stream: string;
+  readonly topic: string;
+  readonly imeis: readonly string[];
+  /** Session cookies, each of another user who may watch the event. */
+  readonly sessions: readonly string[];
+}
+
+export interface BenchGateway extends AsyncDisposable {
+  readonly pid: number;
+  readonly url: string;
+  /** The text of `/metrics`. */
+  readonly metrics: () => Promise<string>;
+}
+
+export async function openRace(servers: BenchServers, devices: number, users: number): Promise<Race> {
+  await createDirectusTables(servers.sql);
+  const directus = await startDirectus();
+  const eventId = randomUUID();
+  const trackers = Array.from({ length: devices }, () => ({
+    id: randomUUID(),
+    imei: `35${randomInt(1e12, 1e13 - 1)}`,
+  }));
+  await seedEvent(servers.sql, { eventId, devices: trackers });
+  const sessions = Array.from({ length: users }, () => {
+    const [userId, session] = [randomUUID(), `session.${randomUUID()}`];
+    directus.addSession(session, userId);
+    directus.allow(userId, eventId);
+    return session;
+  });
+  return {
+    servers,
+    directus,
+    stream: `${servers.keyPrefix}telemetry`,
+    topic: eventTopic(eventId),
+    imeis: trackers.map(({ imei }) => imei),
+    sessions,
+    [Symbol.asyncDispose]: () => directus[Symbol.asyncDispose](),
+  };
+}
+
+/** A fix a second of every device, until it is disposed. */
+export async function startFeed({ servers, stream, imeis }: Race): Promise<Program> {
+  const options: FeederOptions = { redisUrl: servers.redisUrl, stream, imeis };
+  const feeder = startProgram(new URL('./feeder.ts', import.meta.url), { FEEDER: JSON.stringify(options) });
+  await feeder.line(({ isFeeding }) => isFeeding);
+  return feeder;
+}
+
+/** Starts the real service, with its defaults but for what a large audience of few users needs. */
+export async function startGateway(race: Race): Promise<BenchGateway> {
+  const program = startProgram(main, {
+    INSTANCE_ID: `bench-${process.pid}`,
+    REDIS_URL: race.servers.redisUrl,
+    POSTGRES_URL: race.servers.postgresUrl,
+    REDIS_TELEMETRY_STREAM: race.stream,
+    DIRECTUS_BASE_URL: race.directus.url,
+    LIVE_WS_HOST: '127.0.0.1',
+    LIVE_WS_PORT: '0',
+    METRICS_PORT: '0',
+    LIVE_ALLOWED_ORIGINS: origin,
+    LIVE_MAX_CONNECTIONS: '100000',
+    LIVE_MAX_CONNECTIONS_PER_USER: '10000',
+    LIVE_WS_DRAIN_NOTICE_MS: '0',
+    LIVE_WS_DRAIN_TIMEOUT_MS: '0',
+    // Its own rhythm must not be taken for what an audience costs.
+    LIVE_DEVICE_EVENT_REFRESH_MS: '600000',
+  });
+  const { wsPort, metricsPort } = await program.line((line) =>
+    line['msg'] === 'listening' ? line : undefined,
+  );
+  const opsUrl = `http://127.0.0.1:${String(metricsPort)}`;
+  await eventually(async () => (await fetch(`${opsUrl}/readyz`)).ok, { timeoutMs: 30_000 });
+  return {
+    pid: program.pid,
+    url: `ws://127.0.0.1:${String(wsPort)}/ws-live`,
+    metrics: async () => await (await fetch(`${opsUrl}/metrics`)).text(),
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+  };
+}
+
+/** So many clients of a gateway, that read nothing of what they get unless `more` says so. */
+export function crowdAt(race: Race, url: string, members: number, more: Partial<Crowd> = {}): Crowd {
+  return {
+    url,
+    dialect: 'live',
+    members,
+    openPerS: 1000,
+    origin,
+    sessions: race.sessions,
+    topic: race.topic,
+    boxes: [],
+    localAddresses: ['127.0.0.1'],
+    readsPositions: false,
+    resumes: false,
+    ...more,
+  };
+}

@@ -1,0 +1,43 @@
+import type { Redis } from 'ioredis';
+
+/** A position as the peers send it, with what a row of ours has. */
+export interface PeerPosition {
+  readonly deviceId: string;
+  readonly lon: number;
+  readonly lat: number;
+  readonly ts: number;
+  readonly speed: number;
+  readonly course: number;
+  readonly altitude: number;
+}
+
+interface Payload {
+  readonly device_id: string;
+  readonly longitude: number;
+  readonly latitude: number;
+  readonly timestamp: string;
+  readonly speed: number;
+  readonly angle: number;
+  readonly altitude: number;
+}
+
+/** Reads the telemetry stream from now on, as a peer without our codec would. */
+export async function* readPositions(redis: Redis, stream: string): AsyncGenerator<PeerPosition> {
+  let from = '$';
+  for (;;) {
+    const reply = await redis.xread('COUNT', 500, 'BLOCK', 1000, 'STREAMS', stream, from);
+    for (const [id, fields] of reply?.[0]?.[1] ?? []) {
+      from = id;
+      const payload: Payload = JSON.parse(fields[fields.indexOf('payload') + 1] ?? '');
+      yield {
+        deviceId: payload.device_id,
+        lon: payload.longitude,
+        lat: payload.latitude,
+        ts: Date.parse(payload.timestamp),
+        speed: payload.speed,
+        course: payload.angle,
+        altitude: payload.altitude,
+      };
+    }
+  }
+}
