@@ -1,5 +1,6 @@
 import { setImmediate as letOthersRun } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
+import { maxChunkBytes } from '@app/shared/protocol';
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import type { Audience } from '../subscription/audience.ts';
 import { DeviceSet } from '../subscription/device-set.ts';
@@ -13,6 +14,8 @@ import { writeNews, writeOwed } from './write-owed.ts';
 
 /** So many sockets are written to before the event loop gets a turn. */
 const defaultSliceSockets = 500;
+/** Room for what surrounds the rows of a frame: its type, topic, part, and a cursor of some ten streams. */
+const envelopeBytes = 640;
 
 export interface FanOutMeter {
   readonly onTick: (durationMs: number) => void;
@@ -41,6 +44,7 @@ export class FanOut {
   readonly #meter: FanOutMeter;
   readonly #nowMs: () => number;
   readonly #sliceSockets: number;
+  readonly #rowBytes: number;
   #tick = 0;
   #isTicking = false;
   #tickedAtMs: number;
@@ -53,12 +57,15 @@ export class FanOut {
     readonly meter: FanOutMeter;
     readonly nowMs: () => number;
     readonly sliceSockets?: number;
+    /** Of the rows of one frame. */
+    readonly rowBytes?: number;
   }) {
     this.#registry = options.registry;
     this.#latest = options.latest;
     this.#meter = options.meter;
     this.#nowMs = options.nowMs;
     this.#sliceSockets = options.sliceSockets ?? defaultSliceSockets;
+    this.#rowBytes = options.rowBytes ?? maxChunkBytes - envelopeBytes;
     this.#tickedAtMs = options.nowMs();
   }
 
@@ -145,7 +152,9 @@ export class FanOut {
     const { topic } = audience;
     const cursor = audience.cursorAt(group.coveredPosition, '');
     const frames =
-      group.dialect === 'plain' ? packPlain(topic, shown) : packRows(topic, shown, cursor, hasNews);
+      group.dialect === 'plain'
+        ? packPlain(topic, shown)
+        : packRows(topic, shown, cursor, hasNews, this.#rowBytes);
     return { fixes, frames, bytes: frames.map(({ bytes }) => bytes) };
   }
 
@@ -206,6 +215,7 @@ export class FanOut {
     writeOwed(subscription, group, audience, {
       latest: this.#latest,
       nowMs: this.#nowMs(),
+      rowBytes: this.#rowBytes,
       onPositionsSent: this.#meter.onPositionsSent,
       onSnapshot: this.#meter.onSnapshot,
     });

@@ -1,4 +1,3 @@
-import { maxChunkBytes } from '@app/shared/protocol';
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import { encodePositions, encodeRow } from '../subscription/batched-dialect.ts';
 import type { DeviceSet } from '../subscription/device-set.ts';
@@ -16,9 +15,6 @@ interface Shown {
   readonly seat: Seat;
   readonly fix: LatestFix;
 }
-
-/** Room for what surrounds the rows of a frame, a cursor of some ten streams among it. */
-const envelopeBytes = 640;
 
 /** The devices of the set with a position that may be shown. */
 export function shownOf(
@@ -46,6 +42,7 @@ export function packRows(
   shown: readonly Shown[],
   cursor: string | undefined,
   hasNews: boolean,
+  rowBytes: number,
 ): readonly SharedFrame[] {
   const packs: { rows: string[]; seats: number[] }[] = [];
   let room = 0;
@@ -53,7 +50,7 @@ export function packRows(
     const row = encodeRow(seat, fix);
     if (row.length + 1 > room) {
       packs.push({ rows: [], seats: [] });
-      room = maxChunkBytes - envelopeBytes;
+      room = rowBytes;
     }
     room -= row.length + 1;
     packs.at(-1)?.rows.push(row);

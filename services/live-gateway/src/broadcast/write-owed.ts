@@ -1,4 +1,3 @@
-import { maxChunkBytes } from '@app/shared/protocol';
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import type { Audience } from '../subscription/audience.ts';
 import {
@@ -16,13 +15,12 @@ import { pickOwed, visibleFix } from './pick-owed.ts';
 
 /** One flush writes no more than this to one client that is served apart: its rest waits for the next. */
 const maxApartBytes = 65_536;
-/** Room for what surrounds the rows of a frame: its type, topic, part, and a cursor of some ten streams. */
-const envelopeBytes = 640;
-const rowBytes = maxChunkBytes - envelopeBytes;
 
 export interface WriteContext {
   readonly latest: LatestFixes;
   readonly nowMs: number;
+  /** Of the rows of one frame. */
+  readonly rowBytes: number;
   readonly onPositionsSent: (positions: number) => void;
   readonly onSnapshot: (positions: number) => void;
 }
@@ -99,7 +97,7 @@ function writeRows(
   context: WriteContext,
 ): void {
   const { topic, recipient, owed } = subscription;
-  const picking = { maxBytes: rowBytes, encode: encodeRow };
+  const picking = { maxBytes: context.rowBytes, encode: encodeRow };
   let bytes = 0;
   while (bytes < maxApartBytes && recipient.canTake()) {
     const { seats, texts, isCut } = pickOwed(

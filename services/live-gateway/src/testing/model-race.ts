@@ -103,7 +103,9 @@ export class ModelReplica {
       onConflated: nothing,
       onDelivered: nothing,
     };
-    this.fanOut = new FanOut({ registry: this.registry, latest: this.latest, meter, nowMs, sliceSockets: 1 });
+    // A slice is one socket, a frame two rows: whatever can come in between does.
+    const sizes = { sliceSockets: 1, rowBytes: 80 };
+    this.fanOut = new FanOut({ registry: this.registry, latest: this.latest, meter, nowMs, ...sizes });
     this.#context = {
       registry: this.registry,
       latest: this.latest,
