@@ -28,6 +28,10 @@ export interface MetricSources {
   readonly secondsSinceLastRecord: () => ReadonlyMap<string, number>;
 }
 
+interface Summed {
+  readonly inc: (count: number) => void;
+}
+
 /** Creates and registers every metric of the gateway. Never a device, an event or a user is a label. */
 export function createMetrics(registry: Registry, sources: MetricSources) {
   const registers = [registry];
@@ -41,6 +45,24 @@ export function createMetrics(registry: Registry, sources: MetricSources) {
         this.set(read());
       },
     });
+  /** Counted in a plain number until it is scraped: it is told something for every socket of every tick. */
+  const summed = (metric: string, help: string): Summed => {
+    let uncounted = 0;
+    const counter = new Counter({
+      name: metric,
+      help,
+      registers,
+      collect() {
+        counter.inc(uncounted);
+        uncounted = 0;
+      },
+    });
+    return {
+      inc: (count) => {
+        uncounted += count;
+      },
+    };
+  };
   return {
     connections: scraped('live_connections', 'Open connections.', sources.connections),
     subscriptions: scraped(
@@ -81,21 +103,12 @@ export function createMetrics(registry: Registry, sources: MetricSources) {
       labelNames: ['type'] as const,
       registers,
     }),
-    framesSent: new Counter({
-      name: 'live_frames_sent_total',
-      help: 'Frames handed to sockets.',
-      registers,
-    }),
-    positionsSent: new Counter({
-      name: 'live_positions_sent_total',
-      help: 'Positions handed to sockets, each once per client; those of plain snapshots included.',
-      registers,
-    }),
-    bytesSent: new Counter({
-      name: 'live_bytes_sent_total',
-      help: 'Bytes of frames handed to sockets, without headers.',
-      registers,
-    }),
+    framesSent: summed('live_frames_sent_total', 'Frames handed to sockets.'),
+    positionsSent: summed(
+      'live_positions_sent_total',
+      'Positions handed to sockets, each once per client; those of plain snapshots included.',
+    ),
+    bytesSent: summed('live_bytes_sent_total', 'Bytes of frames handed to sockets, without headers.'),
     positionsConflated: new Counter({
       name: 'live_positions_conflated_total',
       help: 'Positions that a newer one replaced before they were written, each once per client.',

@@ -163,6 +163,56 @@ describe('a connection', () => {
     expect(received.slice(-3)).toEqual(['reply 1', 'reply 2', 'row']);
   });
 
+  test('asks after every 16 KiB how far the client has read, and holds back what is not answered', async () => {
+    const server = await openServer({
+      highWaterBytes: 65_536,
+      unansweredBytes: 40_000,
+      maxWaitingReplies: 64,
+    });
+    openDeafClient(server.port);
+    const connection = await server.connection();
+    server.passMs(5_000);
+    expect(connection.canTake()).toBe(true);
+    // The kernel has room for megabytes: only the answers are missing.
+    expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(41);
+    expect(connection.canTake()).toBe(false);
+    server.passMs(1_000);
+    expect(connection.behindSinceMs).toBe(5_000);
+    expect(connection.writeRows([frame])).toBe(0);
+    connection.reply('kept');
+    // An answer to what was not asked, or asked long ago, is none.
+    connection.noteAnswered(7);
+    expect(connection.canTake()).toBe(false);
+    connection.noteAnswered(1);
+    expect(connection.canTake()).toBe(true);
+    expect(connection.behindSinceMs).toBeUndefined();
+    connection.noteAnswered(2);
+    connection.noteAnswered(1);
+    expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(33);
+  });
+
+  test('of a reader takes any amount, for the reader answers', async () => {
+    const server = await openServer({
+      highWaterBytes: 65_536,
+      unansweredBytes: 40_000,
+      maxWaitingReplies: 64,
+    });
+    const client = await openClient(server.port);
+    let received = 0;
+    client.on('message', () => (received += 1));
+    const connection = await server.connection();
+    let taken = 0;
+    await eventually(
+      () => {
+        taken += connection.writeRows(Array.from({ length: 50 }, () => frame));
+        return taken >= 1_000;
+      },
+      { intervalMs: 1 },
+    );
+    await eventually(() => received === taken);
+    expect(connection.isOpen).toBe(true);
+  });
+
   test('hears nothing more from a client after it was closed', async () => {
     const server = await openServer();
     const client = await openClient(server.port);
@@ -199,6 +249,31 @@ describe('the sweep', () => {
     server.passMs(25_001);
     sweepConnections([connection], server.nowMs(), limits);
     expect(server.closes).toEqual([4003]);
+  });
+
+  test('asks a client that was sent a little, and tells one that was sent nothing that the server lives', async () => {
+    const server = await openServer();
+    const client = await openClient(server.port);
+    const connection = await server.connection();
+    const heard: string[] = [];
+    connection.onSilence = () => connection.reply('beat');
+    client.on('ping', () => heard.push('ping'));
+    client.on('message', (data: Buffer) => heard.push(data.toString()));
+    const sweep = (): number =>
+      sweepConnections([connection], server.nowMs(), { ...limits, pingIntervalMs: 1e9 });
+    connection.reply('row');
+    server.passMs(1_999);
+    sweep();
+    server.passMs(1);
+    sweep();
+    sweep();
+    await eventually(() => heard.length === 2);
+    server.passMs(22_999);
+    sweep();
+    server.passMs(1);
+    sweep();
+    await eventually(() => heard.includes('beat'));
+    expect(heard.slice(0, 3)).toEqual(['row', 'ping', 'beat']);
   });
 
   test('counts who lags, and cuts who lags for too long', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate as letOthersRun } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
 import { closeCode } from '@app/shared/protocol';
 import type { Connection } from './connection.ts';
@@ -51,6 +52,9 @@ export function sweepConnections(
   return lagging;
 }
 
+/** Connections swept before others get a turn: where an event falls silent, all its viewers are due at once. */
+const slice = 500;
+
 /** Sweeps once a second until the signal; rejects with its reason. */
 export async function keepSweeping(options: {
   readonly connections: () => Iterable<Connection>;
@@ -61,7 +65,13 @@ export async function keepSweeping(options: {
 }): Promise<never> {
   const { connections, limits, nowMs, onLagging, signal } = options;
   for (;;) {
-    onLagging(sweepConnections(connections(), nowMs(), limits));
+    const all = Array.from(connections());
+    let lagging = 0;
+    for (let at = 0; at < all.length; at += slice) {
+      lagging += sweepConnections(all.slice(at, at + slice), nowMs(), limits);
+      await letOthersRun();
+    }
+    onLagging(lagging);
     await delay(sweepIntervalMs, signal);
   }
 }

@@ -38,19 +38,24 @@ export class ModelViewer {
       : { cursor: this.#cursor, epoch: this.#epoch };
   }
 
-  connect(): Recipient {
+  /** A new connection: what comes over it is judged by itself. */
+  begin(): void {
     this.#connection += 1;
     this.#told.clear();
+  }
+
+  connect(): Recipient {
+    this.begin();
     const connection = this.#connection;
     const isOpen = (): boolean => this.#connection === connection;
     return {
-      reply: (text) => this.#hear(text),
+      reply: (text) => this.hear(text),
       canTake: () => isOpen() && this.appetite > 0,
       writeRows: (frames: readonly Frame[]) => {
         const eaten = isOpen() ? frames.slice(0, this.appetite) : [];
         this.appetite -= eaten.length;
         for (const frame of eaten)
-          this.#hear(typeof frame === 'string' ? frame : Buffer.from(frame).toString());
+          this.hear(typeof frame === 'string' ? frame : Buffer.from(frame).toString());
         return eaten.length;
       },
     };
@@ -62,7 +67,7 @@ export class ModelViewer {
     this.replica = undefined;
   }
 
-  #hear(text: string): void {
+  hear(text: string): void {
     const json: unknown = JSON.parse(text);
     if (this.dialect === 'batched') {
       this.#hearBatched(batchedServerMessage.parse(json));
@@ -104,8 +109,11 @@ export class ModelViewer {
       case 'hidden':
         this.#forget(message.devices);
         break;
+      case 'error':
+        if (!message.temporary) this.complaints.push(message.code);
+        break;
       default:
-        this.complaints.push(message.type);
+      // What keeps a connection going says nothing about devices.
     }
   }
 
