@@ -101,6 +101,14 @@ export const liveGatewayDashboard: Dashboard = {
           { title: 'What viewers say', description: 'By message, or by the error that answered it.' },
           'live_messages_received_total',
         ),
+        rateBy(
+          'outcome',
+          {
+            title: 'Who comes back',
+            description: 'recovered: got what it had missed. Else a whole snapshot, which costs more.',
+          },
+          'live_resumes_total',
+        ),
         quantiles(
           { title: 'Devices in a snapshot', description: 'How big the events are that are opened.' },
           'live_snapshot_devices',
