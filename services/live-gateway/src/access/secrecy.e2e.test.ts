@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { eventually } from '@app/test-kit/eventually';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
+import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { expect, test } from 'vitest';
 import { fixOf, openWorld } from '../testing/open-world.ts';
 import { testOrigin } from '../testing/start-gateway.ts';
@@ -23,15 +24,18 @@ const modes = [
   'redirect',
 ] as const;
 
-test('no cookie is in any log line, metric, answer or close reason, whatever goes wrong', async () => {
+test('no cookie is in any log line, metric, trace, answer or close reason, whatever goes wrong', async () => {
   await using world = await openWorld();
   await using postgres = await startFaultyNetwork({ target: world.postgresUrl });
+  await using collector = await startTraceReceiver();
   const { eventId, devices } = await world.addEvent(1);
   const topic = `event:${eventId}`;
   const gateway = await world.start({
     postgresUrl: postgres.through(world.postgresUrl),
     env: {
       LOG_LEVEL: 'trace',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      TRACE_SAMPLE_RATIO: '1',
       DIRECTUS_AUTH_TIMEOUT_MS: '200',
       DIRECTUS_AUTHZ_TIMEOUT_MS: '200',
       AUTHZ_CACHE_TTL_MS: '0',
@@ -122,6 +126,9 @@ test('no cookie is in any log line, metric, answer or close reason, whatever goe
   shown.push(await response.text());
   expect(await gateway.stop()).toBe(0);
 
+  const spans = collector.spans.filter(({ service }) => service === 'live-gateway');
+  expect(spans.length).toBeGreaterThan(10);
+  shown.push(inspect(spans, { depth: 5, maxArrayLength: null }));
   const output = gateway.output();
   expect(output.length).toBeGreaterThan(1_000);
   expect(shown.length).toBeGreaterThan(30);
