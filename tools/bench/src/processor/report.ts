@@ -11,7 +11,7 @@ export function processorSection(results: ProcessorResults): string {
   return `## The processor
 
 ${conditions(results)}
-
+${busyNote(results)}
 ${reachedGoals(results)}
 
 ### Drain of a backlog
@@ -70,6 +70,15 @@ function conditions({ machine, servers, drain, cost }: ProcessorResults): string
       ['batches', `of ${whole(drain.batchSize)}, ${drain.concurrency} inserts at a time`],
     ],
   );
+}
+
+/** Rates and latencies of a busy machine mislead; that they do has to stand above them. */
+function busyNote({ machine }: ProcessorResults): string {
+  if (machine.loadBefore <= machine.cores / 2) return '';
+  return `
+**Measured while ${machine.loadBefore.toFixed(0)} other processes wanted these ${machine.cores} cores.** Rates and latencies are what was left for it, and say little
+about the processor. The CPU of a position does.
+`;
 }
 
 function reachedGoals({ drain, latency }: ProcessorResults): string {
