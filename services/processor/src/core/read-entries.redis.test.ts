@@ -160,6 +160,14 @@ test('a claim is repeated at its interval: what is left later is found later', a
   expect(await next).toEqual(ids);
 });
 
+test('a claim that takes longer than its interval keeps nobody from reading', async () => {
+  await using network = await startFaultyNetwork({ target: servers.url });
+  network.delay(20);
+  await using at = open({ redisUrl: network.through(servers.url), claimIntervalMs: 1 });
+  const ids = await add(3);
+  expect(await at.read(3)).toEqual([ids]);
+});
+
 test('entries that their consumer still works on are not claimed', async () => {
   const ids = await add(2);
   await deliver('other', 2);

@@ -141,8 +141,13 @@ export class EntryReader {
       log.info({ stream, entries: taken }, 'took over entries that another consumer left');
     }
     if (claimed.cursor !== '0-0') return;
-    this.#nextClaimAtMs = Date.now() + claimIntervalMs;
-    const gone = await removeGoneConsumers(connection, this.#options, this.#options.consumerGoneMs, 5000);
+    let gone: readonly string[];
+    try {
+      gone = await removeGoneConsumers(connection, this.#options, this.#options.consumerGoneMs, 5000);
+    } finally {
+      // From the end of it, and if it fails too: where Redis is slow there is a read between two claims all the same.
+      this.#nextClaimAtMs = Date.now() + claimIntervalMs;
+    }
     if (gone.length > 0) log.info({ stream, consumers: gone }, 'removed consumers that were long gone');
   }
 

@@ -10,8 +10,8 @@ describe('whatever happens, every entry is stored once or parked', () => {
       restarting: 6,
       seed,
       runs,
-      runsAtOnce: 64,
-      stillLimitMs: 20_000,
+      runsAtOnce: 40,
+      stillLimitMs: 30_000,
       shrinkLimitMs: 60_000,
       enoughFailures: 3,
     });
