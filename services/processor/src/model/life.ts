@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { createLog } from '@app/runtime/log';
-import { closeRedis, connectRedis } from '@app/runtime/redis';
+import { closeRedis, connectRedis, type Redis } from '@app/runtime/redis';
 import { Registry } from 'prom-client';
 import { compareEntryIds } from '@app/shared/entry';
 import type { ProcessorConfig } from '../config.ts';
@@ -18,9 +18,11 @@ import { isParked, isStored } from './witness.ts';
 /** How a life ended. */
 export type Ending = 'running' | 'stopped' | 'abandoned' | 'dead' | 'failed';
 
-const statementDeadlineMs = 300;
-const commandTimeoutMs = 200;
-const drainLimitMs = 12_000;
+// Short, so that silence does not last; long enough for a machine that has other things to do.
+const statementDeadlineMs = 1000;
+const commandTimeoutMs = 500;
+const calmCommandTimeoutMs = 10_000;
+const drainLimitMs = 60_000;
 
 /**
  * One life of a processor: the real loop, from its start to a clean stop, a failure or a sudden death. Whatever
@@ -34,6 +36,7 @@ export class Life {
   readonly #stop = new AbortController();
   readonly #abandon = new AbortController();
   #gate: RedisGate | undefined;
+  #redis: Redis | undefined;
   #awake: Promise<void> = Promise.resolve();
   #wake: () => void = () => undefined;
   #isStalled = false;
@@ -101,8 +104,8 @@ export class Life {
     });
     this.#gate = gate;
     const redis = connectRedis(gate.url, { name: this.name, log });
-    redis.options.commandTimeout = commandTimeoutMs;
-    redis.options.socketTimeout = 2 * commandTimeoutMs;
+    this.#redis = redis;
+    this.#waitForCommands(commandTimeoutMs);
     const postgres = new PostgresClient(
       () =>
         gatePostgres({
@@ -136,6 +139,17 @@ export class Life {
       )
       .then(() => closeRedis(redis))
       .then(() => gate[Symbol.asyncDispose]());
+  }
+
+  /** Nothing is silent on purpose any more: what takes long only takes long. */
+  calm(): void {
+    this.#waitForCommands(calmCommandTimeoutMs);
+  }
+
+  #waitForCommands(timeoutMs: number): void {
+    if (this.#redis === undefined) return;
+    this.#redis.options.commandTimeout = timeoutMs;
+    this.#redis.options.socketTimeout = 2 * timeoutMs;
   }
 
   /** Asks for a clean stop and waits until it is over. */

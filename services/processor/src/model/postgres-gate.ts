@@ -16,7 +16,7 @@ export interface PostgresGateOptions {
 
 const slowMs = 25;
 /** Beyond the deadline of a statement here, and beyond a first retry. */
-const lateMs = 500;
+const lateMs = 1300;
 /** Undefined table: what a missing migration gives. */
 export const oursState = '42P01';
 const passing = ['57P01', '40001', '53300', '55P03', '25006', '08006', undefined];

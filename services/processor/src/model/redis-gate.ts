@@ -27,7 +27,7 @@ export interface RedisGateOptions {
 
 const slowMs = 25;
 /** Beyond what the processor waits for here. */
-const lateMs = 400;
+const lateMs = 700;
 
 /**
  * The network between one life of the processor and the real Redis: it reads the protocol, so that a fault hits

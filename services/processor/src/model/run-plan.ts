@@ -153,6 +153,7 @@ class Stage {
     let changedAtMs = performance.now();
     for (;;) {
       await this.start(0);
+      this.#life(0)?.calm();
       const left = await this.#whatIsLeft();
       if (left === undefined) return;
       if (left !== standing) changedAtMs = performance.now();
