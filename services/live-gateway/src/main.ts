@@ -39,6 +39,8 @@ const nowMs = (): number => Date.now();
 const maxWaitingReplies = 64;
 const postgresDeadlineMs = 15_000;
 const tickLimitMs = 15_000;
+// Of a tick: what comes within this is read at once. Nobody sees it sooner than at the next tick anyway.
+const lingerShare = 0.2;
 // After the drain: the bookmark and the connections. The pod's grace period must be at least the sum.
 const closingMs = 10_000;
 
@@ -231,6 +233,7 @@ await runService({
         },
         batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
         blockMs,
+        lingerMs: config.LIVE_TICK_MS * lingerShare,
         warmWindowMs: config.LIVE_WARM_WINDOW_MS,
         signal,
         nowMs,
