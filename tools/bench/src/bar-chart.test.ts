@@ -33,7 +33,7 @@ test('parts of one bar lie end to end, with their sum', () => {
 test('the goal is on the same scale, also beyond all bars', () => {
   const svg = barChart({ ...chart, arrangement: 'grouped', goal: { value: 600, label: 'goal' } });
   expect(widths(svg)[1]).toBe(220);
-  expect(svg).toContain('x1="650"');
+  expect(svg).toContain('x1="690"');
 });
 
 test('what is written in it is escaped', () => {

@@ -15,8 +15,8 @@ export interface BarChart {
   readonly goal?: { readonly value: number; readonly label: string };
 }
 
-const widthPx = 760;
-const labelPx = 210;
+const widthPx = 800;
+const labelPx = 250;
 const numberPx = 110;
 const barPx = 18;
 const gapPx = 12;
