@@ -18,7 +18,9 @@ export interface Program extends AsyncDisposable {
 /** Raises its limit of open files to this, as far as it may, and becomes the program. */
 const withOpenFiles = 'ulimit -n "$1" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; shift; exec "$@"';
 
-/** Starts a TypeScript program with this environment beside PATH; its stderr is passed on. */
+const endWithParent = ['--import', new URL('./end-with-parent.ts', import.meta.url).href];
+
+/** Starts a TypeScript program with this environment beside PATH; its stderr is passed on. It ends with this process. */
 export function startProgram(
   main: URL,
   env: Readonly<Record<string, string>>,
@@ -27,19 +29,30 @@ export function startProgram(
 ): Program {
   const child = spawn(
     '/bin/sh',
-    ['-c', withOpenFiles, 'sh', String(openFiles), process.execPath, ...nodeOptions, fileURLToPath(main)],
+    [
+      '-c',
+      withOpenFiles,
+      'sh',
+      String(openFiles),
+      process.execPath,
+      ...endWithParent,
+      ...nodeOptions,
+      fileURLToPath(main),
+    ],
     {
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
       env: { PATH: process.env['PATH'], ...env },
     },
   );
+  const { pid, stdin, stdout } = child;
+  if (pid === undefined || stdin === null || stdout === null) {
+    throw new Error(`${main.pathname} could not be started`);
+  }
   // It may end before it has read what it was told; how it ended is said elsewhere.
-  child.stdin.on('error', () => undefined);
-  const { pid } = child;
-  if (pid === undefined) throw new Error(`${main.pathname} could not be started`);
+  stdin.on('error', () => undefined);
   const seen: Readonly<Record<string, unknown>>[] = [];
   const arrivals = new EventTarget();
-  createInterface({ input: child.stdout }).on('line', (text) => {
+  createInterface({ input: stdout }).on('line', (text) => {
     seen.push(readLine(text));
     arrivals.dispatchEvent(new Event('line'));
   });
@@ -65,7 +78,7 @@ export function startProgram(
         }
       }
     },
-    tell: (command) => void child.stdin.write(`${JSON.stringify(command)}\n`),
+    tell: (command) => void stdin.write(`${JSON.stringify(command)}\n`),
     stop,
     async [Symbol.asyncDispose]() {
       await stop();
