@@ -14,6 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
+// Each test starts the command a few times, and all of them run at once.
+const patient = { timeout: 120_000 };
+
 let desks = 0;
 function newDesk(): Desk {
   desks += 1;
@@ -34,7 +37,7 @@ const position = [
 ];
 const broken = ['payload', Buffer.from([0xff, 0x00, 0x1b]), 'dlq_reason', 'sent so'];
 
-describe.concurrent('list', () => {
+describe.concurrent('list', patient, () => {
   test('counts by reason and SQLSTATE, with ages by Redis’ clock', async () => {
     await using desk = newDesk();
     const [seconds] = await desk.redis.time();
@@ -102,8 +105,8 @@ describe.concurrent('list', () => {
   });
 });
 
-describe.concurrent('show', () => {
-  test('gives the bytes that were sent and the whole cause', async () => {
+describe.concurrent('show', patient, () => {
+  test('gives the bytes that were sent and the patient cause', async () => {
     await using desk = newDesk();
     const [first = '', second = ''] = await desk.plant(
       { fields: broken, reason: 'not_utf8' },
@@ -149,7 +152,7 @@ describe.concurrent('show', () => {
   });
 });
 
-describe.concurrent('replay', () => {
+describe.concurrent('replay', patient, () => {
   test('puts the original fields back, to the byte, and takes the letter away', async () => {
     await using desk = newDesk();
     const [first = ''] = await desk.plant({ fields: broken }, { fields: position, reason: 'row_refused' });
@@ -208,7 +211,7 @@ describe.concurrent('replay', () => {
       await using desk = newDesk();
       await desk.plant(...Array.from({ length: 300 }, (_, n) => ({ fields: ['n', String(n)] })));
       const { child, ended } = desk.start('replay', '--all', '--per-second', '50');
-      await eventually(async () => (await desk.redis.xlen(desk.stream)) > 0, { timeoutMs: 20_000 });
+      await eventually(async () => (await desk.redis.xlen(desk.stream)) > 0, { timeoutMs: 60_000 });
       child.kill(signal);
       const { code, stderr } = await ended;
       expect(code).toBe(wanted);
@@ -273,7 +276,7 @@ describe.concurrent('replay', () => {
       await using desk = openDesk(own.url, stream);
       await desk.redis.cluster('ADDSLOTSRANGE', 0, 16_383).catch(() => undefined);
       await eventually(async () => (await desk.redis.cluster('INFO')).includes('cluster_state:ok'), {
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
       await desk.plant({ fields: broken }, { fields: position });
       expect(await desk.run('replay', '--all')).toEqual({
@@ -287,7 +290,7 @@ describe.concurrent('replay', () => {
   });
 });
 
-describe.concurrent('purge', () => {
+describe.concurrent('purge', patient, () => {
   test('without --yes counts and deletes nothing', async () => {
     await using desk = newDesk();
     await desk.plant({}, {}, { reason: 'row_refused' });
@@ -321,7 +324,7 @@ describe.concurrent('purge', () => {
   });
 });
 
-describe.concurrent('what cannot be done is refused with its own exit code:', () => {
+describe.concurrent('what cannot be done is refused with its own exit code:', patient, () => {
   test('a stream that nobody knows, and a key that is none', async () => {
     await using desk = newDesk();
     expect(await desk.run('list')).toMatchObject({

@@ -34,7 +34,7 @@ async function untilSettled(): Promise<void> {
       const field = (name: string): unknown => group[group.indexOf(name) + 1];
       return field('pending') === 0 && field('last-delivered-id') === last?.[0];
     },
-    { timeoutMs: 20_000 },
+    { timeoutMs: 60_000 },
   );
 }
 
@@ -49,42 +49,50 @@ async function letters() {
   return entries.map(([id, fields]) => decodeDeadLetter(id.toString(), fields));
 }
 
-test('a row that Postgres refused is stored once when the cause is gone and its letter is replayed', async () => {
-  await refuseRows(world.sql, 'refused', '23514');
-  const good = records(20);
-  const [refused] = await send(world.redis, world.stream, [record({ deviceId: 'refused' }), ...good]);
-  await untilSettled();
-  const [letter] = await letters();
-  expect(letter?.cause).toMatchObject({
-    dlq_reason: 'row_refused',
-    dlq_sqlstate: '23514',
-    dlq_entry_id: refused?.id,
-  });
-
-  // Too early, again and again: one letter stays one letter, and holds what was sent.
-  for (const _ of [1, 2, 3]) {
-    expect(await desk.run('replay', '--reason', 'row_refused')).toMatchObject({
-      code: 0,
-      stdout: `${world.stream}: 1 replayed\n`,
-    });
+test(
+  'a row that Postgres refused is stored once when the cause is gone and its letter is replayed',
+  { timeout: 120_000 },
+  async () => {
+    await refuseRows(world.sql, 'refused', '23514');
+    const good = records(20);
+    const [refused] = await send(world.redis, world.stream, [record({ deviceId: 'refused' }), ...good]);
     await untilSettled();
-    const again = await letters();
-    expect(again.map((each) => hex(each?.fields ?? []))).toEqual([hex(refused?.fields ?? [])]);
-    expect(again[0]?.cause.dlq_entry_id).not.toBe(refused?.id);
-  }
-  expect(await rows('refused')).toBe(0);
+    const [letter] = await letters();
+    expect(letter?.cause).toMatchObject({
+      dlq_reason: 'row_refused',
+      dlq_sqlstate: '23514',
+      dlq_entry_id: refused?.id,
+    });
 
-  await acceptRows(world.sql, 'refused');
-  expect((await desk.run('replay', '--all')).code).toBe(0);
-  await untilSettled();
-  expect([await rows('refused'), await letters()]).toEqual([1, []]);
-  expect((await desk.run('replay', '--all')).stdout).toBe(`${world.stream}: 0 replayed\n`);
-});
+    // Too early, again and again: one letter stays one letter, and holds what was sent.
+    for (const _ of [1, 2, 3]) {
+      expect(await desk.run('replay', '--reason', 'row_refused')).toMatchObject({
+        code: 0,
+        stdout: `${world.stream}: 1 replayed\n`,
+      });
+      await untilSettled();
+      const again = await letters();
+      expect(again.map((each) => hex(each?.fields ?? []))).toEqual([hex(refused?.fields ?? [])]);
+      expect(again[0]?.cause.dlq_entry_id).not.toBe(refused?.id);
+    }
+    expect(await rows('refused')).toBe(0);
 
-test('what is stored already is a duplicate when it is replayed, and nothing changes', async () => {
-  const [sent] = await send(world.redis, world.stream, [record({ deviceId: 'twice' })]);
-  await desk.plant({ fields: sent?.fields ?? [] }, { fields: sent?.fields ?? [] });
-  await desk.run('replay', '--all');
-  await untilSettled();
-  expect([await rows('twice'), await letters()]).toEqual([1, []]);
-});
+    await acceptRows(world.sql, 'refused');
+    expect((await desk.run('replay', '--all')).code).toBe(0);
+    await untilSettled();
+    expect([await rows('refused'), await letters()]).toEqual([1, []]);
+    expect((await desk.run('replay', '--all')).stdout).toBe(`${world.stream}: 0 replayed\n`);
+  },
+);
+
+test(
+  'what is stored already is a duplicate when it is replayed, and nothing changes',
+  { timeout: 120_000 },
+  async () => {
+    const [sent] = await send(world.redis, world.stream, [record({ deviceId: 'twice' })]);
+    await desk.plant({ fields: sent?.fields ?? [] }, { fields: sent?.fields ?? [] });
+    await desk.run('replay', '--all');
+    await untilSettled();
+    expect([await rows('twice'), await letters()]).toEqual([1, []]);
+  },
+);
