@@ -106,7 +106,7 @@ describe.concurrent('list', patient, () => {
 });
 
 describe.concurrent('show', patient, () => {
-  test('gives the bytes that were sent and the patient cause', async () => {
+  test('gives the bytes that were sent and the whole cause', async () => {
     await using desk = newDesk();
     const [first = '', second = ''] = await desk.plant(
       { fields: broken, reason: 'not_utf8' },
