@@ -14,7 +14,7 @@ export interface FaultWorld {
   readonly countSent: () => number;
 }
 
-const progressLimitMs = 60_000;
+const progressLimitMs = 120_000;
 
 /** Stops and kills a gateway and the processor, one after the other, under load. */
 export async function goThroughFaults(world: FaultWorld): Promise<void> {

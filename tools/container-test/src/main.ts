@@ -18,7 +18,7 @@ import { Viewers } from './viewers.ts';
 
 /** More than can be sent in the time that the faults take: the feed is ended, it does not end. */
 const records = 150_000;
-const recordsPerS = 600;
+const recordsPerS = 400;
 /** `makeBigRace` has a record of each of its 100 vehicles every 1.2 s. */
 const speed = recordsPerS / (100 / 1.2);
 const viewerCount = 8;

@@ -35,7 +35,7 @@ export const admin = { email: 'admin@example.org', password };
 
 const buildLimitMs = 480_000;
 const upLimitMs = 240_000;
-const healthyLimitMs = 90_000;
+const healthyLimitMs = 120_000;
 
 export async function prepareStack(): Promise<Stack> {
   const [http, redis, postgres, prometheus] = await Promise.all([

@@ -6,7 +6,7 @@ import { eventually } from '@app/test-kit/eventually';
 import { seededEventId } from './seeded-event.ts';
 import { admin, type Stack } from './stack.ts';
 
-const liveLimitMs = 60_000;
+const liveLimitMs = 120_000;
 
 /** People who watch the seeded event through nginx. They come back by themselves when a gateway leaves them. */
 export class Viewers implements Disposable {
