@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { detectLoss, type StreamStanding } from './detect-loss.ts';
+import { countBehind, detectLoss, type StreamStanding } from './detect-loss.ts';
 
 /** Ten entries 1-0 to 10-0 were added; the group has read up to 4-0. */
 function standing(changes: Partial<StreamStanding>): StreamStanding {
@@ -24,7 +24,6 @@ test('entries trimmed unread are counted, with the range they lay in', () => {
   expect(detectLoss(standing({ firstId: '8-0', length: 3 }))).toEqual({
     entries: 3,
     isExact: true,
-    entriesRead: 4,
     afterId: '4-0',
     beforeId: '8-0',
   });
@@ -53,6 +52,13 @@ test('a group that never read has lost all that is gone', () => {
     isExact: true,
   });
   expect(detectLoss(standing(unread))).toBeUndefined();
+});
+
+test('the counter is behind if all is read and it does not say so', () => {
+  expect(countBehind(standing({ lastDeliveredId: '10-0', entriesRead: 7 }))).toBe(3);
+  expect(countBehind(standing({ lastDeliveredId: '10-0', entriesRead: 10 }))).toBe(0);
+  expect(countBehind(standing({ lastDeliveredId: '10-0', entriesRead: null }))).toBe(0);
+  expect(countBehind(standing({ entriesRead: 1 }))).toBe(0);
 });
 
 test('an empty stream that never had an entry has lost nothing', () => {

@@ -18,8 +18,6 @@ export interface Loss {
   /** Exactly how many, or at least one where the counters do not tell. */
   readonly entries: number;
   readonly isExact: boolean;
-  /** Entries read by the group's own count when it stood before the loss; 0 where it has none. */
-  readonly entriesRead: number;
   readonly afterId: string;
   readonly beforeId: string;
 }
@@ -34,7 +32,6 @@ export function detectLoss(standing: StreamStanding): Loss | undefined {
   const isFirstUndeliveredKept = firstId !== undefined && compareEntryIds(firstId, lastDeliveredId) <= 0;
   if (!hasUndelivered || isFirstUndeliveredKept) return undefined;
   const range = {
-    entriesRead: standing.entriesRead ?? 0,
     afterId: lastDeliveredId,
     beforeId: firstId ?? lastGeneratedId,
   };
@@ -47,6 +44,17 @@ export function detectLoss(standing: StreamStanding): Loss | undefined {
   }
   const entries = removed - standing.entriesRead;
   return entries > 0 ? { entries, isExact: true, ...range } : undefined;
+}
+
+/**
+ * Entries that the group's counter misses though the group has been given all there are. A Redis 7.0 that starts from
+ * its append-only file, or a replica that takes over, has an older count: `lag` would be too large for ever, and what is
+ * trimmed behind the group would look lost.
+ */
+export function countBehind(standing: StreamStanding): number {
+  const { lastGeneratedId, lastDeliveredId, entriesAdded, entriesRead } = standing;
+  if (entriesRead === null || lastDeliveredId !== lastGeneratedId) return 0;
+  return Math.max(0, entriesAdded - entriesRead);
 }
 
 /** Reads XINFO STREAM and XINFO GROUPS; undefined if the group is not among them. */

@@ -1,7 +1,7 @@
 import type { Logger } from '@app/runtime/log';
 import type { Metrics } from '../metrics.ts';
 import type { GroupMember } from './consumer-group.ts';
-import { detectLoss, type Loss, parseStanding } from './detect-loss.ts';
+import { countBehind, detectLoss, type Loss, parseStanding, type StreamStanding } from './detect-loss.ts';
 import type { StreamConnection } from './stream-connection.ts';
 
 // Redis 7.0 leaves what was trimmed unread out of the group's `entries-read` for ever: every consumer, and each
@@ -49,18 +49,26 @@ export class LossWatch {
       ],
       deadlineMs,
     );
-    const loss = this.note(streamInfo, groups);
-    if (loss?.isExact !== true) return;
-    const args = [settleScript, 1, stream, group, loss.afterId, loss.entriesRead, loss.entries];
+    const standing = parseStanding(streamInfo, groups, group);
+    if (standing === undefined) return;
+    const loss = this.#tell(standing);
+    const uncounted = loss?.isExact === true ? loss.entries : countBehind(standing);
+    if (uncounted === 0) return;
+    const { lastDeliveredId, entriesRead } = standing;
+    const args = [settleScript, 1, stream, group, lastDeliveredId, entriesRead ?? 0, uncounted];
     await connection.call('EVAL', args, deadlineMs);
     this.#told = undefined;
   }
 
-  /** Takes XINFO STREAM and XINFO GROUPS of one moment; tells of the loss that they show, once, and returns it. */
-  note(streamInfo: unknown, groups: unknown): Loss | undefined {
-    const { stream, group, metrics, log } = this.#options;
-    const standing = parseStanding(streamInfo, groups, group);
-    const loss = standing && detectLoss(standing);
+  /** Takes XINFO STREAM and XINFO GROUPS of one moment, and tells of the loss that they show, once. */
+  note(streamInfo: unknown, groups: unknown): void {
+    const standing = parseStanding(streamInfo, groups, this.#options.group);
+    if (standing !== undefined) this.#tell(standing);
+  }
+
+  #tell(standing: StreamStanding): Loss | undefined {
+    const { stream, metrics, log } = this.#options;
+    const loss = detectLoss(standing);
     if (loss === undefined) return undefined;
     const entries = loss.entries - (this.#told?.afterId === loss.afterId ? this.#told.entries : 0);
     if (entries <= 0) return loss;
