@@ -21,6 +21,8 @@ export type ConversationAction =
 interface Request {
   readonly type: 'subscribe' | 'update' | 'ping';
   readonly topic?: Topic;
+  /** An `update` to another box. */
+  readonly hasBox?: boolean;
 }
 
 /** What the server takes where no rate is asked for, in Hz: from here it is lowered. */
@@ -103,9 +105,11 @@ export class Conversation {
     for (const topic of this.topics.values()) {
       if (topic.status !== 'subscribed' || topic.toldView === this.#view) continue;
       this.#updatedAtMs = nowMs;
-      topic.toldView = this.#view;
       const { maxHz, bbox = null } = this.#view;
-      this.#request({ type: 'update', topic }, { maxHz, bbox });
+      const hasBox = topic.toldView === undefined || (topic.toldView.bbox ?? null) !== bbox;
+      if (hasBox) topic.askForBox();
+      topic.toldView = this.#view;
+      this.#request({ type: 'update', topic, hasBox }, { maxHz, bbox });
     }
   }
 
@@ -130,6 +134,7 @@ export class Conversation {
   hear(message: ServerMessage, nowMs: number): void {
     const request = this.#requests.get(message.id);
     this.#requests.delete(message.id);
+    if (request?.hasBox === true) request.topic?.noteBoxAnswered();
     if (message.type === 'hello') this.#columnOrder = readColumnOrder(message.columns);
     else if (message.type === 'error') this.#hearError(message, request, nowMs);
     else if (message.type === 'heartbeat') this.#only()?.noteCursor(readText(message.cursor));

@@ -147,6 +147,34 @@ describe('a lost connection', () => {
     expect(lead.sent).toEqual([{ type: 'subscribe', id: 2, topic }]);
   });
 
+  test('is not resumed from a cursor of another box, though the box is the old one again: what was hidden is not there', () => {
+    const box = [0, 40, 10, 50] as const;
+    const lead = new Lead({ view: { bbox: box } }).goLive();
+    lead.hear({ type: 'positions', topic, rows: [rowAt('a', 1)], cursor: 'of the box' });
+    lead.after(1_000, { is: 'viewed', view: { bbox: [20, 40, 30, 50] } });
+    const [update] = lead.sent;
+    // Sent before the server had heard of the other box.
+    lead.hear({ type: 'positions', topic, rows: [], cursor: 'of the box still' });
+    lead.hear({ type: 'updated', topic, id: update?.['id'] });
+    lead.hear({ type: 'hidden', topic, devices: ['a'] });
+    lead.close(1006);
+    lead.tell({ is: 'viewed', view: { bbox: box } });
+    lead.untilDue();
+    lead.open();
+    expect(lead.sent).toEqual([expect.not.objectContaining({ cursor: expect.anything() })]);
+  });
+
+  test('is resumed from the first cursor of the box that was wanted last', () => {
+    const lead = new Lead({ view: { bbox: [0, 40, 10, 50] } }).goLive();
+    lead.after(1_000, { is: 'viewed', view: { bbox: [20, 40, 30, 50] } });
+    lead.hear({ type: 'updated', topic, id: lead.sent[0]?.['id'] });
+    lead.hear({ type: 'positions', topic, rows: [], cursor: 'c2' });
+    lead.close(1006);
+    lead.untilDue();
+    lead.open();
+    expect(lead.sent).toEqual([expect.objectContaining({ cursor: 'c2', bbox: [20, 40, 30, 50] })]);
+  });
+
   test('uses a heartbeat’s cursor only where it can mean but one topic', () => {
     const lead = new Lead({ topics: [topic, otherTopic] }).goLive('c1', 'e1');
     lead.hear({ type: 'heartbeat', time: 1, cursor: 'c2' });

@@ -39,6 +39,8 @@ export class Topic {
   readonly #held = new Map<string, LivePosition>();
   #epoch: string | undefined;
   #cursor: string | undefined;
+  /** Updates of the box that the server has not answered: cursors that come meanwhile may be of the box before. */
+  #boxesInFlight = 0;
   /** Whether a cursor covers what is held. Between `recovered:false` and a snapshot's last part none does. */
   #isWhole = false;
 
@@ -59,6 +61,7 @@ export class Topic {
   noteSubscribed(epoch: string | undefined, isRecovered: boolean): void {
     this.status = 'subscribed';
     this.failures = 0;
+    this.#boxesInFlight = 0;
     this.#epoch = epoch;
     if (isRecovered) this.#isWhole = true;
     else this.expectSnapshot();
@@ -75,8 +78,18 @@ export class Topic {
     this.#cursor = undefined;
   }
 
+  /** Another box is asked for: what the old one hid will be forgotten, and a cursor of the old one does not say so. */
+  askForBox(): void {
+    this.#boxesInFlight += 1;
+    this.voidCursor();
+  }
+
+  noteBoxAnswered(): void {
+    this.#boxesInFlight = Math.max(0, this.#boxesInFlight - 1);
+  }
+
   noteCursor(cursor: string | undefined): void {
-    if (this.#isWhole && cursor !== undefined) this.#cursor = cursor;
+    if (this.#isWhole && this.#boxesInFlight === 0 && cursor !== undefined) this.#cursor = cursor;
   }
 
   /** @param part 0 replaces all that is held. */

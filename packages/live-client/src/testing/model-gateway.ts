@@ -13,7 +13,7 @@ interface HeldRow {
 interface Event {
   /** Its devices, with a row where one is known. */
   readonly devices: Map<string, HeldRow | undefined>;
-  /** Counts what a cursor cannot express: a device that came, left, or went back to an older row. */
+  /** Counts what a cursor cannot express: a device that went back to an older row. */
   version: number;
 }
 
@@ -45,7 +45,6 @@ export class ModelGateway {
 
   addDevices(topic: string, ...deviceIds: readonly string[]): void {
     const event = this.#eventOf(topic);
-    event.version += 1;
     const added = deviceIds.filter((deviceId) => !event.devices.has(deviceId));
     for (const deviceId of added) event.devices.set(deviceId, undefined);
     this.#sayDevices(topic, added, []);
@@ -54,7 +53,6 @@ export class ModelGateway {
   removeDevice(topic: string, deviceId: string): void {
     const event = this.#eventOf(topic);
     if (!event.devices.delete(deviceId)) return;
-    event.version += 1;
     this.#sayDevices(topic, [], [deviceId]);
   }
 
@@ -286,7 +284,7 @@ export class ModelSession {
 }
 
 function hashOf(event: Event, bbox: Bbox | undefined): string {
-  return `${event.version}/${String(bbox)}`;
+  return `${event.version}/${[...event.devices.keys()].toSorted().join()}/${String(bbox)}`;
 }
 
 function isInside(row: Row | undefined, bbox: Bbox | undefined): boolean {
