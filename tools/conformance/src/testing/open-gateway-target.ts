@@ -19,8 +19,16 @@ function sessionFor(value: string): Session {
   return { cookie: `${cookieName}=${value}` };
 }
 
+export interface GatewayTarget extends Required<Target>, AsyncDisposable {
+  /** What `./run conformance` takes to test the same with what an operator has. */
+  readonly command: {
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  };
+}
+
 /** A real gateway with everything that any sentence needs: its streams, its database, its Directus, and replicas. */
-export async function openGatewayTarget(): Promise<Required<Target> & AsyncDisposable> {
+export async function openGatewayTarget(): Promise<GatewayTarget> {
   await using stack = new AsyncDisposableStack();
   const world = stack.use(await openWorld());
   const { directus, redis, sql, stream } = world;
@@ -42,10 +50,22 @@ export async function openGatewayTarget(): Promise<Required<Target> & AsyncDispo
     session: newViewer(eventId),
     eventId,
   };
+  const { eventId: emptyEvent } = await world.addEvent(0);
   let replicas = 0;
   const running = stack.move();
   return {
     ...bare,
+    command: {
+      args: [
+        gateway.wsUrl,
+        ...['--origin', testOrigin, '--event', emptyEvent, '--stream', stream, '--refresh-ms', '3000'],
+      ],
+      env: {
+        LIVE_SESSION: newViewer(emptyEvent).cookie,
+        REDIS_URL: world.redisUrl,
+        POSTGRES_URL: world.postgresUrl,
+      },
+    },
     limits: { ...usualLimits, ...(await learnLimits(bare)), messagesPerS: 100 },
     openStage: async ({ deviceCount } = {}) => {
       const ownEvent = randomUUID();
