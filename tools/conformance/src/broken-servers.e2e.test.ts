@@ -192,7 +192,7 @@ const broken: readonly (readonly [string, Bend, string])[] = [
         { type: 'snapshot', topic: message['topic'], part: 0, rows: [], last: true, cursor: 'c' },
       ]),
     },
-    'batched: update is answered updated',
+    'batched: an update of the bbox brings',
   ],
   [
     'goes back in time',

@@ -245,7 +245,7 @@ export const batchedSentences = [
     { covers: ['message hidden'] },
   ),
   sentence(
-    'batched: update is answered updated; it brings what becomes visible, hides what is not any more, and no snapshot',
+    'batched: an update of the bbox brings what becomes visible, hides what is not any more, and no snapshot',
     ['openStage'],
     async (target) => {
       await using stage = await openKnownStage(target);
@@ -273,16 +273,7 @@ export const batchedSentences = [
           isHeld(heldBy(peer, stage.topic), east, eastFix.fixAtMs),
         'other positions than the newest',
       );
-      for (const [fields, code] of [
-        [{ bbox: [1, 2] }, 'bad-bbox'],
-        [{ maxHz: 99 }, 'bad-message'],
-      ] as const) {
-        await peer.say({ type: 'update', id: code, topic: stage.topic, ...fields });
-        const error = await peer.next('error', ({ id }) => id === code);
-        deepEqual([error.code, error.temporary], [code, false]);
-      }
     },
-    { covers: ['message updated'] },
   ),
   sentence(
     'batched: after 25 s without a frame there is a heartbeat, with the time and a cursor to resume from',

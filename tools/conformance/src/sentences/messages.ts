@@ -194,9 +194,7 @@ function messageSentences(dialect: Dialect): readonly Sentence[] {
       async (target) => {
         using peer = await connect(target, dialect, target.session);
         await expectError(peer, { type: 'unsubscribe', id: 1, topic: nowhere() }, 'not-subscribed', 1);
-        if (dialect === 'batched') {
-          await expectError(peer, { type: 'update', id: 2, topic: nowhere(), maxHz: 1 }, 'not-subscribed', 2);
-        }
+        await expectError(peer, { type: 'update', id: 2, topic: nowhere(), maxHz: 1 }, 'not-subscribed', 2);
       },
       { covers: ['error not-subscribed'] },
     ),
@@ -236,6 +234,25 @@ function messageSentences(dialect: Dialect): readonly Sentence[] {
         }
       },
       { covers: ['error too-many-subscriptions'] },
+    ),
+    sentence(
+      here('update is answered updated, one without a view too; a bad view is refused'),
+      ['session', 'eventId'],
+      async (target) => {
+        using peer = await connect(target, dialect, target.session);
+        const topic = `event:${target.eventId}`;
+        await peer.say({ type: 'subscribe', topic });
+        await peer.next('subscribed');
+        const views = [{ maxHz: 0.5 }, { maxHz: 20 }, { bbox: [170, -10, -170, 10] }, { bbox: null }, {}];
+        for (const [id, view] of views.entries()) {
+          await peer.say({ type: 'update', id, topic, ...view });
+          const updated = await peer.next('updated');
+          deepEqual([updated.id, updated.topic], [id, topic]);
+        }
+        await expectError(peer, { type: 'update', id: 'b', topic, bbox: [1, 2] }, 'bad-bbox', 'b');
+        await expectError(peer, { type: 'update', id: 'r', topic, maxHz: 99 }, 'bad-message', 'r');
+      },
+      { covers: ['message updated'] },
     ),
     sentence(
       here('unsubscribe is answered unsubscribed, and the topic is free again'),

@@ -58,7 +58,14 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
     command: {
       args: [
         gateway.wsUrl,
-        ...['--origin', testOrigin, '--event', emptyEvent, '--stream', stream, '--refresh-ms', '3000'],
+        '--origin',
+        testOrigin,
+        '--event',
+        emptyEvent,
+        '--stream',
+        stream,
+        '--refresh-ms',
+        '3000',
       ],
       env: {
         LIVE_SESSION: newViewer(emptyEvent).cookie,
