@@ -1,5 +1,6 @@
 import { setImmediate as letOthersRun } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
+import type { Bbox } from '@app/shared/messages';
 import { maxChunkBytes } from '@app/shared/protocol';
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import type { Audience } from '../subscription/audience.ts';
@@ -11,6 +12,8 @@ import type { Frame, Subscription } from '../subscription/subscription.ts';
 import { packPlain, packRows, shownOf } from './shared-frames.ts';
 import type { SharedFrame } from './shared-frames.ts';
 import { writeNews, writeOwed } from './write-owed.ts';
+import { layOut, writeThroughBox } from './write-through-box.ts';
+import type { Sheet } from './write-through-box.ts';
 
 /** So many sockets are written to before the event loop gets a turn. */
 const defaultSliceSockets = 500;
@@ -35,6 +38,8 @@ interface Delivery extends Flush {
   readonly fixes: readonly LatestFix[];
   readonly frames: readonly SharedFrame[];
   readonly bytes: readonly Frame[];
+  /** For those who look through a box; undefined where the dialect has none of its own. */
+  readonly sheet: Sheet | undefined;
 }
 
 /** Writes to every client what has changed since it was last written to, tick by tick. */
@@ -45,6 +50,8 @@ export class FanOut {
   readonly #nowMs: () => number;
   readonly #sliceSockets: number;
   readonly #rowBytes: number;
+  /** Where a frame for one client alone is put together. */
+  readonly #scratch: Buffer;
   #tick = 0;
   #isTicking = false;
   #tickedAtMs: number;
@@ -66,6 +73,7 @@ export class FanOut {
     this.#nowMs = options.nowMs;
     this.#sliceSockets = options.sliceSockets ?? defaultSliceSockets;
     this.#rowBytes = options.rowBytes ?? maxChunkBytes - envelopeBytes;
+    this.#scratch = Buffer.alloc(this.#rowBytes + envelopeBytes);
     this.#tickedAtMs = options.nowMs();
   }
 
@@ -138,24 +146,26 @@ export class FanOut {
     return deliveries;
   }
 
-  /** The frames for those in step who see the whole event, if there are any. */
+  /** What is made once for those in step: the frames of who sees the whole event, the rows of who looks through a box. */
   #share(
     audience: Audience,
     group: RateGroup,
     { inStep, changed }: Flush,
     hasNews: boolean,
-  ): Pick<Delivery, 'fixes' | 'frames' | 'bytes'> {
+  ): Pick<Delivery, 'fixes' | 'frames' | 'bytes' | 'sheet'> {
     if (inStep.length === 0) return nothingShared;
+    const { topic } = audience;
     const shown = shownOf(changed, audience.roster, this.#latest, this.#nowMs());
     const fixes = shown.map(({ fix }) => fix);
-    if (inStep.every(({ bbox }) => bbox !== undefined)) return { ...nothingShared, fixes };
-    const { topic } = audience;
+    const isPlain = group.dialect === 'plain';
+    const isBoxed = ({ bbox }: Subscription): boolean => bbox !== undefined;
+    const sheet = !isPlain && inStep.some(isBoxed) ? layOut(changed, shown) : undefined;
+    if (inStep.every(isBoxed)) return { ...nothingShared, fixes, sheet };
     const cursor = audience.cursorAt(group.coveredPosition, '');
-    const frames =
-      group.dialect === 'plain'
-        ? packPlain(topic, shown)
-        : packRows(topic, shown, cursor, hasNews, this.#rowBytes);
-    return { fixes, frames, bytes: frames.map(({ bytes }) => bytes) };
+    const frames = isPlain
+      ? packPlain(topic, shown)
+      : packRows(topic, shown, cursor, hasNews, this.#rowBytes);
+    return { fixes, frames, bytes: frames.map(({ bytes }) => bytes), sheet };
   }
 
   async #deliver(delivery: Delivery): Promise<void> {
@@ -163,8 +173,9 @@ export class FanOut {
     for (const subscription of delivery.inStep) {
       // Gone since the plan was made, or another view: what it holds, or is owed, is newer than these frames.
       if (subscription.changedAtPlan >= planNumber) continue;
-      if (subscription.bbox === undefined) this.#writeShared(subscription, delivery);
-      else this.#writeThroughBox(subscription, delivery);
+      const { bbox } = subscription;
+      if (bbox === undefined) this.#writeShared(subscription, delivery);
+      else this.#writeThroughBox(subscription, bbox, delivery);
       if (this.#isEndOfSlice()) await letOthersRun();
     }
     if (delivery.fixes.length > 0) {
@@ -204,7 +215,16 @@ export class FanOut {
   }
 
   /** Who looks through a box gets frames of its own, joined from the texts that all share. */
-  #writeThroughBox(subscription: Subscription, delivery: Delivery): void {
+  #writeThroughBox(subscription: Subscription, bbox: Bbox, delivery: Delivery): void {
+    const { group, audience, sheet } = delivery;
+    const means = { group, audience, scratch: this.#scratch };
+    const sent = sheet === undefined ? undefined : writeThroughBox(subscription, bbox, sheet, means);
+    if (sent !== undefined) {
+      this.#meter.onPositionsSent(sent);
+      return;
+    }
+    // Writing may have closed the connection.
+    if (subscription.hasEnded) return;
     const owed = new DeviceSet();
     owed.addAll(delivery.changed);
     subscription.owed = owed;
@@ -235,4 +255,4 @@ function place(subscription: Subscription, group: RateGroup): void {
   if (!subscription.hasEnded) group.place(subscription);
 }
 
-const nothingShared = { fixes: [], frames: [], bytes: [] };
+const nothingShared = { fixes: [], frames: [], bytes: [], sheet: undefined };

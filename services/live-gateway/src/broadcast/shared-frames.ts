@@ -10,7 +10,8 @@ export interface SharedFrame {
   readonly seats: readonly number[];
 }
 
-interface Shown {
+/** A device with a position that may be shown. */
+export interface ShownDevice {
   readonly at: number;
   readonly seat: Seat;
   readonly fix: LatestFix;
@@ -22,8 +23,8 @@ export function shownOf(
   roster: Roster,
   latest: LatestFixes,
   nowMs: number,
-): readonly Shown[] {
-  const shown: Shown[] = [];
+): readonly ShownDevice[] {
+  const shown: ShownDevice[] = [];
   for (let at = seats.next(0); at >= 0; at = seats.next(at + 1)) {
     const seat = roster.at(at);
     const fix = seat?.held.fix;
@@ -39,7 +40,7 @@ export function shownOf(
  */
 export function packRows(
   topic: string,
-  shown: readonly Shown[],
+  shown: readonly ShownDevice[],
   cursor: string | undefined,
   hasNews: boolean,
   rowBytes: number,
@@ -64,7 +65,7 @@ export function packRows(
 }
 
 /** The plain dialect: a frame a position. */
-export function packPlain(topic: string, shown: readonly Shown[]): readonly SharedFrame[] {
+export function packPlain(topic: string, shown: readonly ShownDevice[]): readonly SharedFrame[] {
   return shown.map(({ at, fix }) => ({
     bytes: Buffer.from(encodePlainPosition(topic, fix), 'latin1'),
     seats: [at],

@@ -25,7 +25,12 @@ export function encodeRow(seat: Seat, fix: LatestFix): string {
 
 /** @param cursor in the last frame of a flush only. */
 export function encodePositions(topic: string, rows: readonly string[], cursor: string | undefined): string {
-  return `{"type":"positions","topic":"${topic}"${cursorField(cursor)},"rows":[${rows.join()}]}`;
+  return `${encodePositionsHead(topic, cursor)}${rows.join()}]}`;
+}
+
+/** All of `positions` up to its rows. */
+export function encodePositionsHead(topic: string, cursor: string | undefined): string {
+  return `{"type":"positions","topic":"${topic}"${cursorField(cursor)},"rows":[`;
 }
 
 /** @param end in the last part only; its cursor is undefined as long as the feed was not found. */

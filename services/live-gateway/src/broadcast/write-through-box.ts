@@ -1,0 +1,97 @@
+import type { Bbox } from '@app/shared/messages';
+import type { Audience } from '../subscription/audience.ts';
+import { encodeHidden, encodePositionsHead, encodeRow } from '../subscription/batched-dialect.ts';
+import { isInside } from '../subscription/bbox.ts';
+import type { DeviceSet } from '../subscription/device-set.ts';
+import type { RateGroup } from '../subscription/rate-group.ts';
+import type { Frame, Subscription } from '../subscription/subscription.ts';
+import type { ShownDevice } from './shared-frames.ts';
+
+/** The changed devices of one flush with their rows, written once for all who look through a box. */
+export interface Sheet {
+  readonly shown: readonly ShownDevice[];
+  /** The rows one after the other, a comma after each, and where each begins; one more for the end. */
+  readonly bytes: Buffer;
+  readonly starts: readonly number[];
+  /** Devices without a position to show. */
+  readonly gone: readonly number[];
+}
+
+export function layOut(changed: DeviceSet, shown: readonly ShownDevice[]): Sheet {
+  const gone: number[] = [];
+  if (shown.length < changed.size) {
+    const seats = new Set(shown.map(({ at }) => at));
+    for (const seat of changed) if (!seats.has(seat)) gone.push(seat);
+  }
+  const rows = shown.map(({ seat, fix }) => `${encodeRow(seat, fix)},`);
+  const starts = [0];
+  let end = 0;
+  for (const { length } of rows) starts.push((end += length));
+  return { shown, bytes: Buffer.from(rows.join(''), 'latin1'), starts, gone };
+}
+
+/**
+ * Writes one flush to a client in step that looks through a box: in the common case, that one frame holds it all.
+ *
+ * The frame is put together in `scratch` from runs of the sheet: a text of its own for every client and flush is what
+ * the collector of garbage would be busy with most. The socket has copied it when `writeRows` returns.
+ *
+ * @returns how many positions were written; undefined if it is not the common case: then the client is served apart,
+ * and told again what it was told perhaps.
+ */
+export function writeThroughBox(
+  subscription: Subscription,
+  bbox: Bbox,
+  { shown: devices, bytes, starts, gone }: Sheet,
+  {
+    group,
+    audience,
+    scratch,
+  }: { readonly group: RateGroup; readonly audience: Audience; readonly scratch: Buffer },
+): number | undefined {
+  const { shown, recipient, topic } = subscription;
+  if (shown === undefined || subscription.newsAt !== audience.newsAt || !recipient.canTake())
+    return undefined;
+  const head = encodePositionsHead(topic, audience.cursorAt(group.coveredPosition, subscription.bboxHash));
+  let at = scratch.write(head, 0, 'latin1');
+  const left = gone.length > 0 ? gone.filter((seat) => shown.has(seat)) : [];
+  let seen = 0;
+  // The run of rows that is not copied yet.
+  let from = 0;
+  let to = 0;
+  for (let n = 0; n < devices.length; n += 1) {
+    const device = devices[n];
+    const start = starts[n] ?? 0;
+    const end = starts[n + 1] ?? 0;
+    if (device === undefined) break;
+    if (isInside(bbox, device.fix.latitude, device.fix.longitude)) {
+      if (start !== to) {
+        at += bytes.copy(scratch, at, from, to);
+        from = start;
+      }
+      to = end;
+      seen += 1;
+      shown.add(device.at);
+      // Room for the tail.
+      if (at + to - from > scratch.length - 2) return undefined;
+    } else if (shown.has(device.at)) {
+      left.push(device.at);
+    }
+  }
+  at += bytes.copy(scratch, at, from, to);
+  const frames: Frame[] = [];
+  if (left.length > 0) {
+    const ids = left.flatMap((seat) => audience.roster.at(seat)?.device.id ?? []);
+    frames.push(...encodeHidden(topic, ids));
+  }
+  if (seen > 0) {
+    // Over the last comma.
+    scratch[at - 1] = 0x5d;
+    scratch[at] = 0x7d;
+    frames.push(scratch.subarray(0, at + 1));
+  }
+  if (frames.length === 0) return 0;
+  if (recipient.writeRows(frames) < frames.length) return undefined;
+  for (const seat of left) shown.delete(seat);
+  return seen;
+}
