@@ -158,7 +158,6 @@ export class FanOut {
     const shown = shownOf(changed, audience.roster, this.#latest, this.#nowMs());
     const fixes = shown.map(({ fix }) => fix);
     const isPlain = group.dialect === 'plain';
-    const isBoxed = ({ bbox }: Subscription): boolean => bbox !== undefined;
     const sheet = !isPlain && inStep.some(isBoxed) ? layOut(changed, shown) : undefined;
     if (inStep.every(isBoxed)) return { ...nothingShared, fixes, sheet };
     const cursor = audience.cursorAt(group.coveredPosition, '');
@@ -248,6 +247,10 @@ export class FanOut {
     this.#socketsInSlice = 0;
     return true;
   }
+}
+
+function isBoxed({ bbox }: Subscription): boolean {
+  return bbox !== undefined;
 }
 
 /** Writing may have closed the connection, and so ended the subscription: it must not come back into the group. */
