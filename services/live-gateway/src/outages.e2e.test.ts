@@ -3,7 +3,7 @@ import { startOwnRedis } from '@app/test-kit/redis';
 import { describe, expect, test } from 'vitest';
 import { fixOf, openWorld } from './testing/open-world.ts';
 import type { TestDevice } from './testing/open-world.ts';
-import { connect } from './testing/viewer.ts';
+import { connect, connectBatched } from './testing/viewer.ts';
 
 function firstOf(devices: readonly TestDevice[]): TestDevice {
   const [device] = devices;
@@ -125,6 +125,47 @@ describe('without Redis', () => {
       .toBe(true);
     await world.publish(afterFlush);
     await viewer.next('position', (position) => position.ts === afterFlush.fixAtMs, 15_000);
+  });
+
+  test('that is killed under fan-out, twenty viewers of live.v1 end with the newest positions', async () => {
+    await using redis = await startOwnRedis({ keepsData: true });
+    await using world = await openWorld({ redisUrl: redis.url });
+    const { eventId, devices } = await world.addEvent(20);
+    const gateway = await world.start();
+    await gateway.ready();
+    const { session } = world.addViewer(eventId);
+    const viewers = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        const viewer = await connectBatched(gateway.wsUrl, { session });
+        // Half of them look through a box that holds them all.
+        const bbox = n % 2 === 0 ? { bbox: [-180, -90, 180, 90] } : {};
+        viewer.send({ type: 'subscribe', topic: `event:${eventId}`, maxHz: 20, ...bbox });
+        await viewer.next('snapshot', ({ last }) => last === true);
+        return viewer;
+      }),
+    );
+    let fixAtMs = Date.now() - 600_000;
+    const moveAll = async (): Promise<void> => {
+      fixAtMs += 1_000;
+      await Promise.all(devices.map((device) => world.publish(fixOf(device, { fixAtMs }))));
+    };
+    for (let round = 0; round < 20; round += 1) await moveAll();
+    await redis.kill();
+    await redis.start();
+    for (let round = 0; round < 20; round += 1) await moveAll();
+    for (const viewer of viewers) {
+      const told = (): number => {
+        const newest = new Map<string, number>();
+        for (const message of viewer.messages) {
+          if (message.type !== 'positions' && message.type !== 'snapshot') continue;
+          for (const [deviceId, , , ts] of message.rows) newest.set(deviceId, ts);
+        }
+        return [...newest.values()].filter((ts) => ts === fixAtMs).length;
+      };
+      await expect.poll(told, { timeout: 20_000 }).toBe(devices.length);
+      expect(viewer.socket.readyState).toBe(viewer.socket.OPEN);
+    }
+    for (const viewer of viewers) viewer[Symbol.dispose]();
   });
 
   test('a connection that is dead without a word is replaced, and no entry is lost', async () => {
