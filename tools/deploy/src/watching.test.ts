@@ -42,8 +42,10 @@ function readWith(where: string, expr: string) {
 }
 
 function annotationOf(dashboard: Dashboard): string {
-  const shape = z.object({ annotations: z.object({ list: z.tuple([z.object({ expr: z.string() })]) }) });
-  return shape.parse(toGrafana(dashboard)).annotations.list[0].expr;
+  const shape = z.object({
+    annotations: z.object({ list: z.tuple([z.object({ target: z.object({ expr: z.string() }) })]) }),
+  });
+  return shape.parse(toGrafana(dashboard)).annotations.list[0].target.expr;
 }
 
 describe('dashboards and rules', () => {

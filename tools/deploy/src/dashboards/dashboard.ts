@@ -1,3 +1,14 @@
+import { DashboardCursorSync, FieldColorModeId, ThresholdsMode } from '@grafana/schema';
+import type {
+  AnnotationQuery,
+  Dashboard as GrafanaDashboard,
+  DataQuery,
+  GridPos,
+  Panel as GrafanaPanel,
+  RowPanel,
+  Threshold,
+} from '@grafana/schema';
+
 /** One curve, or one curve for each series that the query gives. */
 export interface Query {
   readonly expr: string;
@@ -36,8 +47,8 @@ const numbersPerRow = 6;
 const curvesPerRow = 3;
 
 /** What Grafana imports: a value to write as JSON. */
-export function toGrafana({ uid, title, job, rows }: Dashboard): object {
-  const panels: object[] = [];
+export function toGrafana({ uid, title, job, rows }: Dashboard): GrafanaDashboard {
+  const panels: (GrafanaPanel | RowPanel)[] = [];
   let y = 0;
   for (const row of rows) {
     panels.push({
@@ -71,7 +82,7 @@ export function toGrafana({ uid, title, job, rows }: Dashboard): object {
     tags: ['live-tracking'],
     schemaVersion: 39,
     editable: false,
-    graphTooltip: 1, // one crosshair over all panels
+    graphTooltip: DashboardCursorSync.Crosshair, // one crosshair over all panels
     refresh: '10s',
     time: { from: 'now-1h', to: 'now' },
     timezone: 'browser',
@@ -82,20 +93,14 @@ export function toGrafana({ uid, title, job, rows }: Dashboard): object {
         tags: ['live-tracking'],
         asDropdown: false,
         keepTime: true,
+        icon: 'external link',
+        targetBlank: false,
+        tooltip: '',
         includeVars: true,
       },
     ],
     annotations: {
-      list: [
-        {
-          name: 'starts',
-          datasource: { type: 'prometheus', uid: '${datasource}' },
-          enable: true,
-          iconColor: 'blue',
-          expr: `changes(process_start_time_seconds{job="${job}"}[1m]) > 0`,
-          titleFormat: '{{instance}} started',
-        },
-      ],
+      list: [startsOf(job)],
     },
     templating: {
       list: [{ name: 'datasource', type: 'datasource', query: 'prometheus', label: 'Prometheus' }],
@@ -104,16 +109,21 @@ export function toGrafana({ uid, title, job, rows }: Dashboard): object {
   };
 }
 
-interface GridPosition {
-  readonly x: number;
-  readonly y: number;
-  readonly w: number;
-  readonly h: number;
+/** A mark over all panels where a process of this job has started. */
+function startsOf(job: string) {
+  return {
+    name: 'starts',
+    datasource: { type: 'prometheus', uid: '${datasource}' },
+    enable: true,
+    iconColor: 'blue',
+    target: { refId: 'starts', expr: `changes(process_start_time_seconds{job="${job}"}[1m]) > 0` },
+    titleFormat: '{{instance}} started', // of the data source, not of Grafana's schema
+  } satisfies AnnotationQuery<DataQuery & { expr: string }> & Readonly<Record<string, unknown>>;
 }
 
 const panelTypes = { number: 'stat', curves: 'timeseries', heatmap: 'heatmap' } as const;
 
-function toPanel(panel: Panel, id: number, gridPos: GridPosition): object {
+function toPanel(panel: Panel, id: number, gridPos: GridPos): GrafanaPanel {
   return {
     id,
     type: panelTypes[panel.kind],
@@ -132,8 +142,8 @@ function toPanel(panel: Panel, id: number, gridPos: GridPosition): object {
     fieldConfig: {
       defaults: {
         unit: panel.unit,
-        ...(panel.limits !== undefined && { color: { mode: 'thresholds' } }),
-        thresholds: { mode: 'absolute', steps: steps(panel.limits) },
+        ...(panel.limits !== undefined && { color: { mode: FieldColorModeId.Thresholds } }),
+        thresholds: { mode: ThresholdsMode.Absolute, steps: steps(panel.limits) },
         custom: panel.kind === 'curves' ? { fillOpacity: 10, showPoints: 'never' } : {},
       },
       overrides: [],
@@ -142,7 +152,7 @@ function toPanel(panel: Panel, id: number, gridPos: GridPosition): object {
   };
 }
 
-function steps(limits: Panel['limits']): readonly object[] {
+function steps(limits: Panel['limits']): Threshold[] {
   if (limits === undefined) return [{ color: 'green', value: null }];
   const [warn, alarm] = limits;
   return warn <= alarm
@@ -158,7 +168,7 @@ function steps(limits: Panel['limits']): readonly object[] {
       ];
 }
 
-function options(kind: Panel['kind']): object {
+function options(kind: Panel['kind']): Record<string, unknown> {
   if (kind === 'number') {
     return { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' };
   }
