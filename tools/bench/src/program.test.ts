@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { eventually } from '@app/test-kit/eventually';
 import { expect, test } from 'vitest';
 
-const module = (file: string): string => JSON.stringify(new URL(file, import.meta.url).href);
+const program = new URL('./program.ts', import.meta.url);
+const endless = new URL('./endless-program.fixture.ts', import.meta.url);
 const bench = `
-  import { startProgram } from ${module('./program.ts')};
-  console.log(startProgram(new URL(${module('./endless-program.fixture.ts')}), {}).pid);`;
+  import { startProgram } from '${program.href}';
+  console.log(startProgram(new URL('${endless.href}'), {}).pid);`;
 
 test('a program under measurement does not outlive the benchmark, however that ends', async () => {
   const parent = spawn(process.execPath, ['--input-type=module', '--eval', bench], {
