@@ -19,11 +19,10 @@ const progressLimitMs = 120_000;
 /** Stops and kills a gateway and the processor, one after the other, under load. */
 export async function goThroughFaults(world: FaultWorld): Promise<void> {
   const { stack, viewers } = world;
-  const [first, second] = await stack.containersOf('live-gateway');
+  const [first, second] = await gatewaysByViewers(stack);
   assert.ok(first && second, 'two gateways run');
 
   await step('a gateway is stopped: it leaves with exit code 0, its viewers go on at the other', async () => {
-    assert.ok((await countViewers(first)) > 0, 'nginx spreads the viewers, so the first gateway has some');
     assert.equal(await stop(stack, 'live-gateway', first), 0);
     await viewers.untilLive();
     await viewers.untilAllMoved();
@@ -61,7 +60,7 @@ export async function goThroughFaults(world: FaultWorld): Promise<void> {
 
 async function stop(stack: Stack, service: string, { name }: Container): Promise<number> {
   // As compose would: within the service's stop_grace_period, which is more than its drain takes.
-  await docker(['stop', '--time', '40', name], { timeoutMs: 90_000 });
+  await docker(['stop', '-t', '40', name], { timeoutMs: 90_000 });
   return await exitCodeOf(stack, service, name);
 }
 
@@ -97,6 +96,15 @@ async function untilMoreIsStored({ countStored }: FaultWorld): Promise<void> {
 async function untilMoreIsSent({ countSent }: FaultWorld): Promise<void> {
   const before = countSent();
   await eventually(() => countSent() > before + 1_000, { timeoutMs: progressLimitMs, intervalMs: 50 });
+}
+
+/** The one with the most viewers first: nginx draws lots, and to stop one that has none would prove nothing. */
+async function gatewaysByViewers(stack: Stack): Promise<readonly Container[]> {
+  const gateways = await stack.containersOf('live-gateway');
+  const counted = await Promise.all(
+    gateways.map(async (gateway) => ({ gateway, viewers: await countViewers(gateway) })),
+  );
+  return counted.toSorted((a, b) => b.viewers - a.viewers).map(({ gateway }) => gateway);
 }
 
 /** As the gateway itself counts them; its ops port is open inside of its network only. */
