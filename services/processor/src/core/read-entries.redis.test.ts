@@ -5,7 +5,7 @@ import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { openReader, type TestReader } from '../testing/open-reader.ts';
-import { records, send } from '../testing/telemetry.ts';
+import { records, send, sendFields } from '../testing/telemetry.ts';
 import type { ReaderOptions } from './read-entries.ts';
 
 const servers = await startRedis();
@@ -363,6 +363,19 @@ test('a small read waits for its linger time and is joined by what came meanwhil
   await eventually(() => isBlocked());
   const ids = [...(await add(1)), ...(await add(1)), ...(await add(1))];
   expect(await next).toEqual(ids);
+});
+
+test('of large entries few are read at once, also of those that were pending when the process ended', async () => {
+  const large = Buffer.alloc(8 * 1024, 'x');
+  const entries = Array.from({ length: 40 }, () => ['payload', large]);
+  await sendFields(redis, stream, entries);
+  await deliver('me', 20);
+  // At first each is taken to be larger than any is.
+  await using at = open({ batchBytes: 64 * 1024 });
+  const sizes = (await at.read(40)).map((ids) => ids.length);
+  expect(sizes[0]).toBe(1);
+  expect(Math.max(...sizes)).toBe(7);
+  expect(sizes.length).toBeLessThan(15);
 });
 
 test('a batch is never larger than it may be, however much waits', async () => {

@@ -37,6 +37,8 @@ export interface ReaderOptions extends GroupMember {
   readonly commands: Redis;
   readonly readCount: number;
   readonly batchSize: number;
+  /** About how many bytes a read may bring: an entry may be as large as its producer likes. */
+  readonly batchBytes: number;
   readonly blockMs: number;
   readonly lingerMs: number;
   readonly claimIdleMs: number;
@@ -56,6 +58,7 @@ export const replyGraceMs = 2000;
 const groupLostPauseMs = 1000;
 const unblockIntervalMs = 100;
 const longestPauseMs = 5000;
+const largeEntryBytes = 128 * 1024;
 
 /**
  * Reads one stream for one consumer: first its own pending entries, then those that another consumer left,
@@ -74,6 +77,8 @@ export class EntryReader {
   /** Where the drain of the own pending entries stands; undefined when it is done. */
   #pendingCursor: string | undefined = '0';
   #claimCursor = '0-0';
+  /** What an entry is taken to weigh before it is read; large at first, for those before may have ended the process. */
+  #entryBytes = largeEntryBytes;
   #nextClaimAtMs = 0;
 
   constructor(options: ReaderOptions) {
@@ -112,11 +117,11 @@ export class EntryReader {
 
   /** Own entries that were delivered and never acknowledged, a page at a time. */
   async #readPending(connection: StreamConnection, cursor: string): Promise<void> {
-    const { readCount } = this.#options;
+    const readCount = this.#affordable(this.#options.readCount);
     const withheld = this.#withheld();
     const page = parseReadReply(await connection.call('XREADGROUP', this.#readArgs(readCount, cursor), 5000));
     const ids = [...page.entries.map(({ id }) => id), ...page.vanishedIds];
-    this.#count('pending', page.entries.length);
+    this.#count('pending', page.entries);
     if (ids.length === 0) {
       this.#pendingCursor = undefined;
       return;
@@ -128,12 +133,13 @@ export class EntryReader {
 
   /** Entries that another consumer was given and left; the cursor is kept, for one call looks at few. */
   async #claim(connection: StreamConnection): Promise<void> {
-    const { stream, group, consumer, claimIdleMs, claimIntervalMs, readCount } = this.#options;
+    const { stream, group, consumer, claimIdleMs, claimIntervalMs } = this.#options;
+    const readCount = this.#affordable(this.#options.readCount);
     const { metrics, log } = this.#options;
     const args = [stream, group, consumer, claimIdleMs, this.#claimCursor, 'COUNT', readCount];
     const withheld = this.#withheld();
     const claimed = parseClaimReply(await connection.call('XAUTOCLAIM', args, 5000));
-    this.#count('claimed', claimed.entries.length);
+    this.#count('claimed', claimed.entries);
     this.#claimCursor = claimed.cursor;
     const taken = await this.#enqueue(connection, claimed, withheld);
     if (taken > 0) {
@@ -156,7 +162,8 @@ export class EntryReader {
    * trimmed unread is looked for before a read passes over it.
    */
   async #readNew(connection: StreamConnection, stop: AbortSignal): Promise<void> {
-    const { batchSize, lingerMs } = this.#options;
+    const { lingerMs } = this.#options;
+    const batchSize = this.#affordable(this.#options.batchSize);
     await this.#losses.look(connection);
     let entries = await this.#readAtOnce(connection, batchSize);
     if (entries.length === 0 && !stop.aborted) entries = await this.#blockingRead(connection, stop);
@@ -183,20 +190,21 @@ export class EntryReader {
     );
     this.#losses.note(streamInfo, groups);
     const { entries } = parseReadReply(reply ?? null);
-    this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
+    this.#count(entries.length > 0 ? 'entries' : 'empty', entries);
     return entries;
   }
 
   async #blockingRead(connection: StreamConnection, stop: AbortSignal): Promise<readonly Entry[]> {
     const { blockMs, readCount, batchSize } = this.#options;
+    const count = this.#affordable(Math.min(readCount, batchSize));
     const answered = new AbortController();
     const unblock = (): void => void this.#unblock(connection, answered.signal);
     stop.addEventListener('abort', unblock, { once: true });
     try {
-      const args = this.#readArgs(Math.min(readCount, batchSize), '>', Math.max(1, blockMs));
+      const args = this.#readArgs(count, '>', Math.max(1, blockMs));
       const reply = await connection.call('XREADGROUP', args, blockMs + replyGraceMs);
       const { entries } = parseReadReply(reply);
-      this.#count(entries.length > 0 ? 'entries' : 'empty', entries.length);
+      this.#count(entries.length > 0 ? 'entries' : 'empty', entries);
       return entries;
     } finally {
       stop.removeEventListener('abort', unblock);
@@ -340,8 +348,19 @@ export class EntryReader {
     this.close();
   }
 
-  #count(result: string, entries: number): void {
-    this.#options.metrics.reads.inc({ result });
-    if (entries > 0) this.#options.metrics.records.inc(entries);
+  #count(result: string, entries: readonly Entry[]): void {
+    const { reads, records } = this.#options.metrics;
+    reads.inc({ result });
+    if (entries.length === 0) return;
+    records.inc(entries.length);
+    let bytes = 0;
+    for (const { fields } of entries) for (const field of fields) bytes += field.length;
+    // Up at once and down by halves: a few large ones among small ones are remembered for a while.
+    this.#entryBytes = Math.max(bytes / entries.length, this.#entryBytes / 2);
+  }
+
+  /** So many entries, or fewer where they are large. */
+  #affordable(count: number): number {
+    return Math.max(1, Math.min(count, Math.floor(this.#options.batchBytes / this.#entryBytes)));
   }
 }

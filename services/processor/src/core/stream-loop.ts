@@ -24,6 +24,9 @@ export interface StreamLoopOptions {
   readonly log: Logger;
 }
 
+/** Ten times what a full batch of real records weighs. */
+const batchBytes = 8 * 1024 * 1024;
+
 /** The loop of one stream, put together; nothing happens before `run`. */
 export class StreamLoop {
   readonly #options: StreamLoopOptions;
@@ -45,6 +48,7 @@ export class StreamLoop {
       commands: redis,
       readCount: config.BATCH_SIZE,
       batchSize: config.WRITE_BATCH_SIZE,
+      batchBytes,
       blockMs: config.BATCH_BLOCK_MS,
       lingerMs: config.WRITE_LINGER_MS,
       claimIdleMs: config.CLAIM_IDLE_MS,

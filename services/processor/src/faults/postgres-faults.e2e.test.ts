@@ -208,10 +208,18 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
       await refuseRows(world.sql, `bad${state}`, state);
       batch[n * 199 + 3] = record({ deviceId: `bad${state}` });
     }
-    const sent = await send(world.redis, world.stream, batch);
-    const parked = new Map(states.map((_, n) => [sent[n * 199 + 3]?.id ?? '', 'row_refused']));
+    // Its first reads are small: it does not know yet how large entries are.
     const processor = await world.start();
-    await world.expectStored(sent, { parked });
+    const first = await send(world.redis, world.stream, records(1000, { from: 5000 }));
+    await eventually(async () => (await stored(world)) === 1000, { timeoutMs: 15_000 });
+    processor.kill('SIGSTOP');
+    const sent = await send(world.redis, world.stream, batch);
+    processor.kill('SIGCONT');
+    const parked = new Map(states.map((_, n) => [sent[n * 199 + 3]?.id ?? '', 'row_refused']));
+    await world.expectStored([...first, ...sent], { parked });
+    await eventually(() =>
+      processor.lines.some(({ entries, rejected }) => entries === 1000 && rejected === 5),
+    );
     expect(await processor.metrics('processor_position_writes_total', { status: 'rejected' })).toBe(5);
     expect(await processor.metrics('processor_dead_letters_total', { reason: 'row_refused' })).toBe(5);
   });

@@ -29,6 +29,7 @@ export function openReader(
     commands,
     readCount: 1000,
     batchSize: 1000,
+    batchBytes: 1024 ** 3,
     blockMs: 100,
     lingerMs: 0,
     claimIdleMs: 60_000,
