@@ -58,9 +58,11 @@ describe('./run conformance', () => {
   test('tests with a stream and a database too, on devices of its own, of which nothing stays', async () => {
     const { args, env } = target.command;
     const { code, lines } = await runConformance([...args, '--only', 'bbox'], env);
+    const passed = lines.filter((line) => line.startsWith('passed      '));
+    expect(passed.length).toBeGreaterThan(5);
     expect({ code, lines }).toEqual({
       code: 0,
-      lines: expect.arrayContaining(['5 passed, 0 failed, 0 not tested']),
+      lines: [...passed, `${passed.length} passed, 0 failed, 0 not tested`],
     });
     // An event that has devices is refused: so none has stayed from the first time.
     const again = await runConformance([...args, '--only', 'plain: an event without positions'], env);
