@@ -60,6 +60,38 @@ describe('the latest fixes', () => {
     expect(latest.get('a')).toBeUndefined();
   });
 
+  test('give up what has become too old to be shown, and say so once', () => {
+    const latest = new LatestFixes(hourMs);
+    latest.offer(fixAt('old', 1000));
+    latest.offer(fixAt('young', 2000));
+    expect(latest.expire(1001 + hourMs)).toEqual(['old']);
+    expect(latest.expire(1001 + hourMs)).toEqual([]);
+    expect(latest.get('old')).toBeUndefined();
+    expect(latest.get('young')?.fixAtMs).toBe(2000);
+  });
+
+  test('remember what devices in no event have reported, newest first, until they are in one', () => {
+    const latest = new LatestFixes(hourMs);
+    latest.remember(fixAt('a', 2000));
+    latest.remember(fixAt('a', 1000));
+    expect(latest.size).toBe(0);
+    expect(latest.get('a')).toBeUndefined();
+    expect(latest.hold('a').fix?.fixAtMs).toBe(2000);
+    expect(latest.offer(fixAt('a', 1500))).toBe(false);
+    latest.offer(fixAt('a', 3000));
+    latest.keepOnly(() => false);
+    expect(latest.size).toBe(0);
+    expect(latest.hold('a').fix?.fixAtMs).toBe(3000);
+  });
+
+  test('remember no more than so many of them', () => {
+    const latest = new LatestFixes(hourMs);
+    for (let n = 0; n <= 10_000; n += 1) latest.remember(fixAt(`device ${n}`, 1000));
+    expect(latest.hold('device 0').fix).toBeUndefined();
+    expect(latest.hold('device 1').fix).toBeDefined();
+    expect(latest.hold('device 10000').fix).toBeDefined();
+  });
+
   test('forget a device that is in no event any more, hydration included', () => {
     const latest = new LatestFixes(hourMs);
     latest.offer(fixAt('a', 1));

@@ -191,6 +191,33 @@ describe('a client of live.v1', () => {
     expect(await viewer.next('error')).toMatchObject({ id: 'none', code: 'not-subscribed' });
   });
 
+  test('may change its view while it is still being authorised', async () => {
+    const { eventId, topic, devices } = await addKnownEvent(2);
+    const [inside, outside] = devices;
+    if (inside === undefined || outside === undefined) throw new Error('no devices');
+    for (const [device, longitude] of [
+      [inside, 5],
+      [outside, 50],
+    ] as const) {
+      await world.publish(fixOf(device, { fixAtMs: Date.now() - 20_000, latitude: 10, longitude }));
+    }
+    await expect
+      .poll(async () => {
+        using witness = await open(eventId);
+        witness.send({ type: 'subscribe', topic });
+        return (await witness.next('snapshot')).rows.length;
+      })
+      .toBe(2);
+    using viewer = await open(eventId);
+    world.directus.misbehave('slow', { slowMs: 200 });
+    viewer.send({ type: 'subscribe', id: 's', topic });
+    viewer.send({ type: 'update', id: 'u', topic, bbox: [0, 0, 10, 20] });
+    expect(await viewer.next('updated')).toMatchObject({ id: 'u' });
+    expect(viewer.messages.some(({ type }) => type === 'subscribed')).toBe(false);
+    expect((await viewer.next('snapshot')).rows.map(([id]) => id)).toEqual([inside.id]);
+    await world.healDirectus();
+  });
+
   test('that hears nothing else hears a heartbeat, with a cursor to resume from', async () => {
     const { eventId, topic } = await addKnownEvent(1);
     using viewer = await open(eventId);
