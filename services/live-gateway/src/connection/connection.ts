@@ -23,8 +23,7 @@ interface OpenPing {
   readonly atMs: number;
 }
 
-/** After so many bytes, or so long after some, a ping asks how far the client has read. */
-const pingEveryBytes = 16_384;
+/** So long after something was sent a ping asks how far the client has read, if half of what may be unanswered did not. */
 const pingAfterMs = 2_000;
 
 /**
@@ -89,12 +88,13 @@ export class Connection {
   }
 
   /**
-   * Since when the client is behind, by the process's clock: since the oldest ping that it has not answered. Undefined
-   * if it keeps up.
+   * Since when the client is behind, by the process's clock: since the oldest ping that it has not answered, or since its
+   * socket's buffer is full. Undefined if it keeps up.
    */
   get behindSinceMs(): number | undefined {
     if (!this.#isOpen || !this.#isBehind()) return undefined;
-    return this.#openPings[0]?.atMs ?? this.#backedUpSinceMs;
+    const pingedAtMs = this.#openPings[0]?.atMs ?? Infinity;
+    return Math.min(pingedAtMs, this.#backedUpSinceMs ?? pingedAtMs);
   }
 
   get heardAtMs(): number {
@@ -221,7 +221,8 @@ export class Connection {
         }
         sent += 1;
         this.#sentBytes += typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength;
-        if (this.#sentBytes - this.#pingedBytes >= pingEveryBytes) this.#ping(this.#sentAtMs);
+        if (this.#sentBytes - this.#pingedBytes >= this.#limits.unansweredBytes / 2)
+          this.#ping(this.#sentAtMs);
       }
     });
     // In a cork a send succeeds whatever becomes of it: what the kernel did not take shows only after it.
