@@ -79,6 +79,8 @@ async function testStack(stack: Stack): Promise<void> {
   const tally = new Tally();
   const raceOver = new AbortController();
   const feeding = feed({ redis, stream, sendings, signal: raceOver.signal, speed, tally });
+  // Its error is heard where it is awaited, after the faults.
+  feeding.catch(() => undefined);
   const countStored = async (): Promise<number> => {
     const [row] = await sql<{ stored: number }[]>`select count(*)::int as stored from positions`;
     return row?.stored ?? 0;

@@ -17,19 +17,21 @@ export class Viewers implements Disposable {
   }
 
   static async enter(stack: Stack, count: number): Promise<Viewers> {
+    using entering = new DisposableStack();
     const clients: LiveClient[] = [];
     for (let index = 0; index < count; index += 1) {
-      clients.push(
-        await watchEvent({
-          ...admin,
-          directusUrl: stack.httpUrl,
-          liveUrl: stack.liveUrl,
-          eventId: seededEventId,
-        }),
-      );
+      const client = await watchEvent({
+        ...admin,
+        directusUrl: stack.httpUrl,
+        liveUrl: stack.liveUrl,
+        eventId: seededEventId,
+      });
+      clients.push(entering.use(client));
     }
     const viewers = new Viewers(clients);
     await viewers.untilLive();
+    // Now the caller closes them. Where they do not get in they would try for ever, and keep the process.
+    entering.move();
     return viewers;
   }
 
