@@ -48,6 +48,7 @@ describe('the common settings', () => {
       REDIS_TELEMETRY_STREAM: ['telemetry:teltonika'],
       METRICS_PORT: 9090,
       METRICS_HOST: '127.0.0.1',
+      TRACE_SAMPLE_RATIO: 0.01,
     });
   });
 

@@ -80,6 +80,7 @@ export const commonSettings = {
     .default(0.01)
     .meta({
       expected: 'a number from 0 to 1',
+      example: '0.01',
       description: 'The share of steps that is traced though no message in it is.',
     }),
 };

@@ -33,6 +33,7 @@ const program = new vm.SourceTextModule(
   `
   import './src/position.ts';
   import './src/protocol.ts';
+  import './src/traceparent.ts';
   import './src/messages.ts';
   import { decodePosition, encodePosition } from './src/codec.ts';
   import { decodeFields, encodeFields } from './src/entry.ts';

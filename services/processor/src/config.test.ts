@@ -42,6 +42,7 @@ test('three settings are enough; all others have the documented defaults', () =>
     FUTURE_FLAG_MS: 120_000,
     FUTURE_LIMIT_MS: 86_400_000,
     DRAIN_TIMEOUT_MS: 20_000,
+    TRACE_SAMPLE_RATIO: 0.01,
   });
 });
 
