@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto';
+import { chosenSeed } from '@app/test-kit/chosen-seed';
 import { eventually } from '@app/test-kit/eventually';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,8 +15,8 @@ import type { RunningGateway } from './testing/start-gateway.ts';
 import { connect } from './testing/viewer.ts';
 import type { Viewer } from './testing/viewer.ts';
 
-// FUZZ_SEED draws the same again. It is printed with each test, so with each failure.
-const seed = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
+// It is printed with each test, so with each failure.
+const seed = chosenSeed('FUZZ_SEED');
 
 const messageCount = 85_000;
 const frameCount = 5_000;

@@ -1,8 +1,9 @@
+import { chosenSeed } from '@app/test-kit/chosen-seed';
 import { describe, expect, test } from 'vitest';
 import { playModel } from './play-model.ts';
 
 const runs = Number(process.env['MODEL_RUNS'] ?? 1000);
-const seed = Number(process.env['MODEL_SEED'] ?? Date.now() % 1_000_000_000);
+const seed = chosenSeed('MODEL_SEED');
 
 describe('whatever happens, every entry is stored once or parked', () => {
   test(`in ${runs} random runs (MODEL_SEED=${seed})`, { timeout: 600_000 }, async () => {
