@@ -1,6 +1,7 @@
 import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
+import { RedisGate } from '../model/redis-gate.ts';
 import { observe } from '../testing/observed.ts';
 import { LossWatch } from './loss-watch.ts';
 import { StreamConnection } from './stream-connection.ts';
@@ -96,6 +97,39 @@ test('two that see a loss at once settle it once, and the next one is counted in
   await losses.look(connection);
   expect(await counted()).toBe(3 + 2);
 });
+
+test.each([
+  ['carried out without an answer', 'answer lost'],
+  ['not carried out', 'cut'],
+] as const)(
+  'where the settling of a loss is %s, that loss is counted once, and what is trimmed then in full',
+  async (_, trouble) => {
+    const stream = await openStream();
+    await using gate = await RedisGate.open({
+      redisUrl: servers.url,
+      judge: async ({ call }) => (call === 'settle' ? trouble : undefined),
+      carriedOut: () => undefined,
+      dealtWith: () => undefined,
+      passage: async () => undefined,
+      die: () => undefined,
+    });
+    const breaking = await StreamConnection.open(gate.url, 'loss-watch-breaking', 5000);
+    const { losses, counted } = watch(stream);
+    await redis.xtrim(stream, 'MAXLEN', 3);
+    await expect(losses.look(breaking)).rejects.toThrow('Connection is closed');
+    breaking.close();
+    expect(await counted()).toBe(3);
+    await add(stream, 5);
+    await redis.xtrim(stream, 'MAXLEN', 4);
+    await losses.look(connection);
+    await losses.look(connection);
+    expect(await counted()).toBe(3 + 4);
+    await read(stream, 10);
+    await redis.xtrim(stream, 'MAXLEN', 0);
+    await losses.look(connection);
+    expect(await counted()).toBe(3 + 4);
+  },
+);
 
 test('a group that never read has lost all that was trimmed, and its counter is right from then on', async () => {
   const stream = `${servers.keyPrefix}unread`;

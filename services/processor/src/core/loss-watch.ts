@@ -29,8 +29,8 @@ export interface LossWatchOptions extends GroupMember {
 /** Finds entries that were trimmed or deleted before the group was given them, counts them and says which. */
 export class LossWatch {
   readonly #options: LossWatchOptions;
-  /** The loss that was told last: the group may still stand before it. */
-  #told: Loss | undefined;
+  /** When a loss was told last: where the group stood, and how many had left the stream. */
+  #told: { readonly afterId: string; readonly removed: number } | undefined;
 
   constructor(options: LossWatchOptions) {
     this.#options = options;
@@ -70,9 +70,14 @@ export class LossWatch {
     const { stream, metrics, log } = this.#options;
     const loss = detectLoss(standing);
     if (loss === undefined) return undefined;
-    const entries = loss.entries - (this.#told?.afterId === loss.afterId ? this.#told.entries : 0);
+    // The group may still stand before what was told. If it was settled, without an answer, its counter has that already.
+    const told =
+      this.#told?.afterId === loss.afterId
+        ? Math.max(0, this.#told.removed - (standing.entriesRead ?? 0))
+        : 0;
+    const entries = loss.entries - told;
     if (entries <= 0) return loss;
-    this.#told = loss;
+    this.#told = { afterId: loss.afterId, removed: standing.entriesAdded - standing.length };
     metrics.entriesLost.inc(entries);
     log.error(
       { stream, ...loss, entries },
