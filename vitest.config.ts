@@ -42,7 +42,6 @@ export default defineConfig({
           name: 'e2e',
           include: [needWholeSystem],
           globalSetup: servers,
-          fileParallelism: false,
           sequence: { groupOrder: 3 },
         },
       },
