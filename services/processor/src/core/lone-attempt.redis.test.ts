@@ -80,6 +80,38 @@ test('an attempt that ends forgets the deaths of its entry, and of no other', as
   expect(await redis.smembers(attemptsKey(stream))).toEqual([expect.stringMatching(/^1-01 /u)]);
 });
 
+test('attempts that are alive elsewhere are no deaths: they end or last, and their marks go', async () => {
+  const stream = `${servers.keyPrefix}g`;
+  const begin = (workMs: number) => LoneAttempt.begin(redis, stream, '1-0', { abandon: never, workMs });
+  // One that died, one that is at work and lasts.
+  await redis.sadd(attemptsKey(stream), '1-0 of a death');
+  await using working = await begin(200);
+  await using attempt = await begin(10_000);
+  expect([working.unendedAttempts, attempt.unendedAttempts]).toEqual([2, 3]);
+  await attempt.outlive(2);
+  expect(attempt.unendedAttempts).toBe(2);
+  // It goes on under its mark.
+  expect(await redis.scard(attemptsKey(stream))).toBe(2);
+});
+
+test('the marks of deaths are waited for in vain, and without a mark meanwhile', async () => {
+  const stream = `${servers.keyPrefix}h`;
+  const deaths = ['1-0 one', '1-0 two'];
+  await redis.sadd(attemptsKey(stream), ...deaths);
+  const abandon = new AbortController();
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', {
+    abandon: abandon.signal,
+    workMs: 200,
+  });
+  await attempt.outlive(2);
+  expect(attempt.unendedAttempts).toBe(3);
+  const marks = await redis.smembers(attemptsKey(stream));
+  expect(marks.toSorted()).toEqual(deaths);
+  const waiting = attempt.outlive(2);
+  abandon.abort(new Error('enough'));
+  await expect(waiting).rejects.toThrow('enough');
+});
+
 test('an attempt that cannot begin because Redis is away says that it waits, and begins when Redis is there', async () => {
   await using own = await startOwnRedis();
   await own.stop();

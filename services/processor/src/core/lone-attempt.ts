@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { retry, type RetryOptions } from '@app/runtime/retry';
+import { delay, retry } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 
 /** Set of the marks of entries that are being tried alone right now, or were when the process died. */
@@ -17,6 +17,7 @@ export interface LoneAttemptOptions {
 
 /** Work on one entry keeps a process busy for less. What lasts longer waits: for a lock, for a server. */
 const longestWorkMs = 1000;
+const lookAgainMs = 50;
 
 /**
  * A mark in Redis that stands while the process works on one suspicious entry alone. If the process dies
@@ -32,7 +33,7 @@ export class LoneAttempt implements AsyncDisposable {
   readonly #entryId: string;
   /** Of this attempt alone, so that a command that is sent twice marks once. */
   readonly #mark: string;
-  readonly #retryOptions: Pick<RetryOptions, 'signal' | 'onRetry'>;
+  readonly #retryOptions: { readonly signal: AbortSignal; readonly onRetry: () => void };
   readonly #workMs: number;
   #isMarked = true;
   /** The changes of the mark, one after the other. */
@@ -66,6 +67,26 @@ export class LoneAttempt implements AsyncDisposable {
   /** Attempts that began and never ended, this one included. */
   get unendedAttempts(): number {
     return this.#unendedAttempts;
+  }
+
+  /**
+   * Where more than `allowed` attempts have not ended, some may be at work elsewhere: a process that is asked to stop or
+   * from which the entry was claimed. What those do ends or lasts too long, and takes the mark away; a death does not.
+   * So the attempt waits, until few enough are left or all that could be alive would be gone.
+   */
+  async outlive(allowed: number): Promise<void> {
+    const { signal, onRetry } = this.#retryOptions;
+    await this.suspend();
+    const untilMs = performance.now() + 2 * this.#workMs;
+    let others = await this.#marks();
+    while (others.length >= allowed && performance.now() < untilMs) {
+      await delay(lookAgainMs, signal);
+      onRetry();
+      const standing = new Set(await this.#marks());
+      others = others.filter((mark) => standing.has(mark));
+    }
+    this.#unendedAttempts = 1 + others.length;
+    if (this.#unendedAttempts <= allowed) await this.resume();
   }
 
   /** The attempt waits. */

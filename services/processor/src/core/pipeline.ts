@@ -148,6 +148,7 @@ async function processLone(
     abandon: giveUp,
     onRetry: parts.onRetry,
   });
+  if (attempt.unendedAttempts > deathsAllowed) await attempt.outlive(deathsAllowed);
   if (attempt.unendedAttempts <= deathsAllowed) {
     await processBatch(parts, batch, before, giveUp, attempt);
     return;
