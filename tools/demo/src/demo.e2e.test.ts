@@ -1,5 +1,5 @@
 import { eventually } from '@app/test-kit/eventually';
-import { providedServers } from '@app/test-kit/provided-servers';
+import { startServers } from '@app/test-kit/servers';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { expect, test } from 'vitest';
@@ -117,7 +117,9 @@ test(
 test(
   'servers that were given are used, and keep neither a key nor a database of the demo',
   async () => {
-    const { redisUrl, postgresUrl } = providedServers();
+    // Not those of the run: other tests come and go in them at the same time.
+    await using servers = await startServers({ sources: ['container', 'local'] });
+    const { redisUrl, postgresUrl } = servers;
     const before = await lookInside(redisUrl, postgresUrl);
     await using demo = await DemoProcess.start(['--for', '3s', '--vehicles', '20'], {
       REDIS_URL: redisUrl,
