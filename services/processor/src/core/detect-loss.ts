@@ -35,7 +35,7 @@ export function detectLoss(standing: StreamStanding): Loss | undefined {
     afterId: lastDeliveredId,
     beforeId: firstId ?? lastGeneratedId,
   };
-  const removed = standing.entriesAdded - standing.length;
+  const removed = countRemoved(standing);
   if (standing.entriesRead === null) {
     // A group that was never read has read nothing; any other is unsure, and silence would be worse.
     const isUnread = lastDeliveredId === '0-0';
@@ -44,6 +44,11 @@ export function detectLoss(standing: StreamStanding): Loss | undefined {
   }
   const entries = removed - standing.entriesRead;
   return entries > 0 ? { entries, isExact: true, ...range } : undefined;
+}
+
+/** Entries that have left the stream, read or not. */
+export function countRemoved({ entriesAdded, length }: StreamStanding): number {
+  return entriesAdded - length;
 }
 
 /**

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
 import { RedisGate } from '../model/redis-gate.ts';
 import { observe } from '../testing/observed.ts';
+import { parseReadReply } from './entry-reply.ts';
 import { LossWatch } from './loss-watch.ts';
 import { StreamConnection } from './stream-connection.ts';
 
@@ -72,6 +73,63 @@ test('another process, and this one after it has read on, count later losses alo
   const second = watch(stream);
   await second.losses.look(connection);
   expect(await second.counted()).toBe(0);
+});
+
+/** A read in one MULTI with the counters, as the reader has it. */
+async function readChecked(stream: string, losses: LossWatch, entries: number): Promise<void> {
+  const [streamInfo, groups, reply] = await connection.transaction(
+    [
+      ['XINFO', 'STREAM', stream],
+      ['XINFO', 'GROUPS', stream],
+      ['XREADGROUP', 'GROUP', group, 'a', 'COUNT', entries, 'STREAMS', stream, '>'],
+    ],
+    5000,
+  );
+  const givenIds = parseReadReply(reply ?? null).entries.map(({ id }) => id);
+  losses.note(streamInfo, groups, givenIds);
+}
+
+test.each([
+  ['and gave some of what is left', 5, 1],
+  ['and gave all that is left', 5, 5],
+  ['and nothing is left', 0, 1],
+] as const)(
+  'a loss that the read itself showed, %s, is settled: the next one is counted alone, here and elsewhere',
+  async (_, keep, count) => {
+    const stream = await openStream();
+    const { losses, counted } = watch(stream);
+    await losses.look(connection);
+    await redis.xtrim(stream, 'MAXLEN', keep);
+    await readChecked(stream, losses, count);
+    const first = 6 - keep;
+    expect(await counted()).toBe(first);
+    await losses.settle(connection);
+    await read(stream, 10);
+    await add(stream, 8);
+    const other = watch(stream);
+    await redis.xtrim(stream, 'MAXLEN', 4);
+    await other.losses.look(connection);
+    expect(await other.counted()).toBe(4);
+    await losses.look(connection);
+    expect(await counted()).toBe(first);
+  },
+);
+
+test('what is trimmed after the read that showed a loss, and before that is settled, is counted alone', async () => {
+  const stream = await openStream();
+  const { losses, counted } = watch(stream);
+  await losses.look(connection);
+  await redis.xtrim(stream, 'MAXLEN', 4);
+  await readChecked(stream, losses, 1);
+  expect(await counted()).toBe(2);
+  await redis.xtrim(stream, 'MAXLEN', 1);
+  await losses.settle(connection);
+  expect(await counted()).toBe(2 + 2);
+  await readChecked(stream, losses, 1);
+  await add(stream, 3);
+  await redis.xtrim(stream, 'MAXLEN', 1);
+  await losses.look(connection);
+  expect(await counted()).toBe(2 + 2 + 2);
 });
 
 test('a process that died before it could tell leaves the loss to the next one', async () => {

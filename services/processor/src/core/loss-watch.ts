@@ -1,7 +1,14 @@
 import type { Logger } from '@app/runtime/log';
 import type { Metrics } from '../metrics.ts';
 import type { GroupMember } from './consumer-group.ts';
-import { countBehind, detectLoss, type Loss, parseStanding, type StreamStanding } from './detect-loss.ts';
+import {
+  countBehind,
+  countRemoved,
+  detectLoss,
+  type Loss,
+  parseStanding,
+  type StreamStanding,
+} from './detect-loss.ts';
 import type { StreamConnection } from './stream-connection.ts';
 
 // Redis 7.0 leaves what was trimmed unread out of the group's `entries-read` for ever: every consumer, and each
@@ -29,8 +36,10 @@ export interface LossWatchOptions extends GroupMember {
 /** Finds entries that were trimmed or deleted before the group was given them, counts them and says which. */
 export class LossWatch {
   readonly #options: LossWatchOptions;
-  /** When a loss was told last: where the group stood, and how many had left the stream. */
+  /** How far losses are told: once the group stands at `afterId`, so many have left the stream, read or told. */
   #told: { readonly afterId: string; readonly removed: number } | undefined;
+  /** Told after a read had shown it: the group has not been told yet. */
+  #isUnsettled = false;
 
   constructor(options: LossWatchOptions) {
     this.#options = options;
@@ -50,9 +59,11 @@ export class LossWatch {
       deadlineMs,
     );
     const standing = parseStanding(streamInfo, groups, group);
+    this.#isUnsettled = false;
     if (standing === undefined) return;
     const loss = this.#tell(standing);
-    const uncounted = loss?.isExact === true ? loss.entries : countBehind(standing);
+    const uncounted =
+      loss?.isExact === true ? loss.entries : Math.max(countBehind(standing), this.#toldBehind(standing));
     if (uncounted === 0) return;
     const { lastDeliveredId, entriesRead } = standing;
     const args = [settleScript, 1, stream, group, lastDeliveredId, entriesRead ?? 0, uncounted];
@@ -60,29 +71,48 @@ export class LossWatch {
     this.#told = undefined;
   }
 
-  /** Takes XINFO STREAM and XINFO GROUPS of one moment, and tells of the loss that they show, once. */
-  note(streamInfo: unknown, groups: unknown): void {
+  /**
+   * Takes XINFO STREAM and XINFO GROUPS of one moment, and the ids that the group was given in the same moment. Tells
+   * of the loss that they show, once; it is for `settle` to tell the group, which stands behind these ids by now.
+   */
+  note(streamInfo: unknown, groups: unknown, givenIds: readonly string[]): void {
     const standing = parseStanding(streamInfo, groups, this.#options.group);
-    if (standing !== undefined) this.#tell(standing);
+    if (standing === undefined || this.#tell(standing)?.isExact !== true) return;
+    this.#told = {
+      afterId: givenIds.at(-1) ?? standing.lastDeliveredId,
+      removed: countRemoved(standing) + givenIds.length,
+    };
+    this.#isUnsettled = true;
+  }
+
+  /** To be called after a read, when what it gave is safe, and before the next one moves the group. */
+  async settle(connection: StreamConnection): Promise<void> {
+    if (this.#isUnsettled) await this.look(connection);
   }
 
   #tell(standing: StreamStanding): Loss | undefined {
     const { stream, metrics, log } = this.#options;
     const loss = detectLoss(standing);
     if (loss === undefined) return undefined;
-    // The group may still stand before what was told. If it was settled, without an answer, its counter has that already.
-    const told =
+    const removed = countRemoved(standing);
+    // The group may still stand where it stood at the telling. If it was settled, without an answer, its counter has that already.
+    const entries =
       this.#told?.afterId === loss.afterId
-        ? Math.max(0, this.#told.removed - (standing.entriesRead ?? 0))
-        : 0;
-    const entries = loss.entries - told;
+        ? removed - Math.max(this.#told.removed, standing.entriesRead ?? 0)
+        : loss.entries;
     if (entries <= 0) return loss;
-    this.#told = { afterId: loss.afterId, removed: standing.entriesAdded - standing.length };
+    this.#told = { afterId: loss.afterId, removed };
     metrics.entriesLost.inc(entries);
     log.error(
       { stream, ...loss, entries },
       'entries were trimmed or deleted before they were ever delivered: give the stream more room',
     );
     return loss;
+  }
+
+  /** What was told and passed over, and the group's counter misses still. */
+  #toldBehind({ lastDeliveredId, entriesRead }: StreamStanding): number {
+    if (entriesRead === null || this.#told?.afterId !== lastDeliveredId) return 0;
+    return Math.max(0, this.#told.removed - entriesRead);
   }
 }

@@ -4,6 +4,7 @@ import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { RedisGate } from '../model/redis-gate.ts';
 import { openReader, type TestReader } from '../testing/open-reader.ts';
 import { records, send, sendFields } from '../testing/telemetry.ts';
 import type { ReaderOptions } from './read-entries.ts';
@@ -529,6 +530,52 @@ test('each loss is counted once, also where Redis keeps the first one in its cou
   await at.read(5);
   expect(await at.metric('processor_entries_lost_total')).toBe(7 + 3);
 });
+
+test.each([
+  ['is settled', undefined],
+  ['is settled without an answer', 'answer lost'],
+  ['is not settled before the connection breaks', 'cut'],
+] as const)(
+  'a loss between the look and the read that %s is counted once, and what was read is handed on',
+  async (_, trouble) => {
+    let isToTrim = false;
+    let settlings = 0;
+    await using gate = await RedisGate.open({
+      redisUrl: servers.url,
+      judge: async ({ call }) => {
+        if (call === 'check' && isToTrim) {
+          isToTrim = false;
+          await redis.xtrim(stream, 'MAXLEN', 5);
+        }
+        if (call === 'settle') settlings += 1;
+        return call === 'settle' && settlings === 1 ? trouble : undefined;
+      },
+      carriedOut: () => undefined,
+      dealtWith: () => undefined,
+      passage: async () => undefined,
+      die: () => undefined,
+    });
+    await using at = open({ redisUrl: gate.url, batchSize: 3, readCount: 3, lingerMs: 0 });
+    const readTo = async (ids: readonly string[]): Promise<ReadonlySet<string>> => {
+      const seen = new Set<string>();
+      while (!ids.slice(-1).every((id) => seen.has(id))) {
+        for (const id of (await at.next()) ?? []) seen.add(id);
+      }
+      return seen;
+    };
+    await readTo(await add(5));
+    const ids = await add(12);
+    isToTrim = true;
+    const seen = await readTo(ids);
+    expect(ids.filter((id) => seen.has(id))).toEqual(ids.slice(7));
+    expect(settlings).toBeGreaterThan(0);
+    expect(await at.metric('processor_entries_lost_total')).toBe(7);
+    const later = await add(8);
+    await redis.xtrim(stream, 'MAXLEN', 5);
+    await readTo(later);
+    expect(await at.metric('processor_entries_lost_total')).toBe(7 + 3);
+  },
+);
 
 test('a process that starts later counts the losses of its own time only', async () => {
   {

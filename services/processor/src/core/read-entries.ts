@@ -166,15 +166,22 @@ export class EntryReader {
     const batchSize = this.#affordable(this.#options.batchSize);
     await this.#losses.look(connection);
     let entries = await this.#readAtOnce(connection, batchSize);
-    if (entries.length === 0 && !stop.aborted) entries = await this.#blockingRead(connection, stop);
+    if (entries.length === 0 && !stop.aborted) {
+      await this.#losses.settle(connection);
+      entries = await this.#blockingRead(connection, stop);
+    }
     this.#push({ entries, vanishedIds: [], isLone: false });
+    // Only now: if this fails, what was read is in the queue.
+    await this.#losses.settle(connection);
     if (entries.length === 0 || entries.length >= batchSize) return;
     // A read returns with the first entry; a row a statement would cost the database dearly.
     if (lingerMs > 0) await delay(lingerMs, stop).catch(() => undefined);
     const rest = await this.#readAtOnce(connection, batchSize - entries.length);
-    if (rest.length === 0) return;
-    this.#queue.pop();
-    this.#push({ entries: [...entries, ...rest], vanishedIds: [], isLone: false });
+    if (rest.length > 0) {
+      this.#queue.pop();
+      this.#push({ entries: [...entries, ...rest], vanishedIds: [], isLone: false });
+    }
+    await this.#losses.settle(connection);
   }
 
   /** A read that does not block, in one MULTI with the counters that show what was trimmed unread. */
@@ -188,8 +195,9 @@ export class EntryReader {
       ],
       5000,
     );
-    this.#losses.note(streamInfo, groups);
     const { entries } = parseReadReply(reply ?? null);
+    const givenIds = entries.map(({ id }) => id);
+    this.#losses.note(streamInfo, groups, givenIds);
     this.#count(entries.length > 0 ? 'entries' : 'empty', entries);
     return entries;
   }
