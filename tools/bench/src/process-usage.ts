@@ -53,6 +53,11 @@ function readStat(pid: number): {
   };
 }
 
+/** How many files and sockets a process may have open at once. */
+export function openFilesLimit(pid: number): number {
+  return Number(/^Max open files\s+(\d+)/mu.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.[1]);
+}
+
 /** What a process has resident now. */
 export function rssBytes(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];

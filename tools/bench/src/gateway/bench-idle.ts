@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { rssBytes } from '../process-usage.ts';
+import { openFilesLimit, rssBytes } from '../process-usage.ts';
 import { startAudience } from './audience-process.ts';
 import { crowdAt, type Race, startGateway } from './race.ts';
 
@@ -13,16 +13,19 @@ export interface IdleResults {
 
 const addresses = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4'];
 const warmUpConnections = 200;
+/** What the gateway or the audience has open besides, with those that warm up. */
+const otherFiles = 1000;
 /** Until what was needed only to open them has been given back, or a pong has come. */
 const settleMs = 5000;
 
-/** Memory of clients that watch an event in which nothing moves. */
+/** Memory of clients that watch an event in which nothing moves: so many, or as many as may be open at once here. */
 export async function benchIdle(
   race: Race,
-  connections: number,
+  wanted: number,
   say: (line: string) => void,
 ): Promise<IdleResults> {
   await using gateway = await startGateway(race);
+  const connections = Math.min(wanted, openFilesLimit(gateway.pid) - otherFiles);
   // What the process needs once, code that is compiled and pools that are filled, is no connection's.
   await using first = startAudience();
   await first.open(crowdAt(race, gateway.url, warmUpConnections));
