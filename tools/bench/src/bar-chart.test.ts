@@ -19,21 +19,21 @@ function widths(svg: string): number[] {
 test('bars side by side are as long as their values, each with its number', () => {
   const svg = barChart({ ...chart, arrangement: 'grouped' });
   const [slow = 0, longest = 0, none, short = 0] = widths(svg);
-  expect(longest).toBe(440);
+  expect(longest).toBe(385);
   expect([slow / longest, none, short / longest]).toEqual([expect.closeTo(1 / 3), 0, expect.closeTo(0.1)]);
   for (const number of ['100.0 ms', '300.0 ms', '0.0 ms', '30.0 ms']) expect(svg).toContain(`>${number}<`);
 });
 
 test('parts of one bar lie end to end, with their sum', () => {
   const svg = barChart({ ...chart, arrangement: 'stacked' });
-  expect(widths(svg).reduce((sum, width) => sum + width, 0)).toBeCloseTo(440 * (430 / 400), 0);
+  expect(widths(svg).reduce((sum, width) => sum + width, 0)).toBeCloseTo(385 * (430 / 400), 0);
   expect(svg).toContain('>400.0 ms<');
 });
 
 test('the goal is on the same scale, also beyond all bars', () => {
   const svg = barChart({ ...chart, arrangement: 'grouped', goal: { value: 600, label: 'goal' } });
-  expect(widths(svg)[1]).toBe(220);
-  expect(svg).toContain('x1="690"');
+  expect(widths(svg)[1]).toBe(192.5);
+  expect(svg).toContain('x1="635"');
 });
 
 test('what is written in it is escaped', () => {

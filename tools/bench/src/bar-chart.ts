@@ -17,7 +17,7 @@ export interface BarChart {
 
 const widthPx = 800;
 const labelPx = 250;
-const numberPx = 110;
+const numberPx = 165;
 const barPx = 18;
 const gapPx = 12;
 const headPx = 34;
