@@ -89,6 +89,15 @@ export class Peer<D extends Dialect> implements Disposable {
     await this.#until(limitMs, `not so: ${what}`, () => (isSo() ? true : undefined));
   }
 
+  /** Waits until nothing was heard for so long. */
+  async quiet(forMs: number): Promise<void> {
+    let before: number;
+    do {
+      before = this.heard.length;
+      await sleep(forMs);
+    } while (this.heard.length > before);
+  }
+
   get isClosed(): boolean {
     return this.#closed !== undefined;
   }

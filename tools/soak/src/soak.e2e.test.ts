@@ -59,22 +59,27 @@ const killedBeforeItStores: Fault = {
   place: 'processor',
   run: async ({ world: { redis, stream, ownPostgres, replicas }, feed, say }) => {
     // The processor may just be making its group.
-    const before = await eventually(() => readPlace(redis, stream), { timeoutMs: 30_000 });
+    await eventually(() => readPlace(redis, stream), { timeoutMs: 30_000 });
     await onServer(ownPostgres.url, async (admin) => {
       await admin.begin(async (transaction) => {
         await transaction`lock table positions in access exclusive mode`;
+        // Not earlier: what came before the lock may be stored.
+        const { lastGeneratedId } = await readPlace(redis, stream);
         feed.burst(1000);
         await eventually(
           async () => {
             const { lastDeliveredId, pending } = await readPlace(redis, stream);
             // Not until nothing is pending: the batch that waits for its turn is not acknowledged by then.
-            const delivered = await redis.xrange(stream, `(${before.lastGeneratedId}`, lastDeliveredId);
+            const delivered = await redis.xrange(stream, `(${lastGeneratedId}`, lastDeliveredId);
             return delivered.length > pending;
           },
           { timeoutMs: 30_000 },
         );
         say('killed');
         await replicas.kill('processor-1');
+        // Postgres ends a statement that waits for a lock, whether or not anybody is there to hear of it.
+        await transaction`
+          select pg_terminate_backend(pid) from pg_locks where relation = 'positions'::regclass and not granted`;
       });
     });
     await replicas.start('processor-1');

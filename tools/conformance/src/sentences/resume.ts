@@ -13,6 +13,9 @@ import {
   untilKnown,
 } from './known-stage.ts';
 
+/** Longer than a tick at 2 Hz, which is more than any server takes to tell what it has at 20. */
+const quietMs = 500;
+
 /** Devices 0, 1 and 2 with a position each, and a client that holds them and has gone. */
 async function leaveAt(
   target: Target,
@@ -35,6 +38,8 @@ async function leaveAt(
     },
     target.refreshMs,
   );
+  // A frame may show more than its cursor says; what it did not say comes again, with the next one.
+  await peer.quiet(quietMs);
   return { point: resumePoint(peer), held: heldBy(peer, stage.topic) };
 }
 
