@@ -40,6 +40,20 @@ describe('the latest fixes', () => {
     );
   });
 
+  test('take the stamp of the entry whose fix Postgres had first, and of no other', () => {
+    const latest = new LatestFixes(hourMs);
+    const stamp = { stream: 0, id: '1000-0' };
+    latest.offer(fixAt('a', 1000));
+    // The same fix time with other content: the processor has parked one of them, perhaps this one.
+    expect(latest.offer({ ...fixAt('a', 1000, 47), arrivedAtMs: 1000, stamp })).toBe(false);
+    expect(latest.get('a')).toEqual(fixAt('a', 1000));
+    expect(latest.offer({ ...fixAt('a', 1000), arrivedAtMs: 1000, stamp })).toBe(false);
+    expect(latest.get('a')).toEqual({ ...fixAt('a', 1000), arrivedAtMs: 1000, stamp });
+    // A repeated entry says nothing new.
+    latest.offer({ ...fixAt('a', 1000), arrivedAtMs: 2000, stamp: { stream: 0, id: '2000-0' } });
+    expect(latest.get('a')?.stamp).toEqual(stamp);
+  });
+
   test('show no fix that is older than allowed, and still hold it', () => {
     const latest = new LatestFixes(hourMs);
     latest.offer(fixAt('a', 1000));

@@ -63,9 +63,13 @@ export class LatestFixes {
   /** Takes a fix if it is strictly newer than the one held; says whether it was. */
   offer(fix: LatestFix): boolean {
     const held = this.#hold(fix.deviceId);
-    if (held.fix !== undefined && fix.fixAtMs <= held.fix.fixAtMs) return false;
-    held.fix = fix;
-    return true;
+    if (held.fix === undefined || fix.fixAtMs > held.fix.fixAtMs) {
+      held.fix = fix;
+      return true;
+    }
+    // Postgres was asked between the processor's write and our read: now the entry is here, and with it the stamp.
+    if (held.fix.stamp === undefined && isSameFix(held.fix, fix)) held.fix = fix;
+    return false;
   }
 
   /** Notes which fix Postgres says is faulty and newer than all good ones; undefined if none is. */
@@ -156,6 +160,17 @@ export class LatestFixes {
     this.#held.set(deviceId, held);
     return held;
   }
+}
+
+function isSameFix(a: LatestFix, b: LatestFix): boolean {
+  return (
+    a.fixAtMs === b.fixAtMs &&
+    a.latitude === b.latitude &&
+    a.longitude === b.longitude &&
+    a.altitudeM === b.altitudeM &&
+    a.courseDeg === b.courseDeg &&
+    a.speedKmh === b.speedKmh
+  );
 }
 
 function newHeld(): Writable {
