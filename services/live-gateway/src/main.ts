@@ -18,6 +18,7 @@ import { FanOut } from './broadcast/fan-out.ts';
 import { FeedPlace } from './broadcast/feed-place.ts';
 import { feedStreams } from './broadcast/feed-stream.ts';
 import { keepBookmarks } from './broadcast/keep-bookmarks.ts';
+import { lingerMs } from './broadcast/linger.ts';
 import { Timeline } from './broadcast/timeline.ts';
 import { gatewaySettings, instanceId } from './config.ts';
 import { createSocketHandlers } from './connection/socket-handlers.ts';
@@ -39,8 +40,6 @@ const nowMs = (): number => Date.now();
 const maxWaitingReplies = 64;
 const postgresDeadlineMs = 15_000;
 const tickLimitMs = 15_000;
-// Of a tick: what comes within this is read at once. Nobody sees it sooner than at the next tick anyway.
-const lingerShare = 0.2;
 // After the drain: the bookmark and the connections. The pod's grace period must be at least the sum.
 const closingMs = 10_000;
 
@@ -233,7 +232,7 @@ await runService({
         },
         batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
         blockMs,
-        lingerMs: config.LIVE_TICK_MS * lingerShare,
+        lingerMs: () => lingerMs(fanOut.untilTickMs, config.LIVE_TICK_MS),
         warmWindowMs: config.LIVE_WARM_WINDOW_MS,
         signal,
         nowMs,

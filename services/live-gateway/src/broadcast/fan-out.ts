@@ -55,6 +55,8 @@ export class FanOut {
   #tick = 0;
   #isTicking = false;
   #tickedAtMs: number;
+  /** By the monotonic clock. */
+  #nextTickAtMs = performance.now();
   #afterTick: (() => void)[] = [];
   #socketsInSlice = 0;
 
@@ -82,14 +84,18 @@ export class FanOut {
     return this.#tickedAtMs;
   }
 
+  /** Until the next tick of `run` is due, in ms; negative while it is late. */
+  get untilTickMs(): number {
+    return this.#nextTickAtMs - performance.now();
+  }
+
   /** Ticks every `tickMs` until the signal; rejects with its reason. A late tick is not caught up on: the next one tells all. */
   async run(tickMs: number, signal: AbortSignal): Promise<never> {
-    let nextAtMs = performance.now();
     for (;;) {
       await this.tick();
       const nowMs = performance.now();
-      nextAtMs = Math.max(nextAtMs + tickMs, nowMs);
-      await delay(nextAtMs - nowMs, signal);
+      this.#nextTickAtMs = Math.max(this.#nextTickAtMs + tickMs, nowMs);
+      await delay(this.#nextTickAtMs - nowMs, signal);
     }
   }
 

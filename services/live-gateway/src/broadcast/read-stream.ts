@@ -29,14 +29,14 @@ export async function* readStream(options: {
   readonly connect: () => Redis;
   readonly batchSize: number;
   readonly blockMs: number;
-  /** Before the next read, after one that was not full: a read returns with the first entry, and each costs two system calls. */
-  readonly lingerMs: number;
+  /** Before the next read, after one that was not full: a read returns with the first entry, and each has its price. */
+  readonly lingerMs: () => number;
   readonly warmWindowMs: number;
   readonly signal: AbortSignal;
   readonly onLocated: (info: StreamInfo, wentBack: boolean) => void;
   readonly onTrouble: (error: unknown, delayMs: number) => void;
 }): AsyncGenerator<readonly StreamEntry[], never> {
-  const { place, batchSize, blockMs, lingerMs, signal } = options;
+  const { place, batchSize, blockMs, signal } = options;
   const deadlineMs = blockMs + deadlineBeyondBlockMs;
   let failures = 0;
   for (;;) {
@@ -55,7 +55,7 @@ export async function* readStream(options: {
         failures = 0;
         yield entries;
         signal.throwIfAborted();
-        if (entries.length > 0 && entries.length < batchSize) await delay(lingerMs, signal);
+        if (entries.length > 0 && entries.length < batchSize) await delay(options.lingerMs(), signal);
       }
     } catch (error) {
       signal.throwIfAborted();

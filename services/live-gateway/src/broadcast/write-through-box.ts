@@ -1,18 +1,23 @@
 import type { Bbox } from '@app/shared/messages';
 import type { Audience } from '../subscription/audience.ts';
 import { encodeHidden, encodePositionsHead, encodeRow } from '../subscription/batched-dialect.ts';
-import { isInside } from '../subscription/bbox.ts';
+import { isWithin } from '../subscription/bbox.ts';
 import type { DeviceSet } from '../subscription/device-set.ts';
 import type { RateGroup } from '../subscription/rate-group.ts';
 import type { Frame, Subscription } from '../subscription/subscription.ts';
 import type { ShownDevice } from './shared-frames.ts';
 
-/** The changed devices of one flush with their rows, written once for all who look through a box. */
+/**
+ * The changed devices of one flush with their rows, written once for all who look through a box. Columns, not objects:
+ * every client of every flush goes through all of them.
+ */
 export interface Sheet {
-  readonly shown: readonly ShownDevice[];
+  readonly seats: Int32Array;
+  readonly latitudes: Float64Array;
+  readonly longitudes: Float64Array;
   /** The rows one after the other, a comma after each, and where each begins; one more for the end. */
   readonly bytes: Buffer;
-  readonly starts: readonly number[];
+  readonly starts: Int32Array;
   /** Devices without a position to show. */
   readonly gone: readonly number[];
 }
@@ -24,10 +29,16 @@ export function layOut(changed: DeviceSet, shown: readonly ShownDevice[]): Sheet
     for (const seat of changed) if (!seats.has(seat)) gone.push(seat);
   }
   const rows = shown.map(({ seat, fix }) => `${encodeRow(seat, fix)},`);
-  const starts = [0];
-  let end = 0;
-  for (const { length } of rows) starts.push((end += length));
-  return { shown, bytes: Buffer.from(rows.join(''), 'latin1'), starts, gone };
+  const starts = new Int32Array(rows.length + 1);
+  for (const [n, { length }] of rows.entries()) starts[n + 1] = (starts[n] ?? 0) + length;
+  return {
+    seats: Int32Array.from(shown, ({ at }) => at),
+    latitudes: Float64Array.from(shown, ({ fix }) => fix.latitude),
+    longitudes: Float64Array.from(shown, ({ fix }) => fix.longitude),
+    bytes: Buffer.from(rows.join(''), 'latin1'),
+    starts,
+    gone,
+  };
 }
 
 /**
@@ -42,7 +53,7 @@ export function layOut(changed: DeviceSet, shown: readonly ShownDevice[]): Sheet
 export function writeThroughBox(
   subscription: Subscription,
   bbox: Bbox,
-  { shown: devices, bytes, starts, gone }: Sheet,
+  { seats, latitudes, longitudes, bytes, starts, gone }: Sheet,
   {
     group,
     audience,
@@ -59,23 +70,25 @@ export function writeThroughBox(
   // The run of rows that is not copied yet.
   let from = 0;
   let to = 0;
-  for (let n = 0; n < devices.length; n += 1) {
-    const device = devices[n];
-    const start = starts[n] ?? 0;
-    const end = starts[n + 1] ?? 0;
-    if (device === undefined) break;
-    if (isInside(bbox, device.fix.latitude, device.fix.longitude)) {
+  const west = bbox[0];
+  const south = bbox[1];
+  const east = bbox[2];
+  const north = bbox[3];
+  for (let n = 0; n < seats.length; n += 1) {
+    const seat = seats[n] ?? 0;
+    if (isWithin(west, south, east, north, latitudes[n] ?? 0, longitudes[n] ?? 0)) {
+      const start = starts[n] ?? 0;
       if (start !== to) {
         at += bytes.copy(scratch, at, from, to);
         from = start;
       }
-      to = end;
+      to = starts[n + 1] ?? 0;
       seen += 1;
-      shown.add(device.at);
+      shown.add(seat);
       // Room for the tail.
       if (at + to - from > scratch.length - 2) return undefined;
-    } else if (shown.has(device.at)) {
-      left.push(device.at);
+    } else if (shown.has(seat)) {
+      left.push(seat);
     }
   }
   at += bytes.copy(scratch, at, from, to);

@@ -42,9 +42,8 @@ export type Trouble =
   | 'too slow'
   /** An error of the set-up: the process is to end, with nothing parked. */
   | 'ours'
-  /** The process dies before it is sent, while it is on its way, or after it was carried out. */
+  /** The process dies before it is carried out, or after. */
   | 'death before'
-  | 'death meanwhile'
   | 'death after';
 
 export interface Fault {

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createLog } from '@app/runtime/log';
 import { closeRedis, connectRedis, type Redis } from '@app/runtime/redis';
 import { Registry } from 'prom-client';
+import { compareEntryIds } from '@app/shared/entry';
 import type { ProcessorConfig } from '../config.ts';
 import type { DeviceState, Heard } from '../core/device-states.ts';
 import { PostgresClient } from '../core/postgres-client.ts';
@@ -22,8 +23,6 @@ const statementDeadlineMs = 1000;
 const commandTimeoutMs = 500;
 const calmCommandTimeoutMs = 10_000;
 const drainLimitMs = 60_000;
-/** Whoever is stopped for longer under its mark is not waited for by the next that tries its entry. */
-const outlivedMs = 1000;
 
 /**
  * One life of a processor: the real loop, from its start to a clean stop, a failure or a sudden death. Whatever
@@ -40,14 +39,14 @@ export class Life {
   #redis: Redis | undefined;
   #awake: Promise<void> = Promise.resolve();
   #wake: () => void = () => undefined;
-  #stalledAtMs: number | undefined;
+  #isStalled = false;
   /** How many losses there had been when it last asked where the group stands. */
   #lossesBefore = 0;
   #ending: Ending = 'running';
   #failure: unknown;
   #ended: Promise<void> = Promise.resolve();
 
-  /** Entries by how often this life was given them by a read of new ones, in reading order, and in any other way. */
+  /** Entries by how often this life was given them by a read of new ones, and in any other way. */
   readonly #givenNew = new Map<string, number>();
   readonly #givenAgain = new Set<string>();
   /** Given, and surely received. */
@@ -56,7 +55,7 @@ export class Life {
   readonly #heard = new Map<string, Heard>();
   /** States as the domain has heard them, in this life. */
   readonly #chain = new Map<string, DeviceState>();
-  /** The marks of the entries that this life tries alone: from when they may stand in Redis until they are surely gone. */
+  /** The marks that stand in Redis for the entries that this life tries alone. */
   readonly #marks = new Set<string>();
 
   constructor(scene: Scene, name: string, consumer: string) {
@@ -84,7 +83,7 @@ export class Life {
   }
 
   get isStalled(): boolean {
-    return this.#stalledAtMs !== undefined;
+    return this.#isStalled;
   }
 
   async begin(config: ProcessorConfig): Promise<void> {
@@ -98,7 +97,6 @@ export class Life {
     const gate = await RedisGate.open({
       redisUrl: scene.redisUrl,
       judge: (command) => this.#judgeCommand(command),
-      sent: (command) => this.#noteSent(command),
       carriedOut: (command, reply) => this.#noteCarriedOut(command, reply),
       dealtWith: (command, reply) => this.#noteDealtWith(command, reply),
       passage: () => this.#passage().catch(() => undefined),
@@ -167,7 +165,7 @@ export class Life {
   die(isHalfOpen: boolean): void {
     if (this.#ending !== 'running') return;
     this.#end('dead');
-    this.#noteDeathUnderMarks();
+    for (const mark of this.#marks) this.#scene.noteDeathUnderMark(mark.split(' ')[0] ?? '');
     this.#gate?.setDown(true);
     this.#gate?.breakAll(isHalfOpen);
     this.#abandon.abort(new Error('dead'));
@@ -177,17 +175,15 @@ export class Life {
 
   /** SIGSTOP: from now on nothing goes out of it and nothing comes in. */
   stall(): void {
-    if (this.isStalled || this.#ending !== 'running') return;
+    if (this.#isStalled || this.#ending !== 'running') return;
     this.#scene.note(this.name, 'stalls');
-    this.#stalledAtMs = performance.now();
+    this.#isStalled = true;
     ({ promise: this.#awake, resolve: this.#wake } = Promise.withResolvers<void>());
   }
 
   wake(): void {
-    if (this.#stalledAtMs !== undefined) this.#scene.note(this.name, 'wakes');
-    // From outside it was as good as dead.
-    if (performance.now() - (this.#stalledAtMs ?? Number.NaN) > outlivedMs) this.#noteDeathUnderMarks();
-    this.#stalledAtMs = undefined;
+    if (this.#isStalled) this.#scene.note(this.name, 'wakes');
+    this.#isStalled = false;
     this.#wake();
   }
 
@@ -204,18 +200,9 @@ export class Life {
     await this.#ended;
   }
 
-  /** Ids that were read once, as new, and heard; in the order in which they were read. */
-  get readOrder(): readonly string[] {
-    return [...this.#givenNew.keys()].filter((id) => this.#heard.has(id) && this.#wasReadOnce(id));
-  }
-
-  /** The same ids in the order in which the domain heard them. */
-  get heardOrder(): readonly string[] {
-    return [...this.#heard.keys()].filter((id) => this.#wasReadOnce(id));
-  }
-
-  #wasReadOnce(id: string): boolean {
-    return this.#givenNew.get(id) === 1 && !this.#givenAgain.has(id);
+  /** Ids read as new and never given in another way, in the order in which the domain heard them. */
+  get heardInOrder(): readonly string[] {
+    return [...this.#heard.keys()].filter((id) => this.#givenNew.get(id) === 1 && !this.#givenAgain.has(id));
   }
 
   /** Checks that ids that are about to be acknowledged may be: stored or parked, and heard. */
@@ -314,19 +301,8 @@ export class Life {
     if (this.#ending === 'dead') throw new Error('dead');
   }
 
-  #noteSent({ call, words }: GatedCommand): void {
-    // Not when it is carried out: of one who dies meanwhile nobody hears that the mark stands.
-    if (call === 'mark') for (const mark of words.slice(2)) this.#marks.add(mark);
-  }
-
-  #noteDeathUnderMarks(): void {
-    for (const mark of this.#marks) this.#scene.noteDeathUnder(mark);
-  }
-
   #noteCarriedOut({ call, words }: GatedCommand, reply: RespValue): void {
-    if (call === 'unmark' && !(reply instanceof RespError)) {
-      for (const mark of words.slice(2)) this.#marks.delete(mark);
-    }
+    if (call === 'mark' || call === 'unmark') this.#noteMark(words, reply);
     const { entries, gone } = entriesOf(call, reply);
     for (const id of entries) {
       if (call === 'own pending' || call === 'claim') this.#givenAgain.add(id);
@@ -345,6 +321,14 @@ export class Life {
       ? String(groups[groups.findIndex(isLastDeliveredId) + 1])
       : '';
     this.#scene.ledger.noteShown(this.#lossesBefore, lastDeliveredId);
+  }
+
+  #noteMark([name = '', , ...marks]: readonly string[], reply: RespValue): void {
+    if (reply instanceof RespError) return;
+    for (const mark of marks) {
+      if (name.toUpperCase() === 'SADD') this.#marks.add(mark);
+      else this.#marks.delete(mark);
+    }
   }
 
   #end(ending: Ending): void {
@@ -403,4 +387,9 @@ function listAt(list: RespValue, index: number): readonly RespValue[] {
 
 function isLastDeliveredId(name: RespValue): boolean {
   return Buffer.isBuffer(name) && name.toString() === 'last-delivered-id';
+}
+
+/** Whether ids come in the order of the stream. */
+export function firstOutOfOrder(ids: readonly string[]): string | undefined {
+  return ids.find((id, index) => index > 0 && compareEntryIds(ids[index - 1] ?? '', id) > 0);
 }

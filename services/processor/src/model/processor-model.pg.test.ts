@@ -32,7 +32,6 @@ const mustHappen = [
   'ack: fails',
   'ack: answer lost',
   'ack: silence',
-  'mark: death meanwhile',
   'check: half-open',
   'hear: fails',
   'hear: death after',

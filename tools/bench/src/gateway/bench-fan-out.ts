@@ -53,6 +53,8 @@ export interface FanOutResults {
   readonly socketIo: Sent & { readonly toClient: Latency };
   readonly ws: Sent & { readonly toClient: Latency };
   readonly devices: number;
+  /** What each server had to get warm. */
+  readonly warmUpMs: number;
   /** How far apart the flushes of a client are that asked for no rate of its own, in ms. */
   readonly intervalMs: number;
   readonly ratioToRaw: number;
@@ -100,6 +102,7 @@ export async function benchFanOut(
     socketIo,
     ws,
     devices: race.imeis.length,
+    warmUpMs: sizes.warmUpMs,
     intervalMs: flushMs,
     ratioToRaw: largest?.ratioToRaw ?? Number.NaN,
     ratioToSocketIo: (smallest?.gateway.positionsPerCoreS ?? Number.NaN) / socketIo.positionsPerCoreS,
