@@ -1,54 +1,65 @@
 import { expect, test } from 'vitest';
-import {
-  count,
-  list,
-  parseClaimReply,
-  parseDeliveries,
-  parseInfo,
-  parseReadReply,
-  text,
-} from './entry-reply.ts';
+import { count, list, parseDeliveries, parseInfo, readClaim, readEntries, text } from './entry-reply.ts';
+import { ReplyCursor } from './resp-reply.ts';
+import { type Wire, wire } from '../testing/wire.ts';
 
 const bytes = (words: string): Buffer => Buffer.from(words, 'latin1');
-const foreign = Buffer.from([0xff, 0x00, 0xc3]);
+const foreign = Buffer.from([0xff, 0x0d, 0x0a, 0x00, 0xc3]);
+
+function read(reply: Wire): unknown {
+  return shown(readEntries(new ReplyCursor(wire(reply))));
+}
+
+/** With the fields of the entries, which are made when they are asked for. */
+function shown(reply: ReturnType<typeof readEntries>): object {
+  const entries = reply.entries.map(({ id, fields, deliveries }) => ({ id, fields, deliveries }));
+  return { ...reply, entries };
+}
 
 test('a read that found nothing is no entries', () => {
-  expect(parseReadReply(null)).toEqual({ entries: [], vanishedIds: [] });
-  expect(parseReadReply([[bytes('stream'), []]])).toEqual({ entries: [], vanishedIds: [] });
+  const nothing = { entries: [], vanishedIds: [], bytes: 0 };
+  expect(read(null)).toEqual(nothing);
+  expect(read([['stream', []]])).toEqual(nothing);
 });
 
-test('a read gives ids as text, fields as the bytes that came, and the ids whose bodies are gone', () => {
-  const reply = [
-    [
-      bytes('stream'),
-      [
-        [bytes('1-0'), [bytes('payload'), foreign]],
-        [bytes('2-0'), null],
-        [bytes('3-0'), []],
-      ],
-    ],
-  ];
-  expect(parseReadReply(reply)).toEqual({
+test('a read gives ids as text, fields as the bytes that came, what they weigh, and the ids whose bodies are gone', () => {
+  const rows = [
+    ['1-0', ['payload', foreign]],
+    ['2-0', null],
+    ['3-0', []],
+  ] as const;
+  expect(read([['stream', rows]])).toEqual({
     entries: [
       { id: '1-0', fields: [bytes('payload'), foreign], deliveries: 1 },
       { id: '3-0', fields: [], deliveries: 1 },
     ],
     vanishedIds: ['2-0'],
+    bytes: 12,
   });
 });
 
 test('a claim gives its cursor, and both kinds of vanished ids', () => {
   const rows = [
-    [bytes('4-0'), [bytes('a'), bytes('b')]],
-    [bytes('5-0'), null],
-  ];
-  expect(parseClaimReply([bytes('9-1'), rows, [bytes('6-0')]])).toEqual({
+    ['4-0', ['a', 'b']],
+    ['5-0', null],
+  ] as const;
+  const claim = readClaim(new ReplyCursor(wire(['9-1', rows, ['6-0']])));
+  expect({ ...shown(claim) }).toEqual({
     cursor: '9-1',
     entries: [{ id: '4-0', fields: [bytes('a'), bytes('b')], deliveries: 1 }],
     vanishedIds: ['5-0', '6-0'],
+    bytes: 2,
   });
   // Redis 6 has no third part.
-  expect(parseClaimReply([bytes('0-0'), []])).toEqual({ cursor: '0-0', entries: [], vanishedIds: [] });
+  const old = readClaim(new ReplyCursor(wire(['0-0', []])));
+  expect(old).toEqual({ cursor: '0-0', entries: [], vanishedIds: [], bytes: 0 });
+});
+
+test('an entry that is counted again is the same entry', () => {
+  const [entry] = readEntries(new ReplyCursor(wire([['stream', [['1-0', ['a', 'b']]]]]))).entries;
+  const again = entry?.deliveredTimes(4);
+  expect([again?.id, again?.deliveries, again?.fields]).toEqual(['1-0', 4, [bytes('a'), bytes('b')]]);
+  expect(entry?.deliveries).toBe(1);
 });
 
 test('deliveries are read by id', () => {
@@ -77,7 +88,9 @@ test('what is not what Redis documents is refused with what it was, and not with
   expect(() => text('secret')).toThrow('Redis answered string where a text was expected');
   expect(() => count(bytes('secret'))).toThrow('Redis answered object where a number was expected');
   expect(() => text(null)).toThrow('Redis answered null');
-  expect(() => parseReadReply([[bytes('stream'), [[bytes('1-0'), [bytes('a'), 1]]]]])).toThrow(
-    'a list of texts',
+  expect(() => read([['stream', [['1-0', ['a', 1]]]]])).toThrow(
+    'Redis answered a number where a text was expected',
   );
+  expect(() => read([['stream', 'secret']])).toThrow('Redis answered a text where a list was expected');
+  expect(() => read(new Error('NOGROUP no such group'))).toThrow('NOGROUP no such group');
 });

@@ -1,3 +1,5 @@
+import { ReplyCursor } from './resp-reply.ts';
+
 /** A stream entry as it was read: its id and its flat field list, name, value, name, value, as bytes. */
 export interface Entry {
   readonly id: string;
@@ -6,31 +8,59 @@ export interface Entry {
   readonly deliveries: number;
 }
 
-/** Entries of one reply, and the ids whose bodies are no longer in the stream. */
-export interface EntriesReply {
-  readonly entries: readonly Entry[];
-  readonly vanishedIds: readonly string[];
+/** An entry within the reply that brought it. Its fields are made when they are asked for: they are read once, and kept long. */
+export class ReceivedEntry implements Entry {
+  readonly id: string;
+  readonly deliveries: number;
+  readonly #reply: Buffer;
+  /** Where the list of its fields begins. */
+  readonly #at: number;
+
+  constructor(id: string, reply: Buffer, at: number, deliveries = 1) {
+    this.id = id;
+    this.deliveries = deliveries;
+    this.#reply = reply;
+    this.#at = at;
+  }
+
+  get fields(): readonly Buffer[] {
+    const reply = new ReplyCursor(this.#reply, this.#at);
+    const fields: Buffer[] = [];
+    for (let left = reply.list() ?? 0; left > 0; left -= 1) fields.push(reply.view());
+    return fields;
+  }
+
+  deliveredTimes(deliveries: number): ReceivedEntry {
+    return new ReceivedEntry(this.id, this.#reply, this.#at, deliveries);
+  }
 }
 
-export const noEntries: EntriesReply = { entries: [], vanishedIds: [] };
+/** Entries of one reply, and the ids whose bodies are no longer in the stream. */
+export interface EntriesReply {
+  readonly entries: readonly ReceivedEntry[];
+  readonly vanishedIds: readonly string[];
+  /** What the fields of all entries weigh. */
+  readonly bytes: number;
+}
+
+const noEntries: EntriesReply = { entries: [], vanishedIds: [], bytes: 0 };
 
 /** XREADGROUP's reply for one stream: null, or `[[key, [[id, fields | null], …]]]`. */
-export function parseReadReply(reply: unknown): EntriesReply {
-  if (reply === null) return noEntries;
-  const [stream] = list(reply);
-  const [, entries] = list(stream);
-  return parseEntries(entries ?? []);
+export function readEntries(reply: ReplyCursor): EntriesReply {
+  if (reply.list() === undefined) return noEntries;
+  reply.list();
+  reply.skipText();
+  return readRows(reply);
 }
 
 /** XAUTOCLAIM's reply: `[cursor, entries, deleted ids]`. */
-export function parseClaimReply(reply: unknown): EntriesReply & { readonly cursor: string } {
-  const [cursor, entries, deletedIds] = list(reply);
-  const claimed = parseEntries(entries ?? []);
-  return {
-    cursor: text(cursor),
-    entries: claimed.entries,
-    vanishedIds: [...claimed.vanishedIds, ...list(deletedIds ?? []).map(text)],
-  };
+export function readClaim(reply: ReplyCursor): EntriesReply & { readonly cursor: string } {
+  const parts = reply.list() ?? 0;
+  const cursor = reply.text();
+  const { entries, vanishedIds, bytes } = readRows(reply);
+  // Redis 6 has no third part.
+  const deletedIds = Array.from({ length: parts > 2 ? (reply.list() ?? 0) : 0 }, () => reply.text());
+  return { cursor, entries, vanishedIds: [...vanishedIds, ...deletedIds], bytes };
 }
 
 /** XPENDING's extended reply, `[[id, consumer, idle ms, deliveries], …]`, as deliveries by id. */
@@ -61,26 +91,20 @@ export function count(reply: unknown): number {
   return reply;
 }
 
-function parseEntries(reply: unknown): EntriesReply {
-  const entries: Entry[] = [];
+function readRows(reply: ReplyCursor): EntriesReply {
+  const entries: ReceivedEntry[] = [];
   const vanishedIds: string[] = [];
-  for (const row of list(reply)) {
-    const [idBytes, fields] = list(row);
-    const id = text(idBytes);
-    if (fields === null || fields === undefined) vanishedIds.push(id);
-    else entries.push({ id, fields: byteList(fields), deliveries: 1 });
+  let bytes = 0;
+  for (let rows = reply.list() ?? 0; rows > 0; rows -= 1) {
+    reply.list();
+    const id = reply.text();
+    const { at } = reply;
+    const fields = reply.list();
+    if (fields === undefined) vanishedIds.push(id);
+    else entries.push(new ReceivedEntry(id, reply.bytes, at));
+    for (let left = fields ?? 0; left > 0; left -= 1) bytes += reply.skipText();
   }
-  return { entries, vanishedIds };
-}
-
-function byteList(reply: unknown): readonly Buffer[] {
-  const items = list(reply);
-  if (!items.every(isBytes)) throw unexpected('a list of texts', reply);
-  return items;
-}
-
-function isBytes(item: unknown): item is Buffer {
-  return Buffer.isBuffer(item);
+  return { entries, vanishedIds, bytes };
 }
 
 function unexpected(wanted: string, got: unknown): Error {

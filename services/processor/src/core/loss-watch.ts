@@ -53,8 +53,8 @@ export class LossWatch {
     const { stream, group, deadlineMs } = this.#options;
     const [streamInfo, groups] = await connection.transaction(
       [
-        ['XINFO', 'STREAM', stream],
-        ['XINFO', 'GROUPS', stream],
+        { command: 'XINFO', args: ['STREAM', stream] },
+        { command: 'XINFO', args: ['GROUPS', stream] },
       ],
       deadlineMs,
     );

@@ -12,13 +12,7 @@ import {
   removeGoneConsumers,
   streamLength,
 } from './consumer-group.ts';
-import {
-  type EntriesReply,
-  type Entry,
-  parseClaimReply,
-  parseDeliveries,
-  parseReadReply,
-} from './entry-reply.ts';
+import { type EntriesReply, type Entry, parseDeliveries, readClaim, readEntries } from './entry-reply.ts';
 import { LossWatch } from './loss-watch.ts';
 import { StreamConnection } from './stream-connection.ts';
 
@@ -119,9 +113,9 @@ export class EntryReader {
   async #readPending(connection: StreamConnection, cursor: string): Promise<void> {
     const readCount = this.#affordable(this.#options.readCount);
     const withheld = this.#withheld();
-    const page = parseReadReply(await connection.call('XREADGROUP', this.#readArgs(readCount, cursor), 5000));
+    const page = await connection.call('XREADGROUP', this.#readArgs(readCount, cursor), 5000, readEntries);
     const ids = [...page.entries.map(({ id }) => id), ...page.vanishedIds];
-    this.#count('pending', page.entries);
+    this.#count('pending', page);
     if (ids.length === 0) {
       this.#pendingCursor = undefined;
       return;
@@ -138,8 +132,8 @@ export class EntryReader {
     const { metrics, log } = this.#options;
     const args = [stream, group, consumer, claimIdleMs, this.#claimCursor, 'COUNT', readCount];
     const withheld = this.#withheld();
-    const claimed = parseClaimReply(await connection.call('XAUTOCLAIM', args, 5000));
-    this.#count('claimed', claimed.entries);
+    const claimed = await connection.call('XAUTOCLAIM', args, 5000, readClaim);
+    this.#count('claimed', claimed);
     this.#claimCursor = claimed.cursor;
     const taken = await this.#enqueue(connection, claimed, withheld);
     if (taken > 0) {
@@ -189,16 +183,16 @@ export class EntryReader {
     const { stream } = this.#options;
     const [streamInfo, groups, reply] = await connection.transaction(
       [
-        ['XINFO', 'STREAM', stream],
-        ['XINFO', 'GROUPS', stream],
-        ['XREADGROUP', ...this.#readArgs(count, '>')],
+        { command: 'XINFO', args: ['STREAM', stream] },
+        { command: 'XINFO', args: ['GROUPS', stream] },
+        { command: 'XREADGROUP', args: this.#readArgs(count, '>'), read: readEntries },
       ],
       5000,
     );
-    const { entries } = parseReadReply(reply ?? null);
+    const { entries } = reply;
     const givenIds = entries.map(({ id }) => id);
     this.#losses.note(streamInfo, groups, givenIds);
-    this.#count(entries.length > 0 ? 'entries' : 'empty', entries);
+    this.#count(entries.length > 0 ? 'entries' : 'empty', reply);
     return entries;
   }
 
@@ -210,9 +204,9 @@ export class EntryReader {
     stop.addEventListener('abort', unblock, { once: true });
     try {
       const args = this.#readArgs(count, '>', Math.max(1, blockMs));
-      const reply = await connection.call('XREADGROUP', args, blockMs + replyGraceMs);
-      const { entries } = parseReadReply(reply);
-      this.#count(entries.length > 0 ? 'entries' : 'empty', entries);
+      const reply = await connection.call('XREADGROUP', args, blockMs + replyGraceMs, readEntries);
+      const { entries } = reply;
+      this.#count(entries.length > 0 ? 'entries' : 'empty', reply);
       return entries;
     } finally {
       stop.removeEventListener('abort', unblock);
@@ -274,7 +268,7 @@ export class EntryReader {
       deliveries = parseDeliveries(await connection.call('XPENDING', args, 5000));
     } finally {
       // Without an answer too: what is read is in hand, and may be nowhere else by the next read.
-      const counted = entries.map((entry) => ({ ...entry, deliveries: deliveries.get(entry.id) ?? 1 }));
+      const counted = entries.map((entry) => entry.deliveredTimes(deliveries.get(entry.id) ?? 1));
       const healthy = counted.filter((entry) => entry.deliveries <= maxDeliveries);
       const suspect = counted.filter((entry) => entry.deliveries > maxDeliveries);
       this.#push({ entries: healthy, vanishedIds, isLone: false });
@@ -356,13 +350,11 @@ export class EntryReader {
     this.close();
   }
 
-  #count(result: string, entries: readonly Entry[]): void {
+  #count(result: string, { entries, bytes }: EntriesReply): void {
     const { reads, records } = this.#options.metrics;
     reads.inc({ result });
     if (entries.length === 0) return;
     records.inc(entries.length);
-    let bytes = 0;
-    for (const { fields } of entries) for (const field of fields) bytes += field.length;
     // Up at once and down by halves: a few large ones among small ones are remembered for a while.
     this.#entryBytes = Math.max(bytes / entries.length, this.#entryBytes / 2);
   }

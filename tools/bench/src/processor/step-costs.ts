@@ -2,7 +2,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { decodeEntries, type Fix } from '@app/processor/core/decode-entries';
 import { DeviceStates, selectLastFixes } from '@app/processor/core/device-states';
-import { parseReadReply } from '@app/processor/core/entry-reply';
+import { readEntries } from '@app/processor/core/entry-reply';
 import { insertPositions } from '@app/processor/core/insert-positions';
 import { StreamConnection } from '@app/processor/core/stream-connection';
 import { sortByKey } from '@app/processor/core/write-fixes';
@@ -83,7 +83,7 @@ async function openSteps({ redisUrl, postgresUrl, stream }: StepCostOptions): Pr
     async processBatch(run) {
       const args = ['GROUP', group, 'bench', 'COUNT', batchSize, 'STREAMS', stream, '>'];
       const batch = await run('read', async () =>
-        parseReadReply(await connection.call('XREADGROUP', args, deadlineMs)),
+        connection.call('XREADGROUP', args, deadlineMs, readEntries),
       );
       const { fixes } = await run('decode', () =>
         decodeEntries(batch.entries, { flagMs: Infinity, limitMs: Infinity }),
