@@ -1,7 +1,8 @@
+import { delay } from '@app/runtime/retry';
 import { eventually } from '@app/test-kit/eventually';
 import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import { attemptsKey, LoneAttempt } from './lone-attempt.ts';
 
 const never = new AbortController().signal;
@@ -110,6 +111,39 @@ test('the marks of deaths are waited for in vain, and without a mark meanwhile',
   const waiting = attempt.outlive(2);
   abandon.abort(new Error('enough'));
   await expect(waiting).rejects.toThrow('enough');
+});
+
+test('who stood still while it waited gives those that are alive elsewhere their time all the same', async () => {
+  const stream = `${servers.keyPrefix}i`;
+  await redis.sadd(attemptsKey(stream), '1-0 of a death');
+  const working = await LoneAttempt.begin(redis, stream, '1-0', { abandon: never, workMs: 10_000 });
+  await using attempt = await LoneAttempt.begin(redis, stream, '1-0', { abandon: never, workMs: 200 });
+  const waiting = attempt.outlive(2);
+  await eventually(async () => (await redis.scard(attemptsKey(stream))) === 2);
+  const untilMs = performance.now() + 500;
+  while (performance.now() < untilMs);
+  await delay(100, never);
+  await working.suspend();
+  await waiting;
+  expect(attempt.unendedAttempts).toBe(2);
+});
+
+test('an attempt that is abandoned before it has begun leaves no mark', async () => {
+  const stream = `${servers.keyPrefix}j`;
+  const abandon = new AbortController();
+  const client = redis.duplicate();
+  onTestFinished(() => client.disconnect());
+  const sadd = client.sadd.bind(client);
+  vi.spyOn(client, 'sadd').mockImplementation(async (key, ...marks) => {
+    const added = await sadd(key, ...marks);
+    expect(await redis.scard(attemptsKey(stream))).toBe(1);
+    abandon.abort(new Error('enough'));
+    return added;
+  });
+  await expect(LoneAttempt.begin(client, stream, '1-0', { abandon: abandon.signal })).rejects.toThrow(
+    'enough',
+  );
+  expect(await redis.exists(attemptsKey(stream))).toBe(0);
 });
 
 test('an attempt that cannot begin because Redis is away says that it waits, and begins when Redis is there', async () => {

@@ -58,9 +58,13 @@ export class LoneAttempt implements AsyncDisposable {
     options: LoneAttemptOptions,
   ): Promise<LoneAttempt> {
     const attempt = new LoneAttempt(redis, stream, entryId, options);
+    // Abandoned before it has begun it has ended too, and its mark may stand.
+    await using stack = new AsyncDisposableStack();
+    stack.use(attempt);
     await retry(() => redis.sadd(attempt.#key, attempt.#mark), attempt.#retryOptions);
     attempt.#unendedAttempts = (await attempt.#marks()).length;
     attempt.#expire();
+    stack.move();
     return attempt;
   }
 
@@ -72,14 +76,14 @@ export class LoneAttempt implements AsyncDisposable {
   /**
    * Where more than `allowed` attempts have not ended, some may be at work elsewhere: a process that is asked to stop or
    * from which the entry was claimed. What those do ends or lasts too long, and takes the mark away; a death does not.
-   * So the attempt waits, until few enough are left or all that could be alive would be gone.
+   * So the attempt waits, until few enough are left or all that could be alive would be gone. It counts how often it has
+   * looked: where all processes stood still, with their machine, none has had the time that a clock says.
    */
   async outlive(allowed: number): Promise<void> {
     const { signal, onRetry } = this.#retryOptions;
     await this.suspend();
-    const untilMs = performance.now() + 2 * this.#workMs;
     let others = await this.#marks();
-    while (others.length >= allowed && performance.now() < untilMs) {
+    for (let looks = 0; others.length >= allowed && looks < (2 * this.#workMs) / lookAgainMs; looks += 1) {
       await delay(lookAgainMs, signal);
       onRetry();
       const standing = new Set(await this.#marks());

@@ -96,6 +96,31 @@ test('the order stays that of the stream where a later batch is written before a
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
+test('where the group is made again, all that is left is heard behind what was in flight, in its order', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(10));
+  const domain = listener();
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  let isHearing = false;
+  await using loop = run({
+    env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
+    afterWrite: async (heard) => {
+      isHearing = true;
+      await released;
+      await domain.afterWrite(heard);
+    },
+  });
+  await eventually(() => isHearing);
+  await redis.xgroup('DESTROY', stream, 'processor');
+  const later = await send(redis, stream, records(20, { from: 10 }));
+  // Read again while the first are in flight still.
+  await eventually(async () => (await pending()) === 30);
+  release();
+  await world.expectStored([...sent, ...later]);
+  expect(domain.ids).toEqual([...sent, ...sent, ...later].map(({ id }) => id));
+  expect(await loop.metric('processor_consumer_reads_total', { result: 'group_missing' })).toBe(1);
+});
+
 test('while the domain fails on a batch nothing behind it passes; then it hears the same again', async () => {
   const { redis, stream } = world;
   const heard: (readonly Heard[])[] = [];

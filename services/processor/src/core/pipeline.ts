@@ -16,8 +16,9 @@ import { traceInsert } from './trace-insert.ts';
 import type { FixWriter, WrittenFixes } from './write-fixes.ts';
 
 /**
- * The door to the domain. What it hears is durable and in reading order; after a crash it may hear it again,
- * so a domain step is idempotent.
+ * The door to the domain. What it hears is durable and in reading order, which is the stream's; after a crash, and
+ * where the group is made again and read from 0, it may hear again, or for the first time, what lies before that. So a
+ * domain step is idempotent.
  */
 export type AfterWrite = (heard: readonly Heard[]) => Promise<void>;
 

@@ -550,6 +550,7 @@ test.each([
         if (call === 'settle') settlings += 1;
         return call === 'settle' && settlings === 1 ? trouble : undefined;
       },
+      sent: () => undefined,
       carriedOut: () => undefined,
       dealtWith: () => undefined,
       passage: async () => undefined,

@@ -45,7 +45,11 @@ export interface ReaderOptions extends GroupMember {
   readonly claimIntervalMs: number;
   readonly consumerGoneMs: number;
   readonly maxDeliveries: number;
-  /** Ids in flight here or still owing their ack: they are dropped from every read and claim. */
+  /**
+   * Ids in flight here or still owing their ack: they are dropped from every read of pending entries and every claim.
+   * Not from reads of new ones: a group that was made again gives them anew, and one whose ack came before that would
+   * stay pending.
+   */
   readonly withheldIds: () => ReadonlySet<string>;
   /** Called at each turn: a read answered, a deadline missed, a retry begun. Liveness is made of these. */
   readonly onTurn: () => void;
