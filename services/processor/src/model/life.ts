@@ -315,8 +315,10 @@ export class Life {
   }
 
   #noteSent({ call, words }: GatedCommand): void {
-    // Not when it is carried out: of one who dies meanwhile nobody hears that the mark stands.
-    if (call === 'mark') for (const mark of words.slice(2)) this.#marks.add(mark);
+    // Not when it is carried out: of one who dies meanwhile nobody hears that the mark stands. Of several that are marked
+    // together none is tried alone.
+    const marks = words.slice(2);
+    if (call === 'mark' && marks.length === 1) for (const mark of marks) this.#marks.add(mark);
   }
 
   #noteDeathUnderMarks(): void {
