@@ -24,7 +24,7 @@ echo 'user default reset off'
 user admin "${ADMIN_PASSWORD:-}" 'allkeys allchannels allcommands'
 # Appends, and trims by MAXLEN. It cannot read what others have sent.
 user ingestion "${INGESTION_PASSWORD:-}" "$connection %W~$streams +xadd +xlen"
-# Reads, acknowledges and keeps its group. Adds to the dead letters alone, and marks what it tries one at a time. It
+# Reads, acknowledges and keeps its group. Adds to the dead letters alone, and marks what it tries as suspects. It
 # unblocks and kills its own connections, which Redis knows only as a right on all of them. EVAL gives no right more:
 # what a script does is asked about command by command.
 user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill +client|unblock +multi +exec +discard +time +eval \

@@ -40,9 +40,10 @@ export const processorSettings = z.object({
   CLAIM_INTERVAL_MS: durationMs({ min: 100 })
     .default(15_000)
     .meta({ description: 'How often to look for such entries.' }),
-  MAX_DELIVERIES: positiveInt({ max: 1000 })
-    .default(5)
-    .meta({ description: 'Entries delivered more often than this are tried one at a time.' }),
+  MAX_DELIVERIES: positiveInt({ max: 1000 }).default(5).meta({
+    description:
+      'Entries delivered more often than this are tried apart from the others, and alone once the process has died with them.',
+  }),
   DLQ_MAX_LENGTH: positiveInt()
     .default(100_000)
     .meta({ description: 'The length to which the dead-letter stream is trimmed, approximately.' }),

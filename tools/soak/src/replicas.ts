@@ -42,7 +42,7 @@ export class Replicas implements AsyncDisposable {
         DLQ_MAX_LENGTH: '10000000',
         DRAIN_TIMEOUT_MS: '15000',
         // Shorter, every wait of a second would look like a death: entries would go from hand to hand, and soon be
-        // delivered so often that each is tried alone.
+        // delivered so often that they are suspects.
         CLAIM_IDLE_MS: '1500',
         CLAIM_INTERVAL_MS: '500',
         ...this.#options.env,

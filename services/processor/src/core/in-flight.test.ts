@@ -4,7 +4,7 @@ import { InFlight } from './in-flight.ts';
 import type { EntryBatch } from './read-entries.ts';
 
 function batch(ids: readonly string[], vanishedIds: readonly string[] = []): EntryBatch {
-  return { entries: ids.map((id) => entryOf(id, [])), vanishedIds, isLone: false };
+  return { entries: ids.map((id) => entryOf(id, [])), vanishedIds, isSuspect: false };
 }
 
 test('knows the ids of all batches in flight, the vanished ones among them', () => {

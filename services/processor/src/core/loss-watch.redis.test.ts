@@ -170,6 +170,7 @@ test.each([
     await using gate = await RedisGate.open({
       redisUrl: servers.url,
       judge: async ({ call }) => (call === 'settle' ? trouble : undefined),
+      sent: () => undefined,
       carriedOut: () => undefined,
       dealtWith: () => undefined,
       passage: async () => undefined,

@@ -8,7 +8,7 @@ import { acceptRows, refuseRows } from '../testing/refuse-rows.ts';
 import { runLoop, type RunningLoop } from '../testing/run-loop.ts';
 import { record, records, send, sendFields } from '../testing/telemetry.ts';
 import type { Heard } from './device-states.ts';
-import { attemptsKey } from './lone-attempt.ts';
+import { attemptsKey } from './marked-attempt.ts';
 import { deadLetterStream } from './dead-letter.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -94,6 +94,31 @@ test('the order stays that of the stream where a later batch is written before a
   expect(await loop.metric('processor_acks_total')).toBe(0);
   await world.expectStored(sent);
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
+});
+
+test('where the group is made again, all that is left is heard behind what was in flight, in its order', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(10));
+  const domain = listener();
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  let isHearing = false;
+  await using loop = run({
+    env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
+    afterWrite: async (heard) => {
+      isHearing = true;
+      await released;
+      await domain.afterWrite(heard);
+    },
+  });
+  await eventually(() => isHearing);
+  await redis.xgroup('DESTROY', stream, 'processor');
+  const later = await send(redis, stream, records(20, { from: 10 }));
+  // Read again while the first are in flight still.
+  await eventually(async () => (await pending()) === 30);
+  release();
+  await world.expectStored([...sent, ...later]);
+  expect(domain.ids).toEqual([...sent, ...sent, ...later].map(({ id }) => id));
+  expect(await loop.metric('processor_consumer_reads_total', { result: 'group_missing' })).toBe(1);
 });
 
 test('while the domain fails on a batch nothing behind it passes; then it hears the same again', async () => {
@@ -274,16 +299,42 @@ async function deliver(ids: readonly string[], deliveries: number): Promise<void
   await redis.call('XCLAIM', stream, 'processor', 'processor-1', 0, ...ids, 'RETRYCOUNT', count, 'JUSTID');
 }
 
+/** How many entries there were in each batch. */
+function sizesOf(loop: RunningLoop): readonly number[] {
+  return loop.lines.filter(({ msg }) => msg === 'batch done').map(({ entries }) => Number(entries));
+}
+
 test('entries that were delivered often, but end well, are stored: a count alone parks nothing', async () => {
   const { redis, stream } = world;
-  const sent = await send(redis, stream, records(20));
+  const sent = await send(redis, stream, records(250));
   await deliver(
     sent.map(({ id }) => id),
     100,
   );
   await using loop = run();
   await world.expectStored(sent);
-  expect(loop.lines.filter(({ msg, entries }) => msg === 'batch done' && entries === 1)).toHaveLength(20);
+  // Together, as many as a page holds and no more than 100: one by one this would take as long as an outage.
+  expect(sizesOf(loop).length).toBeLessThanOrEqual(5);
+  expect(Math.max(...sizesOf(loop))).toBe(100);
+  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+});
+
+test('suspects with which the process died before are tried alone, all others together, in reading order', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(10));
+  const ids = sent.map(({ id }) => id);
+  await deliver(ids, 100);
+  const died = ['in-company one', 'in-company two', 'in-company three', 'one'];
+  await redis.sadd(
+    attemptsKey(stream),
+    ...died.map((mark) => `${ids[3]} ${mark}`),
+    `${ids[4]} in-company one`,
+  );
+  const domain = listener();
+  await using loop = run({ afterWrite: domain.afterWrite });
+  await world.expectStored(sent);
+  expect(sizesOf(loop)).toEqual([3, 1, 1, 5]);
+  expect(domain.ids).toEqual(ids);
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
 });
 

@@ -9,15 +9,16 @@ import { decodeEntries, type Fix, type FutureLimits, type Rejected } from './dec
 import type { DeviceStates, Heard } from './device-states.ts';
 import type { Entry } from './entry-reply.ts';
 import type { InFlight } from './in-flight.ts';
-import { LoneAttempt } from './lone-attempt.ts';
+import { findMarkedEntries, MarkedAttempt } from './marked-attempt.ts';
 import { type DeadLetterTarget, parkRejected } from './park-rejected.ts';
 import type { EntryBatch } from './read-entries.ts';
 import { traceInsert } from './trace-insert.ts';
 import type { FixWriter, WrittenFixes } from './write-fixes.ts';
 
 /**
- * The door to the domain. What it hears is durable and in reading order; after a crash it may hear it again,
- * so a domain step is idempotent.
+ * The door to the domain. What it hears is durable and in reading order, which is the stream's; after a crash, and
+ * where the group is made again and read from 0, it may hear again, or for the first time, what lies before that. So a
+ * domain step is idempotent.
  */
 export type AfterWrite = (heard: readonly Heard[]) => Promise<void>;
 
@@ -71,13 +72,13 @@ export async function runPipeline(
     if (batch === undefined) break;
     inFlight.add(batch);
     await inFlight.room(parts.batchesInFlight);
-    // Alone means alone: whatever else were in flight would share the blame.
-    if (batch.isLone) await finished;
+    // Whatever else were in flight would share the blame.
+    if (batch.isSuspect) await finished;
     const before = finished;
-    finished = (batch.isLone ? processLone : processBatch)(parts, batch, before, giveUp);
+    finished = (batch.isSuspect ? processSuspects : processBatch)(parts, batch, before, giveUp);
     // It is awaited at the end; here a failure only has to end the reading at once.
     finished.catch((error: unknown) => failure.abort(error)).finally(() => inFlight.remove(batch));
-    if (batch.isLone) await finished;
+    if (batch.isSuspect) await finished;
   }
   await finished;
   giveUp.throwIfAborted();
@@ -87,10 +88,10 @@ export async function runPipeline(
 /** All steps of one batch. Inserts overlap with those of other batches; the steps after wait for their turn. */
 async function processBatch(
   parts: PipelineParts,
-  { entries, vanishedIds }: EntryBatch,
+  { entries, vanishedIds }: Pick<EntryBatch, 'entries' | 'vanishedIds'>,
   before: Promise<void>,
   giveUp: AbortSignal,
-  attempt?: LoneAttempt,
+  attempt?: MarkedAttempt,
 ): Promise<void> {
   const { states, acks, stream, trace } = parts;
   const decoded = decodeEntries(entries, parts.future);
@@ -134,28 +135,61 @@ function inTexts(entries: readonly Entry[]): readonly string[] {
   return texts;
 }
 
-/** An entry that was delivered too often is tried alone, under a mark that only a death leaves behind. */
-async function processLone(
+/**
+ * Entries that were delivered too often are tried under a mark that only a death leaves behind: together, for after an
+ * outage there are many and nearly all are as good as any. One that has a mark already is tried alone.
+ */
+async function processSuspects(
   parts: PipelineParts,
-  batch: EntryBatch,
+  { entries }: EntryBatch,
   before: Promise<void>,
   giveUp: AbortSignal,
 ): Promise<void> {
-  const { redis, stream, acks } = parts;
-  const [entry] = batch.entries;
-  if (entry === undefined) return;
-  await using attempt = await LoneAttempt.begin(redis, stream, entry.id, {
-    abandon: giveUp,
-    onRetry: parts.onRetry,
-  });
+  const { redis, stream, onRetry } = parts;
+  const markedIds = await findMarkedEntries(redis, stream, { abandon: giveUp, onRetry });
+  for (const company of splitSuspects(entries, markedIds)) {
+    await using attempt = await MarkedAttempt.begin(
+      redis,
+      stream,
+      company.map(({ id }) => id),
+      { abandon: giveUp, onRetry },
+    );
+    await processMarked(parts, company, before, giveUp, attempt);
+  }
+}
+
+/** In reading order: a company of those between two that are marked, and each of these alone. */
+function splitSuspects(
+  entries: readonly Entry[],
+  markedIds: ReadonlySet<string>,
+): readonly (readonly Entry[])[] {
+  const companies: Entry[][] = [];
+  let isOpen = false;
+  for (const entry of entries) {
+    const isMarked = markedIds.has(entry.id);
+    if (isOpen && !isMarked) companies.at(-1)?.push(entry);
+    else companies.push([entry]);
+    isOpen = !isMarked;
+  }
+  return companies;
+}
+
+async function processMarked(
+  parts: PipelineParts,
+  entries: readonly Entry[],
+  before: Promise<void>,
+  giveUp: AbortSignal,
+  attempt: MarkedAttempt,
+): Promise<void> {
   if (attempt.unendedAttempts > deathsAllowed) await attempt.outlive(deathsAllowed);
-  if (attempt.unendedAttempts <= deathsAllowed) {
-    await processBatch(parts, batch, before, giveUp, attempt);
+  const [entry] = entries;
+  if (entry === undefined || attempt.unendedAttempts <= deathsAllowed) {
+    await processBatch(parts, { entries, vanishedIds: [] }, before, giveUp, attempt);
     return;
   }
   const detail = `the process died ${attempt.unendedAttempts - 1} times while it tried this entry alone`;
   await park(parts, [{ entry, reason: 'ended_process', detail }], giveUp);
-  acks.add([entry.id], giveUp);
+  parts.acks.add([entry.id], giveUp);
 }
 
 /** The domain may fail for a while; what is behind this batch waits, and at last the process ends. */
@@ -163,7 +197,7 @@ async function hear(
   parts: PipelineParts,
   heard: readonly Heard[],
   giveUp: AbortSignal,
-  attempt?: LoneAttempt,
+  attempt?: MarkedAttempt,
 ): Promise<void> {
   if (heard.length === 0) return;
   const tell = async (): Promise<void> => {

@@ -21,8 +21,8 @@ export interface EntryBatch {
   readonly entries: readonly Entry[];
   /** Pending ids whose bodies are gone from the stream: nothing is left to do but to acknowledge them. */
   readonly vanishedIds: readonly string[];
-  /** One entry, delivered so often that it is tried alone: it may be what ended the process before. */
-  readonly isLone: boolean;
+  /** Entries delivered so often that one of them may be what ended the process before. */
+  readonly isSuspect: boolean;
 }
 
 export interface ReaderOptions extends GroupMember {
@@ -39,7 +39,11 @@ export interface ReaderOptions extends GroupMember {
   readonly claimIntervalMs: number;
   readonly consumerGoneMs: number;
   readonly maxDeliveries: number;
-  /** Ids in flight here or still owing their ack: they are dropped from every read and claim. */
+  /**
+   * Ids in flight here or still owing their ack: they are dropped from every read of pending entries and every claim.
+   * Not from reads of new ones: a group that was made again gives them anew, and one whose ack came before that would
+   * stay pending.
+   */
   readonly withheldIds: () => ReadonlySet<string>;
   /** Called at each turn: a read answered, a deadline missed, a retry begun. Liveness is made of these. */
   readonly onTurn: () => void;
@@ -53,6 +57,8 @@ const groupLostPauseMs = 1000;
 const unblockIntervalMs = 100;
 const longestPauseMs = 5000;
 const largeEntryBytes = 128 * 1024;
+/** As many as are tried alone after a death: few enough for that to be over soon, and enough to be fast without one. */
+const suspectsAtOnce = 100;
 
 /**
  * Reads one stream for one consumer: first its own pending entries, then those that another consumer left,
@@ -164,7 +170,7 @@ export class EntryReader {
       await this.#losses.settle(connection);
       entries = await this.#blockingRead(connection, stop);
     }
-    this.#push({ entries, vanishedIds: [], isLone: false });
+    this.#push({ entries, vanishedIds: [], isSuspect: false });
     // Only now: if this fails, what was read is in the queue.
     await this.#losses.settle(connection);
     if (entries.length === 0 || entries.length >= batchSize) return;
@@ -173,7 +179,7 @@ export class EntryReader {
     const rest = await this.#readAtOnce(connection, batchSize - entries.length);
     if (rest.length > 0) {
       this.#queue.pop();
-      this.#push({ entries: [...entries, ...rest], vanishedIds: [], isLone: false });
+      this.#push({ entries: [...entries, ...rest], vanishedIds: [], isSuspect: false });
     }
     await this.#losses.settle(connection);
   }
@@ -234,7 +240,7 @@ export class EntryReader {
   }
 
   /**
-   * Queues redelivered entries: withheld ones dropped, healthy ones together, often delivered ones alone.
+   * Queues redelivered entries: withheld ones dropped, healthy ones together, often delivered ones apart from them.
    * The count alone condemns nothing: reading pending entries raises it too, so ten restarts during an
    * outage make every entry look like poison.
    */
@@ -257,7 +263,7 @@ export class EntryReader {
     const first = entries[0]?.id;
     const last = entries.at(-1)?.id;
     if (first === undefined || last === undefined) {
-      this.#push({ entries: [], vanishedIds, isLone: false });
+      this.#push({ entries: [], vanishedIds, isSuspect: false });
       return 0;
     }
     // The range holds what is pending here besides: the ids that vanished, and those that are withheld.
@@ -271,8 +277,11 @@ export class EntryReader {
       const counted = entries.map((entry) => entry.deliveredTimes(deliveries.get(entry.id) ?? 1));
       const healthy = counted.filter((entry) => entry.deliveries <= maxDeliveries);
       const suspect = counted.filter((entry) => entry.deliveries > maxDeliveries);
-      this.#push({ entries: healthy, vanishedIds, isLone: false });
-      for (const entry of suspect) this.#push({ entries: [entry], vanishedIds: [], isLone: true });
+      this.#push({ entries: healthy, vanishedIds, isSuspect: false });
+      for (let from = 0; from < suspect.length; from += suspectsAtOnce) {
+        const some = suspect.slice(from, from + suspectsAtOnce);
+        this.#push({ entries: some, vanishedIds: [], isSuspect: true });
+      }
     }
     return entries.length;
   }

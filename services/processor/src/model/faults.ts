@@ -42,8 +42,9 @@ export type Trouble =
   | 'too slow'
   /** An error of the set-up: the process is to end, with nothing parked. */
   | 'ours'
-  /** The process dies before it is carried out, or after. */
+  /** The process dies before it is sent, while it is on its way, or after it was carried out. */
   | 'death before'
+  | 'death meanwhile'
   | 'death after';
 
 export interface Fault {

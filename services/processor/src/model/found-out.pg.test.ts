@@ -79,6 +79,17 @@ test('duplicates that the domain does not hear are found out', async () => {
   expect(await firstFailure()).toMatch(/before the domain heard it$|the domain never heard it$/mu);
 });
 
+test('entries that the domain hears in another order than they were read in are found out', async () => {
+  sabotage.bend = (parts) => ({
+    ...parts,
+    next: async (stop) => {
+      const batch = await parts.next(stop);
+      return batch && { ...batch, entries: batch.entries.toReversed() };
+    },
+  });
+  expect(await firstFailure()).toMatch(/^\w+: the domain heard \S+ before \S+$/mu);
+});
+
 test('a refused row that is acknowledged and not parked is found out', async () => {
   sabotage.bend = (parts) => ({
     ...parts,

@@ -1,5 +1,6 @@
 import { sqlState } from '@app/runtime/postgres';
-import { firstOutOfOrder, type Life } from './life.ts';
+import { compareEntryIds } from '@app/shared/entry';
+import type { Life } from './life.ts';
 import { oursState } from './postgres-gate.ts';
 import type { Scene } from './scene.ts';
 import { isParked, isStored, keyOf, type Evidence } from './witness.ts';
@@ -67,7 +68,7 @@ function judgeLetters(scene: Scene, { rows, letters }: Evidence): void {
   }
 }
 
-/** Each stored fix was heard; the newest good one of each device as a step forward. */
+/** Each stored fix was heard, in reading order; the newest good one of each device as a step forward. */
 function judgeDomain(scene: Scene, lives: readonly Life[], evidence: Evidence): void {
   const newest = new Map<string, number>();
   for (const entry of scene.ledger.sent.values()) {
@@ -84,9 +85,11 @@ function judgeDomain(scene: Scene, lives: readonly Life[], evidence: Evidence): 
       scene.accuse(`the newest fix of ${deviceId} was never heard as a step forward`);
     }
   }
-  for (const life of lives) {
-    const id = firstOutOfOrder(life.heardInOrder);
-    if (id !== undefined) scene.accuse(`${life.name}: the domain heard ${id} after an entry behind it`);
+  for (const { name, readOrder, heardOrder } of lives) {
+    // A group that is made again begins at 0: a life may then read for the first time what another read before.
+    const order = scene.hasLostGroup ? readOrder : readOrder.toSorted(compareEntryIds);
+    const index = heardOrder.findIndex((id, at) => id !== order[at]);
+    if (index >= 0) scene.accuse(`${name}: the domain heard ${heardOrder[index]} before ${order[index]}`);
   }
 }
 

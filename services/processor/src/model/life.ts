@@ -2,7 +2,6 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { createLog } from '@app/runtime/log';
 import { closeRedis, connectRedis, type Redis } from '@app/runtime/redis';
 import { Registry } from 'prom-client';
-import { compareEntryIds } from '@app/shared/entry';
 import type { ProcessorConfig } from '../config.ts';
 import type { DeviceState, Heard } from '../core/device-states.ts';
 import { PostgresClient } from '../core/postgres-client.ts';
@@ -23,6 +22,8 @@ const statementDeadlineMs = 1000;
 const commandTimeoutMs = 500;
 const calmCommandTimeoutMs = 10_000;
 const drainLimitMs = 60_000;
+/** Whoever is stopped for longer under its mark is not waited for by the next that tries its entry. */
+const outlivedMs = 1000;
 
 /**
  * One life of a processor: the real loop, from its start to a clean stop, a failure or a sudden death. Whatever
@@ -39,14 +40,14 @@ export class Life {
   #redis: Redis | undefined;
   #awake: Promise<void> = Promise.resolve();
   #wake: () => void = () => undefined;
-  #isStalled = false;
+  #stalledAtMs: number | undefined;
   /** How many losses there had been when it last asked where the group stands. */
   #lossesBefore = 0;
   #ending: Ending = 'running';
   #failure: unknown;
   #ended: Promise<void> = Promise.resolve();
 
-  /** Entries by how often this life was given them by a read of new ones, and in any other way. */
+  /** Entries by how often this life was given them by a read of new ones, in reading order, and in any other way. */
   readonly #givenNew = new Map<string, number>();
   readonly #givenAgain = new Set<string>();
   /** Given, and surely received. */
@@ -55,7 +56,7 @@ export class Life {
   readonly #heard = new Map<string, Heard>();
   /** States as the domain has heard them, in this life. */
   readonly #chain = new Map<string, DeviceState>();
-  /** The marks that stand in Redis for the entries that this life tries alone. */
+  /** The marks of the entries that this life tries alone: from when they may stand in Redis until they are surely gone. */
   readonly #marks = new Set<string>();
 
   constructor(scene: Scene, name: string, consumer: string) {
@@ -83,7 +84,7 @@ export class Life {
   }
 
   get isStalled(): boolean {
-    return this.#isStalled;
+    return this.#stalledAtMs !== undefined;
   }
 
   async begin(config: ProcessorConfig): Promise<void> {
@@ -97,6 +98,7 @@ export class Life {
     const gate = await RedisGate.open({
       redisUrl: scene.redisUrl,
       judge: (command) => this.#judgeCommand(command),
+      sent: (command) => this.#noteSent(command),
       carriedOut: (command, reply) => this.#noteCarriedOut(command, reply),
       dealtWith: (command, reply) => this.#noteDealtWith(command, reply),
       passage: () => this.#passage().catch(() => undefined),
@@ -165,7 +167,7 @@ export class Life {
   die(isHalfOpen: boolean): void {
     if (this.#ending !== 'running') return;
     this.#end('dead');
-    for (const mark of this.#marks) this.#scene.noteDeathUnderMark(mark.split(' ')[0] ?? '');
+    this.#noteDeathUnderMarks();
     this.#gate?.setDown(true);
     this.#gate?.breakAll(isHalfOpen);
     this.#abandon.abort(new Error('dead'));
@@ -175,15 +177,17 @@ export class Life {
 
   /** SIGSTOP: from now on nothing goes out of it and nothing comes in. */
   stall(): void {
-    if (this.#isStalled || this.#ending !== 'running') return;
+    if (this.isStalled || this.#ending !== 'running') return;
     this.#scene.note(this.name, 'stalls');
-    this.#isStalled = true;
+    this.#stalledAtMs = performance.now();
     ({ promise: this.#awake, resolve: this.#wake } = Promise.withResolvers<void>());
   }
 
   wake(): void {
-    if (this.#isStalled) this.#scene.note(this.name, 'wakes');
-    this.#isStalled = false;
+    if (this.#stalledAtMs !== undefined) this.#scene.note(this.name, 'wakes');
+    // From outside it was as good as dead.
+    if (performance.now() - (this.#stalledAtMs ?? Number.NaN) > outlivedMs) this.#noteDeathUnderMarks();
+    this.#stalledAtMs = undefined;
     this.#wake();
   }
 
@@ -200,9 +204,18 @@ export class Life {
     await this.#ended;
   }
 
-  /** Ids read as new and never given in another way, in the order in which the domain heard them. */
-  get heardInOrder(): readonly string[] {
-    return [...this.#heard.keys()].filter((id) => this.#givenNew.get(id) === 1 && !this.#givenAgain.has(id));
+  /** Ids that were read once, as new, and heard; in the order in which they were read. */
+  get readOrder(): readonly string[] {
+    return [...this.#givenNew.keys()].filter((id) => this.#heard.has(id) && this.#wasReadOnce(id));
+  }
+
+  /** The same ids in the order in which the domain heard them. */
+  get heardOrder(): readonly string[] {
+    return [...this.#heard.keys()].filter((id) => this.#wasReadOnce(id));
+  }
+
+  #wasReadOnce(id: string): boolean {
+    return this.#givenNew.get(id) === 1 && !this.#givenAgain.has(id);
   }
 
   /** Checks that ids that are about to be acknowledged may be: stored or parked, and heard. */
@@ -301,8 +314,21 @@ export class Life {
     if (this.#ending === 'dead') throw new Error('dead');
   }
 
+  #noteSent({ call, words }: GatedCommand): void {
+    // Not when it is carried out: of one who dies meanwhile nobody hears that the mark stands. Of several that are marked
+    // together none is tried alone.
+    const marks = words.slice(2);
+    if (call === 'mark' && marks.length === 1) for (const mark of marks) this.#marks.add(mark);
+  }
+
+  #noteDeathUnderMarks(): void {
+    for (const mark of this.#marks) this.#scene.noteDeathUnder(mark);
+  }
+
   #noteCarriedOut({ call, words }: GatedCommand, reply: RespValue): void {
-    if (call === 'mark' || call === 'unmark') this.#noteMark(words, reply);
+    if (call === 'unmark' && !(reply instanceof RespError)) {
+      for (const mark of words.slice(2)) this.#marks.delete(mark);
+    }
     const { entries, gone } = entriesOf(call, reply);
     for (const id of entries) {
       if (call === 'own pending' || call === 'claim') this.#givenAgain.add(id);
@@ -321,14 +347,6 @@ export class Life {
       ? String(groups[groups.findIndex(isLastDeliveredId) + 1])
       : '';
     this.#scene.ledger.noteShown(this.#lossesBefore, lastDeliveredId);
-  }
-
-  #noteMark([name = '', , ...marks]: readonly string[], reply: RespValue): void {
-    if (reply instanceof RespError) return;
-    for (const mark of marks) {
-      if (name.toUpperCase() === 'SADD') this.#marks.add(mark);
-      else this.#marks.delete(mark);
-    }
   }
 
   #end(ending: Ending): void {
@@ -387,9 +405,4 @@ function listAt(list: RespValue, index: number): readonly RespValue[] {
 
 function isLastDeliveredId(name: RespValue): boolean {
   return Buffer.isBuffer(name) && name.toString() === 'last-delivered-id';
-}
-
-/** Whether ids come in the order of the stream. */
-export function firstOutOfOrder(ids: readonly string[]): string | undefined {
-  return ids.find((id, index) => index > 0 && compareEntryIds(ids[index - 1] ?? '', id) > 0);
 }

@@ -66,6 +66,10 @@ async function pass<T>(
     case 'death before':
       die();
       break;
+    case 'death meanwhile':
+      afterwards(Promise.resolve(run()));
+      die();
+      break;
     case 'late':
       client.isSilent = true;
       afterwards(wait(lateMs).then(run));

@@ -32,6 +32,7 @@ const mustHappen = [
   'ack: fails',
   'ack: answer lost',
   'ack: silence',
+  'mark: death meanwhile',
   'check: half-open',
   'hear: fails',
   'hear: death after',

@@ -16,6 +16,8 @@ export interface RedisGateOptions {
   readonly redisUrl: string;
   /** Decides about a command before it goes to Redis. Resolves when it may go on: a stopped process sends nothing. */
   readonly judge: (command: GatedCommand) => Promise<Trouble | undefined>;
+  /** A command goes to Redis; whether it is carried out, nobody may ever learn. */
+  readonly sent: (command: GatedCommand) => void;
   /** Redis has carried a command out; the processor may never learn of it. */
   readonly carriedOut: (command: GatedCommand, reply: RespValue) => void;
   /** The processor has dealt with a reply: it sent the next command on the same connection. */
@@ -161,9 +163,12 @@ class GatedConnection {
       case 'cut':
         return this.break(false);
       case 'half-open':
-        this.#redis.write(bytes);
+        this.#send(command, bytes);
         return this.break(true);
       case 'death before':
+        return this.#options.die();
+      case 'death meanwhile':
+        this.#send(command, bytes);
         return this.#options.die();
       case 'fails':
       case 'too slow':
@@ -196,11 +201,16 @@ class GatedConnection {
     const { promise, resolve } = Promise.withResolvers<RespMessage & { readonly raw: Buffer }>();
     this.#awaitingReply = resolve;
     this.#isBlocked = command.call === 'read';
-    this.#redis.write(bytes);
+    this.#send(command, bytes);
     const message = await promise;
     this.#isBlocked = false;
     this.#options.carriedOut(command, message.value);
     return message;
+  }
+
+  #send(command: GatedCommand, bytes: Buffer): void {
+    this.#options.sent(command);
+    this.#redis.write(bytes);
   }
 
   #hearReply(bytes: Buffer): void {

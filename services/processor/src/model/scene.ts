@@ -40,7 +40,7 @@ export class Scene {
   readonly #accusations: string[] = [];
   readonly #happened = new Map<string, number>();
   readonly #afterwards: Promise<unknown>[] = [];
-  readonly #deathsUnderMark = new Map<string, number>();
+  readonly #marksOfDeaths = new Set<string>();
   readonly #advances = new Map<string, number>();
   readonly #heardKeys = new Set<string>();
   readonly #restartRedis: (() => Promise<void>) | undefined;
@@ -130,13 +130,13 @@ export class Scene {
     await Promise.all(this.#afterwards);
   }
 
-  noteDeathUnderMark(id: string): void {
-    this.#deathsUnderMark.set(id, this.deathsUnderMark(id) + 1);
+  noteDeathUnder(mark: string): void {
+    this.#marksOfDeaths.add(mark);
   }
 
   /** How many processes died while they tried this entry alone. */
   deathsUnderMark(id: string): number {
-    return this.#deathsUnderMark.get(id) ?? 0;
+    return [...this.#marksOfDeaths].filter((mark) => mark.startsWith(`${id} `)).length;
   }
 
   noteHeard({ fix, before, after }: Heard): void {

@@ -51,7 +51,15 @@ const draft: fc.Arbitrary<Draft> = fc.record({
 
 const skip = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.nat(2));
 
-const often: Trouble[] = ['fails', 'cut', 'answer lost', 'slow', 'death before', 'death after'];
+const often: Trouble[] = [
+  'fails',
+  'cut',
+  'answer lost',
+  'slow',
+  'death before',
+  'death meanwhile',
+  'death after',
+];
 
 function fault(calls: readonly PortCall[], troubles: readonly Trouble[]): fc.Arbitrary<Step> {
   return fc
