@@ -40,7 +40,7 @@ export function decodePosition(payload: Uint8Array | string): Position | CodecEr
   if (typeof text !== 'string') return text;
   const json = parseObject(text);
   if (json instanceof CodecError) return json;
-  const fields = readFields(json);
+  const fields = readFields(json, '');
   if (fields instanceof CodecError) return fields;
   const attributes = readAttributes(json, text);
   if (attributes instanceof CodecError) return attributes;
@@ -69,28 +69,13 @@ export function receivePosition(payload: Uint8Array | string): ReceivedPosition 
   const plainAt = findPlainAttributes(text);
   const json = parseObject(plainAt === undefined ? text : `${text.slice(0, plainAt)}null}`);
   if (json instanceof CodecError) return json;
-  const fields = readFields(json);
+  if (plainAt !== undefined) return readFields(json, text.slice(plainAt, -1));
+  const fields = readFields(json, '');
   if (fields instanceof CodecError) return fields;
-  let attributesJson: string;
-  if (plainAt === undefined) {
-    const attributes = readAttributes(json, text);
-    if (attributes instanceof CodecError) return attributes;
-    attributesJson = JSON.stringify(attributes);
-  } else {
-    attributesJson = text.slice(plainAt, -1);
-  }
-  return {
-    deviceId: fields.deviceId,
-    fixAtMs: fields.fixAtMs,
-    latitude: fields.latitude,
-    longitude: fields.longitude,
-    altitudeM: fields.altitudeM,
-    courseDeg: fields.courseDeg,
-    speedKmh: fields.speedKmh,
-    satellites: fields.satellites,
-    priority: fields.priority,
-    attributesJson,
-  };
+  const attributes = readAttributes(json, text);
+  return attributes instanceof CodecError
+    ? attributes
+    : { ...fields, attributesJson: JSON.stringify(attributes) };
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> | CodecError {
@@ -129,7 +114,11 @@ export function encodePosition(position: Position): string {
   return `${fields.slice(0, -1)},"attributes":${encodeAttributes(position.attributes)}}`;
 }
 
-function readFields(json: Readonly<Record<string, unknown>>): PositionFields | CodecError {
+/** All but the attributes, whose text is put beside them: a second object for each position costs more than the checks. */
+function readFields(
+  json: Readonly<Record<string, unknown>>,
+  attributesJson: string,
+): ReceivedPosition | CodecError {
   const deviceId = json['device_id'];
   if (typeof deviceId !== 'string') return notA('device_id', 'a text', deviceId);
   if (!deviceIdText.test(deviceId)) {
@@ -169,6 +158,7 @@ function readFields(json: Readonly<Record<string, unknown>>): PositionFields | C
     speedKmh: forReal(speedKmh),
     satellites,
     priority,
+    attributesJson,
   };
 }
 

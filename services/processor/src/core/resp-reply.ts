@@ -116,14 +116,14 @@ export class ReplyCursor {
 
   /** A text of ASCII. */
   text(): string {
-    const [from, to] = this.#span();
-    return this.bytes.toString('latin1', from, to);
+    const length = this.skipText();
+    return this.bytes.toString('latin1', this.#at - 2 - length, this.#at - 2);
   }
 
   /** A text in bytes, a view of the reply's. */
   view(): Buffer {
-    const [from, to] = this.#span();
-    return this.bytes.subarray(from, to);
+    const length = this.skipText();
+    return this.bytes.subarray(this.#at - 2 - length, this.#at - 2);
   }
 
   /** Passes over a text; its length in bytes. */
@@ -156,11 +156,6 @@ export class ReplyCursor {
       default:
         throw unexpected('a reply', 'something else');
     }
-  }
-
-  #span(): readonly [from: number, to: number] {
-    const length = this.skipText();
-    return [this.#at - 2 - length, this.#at - 2];
   }
 
   #word(): Buffer {
