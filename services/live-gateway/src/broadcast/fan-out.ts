@@ -141,7 +141,8 @@ export class FanOut {
       const phase = eventPhase(audience.eventId);
       for (const group of audience.groups()) {
         const hasNews = group.newsAt !== audience.newsAt;
-        const isFlush = (hasNews || group.hasChanges) && isDue(this.#tick, phase, group.rateClass);
+        const isFlush =
+          (hasNews || group.hasChanges) && isDue(this.#tick, phase + group.offset, group.rateClass);
         if (!isFlush && group.apartCount === 0) continue;
         const flush = isFlush ? group.takeChanges(position, audience.newsAt) : group.takeApart(position);
         if (flush.conflated > 0) this.#meter.onConflated(flush.conflated);

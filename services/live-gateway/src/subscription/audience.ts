@@ -3,7 +3,7 @@ import type { DeviceChange } from '../assignment/diff-assignments.ts';
 import type { HeldFix } from '../latest/latest-fixes.ts';
 import { encodeDevices } from './batched-dialect.ts';
 import { encodeCursor, viewOf } from './cursor.ts';
-import { RateGroup } from './rate-group.ts';
+import { type GroupKind, RateGroup } from './rate-group.ts';
 import { Roster } from './roster.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -16,11 +16,15 @@ export interface News {
 /** Who has missed more than this gets a new snapshot instead. */
 const maxKeptNews = 64;
 
+/** So many in one group before those who come go to one that is flushed in another tick. */
+export const defaultGroupSize = 500;
+
 /** Those who watch one event, in groups by dialect and rate, and what they watch. */
 export class Audience {
   readonly eventId: string;
   readonly topic: string;
   readonly roster: Roster;
+  readonly #groupSize: number;
   readonly #groups = new Map<string, RateGroup>();
   #news: News[] = [];
   #newsAt = 0;
@@ -30,9 +34,11 @@ export class Audience {
     readonly topic: string;
     readonly devices: Iterable<Device>;
     readonly hold: (imei: string) => HeldFix;
+    readonly groupSize: number;
   }) {
     this.eventId = options.eventId;
     this.topic = options.topic;
+    this.#groupSize = options.groupSize;
     this.roster = new Roster(options.devices, options.hold);
   }
 
@@ -73,12 +79,26 @@ export class Audience {
 
   /** @param position how far the feed is applied. */
   add(subscription: Subscription, position: string | undefined): void {
+    subscription.offset = this.#offsetFor(subscription);
     const key = keyOf(subscription);
-    const { dialect, rateClass } = subscription;
-    const group = this.#groups.get(key) ?? new RateGroup(dialect, rateClass, this.#newsAt, position);
+    const group = this.#groups.get(key) ?? new RateGroup(subscription, this.#newsAt, position);
     this.#groups.set(key, group);
     group.noteQuiet(position);
     group.place(subscription);
+  }
+
+  /**
+   * A large audience is spread over the ticks of its interval: written to in one, the last of it would wait for the
+   * first, and so would everybody else. A small one shares one frame.
+   */
+  #offsetFor({ dialect, rateClass }: Subscription): number {
+    let least = { offset: 0, size: Number.POSITIVE_INFINITY };
+    for (let offset = 0; offset < 2 ** rateClass; offset += 1) {
+      const size = this.#groups.get(keyOf({ dialect, rateClass, offset }))?.size ?? 0;
+      if (size < this.#groupSize) return offset;
+      if (size < least.size) least = { offset, size };
+    }
+    return least.offset;
   }
 
   remove(subscription: Subscription): void {
@@ -170,6 +190,6 @@ export class Audience {
   }
 }
 
-function keyOf({ dialect, rateClass }: Subscription): string {
-  return `${dialect}/${rateClass}`;
+function keyOf({ dialect, rateClass, offset }: GroupKind): string {
+  return `${dialect}/${rateClass}/${offset}`;
 }

@@ -1,8 +1,16 @@
 import { DeviceSet } from './device-set.ts';
 import type { Dialect, Subscription } from './subscription.ts';
 
+/** What the members of a group have in common. */
+export interface GroupKind {
+  readonly dialect: Dialect;
+  readonly rateClass: number;
+  readonly offset: number;
+}
+
 /**
- * The subscriptions of one event that share a dialect and a rate, and what they have still to be told.
+ * The subscriptions of one event that share a dialect, a rate and a place in the cycle of ticks, and what they have still
+ * to be told.
  *
  * Those in step share one set of changed devices and get the same frames. Those apart have a set of their own
  * (`Subscription.owed`), and are in step again once that is written.
@@ -10,6 +18,8 @@ import type { Dialect, Subscription } from './subscription.ts';
 export class RateGroup {
   readonly dialect: Dialect;
   readonly rateClass: number;
+  /** See `isDue`. */
+  readonly offset: number;
   /** The number of the news that the last flush has told. */
   newsAt: number;
   #changed = new DeviceSet();
@@ -20,9 +30,10 @@ export class RateGroup {
   readonly #inStep = new Set<Subscription>();
   readonly #apart = new Set<Subscription>();
 
-  constructor(dialect: Dialect, rateClass: number, newsAt: number, position: string | undefined) {
-    this.dialect = dialect;
-    this.rateClass = rateClass;
+  constructor(kind: GroupKind, newsAt: number, position: string | undefined) {
+    this.dialect = kind.dialect;
+    this.rateClass = kind.rateClass;
+    this.offset = kind.offset;
     this.newsAt = newsAt;
     this.#coveredPosition = position;
   }

@@ -3,7 +3,7 @@ import type { DeviceChange } from '../assignment/diff-assignments.ts';
 import { noAssignments } from '../assignment/assignments.ts';
 import type { Assignments, Device } from '../assignment/assignments.ts';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
-import { Audience } from './audience.ts';
+import { Audience, defaultGroupSize } from './audience.ts';
 import type { Subscription } from './subscription.ts';
 
 const noDevices: ReadonlyMap<string, Device> = new Map();
@@ -20,6 +20,7 @@ export class Registry {
   readonly #latest: Pick<LatestFixes, 'hold'>;
   readonly #position: () => string | undefined;
   readonly #onConflated: (positions: number) => void;
+  readonly #groupSize: number;
   #assignments: Assignments = noAssignments;
   #assignedAtMs = Number.NaN;
   #subscriptionCount = 0;
@@ -30,10 +31,13 @@ export class Registry {
     /** How far the feed is applied, see `Timeline`. */
     readonly position: () => string | undefined;
     readonly onConflated: (positions: number) => void;
+    /** See `audience.ts`. */
+    readonly groupSize?: number;
   }) {
     this.#latest = options.latest;
     this.#position = options.position;
     this.#onConflated = options.onConflated;
+    this.#groupSize = options.groupSize ?? defaultGroupSize;
   }
 
   get subscriptionCount(): number {
@@ -83,6 +87,7 @@ export class Registry {
         topic,
         devices: this.devicesOf(eventId).values(),
         hold: (imei) => this.#latest.hold(imei),
+        groupSize: this.#groupSize,
       })
     );
   }

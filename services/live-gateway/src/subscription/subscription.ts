@@ -30,6 +30,8 @@ export class Subscription {
   readonly recipient: Recipient;
   /** See `rate-class.ts`. */
   rateClass: number;
+  /** Which of the groups of its rate it belongs to, see `isDue`; its audience says. */
+  offset = 0;
   /** The number of the last plan before it was changed: a frame planned until then is not for it any more. */
   changedAtPlan = 0;
   /** The number of the news (see `audience.ts`) that it was told last. */

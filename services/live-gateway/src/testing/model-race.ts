@@ -92,6 +92,8 @@ export class ModelReplica {
     this.#timeline.noteMoved();
     this.#timeline.setEpoch(this.#place, race.epoch);
     this.registry = new Registry({
+      // So small that a few viewers are spread over the ticks as a large audience is.
+      groupSize: 2,
       latest: this.latest,
       position: () => this.#timeline.position,
       onConflated: nothing,
