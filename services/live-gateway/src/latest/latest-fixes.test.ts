@@ -106,6 +106,17 @@ describe('the latest fixes', () => {
     expect(latest.hold('device 10000').fix).toBeDefined();
   });
 
+  test('still hold the fix of a device that has left its events and is in one again, and nothing else of it', () => {
+    const latest = new LatestFixes(hourMs);
+    latest.offer(fixAt('a', 1000));
+    latest.noteFaulty('a', 2000);
+    latest.markHydrated(['a']);
+    latest.keepOnly(() => false);
+    expect(latest.size).toBe(0);
+    // What Postgres has said is of then: it is asked again.
+    expect(latest.hold('a')).toEqual({ fix: fixAt('a', 1000), faultyAtMs: undefined, isHydrated: false });
+  });
+
   test('forget a device that is in no event any more, hydration included', () => {
     const latest = new LatestFixes(hourMs);
     latest.offer(fixAt('a', 1));

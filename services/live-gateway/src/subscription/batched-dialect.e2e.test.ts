@@ -191,6 +191,26 @@ describe('a client of live.v1', () => {
     expect(await viewer.next('error')).toMatchObject({ id: 'none', code: 'not-subscribed' });
   });
 
+  test('gets, with another box, a cursor to resume that from, also where there is nothing to tell', async () => {
+    const { eventId, topic } = await addKnownEvent(1);
+    using viewer = await open(eventId);
+    viewer.send({ type: 'subscribe', topic, maxHz: 20, bbox: [0, 0, 10, 20] });
+    const { epoch } = await viewer.next('subscribed');
+    const before = await viewer.next('snapshot');
+    const bbox = [20, 0, 30, 20];
+    viewer.send({ type: 'update', topic, bbox });
+    const { rows, cursor } = await viewer.next('positions');
+    expect(rows).toEqual([]);
+    const resume = async (from: string | undefined): Promise<boolean> => {
+      viewer.send({ type: 'unsubscribe', topic });
+      await viewer.next('unsubscribed');
+      viewer.send({ type: 'subscribe', topic, bbox, cursor: from, epoch });
+      return (await viewer.next('subscribed')).recovered;
+    };
+    expect(await resume(before.cursor)).toBe(false);
+    expect(await resume(cursor)).toBe(true);
+  });
+
   test('may change its view while it is still being authorised', async () => {
     const { eventId, topic, devices } = await addKnownEvent(2);
     const [inside, outside] = devices;

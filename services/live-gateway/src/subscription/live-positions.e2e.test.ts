@@ -139,4 +139,57 @@ describe('a viewer of an event', () => {
     expect(fast.messages.length).toBeGreaterThan(slow.messages.length * 3);
     expect(await gateway.metric('live_positions_conflated_total')).toBeGreaterThan(30);
   });
+
+  test('may ask for another rate', async () => {
+    await using world = await openWorld();
+    const { eventId, devices } = await world.addEvent(1);
+    const [device] = devices;
+    if (device === undefined) throw new Error('no device');
+    const topic = `event:${eventId}`;
+    const gateway = await world.start({ env: { LIVE_TICK_MS: '50' } });
+    await gateway.ready();
+    const { session } = world.addViewer(eventId);
+    using changing = await connect(gateway.wsUrl, { session });
+    using slow = await connect(gateway.wsUrl, { session });
+    for (const viewer of [changing, slow]) {
+      viewer.send({ type: 'subscribe', topic, maxHz: 2.5 });
+      await viewer.next('subscribed');
+    }
+    changing.send({ type: 'update', id: 'u', topic, maxHz: 20 });
+    expect(await changing.next('updated')).toEqual({ type: 'updated', id: 'u', topic });
+    const startMs = Date.now();
+    for (let n = 1; n <= 60; n += 1) {
+      await world.publish(fixOf(device, { fixAtMs: startMs + n }));
+      await delay(20);
+    }
+    for (const viewer of [changing, slow]) await viewer.next('position', ({ ts }) => ts === startMs + 60);
+    expect(changing.messages.length).toBeGreaterThan(slow.messages.length * 3);
+  });
+
+  test('may look through a box, and through none again: it is told what that shows it anew', async () => {
+    await using world = await openWorld();
+    const { eventId, devices } = await world.addEvent(2);
+    const [inside, outside] = devices;
+    if (inside === undefined || outside === undefined) throw new Error('no devices');
+    const topic = `event:${eventId}`;
+    const gateway = await world.start({ env: { LIVE_TICK_MS: '50' } });
+    await gateway.ready();
+    const { session } = world.addViewer(eventId);
+    using viewer = await connect(gateway.wsUrl, { session });
+    using witness = await connect(gateway.wsUrl, { session });
+    for (const each of [viewer, witness]) {
+      each.send({ type: 'subscribe', topic, maxHz: 20 });
+      await each.next('subscribed');
+    }
+    viewer.send({ type: 'update', id: 1, topic, bbox: [0, 0, 10, 20] });
+    expect(await viewer.next('updated')).toEqual({ type: 'updated', id: 1, topic });
+    await world.publish(fixOf(outside, { latitude: 10, longitude: 50 }));
+    await witness.next('position');
+    await world.publish(fixOf(inside, { latitude: 10, longitude: 5 }));
+    expect(await viewer.next('position')).toMatchObject({ deviceId: inside.imei, lon: 5 });
+    viewer.send({ type: 'update', id: 2, topic, bbox: null });
+    expect(await viewer.next('updated')).toMatchObject({ id: 2 });
+    expect(await viewer.next('position')).toMatchObject({ deviceId: outside.imei, lon: 50 });
+    expect(viewer.messages.filter(({ type }) => type === 'position')).toHaveLength(2);
+  });
 });
