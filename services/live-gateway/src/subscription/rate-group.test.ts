@@ -3,7 +3,7 @@ import { RateGroup } from './rate-group.ts';
 import { Subscription } from './subscription.ts';
 
 function newGroup(): RateGroup {
-  return new RateGroup('batched', 1, 0, '1-0');
+  return new RateGroup({ dialect: 'batched', rateClass: 1, offset: 0 }, 0, '1-0');
 }
 
 function newSubscription(): Subscription {
