@@ -1,5 +1,5 @@
 /** Of a tick: time enough for a read to be answered and applied. */
-const leadShare = 0.1;
+const leadShare = 0.15;
 
 /**
  * How long reading the stream may wait, in ms, so that it is done shortly before a tick. What is read sooner nobody sees
