@@ -2,18 +2,18 @@ import { documentedMetrics } from '@app/test-kit/documented-metrics';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { createMetrics } from './metrics.ts';
-
-const zero = (): number => 0;
+import { registerStateGauges } from './state-gauges.ts';
 
 test('the documented metrics are those that the gateway registers, with their types, and no others', async () => {
   const registry = new Registry();
-  createMetrics(registry, {
-    connections: zero,
-    subscriptions: zero,
-    unconfirmedSubscriptions: zero,
-    drainRemaining: zero,
-    assignmentAgeSeconds: zero,
-    secondsSinceLastRecord: () => new Map(),
+  createMetrics(registry);
+  registerStateGauges(registry, {
+    clients: { size: 0 },
+    registry: { subscriptionCount: 0, assignedAtMs: 0 },
+    reauthorizer: { unconfirmed: 0 },
+    readiness: { isDraining: false },
+    places: [],
+    nowMs: () => 0,
   });
   const registered = (await registry.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]);
   const documented = await documentedMetrics('Live gateway', 'live_');

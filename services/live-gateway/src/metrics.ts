@@ -16,35 +16,13 @@ const fixAgeBuckets = [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600];
 const callBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const deviceBuckets = [0, 1, 5, 10, 25, 50, 100, 200, 500, 1000, 5000];
 
-/** What a gauge shows when it is scraped. */
-export interface MetricSources {
-  readonly connections: () => number;
-  readonly subscriptions: () => number;
-  readonly drainRemaining: () => number;
-  readonly unconfirmedSubscriptions: () => number;
-  /** NaN before the first successful load. */
-  readonly assignmentAgeSeconds: () => number;
-  /** Per stream; NaN where there never was a record. */
-  readonly secondsSinceLastRecord: () => ReadonlyMap<string, number>;
-}
-
 interface Summed {
   readonly inc: (count: number) => void;
 }
 
-/** Creates and registers every metric of the gateway. Never a device, an event or a user is a label. */
-export function createMetrics(registry: Registry, sources: MetricSources) {
+/** Creates and registers what the gateway counts and measures; `state-gauges.ts` has the rest. Never a device, an event or a user is a label. */
+export function createMetrics(registry: Registry) {
   const registers = [registry];
-  const perStream = ['stream'] as const;
-  const scraped = (metric: string, help: string, read: () => number): Gauge =>
-    new Gauge({
-      name: metric,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
   /** Counted in a plain number until it is scraped: it is told something for every socket of every tick. */
   const summed = (metric: string, help: string): Summed => {
     let uncounted = 0;
@@ -64,27 +42,6 @@ export function createMetrics(registry: Registry, sources: MetricSources) {
     };
   };
   return {
-    connections: scraped('live_connections', 'Open connections.', sources.connections),
-    subscriptions: scraped(
-      'live_subscriptions',
-      'Subscriptions that are authorised and live.',
-      sources.subscriptions,
-    ),
-    drainRemaining: scraped(
-      'live_drain_remaining',
-      'Connections still to be sent away while the gateway drains; 0 otherwise.',
-      sources.drainRemaining,
-    ),
-    assignmentAgeSeconds: scraped(
-      'live_assignment_age_seconds',
-      'Time since the assignments were last read from Postgres; NaN before the first time.',
-      sources.assignmentAgeSeconds,
-    ),
-    unconfirmedSubscriptions: scraped(
-      'live_unconfirmed_subscriptions',
-      'Subscriptions that are kept although Directus could not confirm them when that was due.',
-      sources.unconfirmedSubscriptions,
-    ),
     upgrades: new Counter({
       name: 'live_upgrades_total',
       help: 'Requests to upgrade, by how they ended.',
@@ -145,17 +102,8 @@ export function createMetrics(registry: Registry, sources: MetricSources) {
     streamLagSeconds: new Gauge({
       name: 'live_stream_lag_seconds',
       help: 'Age of the first entry that is not applied yet; 0 if there is none, NaN while Redis does not answer.',
-      labelNames: perStream,
+      labelNames: ['stream'] as const,
       registers,
-    }),
-    secondsSinceLastRecord: new Gauge({
-      name: 'live_seconds_since_last_record',
-      help: 'Time since the newest entry of the stream; NaN where there never was one.',
-      labelNames: perStream,
-      registers,
-      collect() {
-        for (const [stream, seconds] of sources.secondsSinceLastRecord()) this.set({ stream }, seconds);
-      },
     }),
     streamEntries: new Counter({
       name: 'live_stream_entries_total',

@@ -1,5 +1,12 @@
 import type { Verdict } from '@app/runtime/ops-server';
 
+/** What the gateway waits for before it is ready, in words. */
+export const toBeReady = {
+  assigned: 'the assignments are loaded',
+  hydrated: 'Postgres has been asked for the latest fixes',
+  caughtUp: (stream: string) => `${stream} is caught up`,
+};
+
 /**
  * What must have happened once before clients may come. Nothing that happens later to Postgres, Redis or the lag makes
  * a gateway unready: all replicas would leave the balancer at once, and the map with them.

@@ -1,4 +1,5 @@
 import { createMetrics as createGatewayMetrics } from '@app/live-gateway/metrics';
+import { registerStateGauges } from '@app/live-gateway/state-gauges';
 import { createMetrics as createProcessorMetrics } from '@app/processor/metrics';
 import { registerBuildInfo } from '@app/runtime/build-info';
 import { Registry } from 'prom-client';
@@ -14,13 +15,14 @@ export interface ExportedMetric {
 export async function exportedMetrics(): Promise<ReadonlyMap<string, ExportedMetric>> {
   const series = new Map<string, ExportedMetric>();
   const gatewayRegistry = new Registry();
-  createGatewayMetrics(gatewayRegistry, {
-    connections: () => 0,
-    subscriptions: () => 0,
-    unconfirmedSubscriptions: () => 0,
-    drainRemaining: () => 0,
-    assignmentAgeSeconds: () => 0,
-    secondsSinceLastRecord: () => new Map(),
+  createGatewayMetrics(gatewayRegistry);
+  registerStateGauges(gatewayRegistry, {
+    clients: { size: 0 },
+    registry: { subscriptionCount: 0, assignedAtMs: 0 },
+    reauthorizer: { unconfirmed: 0 },
+    readiness: { isDraining: false },
+    places: [],
+    nowMs: () => 0,
   });
   const processorRegistry = new Registry();
   createProcessorMetrics(processorRegistry);

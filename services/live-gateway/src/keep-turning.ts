@@ -1,0 +1,201 @@
+import { shortDeviceId } from '@app/runtime/log';
+import type { Logger } from '@app/runtime/log';
+import { connectRedis } from '@app/runtime/redis';
+import type { TraceStep } from '@app/runtime/tracing';
+import type { Redis } from 'ioredis';
+import { readSuspendedUsers } from './access/suspended-users.ts';
+import type { SuspendedUsers } from './access/suspended-users.ts';
+import { Orphans } from './assignment/orphans.ts';
+import type { PostgresSource } from './assignment/postgres-source.ts';
+import { refreshFromPostgres } from './assignment/refresh-from-postgres.ts';
+import type { FanOut } from './broadcast/fan-out.ts';
+import type { FeedPlace } from './broadcast/feed-place.ts';
+import { feedStreams } from './broadcast/feed-stream.ts';
+import { keepBookmarks } from './broadcast/keep-bookmarks.ts';
+import { lingerMs } from './broadcast/linger.ts';
+import type { Timeline } from './broadcast/timeline.ts';
+import type { GatewayConfig } from './config.ts';
+import { keepSweeping } from './connection/sweep-connections.ts';
+import type { LatestFixes } from './latest/latest-fixes.ts';
+import type { Metrics } from './metrics.ts';
+import { createOutageReport } from './report-outage.ts';
+import { toBeReady } from './server/readiness.ts';
+import type { Readiness } from './server/readiness.ts';
+import type { Clients } from './subscription/clients.ts';
+import type { Reauthorizer } from './subscription/reauthorizer.ts';
+import type { Registry } from './subscription/registry.ts';
+
+interface TurningParts {
+  readonly config: GatewayConfig;
+  /** The name of the bookmark, and of the connections. */
+  readonly group: string;
+  readonly postgres: PostgresSource;
+  readonly redis: Redis;
+  readonly latest: LatestFixes;
+  readonly places: readonly FeedPlace[];
+  readonly timeline: Timeline;
+  readonly registry: Registry;
+  readonly fanOut: FanOut;
+  readonly clients: Clients;
+  readonly suspended: SuspendedUsers;
+  readonly reauthorizer: Reauthorizer;
+  readonly readiness: Readiness;
+  readonly metrics: Metrics;
+  readonly trace: TraceStep | undefined;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * What turns until the signal: Postgres → assignments and latest; stream → latest → tick → sockets.
+ *
+ * @returns two that never fulfil: `turning` rejects with the first failure of a part, or with the signal's reason;
+ * `bookmarking` rejects once no bookmark is set any more.
+ */
+export function keepTurning(parts: TurningParts): {
+  readonly turning: Promise<unknown>;
+  readonly bookmarking: Promise<unknown>;
+} {
+  const { config, fanOut, reauthorizer, metrics, log, signal } = parts;
+  const orphans = new Orphans({
+    count: () => metrics.orphanRecords.inc(),
+    report: (imei) => log.info({ device: shortDeviceId(imei) }, 'a device that is in no event reports'),
+  });
+  const assigned = Promise.withResolvers<void>();
+  const refreshing = keepRefreshing(parts, orphans, assigned.resolve);
+  // Before it is known who is in an event every record would be an orphan's.
+  const feeding = assigned.promise.then(() => keepFeeding(parts, orphans));
+  const bookmarking = keepPlaces(parts);
+  const turning = Promise.all([
+    refreshing,
+    feeding,
+    bookmarking,
+    fanOut.run(config.LIVE_TICK_MS, signal),
+    keepConnections(parts),
+    watchUsers(parts),
+    reauthorizer.run(signal),
+  ]);
+  return { turning, bookmarking };
+}
+
+async function keepRefreshing(
+  { config, postgres, latest, registry, fanOut, readiness, log, nowMs, signal }: TurningParts,
+  orphans: Orphans,
+  onAssigned: () => void,
+): Promise<never> {
+  return refreshFromPostgres({
+    postgres,
+    latest,
+    orphans,
+    reassign: async (assignments) => {
+      await fanOut.betweenTicks(() => registry.reassign(assignments, nowMs()));
+    },
+    settle: (take) =>
+      fanOut.betweenTicks(() => {
+        const { moved, retracted } = take();
+        for (const imei of moved) registry.markChanged(imei);
+        registry.markReset(retracted);
+      }),
+    nowMs,
+    lookbackMs: Math.min(config.LIVE_HYDRATE_LOOKBACK_MS, config.LIVE_MAX_FIX_AGE_MS),
+    refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
+    signal,
+    onAssigned: () => {
+      readiness.fulfil(toBeReady.assigned);
+      onAssigned();
+    },
+    onHydrated: () => readiness.fulfil(toBeReady.hydrated),
+    onTurn: createOutageReport(log, 'reading assignments and latest fixes from Postgres'),
+  });
+}
+
+async function keepFeeding(parts: TurningParts, orphans: Orphans): Promise<void> {
+  const { config, group, latest, registry, fanOut, timeline, readiness, metrics, log } = parts;
+  // A reader gets a new client after each trouble, and reports the trouble itself.
+  const quietLog = log.child({}, { level: 'silent' });
+  await feedStreams(parts.places, {
+    connect: () => connectRedis(config.REDIS_URL, { name: `${group}:read`, log: quietLog, blocking: true }),
+    context: {
+      latest,
+      isAssigned: (imei) => registry.isAssigned(imei),
+      markChanged: (imei) => registry.markChanged(imei),
+      noteOrphan: (imei) => orphans.note(imei),
+      futureFlagMs: config.FUTURE_FLAG_MS,
+    },
+    batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
+    blockMs: config.LIVE_BROADCAST_BATCH_BLOCK_MS,
+    lingerMs: () => lingerMs(fanOut.untilTickMs, config.LIVE_TICK_MS),
+    warmWindowMs: config.LIVE_WARM_WINDOW_MS,
+    signal: parts.signal,
+    nowMs: parts.nowMs,
+    trace: parts.trace,
+    onApplied: (result) => metrics.streamEntries.inc({ result }),
+    onMoved: () => timeline.noteMoved(),
+    onWentBack: (place) => doubt(place, parts),
+    onCaughtUp: (stream) => readiness.fulfil(toBeReady.caughtUp(stream)),
+    log,
+  });
+}
+
+async function keepPlaces(parts: TurningParts): Promise<never> {
+  const { config, group, redis, places, timeline, registry, fanOut, metrics, log, nowMs, signal } = parts;
+  return keepBookmarks({
+    redis,
+    places,
+    group,
+    groupPrefix: `${config.LIVE_BROADCAST_GROUP_PREFIX}-`,
+    signal,
+    nowMs,
+    onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
+    onNotPermitted: () => log.info({ group }, 'keeps no bookmark: its Redis user may not XGROUP'),
+    timeline,
+    onWentBack: (place) => {
+      doubt(place, parts);
+      log.warn({ stream: place.stream }, 'the stream has gone back: going on from its end');
+    },
+    onNoEpoch: () =>
+      log.info('keeps no epoch: its Redis user may not, so no other gateway resumes its clients'),
+    onEpoch: ({ stream }) => {
+      void fanOut.betweenTicks(() => registry.resync());
+      log.info({ stream }, 'the stream has a new epoch');
+    },
+    onStaleRemoved: (stream, groups) => log.info({ stream, groups }, 'removed stale bookmarks'),
+    onTurn: createOutageReport(log, 'keeping the bookmark'),
+  });
+}
+
+/** The gateway's own picture is in doubt, so are those of its clients: they get new ones. */
+function doubt(place: FeedPlace, { timeline, fanOut, registry }: TurningParts): void {
+  timeline.doubtEpoch(place);
+  timeline.noteMoved();
+  void fanOut.betweenTicks(() => registry.resync());
+}
+
+async function keepConnections({ config, clients, metrics, nowMs, signal }: TurningParts): Promise<never> {
+  return keepSweeping({
+    connections: () => clients.connections(),
+    limits: {
+      pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS,
+      lagLimitMs: config.LIVE_LAG_LIMIT_MS,
+      maxAgeMs: config.LIVE_MAX_CONNECTION_AGE_MS,
+      heartbeatMs: config.LIVE_HEARTBEAT_MS,
+    },
+    nowMs,
+    onLagging: (connections) => metrics.laggingConnections.set(connections),
+    signal,
+  });
+}
+
+async function watchUsers(parts: TurningParts): Promise<never> {
+  const { config, postgres, suspended, clients, log, signal } = parts;
+  return suspended.watch({
+    read: (userIds) => postgres.ask('reading who is suspended', (sql) => readSuspendedUsers(sql, userIds)),
+    connectedUserIds: () => clients.userIds(),
+    onSuspended: (userId) => clients.endSessionsOf(userId),
+    onUnreadable: () => log.info('directus_users cannot be read: Directus alone says who is suspended'),
+    onTurn: createOutageReport(log, 'reading from Postgres who is suspended'),
+    intervalMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
+    signal,
+  });
+}

@@ -1,0 +1,68 @@
+import type { Access } from './access/create-access.ts';
+import type { SuspendedUsers } from './access/suspended-users.ts';
+import type { Timeline } from './broadcast/timeline.ts';
+import type { GatewayConfig } from './config.ts';
+import { createSocketHandlers } from './connection/socket-handlers.ts';
+import type { LatestFixes } from './latest/latest-fixes.ts';
+import { meterTraffic } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
+import type { LiveServer } from './server/listen.ts';
+import type { Readiness } from './server/readiness.ts';
+import { startLiveServer } from './server/start-live-server.ts';
+import { acceptClient } from './subscription/accept-client.ts';
+import type { Clients } from './subscription/clients.ts';
+import type { MessageContext } from './subscription/handle-message.ts';
+import type { Registry } from './subscription/registry.ts';
+
+const maxWaitingReplies = 64;
+
+/** Where clients come in, and what they can say. */
+export async function receiveClients(options: {
+  readonly config: GatewayConfig;
+  readonly access: Access;
+  readonly suspended: SuspendedUsers;
+  readonly clients: Clients;
+  readonly registry: Registry;
+  readonly latest: LatestFixes;
+  readonly timeline: Timeline;
+  readonly readiness: Readiness;
+  readonly metrics: Metrics;
+  readonly nowMs: () => number;
+}): Promise<LiveServer> {
+  const { config, access, clients, registry, latest, timeline, readiness, metrics, nowMs } = options;
+  const limits = {
+    maxSubscriptions: config.LIVE_MAX_SUBSCRIPTIONS,
+    messageRatePerS: config.LIVE_MESSAGE_RATE_PER_S,
+  };
+  const messageContext: MessageContext = {
+    authorize: access.authorize,
+    registry,
+    latest,
+    timeline,
+    tickMs: config.LIVE_TICK_MS,
+    nowMs,
+    onSnapshot: (positions) => {
+      metrics.snapshotDevices.observe(positions);
+      metrics.positionsSent.inc(positions);
+    },
+    onResume: (outcome) => metrics.resumes.inc({ outcome }),
+    onReceived: (type) => metrics.messagesReceived.inc({ type }),
+  };
+  return startLiveServer({
+    config,
+    authenticate: options.suspended.refuse(access.authenticate),
+    handlers: createSocketHandlers({
+      onOpen: (connection) => acceptClient(connection, clients, limits, messageContext),
+      limits: {
+        highWaterBytes: config.LIVE_HIGH_WATER_BYTES,
+        unansweredBytes: config.LIVE_UNANSWERED_BYTES,
+        maxWaitingReplies,
+      },
+      traffic: meterTraffic(metrics),
+      nowMs,
+    }),
+    isDraining: () => readiness.isDraining,
+    connectionCount: () => clients.size,
+    onUpgrade: (result) => metrics.upgrades.inc({ result }),
+  });
+}
