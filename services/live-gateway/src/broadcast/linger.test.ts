@@ -8,8 +8,7 @@ test('a read is made shortly before the next tick', () => {
 
 test('once a tick, however early or late the timers are', () => {
   // The read for this tick came just now: the next one is for the next tick.
-  for (const untilTickMs of [22, 15, 10, 1, 0, -3])
-    expect(lingerMs(untilTickMs, 100)).toBe(untilTickMs + 85);
+  for (const untilTickMs of [22, 15, 10, 1, 0, -3]) expect(lingerMs(untilTickMs, 100)).toBe(untilTickMs + 85);
 });
 
 test('at once where a tick takes longer than it may', () => {
