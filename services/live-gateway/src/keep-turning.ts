@@ -125,7 +125,7 @@ async function keepFeeding(parts: TurningParts, orphans: Orphans): Promise<void>
     },
     batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
     blockMs: config.LIVE_BROADCAST_BATCH_BLOCK_MS,
-    lingerMs: () => lingerMs(fanOut.untilTickMs, config.LIVE_TICK_MS),
+    lingerMs: (appliedMs) => lingerMs(fanOut.untilTickMs, config.LIVE_TICK_MS, appliedMs),
     warmWindowMs: config.LIVE_WARM_WINDOW_MS,
     signal: parts.signal,
     nowMs: parts.nowMs,

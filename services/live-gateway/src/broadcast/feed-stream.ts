@@ -15,7 +15,7 @@ interface FeedOptions {
   readonly onApplied: (result: EntryResult) => void;
   readonly batchSize: number;
   readonly blockMs: number;
-  readonly lingerMs: () => number;
+  readonly lingerMs: (appliedMs: number) => number;
   readonly warmWindowMs: number;
   readonly signal: AbortSignal;
   readonly nowMs: () => number;

@@ -29,8 +29,8 @@ export async function* readStream(options: {
   readonly connect: () => Redis;
   readonly batchSize: number;
   readonly blockMs: number;
-  /** Before the next read, after one that was not full: a read returns with the first entry, and each has its price. */
-  readonly lingerMs: () => number;
+  /** Before the next read, after one that was not full and took so long to apply: a read returns with the first entry, and each has its price. */
+  readonly lingerMs: (appliedMs: number) => number;
   readonly warmWindowMs: number;
   readonly signal: AbortSignal;
   readonly onLocated: (info: StreamInfo, wentBack: boolean) => void;
@@ -53,9 +53,12 @@ export async function* readStream(options: {
         const reading = readEntries(redis, place.stream, fromId, batchSize, blockMs);
         const entries = await withDeadline(reading, deadlineMs, 'XREAD');
         failures = 0;
+        const readAtMs = performance.now();
         yield entries;
         signal.throwIfAborted();
-        if (entries.length > 0 && entries.length < batchSize) await delay(options.lingerMs(), signal);
+        const appliedMs = performance.now() - readAtMs;
+        if (entries.length > 0 && entries.length < batchSize)
+          await delay(options.lingerMs(appliedMs), signal);
       }
     } catch (error) {
       signal.throwIfAborted();
