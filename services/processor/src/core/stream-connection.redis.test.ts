@@ -1,4 +1,5 @@
 import { DeadlineError } from '@app/runtime/deadline';
+import { eventually } from '@app/test-kit/eventually';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
@@ -69,7 +70,13 @@ test('a reply that nobody asked for ends the connection: the next one would go t
   const key = `${servers.keyPrefix}channel`;
   await connection.call('SUBSCRIBE', [key], 5000);
   await redis.publish(key, 'unasked');
-  await expect(connection.call('BLPOP', [key, 0], 5000)).rejects.toThrow(/was not asked|closed|BLPOP/u);
+  // It is on its way: a command sent meanwhile may be given it, and then has one answer too many.
+  await eventually(() =>
+    connection.call('PING', [], 5000).then(
+      () => false,
+      () => true,
+    ),
+  );
   await expect(connection.call('PING', [], 5000)).rejects.toThrow('what was not asked');
   connection.close();
 });
