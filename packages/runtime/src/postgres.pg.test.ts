@@ -13,6 +13,7 @@ import {
   connectPostgres,
   createPostgresHealthCheck,
   endPostgres,
+  rowsOf,
   sqlState,
   waitForPostgres,
 } from './postgres.ts';
@@ -304,4 +305,18 @@ describe('createPostgresHealthCheck', () => {
     expect(await millisecondsOf(() => check[Symbol.asyncDispose]())).toBeLessThan(1_000);
     expect(asked).toBe(1);
   });
+});
+
+test('the rows of an answer are all there are, also after one that failed in its middle', async () => {
+  await using server = await startPostgres();
+  const options = { name: 'test-rows', log, maxConnections: 1, statementTimeoutMs: 5000 };
+  const sql = connectPostgres(server.url, options);
+  // Fails when rows have been sent already.
+  const broken = sql`select 1 / (2000 - n) as n from generate_series(1, 3000) as n`;
+  expect(sqlState(await rejectionOf(broken))).toBe('22012');
+  const answer = await sql<{ n: number }[]>`select n from generate_series(1, 2) as n`;
+  // What `rowsOf` is for; without it nobody needs it any more.
+  expect(answer.length).toBeGreaterThan(2);
+  expect(rowsOf(answer)).toEqual([{ n: 1 }, { n: 2 }]);
+  await endPostgres(sql, { timeoutMs: 0 });
 });

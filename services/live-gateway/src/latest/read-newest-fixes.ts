@@ -1,3 +1,4 @@
+import { rowsOf } from '@app/runtime/postgres';
 import type { Sql } from 'postgres';
 import type { LatestFix } from './latest-fixes.ts';
 
@@ -82,7 +83,7 @@ export async function readNewestFixes(
          order by position.ts desc
          limit 1
       ) newest on true`;
-  return rows.map(readAnswer);
+  return rowsOf(rows).map(readAnswer);
 }
 
 function readAnswer(row: Row): NewestFixAnswer {

@@ -1,3 +1,4 @@
+import { rowsOf } from '@app/runtime/postgres';
 import { LRUCache } from 'lru-cache';
 import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
@@ -140,5 +141,5 @@ export async function selectLastFixes(
         and quality = 0 and not faulty
       order by ts desc limit 1
     ) as newest`;
-  return new Map(rows.map(({ deviceId, ...lastFix }) => [deviceId, lastFix]));
+  return new Map(rowsOf(rows).map(({ deviceId, ...lastFix }) => [deviceId, lastFix]));
 }
