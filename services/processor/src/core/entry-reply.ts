@@ -8,7 +8,7 @@ export interface Entry {
   readonly deliveries: number;
 }
 
-/** An entry within the reply that brought it. Its fields are made when they are asked for: they are read once, and kept long. */
+/** An entry within the reply that brought it. It is kept for as long as its batch; its fields are made when they are asked for. */
 export class ReceivedEntry implements Entry {
   readonly id: string;
   readonly deliveries: number;

@@ -29,7 +29,8 @@ export class ReplyAssembler {
   #seen = 0;
   /** Values that are missing until the reply is whole: a list adds its length. */
   #missing = 1;
-  #expected = firstBytes;
+  /** The longest reply of late: room for another such one is made at once, not by doubling. */
+  #expectedBytes = firstBytes;
 
   /** Takes bytes, and gives the replies that are whole by now. */
   push(chunk: Buffer): readonly Buffer[] {
@@ -37,7 +38,8 @@ export class ReplyAssembler {
     const replies: Buffer[] = [];
     let from = 0;
     while (this.#see()) {
-      this.#expected = Math.max(firstBytes, this.#seen - from, ((this.#expected * 15) / 16) | 0);
+      const ofLate = Math.floor((this.#expectedBytes * 15) / 16);
+      this.#expectedBytes = Math.max(firstBytes, this.#seen - from, ofLate);
       replies.push(this.#bytes.subarray(from, this.#seen));
       from = this.#seen;
       this.#missing = 1;
@@ -64,7 +66,8 @@ export class ReplyAssembler {
   }
 
   #grow(least: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#expected, least <= this.#expected ? 0 : 2 * least));
+    const room = least <= this.#expectedBytes ? this.#expectedBytes : 2 * least;
+    const larger = Buffer.allocUnsafeSlow(room);
     this.#bytes.copy(larger, 0, 0, this.#end);
     this.#bytes = larger;
   }
