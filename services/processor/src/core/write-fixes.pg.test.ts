@@ -91,6 +91,46 @@ test('a batch written twice, and again after that, is duplicates', async () => {
   expect(await storedCount()).toBe(100);
 });
 
+test('a record sent twice in one batch is a duplicate without asking Postgres, and conflicts where its first does', async () => {
+  await using at = openWriter();
+  const count = (status: string) => at.metric('processor_position_writes_total', { status });
+  const [stored, other] = fixes(2);
+  if (!stored || !other) throw new Error('two fixes');
+  const again = fix(other.position, '7-0');
+  expect(await at.writer.write([other, again], never)).toMatchObject({
+    durable: [other, again],
+    conflicting: [],
+  });
+  expect(await at.statements()).toBe(1);
+  expect([await count('inserted'), await count('duplicate')]).toEqual([1, 1]);
+  // Equal to each other, and both other than what the table has.
+  await at.writer.write([stored], never);
+  const first = fix({ ...stored.position, satellites: 4 }, '8-0');
+  const second = fix(first.position, '9-0');
+  const { durable, conflicting } = await at.writer.write([first, second], never);
+  expect(durable).toEqual([first, second]);
+  expect(conflicting).toEqual([first, second]);
+  expect([await count('inserted'), await count('duplicate'), await count('conflicting')]).toEqual([2, 1, 2]);
+});
+
+test.each([
+  ['latitude', 1],
+  ['longitude', 1],
+  ['altitudeM', 1],
+  ['speedKmh', 1],
+  ['courseDeg', 1],
+  ['satellites', 4],
+  ['priority', 2],
+  ['attributes', { '239': 7 }],
+] as const)('one that differs from its first in %s is no copy of it', async (field, value) => {
+  await using at = openWriter();
+  const [first] = fixes(1);
+  const second = fix({ deviceId: 'good', fixAtMs: noon, [field]: value }, '9-0');
+  if (!first) throw new Error('a fix');
+  const { conflicting } = await at.writer.write([first, second], never);
+  expect(conflicting).toEqual([second]);
+});
+
 test('a batch of nothing takes no statement', async () => {
   await using at = openWriter();
   expect(await at.writer.write([], never)).toEqual({ durable: [], conflicting: [], refused: [] });

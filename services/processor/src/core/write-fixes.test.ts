@@ -19,7 +19,7 @@ test('rows come in one order, whatever order they were read in, each key once, n
       const keys = unique.map(({ position }) => `${position.deviceId} ${position.fixAtMs}`);
       expect(new Set(keys).size).toBe(keys.length);
       expect(keys).toEqual(keys.toSorted((a, b) => (a < b ? -1 : 1)));
-      expect(new Set([...unique, ...repeated])).toEqual(new Set(fixes));
+      expect(new Set([...unique, ...repeated.map((each) => each.fix)])).toEqual(new Set(fixes));
       expect(unique.length + repeated.length).toBe(fixes.length);
     }),
   );
@@ -30,11 +30,13 @@ test('of a key that was read more than once the first one read stands for it', (
     fc.property(positions, (read) => {
       const fixes = read.map((position, n) => fix(position, `${n}-0`));
       const { unique, repeated } = sortByKey(fixes);
-      for (const { position, entry } of repeated) {
-        const first = unique.find(
-          (row) => row.position.deviceId === position.deviceId && row.position.fixAtMs === position.fixAtMs,
-        );
-        expect(Number.parseInt(first?.entry.id ?? '', 10)).toBeLessThan(Number.parseInt(entry.id, 10));
+      for (const { fix: later, first } of repeated) {
+        expect(unique).toContain(first);
+        expect(first.position).toMatchObject({
+          deviceId: later.position.deviceId,
+          fixAtMs: later.position.fixAtMs,
+        });
+        expect(Number.parseInt(first.entry.id, 10)).toBeLessThan(Number.parseInt(later.entry.id, 10));
       }
     }),
   );

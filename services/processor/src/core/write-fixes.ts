@@ -80,19 +80,27 @@ export class FixWriter {
   ): Promise<WrittenFixes> {
     const refused: Rejected[] = [];
     const known: Fix[] = [];
+    const echoes: Repeated[] = [];
     let { unique, repeated } = sortByKey(fixes);
     while (unique.length > 0) {
       known.push(...(await this.#bisect(insertPositions, unique, refused, abandon, attempt)));
-      const refusedKeys = new Set(unique.filter(isAmong(refused)).map(keyOf));
-      // Keys repeated within the batch are compared as well: with what is in the table by now. One whose first
-      // fix was refused is not there, so the next fix with it is inserted in its turn.
-      known.push(...repeated.filter((fix) => !refusedKeys.has(keyOf(fix))));
-      ({ unique, repeated } = sortByKey(repeated.filter((fix) => refusedKeys.has(keyOf(fix)))));
+      const isRefused = isAmong(refused);
+      // A key whose first fix was refused is not in the table, so the next fix with it is inserted in its turn.
+      const untried = repeated.filter(({ first }) => isRefused(first));
+      const stored = repeated.filter(({ first }) => !isRefused(first));
+      // Trackers send a record twice: that shares the fate of the first. Any other content is compared with what is
+      // in the table by now.
+      echoes.push(...stored.filter(isEcho));
+      known.push(...stored.filter((each) => !isEcho(each)).map(({ fix }) => fix));
+      ({ unique, repeated } = sortByKey(untried.map(({ fix }) => fix)));
     }
-    const conflicting = await this.#bisect(findDifferent, known, refused, abandon, attempt);
+    const different = new Set(await this.#bisect(findDifferent, known, refused, abandon, attempt));
+    const echoed = echoes.filter(({ first }) => different.has(first)).map(({ fix }) => fix);
+    const conflicting = [...different, ...echoed];
+    const there = known.length + echoes.length;
     const { positionWrites } = this.#options.metrics;
-    positionWrites.inc({ status: 'inserted' }, fixes.length - known.length - refused.length);
-    positionWrites.inc({ status: 'duplicate' }, known.length - conflicting.length);
+    positionWrites.inc({ status: 'inserted' }, fixes.length - there - refused.length);
+    positionWrites.inc({ status: 'duplicate' }, there - conflicting.length);
     positionWrites.inc({ status: 'conflicting' }, conflicting.length);
     positionWrites.inc({ status: 'rejected' }, refused.length);
     const isRefused = isAmong(refused);
@@ -208,20 +216,32 @@ interface Retrying extends Disposable {
   succeed(): void;
 }
 
+/** A fix whose key another one had that was read before it. */
+interface Repeated {
+  readonly fix: Fix;
+  readonly first: Fix;
+}
+
 /** In key order, each key once; further fixes with a key that is there already come apart, in reading order. */
-export function sortByKey(fixes: readonly Fix[]): { readonly unique: Fix[]; readonly repeated: Fix[] } {
+export function sortByKey(fixes: readonly Fix[]): {
+  readonly unique: readonly Fix[];
+  readonly repeated: readonly Repeated[];
+} {
   const sorted = fixes.toSorted(
     (a, b) =>
       compareTexts(a.position.deviceId, b.position.deviceId) || a.position.fixAtMs - b.position.fixAtMs,
   );
   const unique: Fix[] = [];
-  const repeated: Fix[] = [];
-  let last: Fix | undefined;
+  const repeated: Repeated[] = [];
+  let first: Fix | undefined;
   for (const fix of sorted) {
-    const isRepeated =
-      last?.position.deviceId === fix.position.deviceId && last.position.fixAtMs === fix.position.fixAtMs;
-    (isRepeated ? repeated : unique).push(fix);
-    if (!isRepeated) last = fix;
+    const { deviceId, fixAtMs } = fix.position;
+    if (first?.position.deviceId === deviceId && first.position.fixAtMs === fixAtMs) {
+      repeated.push({ fix, first });
+    } else {
+      unique.push(fix);
+      first = fix;
+    }
   }
   return { unique, repeated };
 }
@@ -231,11 +251,23 @@ function compareTexts(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function keyOf({ position }: Fix): string {
-  return `${position.deviceId} ${position.fixAtMs}`;
+/** The same content as the first: of all that Postgres would compare, and attributes in the very same text. */
+function isEcho({ fix: { position }, first }: Repeated): boolean {
+  return (
+    position.latitude === first.position.latitude &&
+    position.longitude === first.position.longitude &&
+    position.altitudeM === first.position.altitudeM &&
+    position.speedKmh === first.position.speedKmh &&
+    position.courseDeg === first.position.courseDeg &&
+    position.satellites === first.position.satellites &&
+    position.priority === first.position.priority &&
+    position.attributesJson === first.position.attributesJson
+  );
 }
 
 function isAmong(refused: readonly Rejected[]): (fix: Fix) => boolean {
+  // As it is nearly always: no id has to be looked up.
+  if (refused.length === 0) return () => false;
   const ids = new Set(refused.map(({ entry }) => entry.id));
   return ({ entry }) => ids.has(entry.id);
 }
