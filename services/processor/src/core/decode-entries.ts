@@ -37,7 +37,7 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
   const fixes: Fix[] = [];
   const rejected: Rejected[] = [];
   for (const entry of entries) {
-    const record = receiveFields(entry.fields);
+    const record = receiveFields(entry.recordFields ?? entry.fields);
     if (record instanceof CodecError) {
       rejected.push({ entry, reason: record.reason, detail: record.detail });
       continue;

@@ -33,6 +33,8 @@ export interface ProposedStates {
   readonly states: ReadonlyMap<string, DeviceState>;
 }
 
+const unseen: DeviceState = { lastFix: undefined, lastSeenAtMs: 0 };
+
 /** Finds, for each device, the newest good fix that is older than the time given; devices without one are left out. */
 export type FindLastFixes = (
   olderThanMs: ReadonlyMap<string, number>,
@@ -62,20 +64,26 @@ export class DeviceStates {
    */
   async next(fixes: readonly Fix[], abandon: AbortSignal): Promise<ProposedStates> {
     const states = new Map<string, DeviceState>();
-    for (const { position } of fixes) {
-      const known = this.#states.get(position.deviceId);
-      states.set(position.deviceId, known ?? { lastFix: undefined, lastSeenAtMs: 0 });
+    // Of each device whose last fix is not known, the time of its oldest good fix: what is looked up is older than
+    // that, for a fix that was stored but not yet heard must still count as new. A device without a good fix here is
+    // not looked up: a flagged fix moves nothing, and what is older than it may lie ahead in the stream, stored by a
+    // process that died before it was heard.
+    const olderThanMs = new Map<string, number>();
+    for (const { position, quality } of fixes) {
+      const { deviceId, fixAtMs } = position;
+      const known = this.#states.get(deviceId) ?? unseen;
+      states.set(deviceId, known);
+      if (quality === 0 && known.lastFix === undefined) {
+        olderThanMs.set(deviceId, Math.min(fixAtMs, olderThanMs.get(deviceId) ?? fixAtMs));
+      }
     }
-    const olderThanMs = new Map(
-      [...oldestGoodFixes(fixes)].filter(([deviceId]) => states.get(deviceId)?.lastFix === undefined),
-    );
     if (olderThanMs.size > 0) {
       for (const [deviceId, lastFix] of await this.#findLastFixes(olderThanMs, abandon)) {
-        states.set(deviceId, { lastSeenAtMs: 0, ...states.get(deviceId), lastFix });
+        states.set(deviceId, { ...(states.get(deviceId) ?? unseen), lastFix });
       }
     }
     const heard = fixes.map((fix) => {
-      const before = states.get(fix.position.deviceId) ?? { lastFix: undefined, lastSeenAtMs: 0 };
+      const before = states.get(fix.position.deviceId) ?? unseen;
       const after = fold(before, fix);
       states.set(fix.position.deviceId, after);
       return { fix, before, after };
@@ -90,21 +98,6 @@ export class DeviceStates {
     // By the difference: each stream has states of its own, and the gauge is one.
     this.#metrics.deviceStateSize.inc(this.#states.size - sizeBefore);
   }
-}
-
-/**
- * The time of each device's oldest good fix: what is looked up is older than that, for a fix that was stored but
- * not yet heard must still count as new. A device without a good fix here is not looked up: a flagged fix moves
- * nothing, and what is older than it may lie ahead in the stream, stored by a process that died before it was heard.
- */
-function oldestGoodFixes(fixes: readonly Fix[]): ReadonlyMap<string, number> {
-  const oldest = new Map<string, number>();
-  for (const { position, quality } of fixes) {
-    if (quality !== 0) continue;
-    const { deviceId, fixAtMs } = position;
-    oldest.set(deviceId, Math.min(fixAtMs, oldest.get(deviceId) ?? fixAtMs));
-  }
-  return oldest;
 }
 
 /** A flagged fix is seen and moves nothing; a late one moves nothing backwards. */

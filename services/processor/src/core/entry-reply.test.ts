@@ -55,6 +55,32 @@ test('a claim gives its cursor, and both kinds of vanished ids', () => {
   expect(old).toEqual({ cursor: '0-0', entries: [], vanishedIds: [], bytes: 0 });
 });
 
+test('a record is read from its two fields, wherever they stand', () => {
+  const fields = ['ts', '1', 'payload', '{}', 'trace', '2', 'codec', '8E'];
+  expect(recordFieldsOf(fields)).toEqual(['payload', '{}', 'codec', '8E']);
+  expect(recordFieldsOf(['codec', '7', 'codecs', 'x', 'payloads', 'y', 'payload', ''])).toEqual([
+    'payload',
+    '',
+    'codec',
+    '7',
+  ]);
+});
+
+test.each([
+  ['none', []],
+  ['no codec', ['payload', '{}', 'ts', '1']],
+  ['no payload', ['codec', '8', 'Payload', '{}']],
+  ['two payloads', ['payload', '{}', 'codec', '8', 'payload', '{}']],
+  ['two codecs', ['codec', '8', 'payload', '{}', 'codec', '16']],
+])('with %s all fields are given: what is wrong with them is for the codec to say', (_what, fields) => {
+  expect(recordFieldsOf(fields)).toEqual(fields);
+});
+
+function recordFieldsOf(fields: readonly string[]): string[] | undefined {
+  const [entry] = readEntries(new ReplyCursor(wire([['stream', [['1-0', fields]]]]))).entries;
+  return entry?.recordFields.map((field) => field.toString());
+}
+
 test('an entry that is counted again is the same entry', () => {
   const [entry] = readEntries(new ReplyCursor(wire([['stream', [['1-0', ['a', 'b']]]]]))).entries;
   const again = entry?.deliveredTimes(4);

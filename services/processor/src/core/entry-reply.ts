@@ -1,9 +1,16 @@
 import { ReplyCursor } from './resp-reply.ts';
 
+const payloadName = Buffer.from('payload');
+const codecName = Buffer.from('codec');
+/** One Buffer of each for all entries. */
+const codecs: readonly Buffer[] = ['8', '8E', '16'].map((name) => Buffer.from(name));
+
 /** A stream entry as it was read: its id and its flat field list, name, value, name, value, as bytes. */
 export interface Entry {
   readonly id: string;
   readonly fields: readonly Buffer[];
+  /** Those of the fields that a record is made of, where they can be had apart from the others. */
+  readonly recordFields?: readonly Buffer[];
   /** How often Redis has handed it out, this time included. */
   readonly deliveries: number;
 }
@@ -30,9 +37,38 @@ export class ReceivedEntry implements Entry {
     return fields;
   }
 
+  /** A Buffer for each of the other fields would take longer than the checks of those that matter. */
+  get recordFields(): readonly Buffer[] {
+    const reply = new ReplyCursor(this.#reply, this.#at);
+    let payload: Buffer | undefined;
+    let codec: Buffer | undefined;
+    for (let left = reply.list() ?? 0; left > 0; left -= 2) {
+      const isPayload = reply.isAt(payloadName);
+      const isCodec = reply.isAt(codecName);
+      // Which of two is meant is not for the reader to say.
+      if ((isPayload && payload !== undefined) || (isCodec && codec !== undefined)) return this.fields;
+      reply.skipText();
+      if (isPayload) payload = reply.view();
+      else if (isCodec) codec = readCodec(reply);
+      else reply.skipText();
+    }
+    return payload === undefined || codec === undefined
+      ? this.fields
+      : [payloadName, payload, codecName, codec];
+  }
+
   deliveredTimes(deliveries: number): ReceivedEntry {
     return new ReceivedEntry(this.id, this.#reply, this.#at, deliveries);
   }
+}
+
+function readCodec(reply: ReplyCursor): Buffer {
+  for (const codec of codecs) {
+    if (!reply.isAt(codec)) continue;
+    reply.skipText();
+    return codec;
+  }
+  return reply.view();
 }
 
 /** Entries of one reply, and the ids whose bodies are no longer in the stream. */

@@ -240,9 +240,10 @@ function sameTime({ entry }: Fix): Rejected {
 
 function observe({ metrics }: PipelineParts, { durable }: WrittenFixes): void {
   const nowMs = Date.now();
+  const latency = metrics.ingestLatencySeconds.labels();
   for (const { arrivedAtMs, quality } of durable) {
     // Two clocks, Redis' and ours: a difference between them shows as latency, but never as a negative one.
-    metrics.ingestLatencySeconds.observe(Math.max(0, nowMs - arrivedAtMs) / 1000);
+    latency.observe(Math.max(0, nowMs - arrivedAtMs) / 1000);
     if (quality !== 0) for (const flag of qualityFlags(quality)) metrics.fixQuality.inc({ flag });
   }
 }

@@ -129,6 +129,17 @@ export class ReplyCursor {
     return this.bytes.subarray(this.#at - 2 - length, this.#at - 2);
   }
 
+  /** Whether the text that begins here is this one, of fewer than 10 bytes; goes on nowhere. */
+  isAt(text: Uint8Array): boolean {
+    const { bytes } = this;
+    let at = this.#at;
+    if (bytes[at] !== bulk || bytes[at + 1] !== 0x30 + text.length || bytes[at + 2] !== carriageReturn)
+      return false;
+    at += 4;
+    for (let index = 0; index < text.length; index += 1) if (bytes[at + index] !== text[index]) return false;
+    return true;
+  }
+
   /** Passes over a text; its length in bytes. */
   skipText(): number {
     this.#expect(bulk, 'a text');

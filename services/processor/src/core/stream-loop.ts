@@ -85,8 +85,8 @@ export class StreamLoop {
           acks: this.#acks,
           inFlight: this.#inFlight,
           future: { flagMs: config.FUTURE_FLAG_MS, limitMs: config.FUTURE_LIMIT_MS },
-          // Twice the inserts in flight: the next batches are read and decoded while these are written.
-          batchesInFlight: 2 * config.WRITE_CONCURRENCY,
+          // One more is read ahead. Decoded ahead, batches would outlive the young generation: CPU for nothing.
+          batchesInFlight: config.WRITE_CONCURRENCY,
           onRetry: onTurn,
           trace,
           metrics,
