@@ -40,11 +40,23 @@ export async function checkImages(): Promise<void> {
       ['node', 'docker-entrypoint.sh'].includes(program ?? ''),
       `${image} starts node, not ${program}`,
     );
-    if (isService) assert.match(Config.Healthcheck?.Test.join(' ') ?? '', /METRICS_PORT \|\| 9090.*healthz/u);
+    if (isService) {
+      assert.match(Config.Healthcheck?.Test.join(' ') ?? '', /METRICS_PORT \|\| 9090.*healthz/u);
+      await checkCompiled(image, Config.Cmd ?? []);
+    }
     for (const label of ['title', 'description', 'licenses', 'version', 'revision', 'base.name']) {
       assert.ok(Config.Labels?.[`org.opencontainers.image.${label}`], `${image} has the label ${label}`);
     }
   }
+}
+
+/** All sources are found compiled at the start, which ends at once for want of settings. */
+async function checkCompiled(image: string, command: readonly string[]): Promise<void> {
+  const start = `${command.join(' ')} 2>&1; [ $? -eq 78 ]`;
+  const bounds = ['--rm', '--read-only', '--network=none', '--env=NODE_DEBUG_NATIVE=COMPILE_CACHE'];
+  const said = await docker(['run', ...bounds, '--entrypoint=sh', image, '-c', start]);
+  assert.match(said, /retrieving transpile cache .*success/u, `${image} has no compiled sources`);
+  assert.doesNotMatch(said, /no transpile cache/u, `${image} strips types at its start`);
 }
 
 async function inspect(image: string): Promise<ImageFacts> {
