@@ -213,6 +213,26 @@ describe('a connection', () => {
     expect(connection.isOpen).toBe(true);
   });
 
+  test('asks with a frame what would have to be asked soon, and the sweep has nothing to ask', async () => {
+    const server = await openServer();
+    const client = await openClient(server.port);
+    const connection = await server.connection();
+    const heard: string[] = [];
+    client.on('ping', () => heard.push('ping'));
+    client.on('message', () => heard.push('row'));
+    // Four flushes a second, for five seconds, and a sweep after each.
+    for (let flush = 0; flush < 20; flush += 1) {
+      server.passMs(250);
+      connection.writeRows([frame]);
+      expect(connection.isPingDue(server.nowMs(), 10_000)).toBe(false);
+    }
+    await eventually(() => heard.length === 22);
+    // The first at 1.75 s, the second as long after it.
+    expect(heard.flatMap((what, at) => (what === 'ping' ? [at] : []))).toEqual([7, 15]);
+    server.passMs(2_000);
+    expect(connection.isPingDue(server.nowMs(), 10_000)).toBe(true);
+  });
+
   test('hears nothing more from a client after it was closed', async () => {
     const server = await openServer();
     const client = await openClient(server.port);

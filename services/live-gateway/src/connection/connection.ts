@@ -25,6 +25,8 @@ interface OpenPing {
 
 /** So long after something was sent a ping asks how far the client has read, if half of what may be unanswered did not. */
 const pingAfterMs = 2_000;
+/** A ping that is due soon goes with a frame: alone it is a packet of its own, which costs as much as the frame. */
+const ridingPingAfterMs = 1_700;
 
 /**
  * One client's socket.
@@ -224,6 +226,7 @@ export class Connection {
         if (this.#sentBytes - this.#pingedBytes >= this.#limits.unansweredBytes / 2)
           this.#ping(this.#sentAtMs);
       }
+      if (sent > 0 && this.#sentAtMs - this.#pingedAtMs >= ridingPingAfterMs) this.#ping(this.#sentAtMs);
     });
     // In a cork a send succeeds whatever becomes of it: what the kernel did not take shows only after it.
     this.#hasBuffered ||= this.#socket.getBufferedAmount() > 0;
