@@ -14,6 +14,8 @@ import { crowdAt, type Race, startFeed, startGateway } from './race.ts';
 export interface FanOutSizes {
   /** How many connections, one measurement each. */
   readonly connections: readonly number[];
+  /** Whether to measure them with a box each as well. */
+  readonly withBoxes: boolean;
   /** Of the peers that send a message a position: as many as leave the machine some air. */
   readonly peerConnections: number;
   readonly warmUpMs: number;
@@ -74,7 +76,7 @@ export async function benchFanOut(
 ): Promise<FanOutResults> {
   await using feed = await startFeed(race);
   const rows: FanOutRow[] = [];
-  for (const hasBoxes of [false, true]) {
+  for (const hasBoxes of sizes.withBoxes ? [false, true] : [false]) {
     for (const connections of sizes.connections) {
       const row = await measureRow(race, connections, hasBoxes, sizes);
       rows.push(row);

@@ -30,7 +30,13 @@ const devices = 200;
 
 const full: Sizes = {
   users: 500,
-  fanOut: { connections: [1000, 5000], peerConnections: 100, warmUpMs: 30_000, measureMs: 20_000 },
+  fanOut: {
+    connections: [1000, 5000],
+    withBoxes: true,
+    peerConnections: 100,
+    warmUpMs: 30_000,
+    measureMs: 20_000,
+  },
   idleConnections: 20_000,
   stormConnections: 5000,
   slow: { connections: 1000, measureMs: 10_000, rounds: 3 },
@@ -38,10 +44,16 @@ const full: Sizes = {
 
 const quick: Sizes = {
   users: 50,
-  fanOut: { connections: [300], peerConnections: 60, warmUpMs: 1000, measureMs: 3000 },
-  idleConnections: 1000,
+  fanOut: {
+    connections: [1500],
+    withBoxes: false,
+    peerConnections: 60,
+    warmUpMs: 2000,
+    measureMs: 2500,
+  },
+  idleConnections: 3000,
   stormConnections: 500,
-  slow: { connections: 300, measureMs: 2000, rounds: 1 },
+  slow: { connections: 300, measureMs: 1500, rounds: 1 },
 };
 
 export const benchGateway: Benchmark = {

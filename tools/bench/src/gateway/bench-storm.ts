@@ -30,7 +30,7 @@ export async function benchStorm(
   await using crowd = startAudience();
   await crowd.open(crowdAt(race, gateway.url, connections, { resumes: true }));
   // Longer than any answer of Directus is remembered: the storm has to ask anew.
-  await sleep(12_000);
+  await sleep(10_500);
   const queriesBefore = await transactions(race);
   const callsBefore = race.directus.calls.length;
   const { liveAfterMs, recovered } = await crowd.comeBack(withinMs);

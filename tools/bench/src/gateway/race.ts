@@ -4,12 +4,12 @@ import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
 import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
 import { eventually } from '@app/test-kit/eventually';
 import { type Program, startProgram } from '../program.ts';
+import { startService } from '../start-service.ts';
 import type { BenchServers } from '../servers.ts';
 import type { Crowd } from './audience-process.ts';
 import type { FeederOptions } from './feeder.ts';
 
 const origin = 'https://bench.example.org';
-const main = new URL('../../../../services/live-gateway/src/main.ts', import.meta.url);
 
 /** An event with its devices and those who may watch it. */
 export interface Race extends AsyncDisposable {
@@ -65,7 +65,7 @@ export async function startFeed({ servers, stream, imeis }: Race): Promise<Progr
 
 /** Starts the real service, with its defaults but for what a large audience of few users needs. */
 export async function startGateway(race: Race): Promise<BenchGateway> {
-  const program = startProgram(main, {
+  const program = startService('live-gateway', {
     INSTANCE_ID: `bench-${process.pid}`,
     REDIS_URL: race.servers.redisUrl,
     POSTGRES_URL: race.servers.postgresUrl,

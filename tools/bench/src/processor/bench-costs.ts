@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { runToLine } from '../program.ts';
 import { fillStream } from './backlog.ts';
 import type { BenchServers } from '../servers.ts';
-import { nodeOptionsOfImage } from './run-processor.ts';
+import { nodeOptionsOfImage } from '../start-service.ts';
 import { cpuCosts, memoryCosts, type StepCostOptions, steps } from './step-costs.ts';
 
 export interface Shape {
@@ -36,7 +36,7 @@ export async function benchCosts(
       main,
       { STEP_COSTS: stepCostOptions({ ...options, entries }) },
       (line) => cpuCosts.safeParse(line['costs']).data,
-      nodeOptionsOfImage(),
+      nodeOptionsOfImage('processor'),
     );
     const memory = await runToLine(
       main,
