@@ -23,6 +23,11 @@ interface OpenPing {
   readonly atMs: number;
 }
 
+interface SendOutcome {
+  readonly sent: number;
+  readonly isDropped: boolean;
+}
+
 /** So long after something was sent a ping asks how far the client has read, if half of what may be unanswered did not. */
 const pingAfterMs = 2_000;
 /** A ping that is due soon goes with a frame: alone it is a packet of its own, which costs as much as the frame. */
@@ -208,32 +213,51 @@ export class Connection {
   #send(frames: readonly (string | Uint8Array)[]): number {
     if (!this.#isOpen || frames.length === 0 || this.#isBehind()) return 0;
     const sentBytesBefore = this.#sentBytes;
-    let sent = 0;
-    let isDropped = false;
     this.#sentAtMs = this.#nowMs();
-    this.#socket.cork(() => {
-      for (const frame of frames) {
-        // 400 chunks in one go lose a third even to a healthy reader.
-        if (sent > 0 && this.#isBehind()) break;
-        // 1 sent, 0 buffered, 2 dropped.
-        const outcome = this.#socket.send(frame, false);
-        if (outcome === 2) {
-          isDropped = true;
-          break;
-        }
-        sent += 1;
-        this.#sentBytes += typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength;
-        if (this.#sentBytes - this.#pingedBytes >= this.#limits.unansweredBytes / 2)
-          this.#ping(this.#sentAtMs);
-      }
-      if (sent > 0 && this.#sentAtMs - this.#pingedAtMs >= ridingPingAfterMs) this.#ping(this.#sentAtMs);
-    });
-    // In a cork a send succeeds whatever becomes of it: what the kernel did not take shows only after it.
-    this.#hasBuffered ||= this.#socket.getBufferedAmount() > 0;
+    const [first] = frames;
+    let outcome: SendOutcome = { sent: 0, isDropped: false };
+    const isAlone = first !== undefined && frames.length === 1 && !this.#hasSentMuch(bytesOf(first));
+    if (isAlone && !this.#isPingSoonDue()) {
+      // One frame and nothing else is one system call anyhow, and says itself what the kernel did not take.
+      outcome = this.#sendEach(frames);
+    } else {
+      this.#socket.cork(() => {
+        outcome = this.#sendEach(frames);
+      });
+      // In a cork a send succeeds whatever becomes of it: what the kernel did not take shows only after it.
+      this.#hasBuffered ||= this.#socket.getBufferedAmount() > 0;
+    }
+    const { sent, isDropped } = outcome;
     this.#traffic.onSent(sent, this.#sentBytes - sentBytesBefore);
     // A client that has missed one frame no longer holds what the others hold, and cannot know it.
     if (isDropped) this.end(closeCode.tooSlow, 'a frame was lost');
     return sent;
+  }
+
+  #sendEach(frames: readonly (string | Uint8Array)[]): SendOutcome {
+    let sent = 0;
+    for (const frame of frames) {
+      // 400 chunks in one go lose a third even to a healthy reader.
+      if (sent > 0 && this.#isBehind()) break;
+      // 1 sent, 0 buffered, 2 dropped.
+      const status = this.#socket.send(frame, false);
+      if (status === 2) return { sent, isDropped: true };
+      if (status === 0) this.#hasBuffered = true;
+      sent += 1;
+      this.#sentBytes += bytesOf(frame);
+      if (this.#hasSentMuch(0)) this.#ping(this.#sentAtMs);
+    }
+    if (sent > 0 && this.#isPingSoonDue()) this.#ping(this.#sentAtMs);
+    return { sent, isDropped: false };
+  }
+
+  /** Whether so much was sent since the last ping, with so many bytes more, that the next one has to ask. */
+  #hasSentMuch(moreBytes: number): boolean {
+    return this.#sentBytes + moreBytes - this.#pingedBytes >= this.#limits.unansweredBytes / 2;
+  }
+
+  #isPingSoonDue(): boolean {
+    return this.#sentAtMs - this.#pingedAtMs >= ridingPingAfterMs;
   }
 
   /** In a cork. */
@@ -244,4 +268,8 @@ export class Connection {
     this.#openPings.push({ number: this.#pings, sentBytes: this.#sentBytes, atMs: nowMs });
     this.#socket.ping(String(this.#pings));
   }
+}
+
+function bytesOf(frame: string | Uint8Array): number {
+  return typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength;
 }
