@@ -18,7 +18,11 @@ export interface Program extends AsyncDisposable {
 /** Raises its limit of open files to this, as far as it may, and becomes the program. */
 const withOpenFiles = 'ulimit -n "$1" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; shift; exec "$@"';
 
-const endWithParent = ['--import', new URL('./end-with-parent.ts', import.meta.url).href];
+/** Node's options for a program that is to end with this process: whatever that dies of, its pipe is closed then. */
+export const endWithParent: readonly string[] = [
+  '--import',
+  new URL('./end-with-parent.ts', import.meta.url).href,
+];
 
 /** Starts a TypeScript program with this environment beside PATH; its stderr is passed on. It ends with this process. */
 export function startProgram(

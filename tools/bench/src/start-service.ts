@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Program, startProgram } from './program.ts';
+import { endWithParent, type Program, startProgram } from './program.ts';
 
 type Service = 'processor' | 'live-gateway';
 
@@ -28,10 +28,10 @@ export function nodeOptionsOfImage(service: Service): readonly string[] {
 function compileSources(service: Service): string {
   const directory = mkdtempSync(join(tmpdir(), `bench-${service}-`));
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-  const command = [...nodeOptionsOfImage(service), fileURLToPath(mainOf(service))];
+  const command = [...endWithParent, ...nodeOptionsOfImage(service), fileURLToPath(mainOf(service))];
   const { status } = spawnSync(process.execPath, command, {
     env: { NODE_COMPILE_CACHE: directory },
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   });
   if (status !== 78) throw new Error(`${service} ended with ${status}, not for want of settings`);
   return directory;

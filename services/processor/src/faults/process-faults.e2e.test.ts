@@ -5,7 +5,12 @@ import { attemptsKey } from '../core/marked-attempt.ts';
 import { readDeadLetters } from '../testing/expect-all-stored.ts';
 import { lockPositions, ownWorld, pending, stored } from '../testing/own-world.ts';
 import { acceptRows, refuseRows } from '../testing/refuse-rows.ts';
-import { cleanExit, type ProcessorOptions, type RunningProcessor } from '../testing/start-processor.ts';
+import {
+  cleanExit,
+  compileSources,
+  type ProcessorOptions,
+  type RunningProcessor,
+} from '../testing/start-processor.ts';
 import { record, records, send } from '../testing/telemetry.ts';
 
 function named(instance: string, env: Readonly<Record<string, string>> = {}): Partial<ProcessorOptions> {
@@ -251,8 +256,11 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     for (let from = 0; from < backlog; from += 5000) {
       sent.push(...(await send(world.redis, world.stream, largeRecords(5000, from))));
     }
+    await using compiled = await compileSources();
     // It starts while there is a database, and loses it before the backlog is in.
-    const processor = await world.start({ env: { NODE_ENV: 'production', LOG_LEVEL: 'info' } });
+    const processor = await world.start({
+      env: { NODE_ENV: 'production', LOG_LEVEL: 'info', NODE_COMPILE_CACHE: compiled.folder },
+    });
     await eventually(async () => (await stored(world)) > 0, { intervalMs: 1, timeoutMs: 15_000 });
     await world.toPostgres.refuse();
     world.toPostgres.cut();

@@ -1,7 +1,9 @@
 import { eventually } from '@app/test-kit/eventually';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { readMetric } from '@app/test-kit/read-metric';
@@ -80,6 +82,23 @@ async function imageFlags(): Promise<readonly string[]> {
   const command: unknown = JSON.parse(/^CMD (\[.*\])$/mu.exec(text)?.[1] ?? 'null');
   if (!Array.isArray(command)) throw new TypeError('the Dockerfile has no CMD');
   return command.slice(1, -1).map(String);
+}
+
+/**
+ * As the image has it: sources without types, for a process that does not hold what strips them. Without settings the
+ * service ends when all of it is loaded. The folder is for `NODE_COMPILE_CACHE`.
+ */
+export async function compileSources(): Promise<AsyncDisposable & { readonly folder: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'processor-compiled-'));
+  const flags = [...(await imageFlags()), '--import', endWithParent.href];
+  const child = spawn(process.execPath, [...flags, main], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env: { NODE_COMPILE_CACHE: folder },
+  });
+  await once(child, 'close');
+  if (child.exitCode !== 78)
+    throw new Error(`the processor ended with ${child.exitCode}, not for want of settings`);
+  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }
 
 /** Starts the service and waits until its ops endpoints listen; rejects with its last words if it ends before. */
