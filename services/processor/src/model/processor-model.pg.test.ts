@@ -23,6 +23,7 @@ describe('whatever happens, every entry is stored once or parked', () => {
   });
 });
 
+// A death in the instant of a mark is too rare for chance, once in 1,000 runs: `judge.pg.test.ts` produces it.
 const mustHappen = [
   'insert: fails',
   'insert: silence',
@@ -32,7 +33,6 @@ const mustHappen = [
   'ack: fails',
   'ack: answer lost',
   'ack: silence',
-  'mark: death meanwhile',
   'check: half-open',
   'hear: fails',
   'hear: death after',
