@@ -113,6 +113,16 @@ test('a record sent twice in one batch is a duplicate without asking Postgres, a
   expect([await count('inserted'), await count('duplicate'), await count('conflicting')]).toEqual([2, 1, 2]);
 });
 
+test('a record sent twice is refused twice where Postgres refuses it', async () => {
+  await using at = openWriter();
+  await refuseRows(sql, 'bad', '22003');
+  const first = fix({ deviceId: 'bad', fixAtMs: noon }, '1-0');
+  const second = fix(first.position, '2-0');
+  const { durable, refused } = await at.writer.write([first, second], never);
+  expect(durable).toEqual([]);
+  expect(refused.map(({ entry }) => entry.id)).toEqual(['1-0', '2-0']);
+});
+
 test.each([
   ['latitude', 1],
   ['longitude', 1],
