@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { withDeadline } from './deadline.ts';
 import type { Logger } from './log.ts';
 import { fullJitterMs, retry } from './retry.ts';
+import { speedUpTextMethods } from './text-methods.ts';
 
 export type { Redis } from 'ioredis';
 
@@ -10,6 +11,8 @@ const connectTimeoutMs = 5_000;
 const commandTimeoutMs = 5_000;
 const closeTimeoutMs = 1_000;
 const maxReconnectDelayMs = 2_000;
+
+speedUpTextMethods();
 
 interface Connection {
   readonly isBlocking: boolean;
