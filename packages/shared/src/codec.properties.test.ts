@@ -1,6 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { arbitraryAttributes, arbitraryPosition, plainAttributes } from '../test/arbitrary-position.ts';
+import {
+  arbitraryAttributes,
+  arbitraryPosition,
+  plainAttributes,
+  plainPosition,
+} from '../test/arbitrary-position.ts';
 import {
   CodecError,
   decodeAttributes,
@@ -55,13 +60,13 @@ function expectReceived(payload: Uint8Array | string, decoded: Position | CodecE
   if (namesOnce) expect(attributesJson).toHaveLength(encodeAttributes(attributes).length);
 }
 
-const plainPosition = fc
+const withPlainAttributes = fc
   .tuple(arbitraryPosition, plainAttributes)
   .map(([position, attributes]) => Object.assign(position, { attributes }));
 
 test('attributes of IO elements are handed through as encode wrote them', () => {
   fc.assert(
-    fc.property(plainPosition, (position) => {
+    fc.property(fc.oneof(withPlainAttributes, plainPosition), (position) => {
       expect(receivePosition(encodePosition(position))).toMatchObject({
         attributesJson: encodeAttributes(position.attributes),
       });
@@ -98,7 +103,7 @@ describe('nothing makes decode throw, and what it lets through it lets through a
     'T',
     '+',
   );
-  const anyPosition = fc.oneof(arbitraryPosition, plainPosition);
+  const anyPosition = fc.oneof(arbitraryPosition, withPlainAttributes, plainPosition);
   const mutated = fc
     .tuple(
       anyPosition,
@@ -115,7 +120,7 @@ describe('nothing makes decode throw, and what it lets through it lets through a
       return text;
     });
   const swapped = fc
-    .tuple(arbitraryPosition, fc.nat({ max: 9 }), fc.oneof(anyJson, fragment))
+    .tuple(anyPosition, fc.nat({ max: 9 }), fc.oneof(anyJson, fragment))
     .map(([position, field, json]) => {
       const members = Object.entries(JSON.parse(encodePosition(position)));
       return `{${members.map(([name, value], at) => `${JSON.stringify(name)}:${at === field ? json : JSON.stringify(value)}`).join(',')}}`;

@@ -6,8 +6,10 @@ import {
   type JsonAttributes,
 } from './attributes.ts';
 import { CodecError } from './codec-error.ts';
+import { forReal, fromMinusZero, most } from './bounds.ts';
 import { findPlainAttributes } from './plain-attributes.ts';
-import type { Position, Priority } from './position.ts';
+import { readPlainPosition } from './plain-position.ts';
+import type { Position, Priority, ReceivedPosition } from './position.ts';
 import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
 import { isLongerThan } from './utf8.ts';
 
@@ -21,13 +23,6 @@ const deviceIdText = /^[0-9A-Za-z_-]{1,32}$/;
 
 // A byte order mark is kept by the decoder and then refused by JSON.parse: RFC 8259 forbids writers to send one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-type PositionFields = Omit<Position, 'attributes'>;
-
-/** A Position as it came: checked in full, its attributes still the JSON text that a JSONB column takes. */
-export interface ReceivedPosition extends PositionFields {
-  readonly attributesJson: string;
-}
 
 /**
  * Reads the `payload` of a stream record: bytes as Redis holds them, or text.
@@ -66,6 +61,8 @@ export function decodePosition(payload: Uint8Array | string): Position | CodecEr
 export function receivePosition(payload: Uint8Array | string): ReceivedPosition | CodecError {
   const text = readText(payload);
   if (typeof text !== 'string') return text;
+  const plain = readPlainPosition(text);
+  if (plain !== undefined) return plain;
   const plainAt = findPlainAttributes(text);
   const json = parseObject(plainAt === undefined ? text : `${text.slice(0, plainAt)}null}`);
   if (json instanceof CodecError) return json;
@@ -132,17 +129,17 @@ function readFields(
   if (fixAtMs < 0 || fixAtMs > latestTimestampMs) {
     return new CodecError('bad_timestamp', 'timestamp must lie in the years 1970..9999 of UTC');
   }
-  const latitude = readNumber('latitude', json['latitude'], -90, 90);
+  const latitude = readNumber('latitude', json['latitude'], -most.latitude, most.latitude);
   if (typeof latitude !== 'number') return latitude;
-  const longitude = readNumber('longitude', json['longitude'], -180, 180);
+  const longitude = readNumber('longitude', json['longitude'], -most.longitude, most.longitude);
   if (typeof longitude !== 'number') return longitude;
-  const altitudeM = readNumber('altitude', json['altitude'], -1e6, 1e6);
+  const altitudeM = readNumber('altitude', json['altitude'], -most.altitude, most.altitude);
   if (typeof altitudeM !== 'number') return altitudeM;
-  const courseDeg = readNumber('angle', json['angle'], 0, 360);
+  const courseDeg = readNumber('angle', json['angle'], 0, most.angle);
   if (typeof courseDeg !== 'number') return courseDeg;
-  const speedKmh = readNumber('speed', json['speed'], -1e6, 1e6);
+  const speedKmh = readNumber('speed', json['speed'], -most.speed, most.speed);
   if (typeof speedKmh !== 'number') return speedKmh;
-  const satellites = readNumber('satellites', json['satellites'], 0, 255);
+  const satellites = readNumber('satellites', json['satellites'], 0, most.satellites);
   if (typeof satellites !== 'number') return satellites;
   if (!Number.isInteger(satellites))
     return new CodecError('out_of_range', 'satellites must be a whole number');
@@ -178,12 +175,12 @@ function tooLarge(): CodecError {
   return new CodecError('too_large', `payload must be at most ${maxPayloadBytes} bytes`);
 }
 
-function readNumber(field: string, value: unknown, least: number, most: number): number | CodecError {
+function readNumber(field: string, value: unknown, from: number, to: number): number | CodecError {
   if (typeof value !== 'number') return notA(field, 'a number', value);
-  if (value >= least && value <= most) return value === 0 ? 0 : value;
+  if (value >= from && value <= to) return fromMinusZero(value);
   // JSON has no NaN, but 1e400 is Infinity.
   if (!Number.isFinite(value)) return new CodecError('not_finite', `${field} must be finite`);
-  return new CodecError('out_of_range', `${field} must be within ${least}..${most}`);
+  return new CodecError('out_of_range', `${field} must be within ${from}..${to}`);
 }
 
 function readPriority(value: unknown): Priority | CodecError {
@@ -193,11 +190,6 @@ function readPriority(value: unknown): Priority | CodecError {
   return typeof priority === 'number'
     ? new CodecError('out_of_range', 'priority must be 0, 1 or 2')
     : priority;
-}
-
-/** Postgres refuses what is too small for a `real` and not 0; nothing that small is measured. */
-function forReal(value: number): number {
-  return Math.abs(value) < 1e-6 ? 0 : value;
 }
 
 function notA(field: string, type: string, value: unknown): CodecError {

@@ -1,11 +1,5 @@
-import {
-  CodecError,
-  decodePosition,
-  encodePosition,
-  receivePosition,
-  type ReceivedPosition,
-} from './codec.ts';
-import type { Codec, Position } from './position.ts';
+import { CodecError, decodePosition, encodePosition, receivePosition } from './codec.ts';
+import type { Codec, Position, ReceivedPosition } from './position.ts';
 
 /** What one entry of a telemetry stream says. */
 export interface TelemetryRecord {
@@ -16,6 +10,12 @@ export interface TelemetryRecord {
 /** A record as it came: checked in full, its attributes still in their JSON form. */
 export interface ReceivedRecord {
   readonly position: ReceivedPosition;
+  readonly codec: Codec;
+}
+
+/** The two fields of an entry that make a record, as they came. */
+export interface RawRecord {
+  readonly payload: Uint8Array | string;
   readonly codec: Codec;
 }
 
@@ -33,6 +33,12 @@ export function decodeFields(fields: readonly Uint8Array[]): TelemetryRecord | C
 /** As `decodeFields`, for who stores a position or shows it: nobody there needs its attributes as values. */
 export function receiveFields(fields: readonly Uint8Array[]): ReceivedRecord | CodecError {
   return readFields(fields, receivePosition);
+}
+
+/** As `receiveFields`, for who has found the two fields already. */
+export function receiveRecord({ payload, codec }: RawRecord): ReceivedRecord | CodecError {
+  const position = receivePosition(payload);
+  return position instanceof CodecError ? position : { position, codec };
 }
 
 function readFields<P extends object>(

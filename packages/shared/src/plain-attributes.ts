@@ -21,9 +21,14 @@ const member = '"attributes":';
  */
 export function findPlainAttributes(payload: string): number | undefined {
   const at = payload.indexOf(member) + member.length;
-  attributesAtEnd.lastIndex = at;
   // Without a backslash what was found is the whole name of a member and neither part of one nor of a text. It belongs
   // to the payload itself, not to an object within: behind the attributes only one brace closes.
-  if (at < member.length || !attributesAtEnd.test(payload) || payload.includes('\\')) return undefined;
+  if (at < member.length || !arePlainAttributes(payload, at) || payload.includes('\\')) return undefined;
   return at;
+}
+
+/** Whether what begins there is such attributes, and one brace ends the payload behind them. */
+export function arePlainAttributes(payload: string, at: number): boolean {
+  attributesAtEnd.lastIndex = at;
+  return attributesAtEnd.test(payload);
 }

@@ -35,3 +35,8 @@ export interface Position {
   /** At most 255. */
   readonly attributes: Attributes;
 }
+
+/** A Position as it came: checked in full, its attributes still the JSON text that a JSONB column takes. */
+export interface ReceivedPosition extends Omit<Position, 'attributes'> {
+  readonly attributesJson: string;
+}

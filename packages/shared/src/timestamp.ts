@@ -1,6 +1,9 @@
 /** 9999-12-31T23:59:59.999Z: the last time whose year has four digits. */
 export const latestTimestampMs = 253_402_300_799_999;
 
+// Less than what any four digits can make up for. Not NaN, for which everything would be counted in doubles.
+const noDigit = -10_000;
+
 // Of a common year.
 const daysBeforeMonth = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
 const daysOfMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -14,28 +17,27 @@ const daysOfMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
  * the last minute of a UTC month, and counts as the first second of the next day, as in POSIX time. The result may lie
  * in any year that four digits and an offset can name: whoever calls sets the bounds.
  */
-export function parseTimestamp(text: string): number | undefined {
-  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
-  const month = twoDigits(text, 5);
-  const day = twoDigits(text, 8);
-  const hour = twoDigits(text, 11);
-  const minute = twoDigits(text, 14);
-  const second = twoDigits(text, 17);
-  // A character that is no digit makes NaN, which no comparison holds for.
-  if (!(year >= 0 && month >= 1 && month <= 12 && hour <= 23 && minute <= 59 && second <= 60))
-    return undefined;
-  if (!(day >= 1 && day <= daysInMonth(year, month))) return undefined;
-  if (!isOneOf(text, 4, '-', '-') || !isOneOf(text, 7, '-', '-') || !isOneOf(text, 10, 'T', 't'))
-    return undefined;
-  if (!isOneOf(text, 13, ':', ':') || !isOneOf(text, 16, ':', ':')) return undefined;
+export function parseTimestamp(text: string, from = 0, to = text.length): number | undefined {
+  const year = twoDigits(text, from) * 100 + twoDigits(text, from + 2);
+  const month = twoDigits(text, from + 5);
+  const day = twoDigits(text, from + 8);
+  const hour = twoDigits(text, from + 11);
+  const minute = twoDigits(text, from + 14);
+  const second = twoDigits(text, from + 17);
+  // A character that is no digit makes all of them negative.
+  if (year < 0 || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined;
+  if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) return undefined;
+  if (!isOneOf(text, from + 4, '-', '-') || !isOneOf(text, from + 7, '-', '-')) return undefined;
+  if (!isOneOf(text, from + 10, 'T', 't')) return undefined;
+  if (!isOneOf(text, from + 13, ':', ':') || !isOneOf(text, from + 16, ':', ':')) return undefined;
 
-  let at = 19;
+  let at = from + 19;
   let fractionMs = 0;
   if (isOneOf(text, at, '.', '.')) {
     let digits = 0;
     for (;;) {
       const digit = digitAt(text, at + 1 + digits);
-      if (Number.isNaN(digit)) break;
+      if (digit < 0) break;
       if (digits < 3) fractionMs = fractionMs * 10 + digit;
       digits += 1;
     }
@@ -43,7 +45,7 @@ export function parseTimestamp(text: string): number | undefined {
     at += 1 + digits;
     if (digits < 3) fractionMs *= digits === 1 ? 100 : 10;
   }
-  const offsetMinutes = readOffset(text, at);
+  const offsetMinutes = readOffset(text, at, to);
   if (offsetMinutes === undefined) return undefined;
 
   const epochSeconds =
@@ -53,19 +55,18 @@ export function parseTimestamp(text: string): number | undefined {
 }
 
 /** The zone that the text must end in, as minutes ahead of UTC. */
-function readOffset(text: string, at: number): number | undefined {
-  if (isOneOf(text, at, 'Z', 'z')) return text.length === at + 1 ? 0 : undefined;
-  if (!isOneOf(text, at, '+', '-') || !isOneOf(text, at + 3, ':', ':') || text.length !== at + 6)
-    return undefined;
+function readOffset(text: string, at: number, to: number): number | undefined {
+  if (isOneOf(text, at, 'Z', 'z')) return to === at + 1 ? 0 : undefined;
+  if (!isOneOf(text, at, '+', '-') || !isOneOf(text, at + 3, ':', ':') || to !== at + 6) return undefined;
   const hours = twoDigits(text, at + 1);
   const minutes = twoDigits(text, at + 4);
-  if (!(hours <= 23 && minutes <= 59)) return undefined;
+  if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return undefined;
   return isOneOf(text, at, '-', '-') ? -(hours * 60 + minutes) : hours * 60 + minutes;
 }
 
 function digitAt(text: string, at: number): number {
   const digit = text.charCodeAt(at) - 0x30;
-  return digit >= 0 && digit <= 9 ? digit : Number.NaN;
+  return digit >= 0 && digit <= 9 ? digit : noDigit;
 }
 
 function twoDigits(text: string, at: number): number {

@@ -69,6 +69,25 @@ export const arbitraryPosition: fc.Arbitrary<Position> = fc.record(
   { noNullPrototype: true },
 );
 
+/** A Position as trackers send it: numbers of few digits, attributes of IO elements. */
+export const plainPosition: fc.Arbitrary<Position> = fc
+  .tuple(
+    arbitraryPosition,
+    decimal(90, 1e7),
+    decimal(180, 1e7),
+    decimal(1e6, 100),
+    decimal(1e6, 10),
+    fc.integer({ min: 0, max: 3600 }),
+    plainAttributes,
+  )
+  .map(([position, latitude, longitude, altitudeM, speedKmh, tenths, attributes]) =>
+    Object.assign(position, { latitude, longitude, altitudeM, courseDeg: tenths / 10, speedKmh, attributes }),
+  );
+
+function decimal(most: number, parts: number): fc.Arbitrary<number> {
+  return fc.integer({ min: -most * parts, max: most * parts }).map((value) => withoutTiny(value / parts));
+}
+
 function degrees(most: number): fc.Arbitrary<number> {
   return fc.double({ min: -most, max: most, noNaN: true }).map(withoutMinusZero);
 }

@@ -1,5 +1,5 @@
 import { CodecError } from '@app/shared/codec';
-import { entryArrivedAtMs, receiveFields, type ReceivedRecord } from '@app/shared/entry';
+import { entryArrivedAtMs, receiveFields, receiveRecord, type ReceivedRecord } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
 import type { Entry } from './entry-reply.ts';
 
@@ -37,7 +37,8 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
   const fixes: Fix[] = [];
   const rejected: Rejected[] = [];
   for (const entry of entries) {
-    const record = receiveFields(entry.recordFields ?? entry.fields);
+    const raw = entry.record;
+    const record = raw === undefined ? receiveFields(entry.fields) : receiveRecord(raw);
     if (record instanceof CodecError) {
       rejected.push({ entry, reason: record.reason, detail: record.detail });
       continue;

@@ -1,6 +1,10 @@
+import { maxPayloadBytes } from '@app/shared/codec';
+import { encodeFields, type RawRecord, receiveFields, receiveRecord } from '@app/shared/entry';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { count, list, parseDeliveries, parseInfo, readClaim, readEntries, text } from './entry-reply.ts';
 import { ReplyCursor } from './resp-reply.ts';
+import { record } from '../testing/telemetry.ts';
 import { type Wire, wire } from '../testing/wire.ts';
 
 const bytes = (words: string): Buffer => Buffer.from(words, 'latin1');
@@ -56,14 +60,20 @@ test('a claim gives its cursor, and both kinds of vanished ids', () => {
 });
 
 test('a record is read from its two fields, wherever they stand', () => {
-  const fields = ['ts', '1', 'payload', '{}', 'trace', '2', 'codec', '8E'];
-  expect(recordFieldsOf(fields)).toEqual(['payload', '{}', 'codec', '8E']);
-  expect(recordFieldsOf(['codec', '7', 'codecs', 'x', 'payloads', 'y', 'payload', ''])).toEqual([
-    'payload',
-    '',
-    'codec',
-    '7',
-  ]);
+  const fields = ['ts', '1', 'payload', '{"ü":1}', 'trace', '2', 'codec', '8E'];
+  expect(recordOf(fields)).toEqual({ payload: '{"ü":1}', codec: '8E' });
+  expect(recordOf(['codec', '16', 'codecs', 'x', 'payloads', 'y', 'payload', ''])).toEqual({
+    payload: '',
+    codec: '16',
+  });
+});
+
+test.each([
+  ['no UTF-8', foreign],
+  ['what stands for bytes that are no UTF-8', Buffer.from('{"1":"\uFFFD"}')],
+  ['more than a payload may be', Buffer.alloc(maxPayloadBytes + 1, ' ')],
+])('a payload that is %s comes as its bytes', (_what, payload) => {
+  expect(recordOf(['payload', payload, 'codec', '8'])).toEqual({ payload, codec: '8' });
 });
 
 test.each([
@@ -72,13 +82,33 @@ test.each([
   ['no payload', ['codec', '8', 'Payload', '{}']],
   ['two payloads', ['payload', '{}', 'codec', '8', 'payload', '{}']],
   ['two codecs', ['codec', '8', 'payload', '{}', 'codec', '16']],
-])('with %s all fields are given: what is wrong with them is for the codec to say', (_what, fields) => {
-  expect(recordFieldsOf(fields)).toEqual(fields);
+  ['a codec that is not known', ['payload', '{}', 'codec', '7']],
+])('with %s there is no record: what is wrong is for the codec to say', (_what, fields) => {
+  expect(recordOf(fields)).toBeUndefined();
 });
 
-function recordFieldsOf(fields: readonly string[]): string[] | undefined {
+test('a record is received as the fields are that hold it, whatever its payload', () => {
+  const payload = fc.oneof(
+    fc.uint8Array({ maxLength: 60 }),
+    fc.tuple(fc.nat({ max: 500 }), fc.uint8Array({ maxLength: 2 })).map(([at, others]) => {
+      const changed = Buffer.from(encodeFields(record({ attributes: { 21: 4, 256: 'SIM' } }))[7] ?? '');
+      changed.set(others, at % (changed.length - 2));
+      return changed;
+    }),
+  );
+  fc.assert(
+    fc.property(payload, fc.constantFrom('8', '8E', '16'), (some, codec) => {
+      const fields = ['payload', Buffer.from(some), 'codec', codec].map((field) => Buffer.from(field));
+      const found = recordOf(fields);
+      expect(found && receiveRecord(found)).toEqual(receiveFields(fields));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+function recordOf(fields: readonly (string | Buffer)[]): RawRecord | undefined {
   const [entry] = readEntries(new ReplyCursor(wire([['stream', [['1-0', fields]]]]))).entries;
-  return entry?.recordFields.map((field) => field.toString());
+  return entry?.record;
 }
 
 test('an entry that is counted again is the same entry', () => {

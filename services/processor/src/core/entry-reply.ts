@@ -1,16 +1,21 @@
+import { maxPayloadBytes } from '@app/shared/codec';
+import type { RawRecord } from '@app/shared/entry';
+import type { Codec } from '@app/shared/position';
 import { ReplyCursor } from './resp-reply.ts';
 
 const payloadName = Buffer.from('payload');
 const codecName = Buffer.from('codec');
-/** One Buffer of each for all entries. */
-const codecs: readonly Buffer[] = ['8', '8E', '16'].map((name) => Buffer.from(name));
+const codecs: readonly (readonly [Codec, Buffer])[] = (['8', '8E', '16'] as const).map((codec) => [
+  codec,
+  Buffer.from(codec),
+]);
 
 /** A stream entry as it was read: its id and its flat field list, name, value, name, value, as bytes. */
 export interface Entry {
   readonly id: string;
   readonly fields: readonly Buffer[];
-  /** Those of the fields that a record is made of, where they can be had apart from the others. */
-  readonly recordFields?: readonly Buffer[];
+  /** The record that the fields hold, where they hold just one; what is wrong with others is for the codec to say. */
+  readonly record?: RawRecord | undefined;
   /** How often Redis has handed it out, this time included. */
   readonly deliveries: number;
 }
@@ -37,24 +42,22 @@ export class ReceivedEntry implements Entry {
     return fields;
   }
 
-  /** A Buffer for each of the other fields would take longer than the checks of those that matter. */
-  get recordFields(): readonly Buffer[] {
+  /** A Buffer for each of the fields would take longer than reading those that matter. */
+  get record(): RawRecord | undefined {
     const reply = new ReplyCursor(this.#reply, this.#at);
-    let payload: Buffer | undefined;
-    let codec: Buffer | undefined;
+    let payload: string | Buffer | undefined;
+    let codec: Codec | undefined;
     for (let left = reply.list() ?? 0; left > 0; left -= 2) {
       const isPayload = reply.isAt(payloadName);
       const isCodec = reply.isAt(codecName);
-      // Which of two is meant is not for the reader to say.
-      if ((isPayload && payload !== undefined) || (isCodec && codec !== undefined)) return this.fields;
+      if ((isPayload && payload !== undefined) || (isCodec && codec !== undefined)) return undefined;
       reply.skipText();
-      if (isPayload) payload = reply.view();
+      if (isPayload) payload = reply.utf8(maxPayloadBytes);
       else if (isCodec) codec = readCodec(reply);
       else reply.skipText();
+      if (isCodec && codec === undefined) return undefined;
     }
-    return payload === undefined || codec === undefined
-      ? this.fields
-      : [payloadName, payload, codecName, codec];
+    return payload === undefined || codec === undefined ? undefined : { payload, codec };
   }
 
   deliveredTimes(deliveries: number): ReceivedEntry {
@@ -62,13 +65,13 @@ export class ReceivedEntry implements Entry {
   }
 }
 
-function readCodec(reply: ReplyCursor): Buffer {
-  for (const codec of codecs) {
-    if (!reply.isAt(codec)) continue;
+function readCodec(reply: ReplyCursor): Codec | undefined {
+  for (const [codec, name] of codecs) {
+    if (!reply.isAt(name)) continue;
     reply.skipText();
     return codec;
   }
-  return reply.view();
+  return undefined;
 }
 
 /** Entries of one reply, and the ids whose bodies are no longer in the stream. */

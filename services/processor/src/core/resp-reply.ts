@@ -129,6 +129,15 @@ export class ReplyCursor {
     return this.bytes.subarray(this.#at - 2 - length, this.#at - 2);
   }
 
+  /** A text; in bytes if it is longer than `maxBytes`, or may be something else than UTF-8. */
+  utf8(maxBytes: number): string | Buffer {
+    const length = this.skipText();
+    const to = this.#at - 2;
+    const text = length > maxBytes ? undefined : this.bytes.toString('utf8', to - length, to);
+    // What takes the place of bytes that are no UTF-8; it may as well have been sent.
+    return text === undefined || text.includes('\uFFFD') ? this.bytes.subarray(to - length, to) : text;
+  }
+
   /** Whether the text that begins here is this one, of fewer than 10 bytes; goes on nowhere. */
   isAt(text: Uint8Array): boolean {
     const { bytes } = this;
@@ -181,10 +190,13 @@ export class ReplyCursor {
 
   /** The integer behind the type. */
   #line(): number {
-    const lineEnd = lineEndAt(this.bytes, this.#at, this.bytes.length);
-    const value = integerIn(this.bytes, this.#at + 1, lineEnd);
-    this.#at = lineEnd + 2;
-    return value;
+    const { bytes } = this;
+    const isNegative = bytes[this.#at + 1] === failure;
+    let at = this.#at + (isNegative ? 2 : 1);
+    let value = 0;
+    for (; bytes[at] !== carriageReturn; at += 1) value = value * 10 + digitOf(bytes[at]);
+    this.#at = at + 2;
+    return isNegative ? -value : value;
   }
 
   #expect(type: number, wanted: string): void {
@@ -213,12 +225,14 @@ function lineEndAt(bytes: Buffer, from: number, end: number): number {
 function integerIn(bytes: Buffer, from: number, to: number): number {
   const isNegative = bytes[from] === failure;
   let value = 0;
-  for (let at = isNegative ? from + 1 : from; at < to; at += 1) {
-    const digit = (bytes[at] ?? 0) - 0x30;
-    if (digit < 0 || digit > 9) throw unexpected('a number', 'something else');
-    value = value * 10 + digit;
-  }
+  for (let at = isNegative ? from + 1 : from; at < to; at += 1) value = value * 10 + digitOf(bytes[at]);
   return isNegative ? -value : value;
+}
+
+function digitOf(byte = 0): number {
+  const digit = byte - 0x30;
+  if (digit < 0 || digit > 9) throw unexpected('a number', 'something else');
+  return digit;
 }
 
 function nameOf(type: number | undefined): string {
