@@ -23,11 +23,6 @@ interface OpenPing {
   readonly atMs: number;
 }
 
-interface SendOutcome {
-  readonly sent: number;
-  readonly isDropped: boolean;
-}
-
 /** So long after something was sent a ping asks how far the client has read, if half of what may be unanswered did not. */
 const pingAfterMs = 2_000;
 /** A ping that is due soon goes with a frame: alone it is a packet of its own, which costs as much as the frame. */
@@ -59,6 +54,8 @@ export class Connection {
   #waitingReplies: string[] = [];
   /** The socket has kept some of what was sent; only then its buffer needs to be asked for. */
   #hasBuffered = false;
+  /** The socket has thrown a frame away. */
+  #hasLost = false;
   #backedUpSinceMs: number | undefined;
   #heardAtMs: number;
   #pingedAtMs: number;
@@ -211,44 +208,47 @@ export class Connection {
 
   /** @returns how many frames the socket took. */
   #send(frames: readonly (string | Uint8Array)[]): number {
-    if (!this.#isOpen || frames.length === 0 || this.#isBehind()) return 0;
+    const first = frames[0];
+    if (!this.#isOpen || first === undefined || this.#isBehind()) return 0;
     const sentBytesBefore = this.#sentBytes;
     this.#sentAtMs = this.#nowMs();
-    const [first] = frames;
-    let outcome: SendOutcome = { sent: 0, isDropped: false };
-    const isAlone = first !== undefined && frames.length === 1 && !this.#hasSentMuch(bytesOf(first));
-    if (isAlone && !this.#isPingSoonDue()) {
-      // One frame and nothing else is one system call anyhow, and says itself what the kernel did not take.
-      outcome = this.#sendEach(frames);
-    } else {
-      this.#socket.cork(() => {
-        outcome = this.#sendEach(frames);
-      });
-      // In a cork a send succeeds whatever becomes of it: what the kernel did not take shows only after it.
-      this.#hasBuffered ||= this.#socket.getBufferedAmount() > 0;
-    }
-    const { sent, isDropped } = outcome;
+    // One frame and nothing else is one system call anyhow, and says itself what the kernel did not take.
+    const isAlone = frames.length === 1 && !this.#hasSentMuch(bytesOf(first)) && !this.#isPingSoonDue();
+    const sent = isAlone ? this.#sendEach(frames) : this.#sendCorked(frames);
     this.#traffic.onSent(sent, this.#sentBytes - sentBytesBefore);
     // A client that has missed one frame no longer holds what the others hold, and cannot know it.
-    if (isDropped) this.end(closeCode.tooSlow, 'a frame was lost');
+    if (this.#hasLost) this.end(closeCode.tooSlow, 'a frame was lost');
     return sent;
   }
 
-  #sendEach(frames: readonly (string | Uint8Array)[]): SendOutcome {
+  #sendCorked(frames: readonly (string | Uint8Array)[]): number {
+    let sent = 0;
+    this.#socket.cork(() => {
+      sent = this.#sendEach(frames);
+    });
+    // In a cork a send succeeds whatever becomes of it: what the kernel did not take shows only after it.
+    this.#hasBuffered ||= this.#socket.getBufferedAmount() > 0;
+    return sent;
+  }
+
+  #sendEach(frames: readonly (string | Uint8Array)[]): number {
     let sent = 0;
     for (const frame of frames) {
       // 400 chunks in one go lose a third even to a healthy reader.
       if (sent > 0 && this.#isBehind()) break;
       // 1 sent, 0 buffered, 2 dropped.
       const status = this.#socket.send(frame, false);
-      if (status === 2) return { sent, isDropped: true };
+      if (status === 2) {
+        this.#hasLost = true;
+        return sent;
+      }
       if (status === 0) this.#hasBuffered = true;
       sent += 1;
       this.#sentBytes += bytesOf(frame);
       if (this.#hasSentMuch(0)) this.#ping(this.#sentAtMs);
     }
     if (sent > 0 && this.#isPingSoonDue()) this.#ping(this.#sentAtMs);
-    return { sent, isDropped: false };
+    return sent;
   }
 
   /** Whether so much was sent since the last ping, with so many bytes more, that the next one has to ask. */
