@@ -42,6 +42,14 @@ const heard = z.object({
 /** All are back: when the last one was live, from the cut on, and how many had only missed something. */
 const back = z.object({ liveAfterMs: z.number(), recovered: z.number() });
 
+/** What some clients got: what the raw limit sends again. */
+export interface Recording {
+  readonly forMs: number;
+  readonly clients: number;
+  /** In the order in which they came; `client` counts from 0. */
+  readonly frames: readonly { readonly atMs: number; readonly client: number; readonly text: string }[];
+}
+
 export type Heard = z.infer<typeof heard>;
 export type Back = z.infer<typeof back>;
 

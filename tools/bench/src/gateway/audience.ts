@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AudienceMember } from './audience-member.ts';
-import type { Back, Command, Crowd, Heard } from './audience-process.ts';
+import type { Back, Command, Crowd, Heard, Recording } from './audience-process.ts';
 
 const members: AudienceMember[] = [];
 
@@ -65,16 +65,18 @@ function report(): Heard {
   };
 }
 
-/** Writes down every frame that the first of them gets, and when: what the raw limit sends again. */
+/** Writes down every frame that they get, and when. */
 async function record(forMs: number, file: string): Promise<object> {
-  const frames: { readonly atMs: number; readonly text: string }[] = [];
+  const frames: Recording['frames'][number][] = [];
   const startedAtMs = performance.now();
-  const [first] = members;
-  if (first === undefined) throw new Error('there is nobody to record');
-  first.onFrame = (frame) => frames.push({ atMs: performance.now() - startedAtMs, text: frame.toString() });
+  for (const [client, member] of members.entries()) {
+    member.onFrame = (frame) =>
+      frames.push({ atMs: performance.now() - startedAtMs, client, text: frame.toString() });
+  }
   await sleep(forMs);
-  first.onFrame = undefined;
-  await writeFile(file, JSON.stringify({ forMs, frames }));
+  for (const member of members) member.onFrame = undefined;
+  const recording: Recording = { forMs, clients: members.length, frames };
+  await writeFile(file, JSON.stringify(recording));
   return { frames: frames.length };
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetric } from '@app/test-kit/read-metric';
 import { processCpuUs } from '../process-usage.ts';
 import { type Program, startProgram } from '../program.ts';
+import { median } from '../quantile.ts';
 import { type Audience, startAudience } from './audience-process.ts';
 import { east, west } from './feeder.ts';
 import { type Latency, latencyBetween, latencyOf } from './latency.ts';
@@ -19,6 +20,9 @@ export interface FanOutSizes {
   /** Of the peers that send a message a position: as many as leave the machine some air. */
   readonly peerConnections: number;
   readonly warmUpMs: number;
+  /** Gateway and raw limit take turns so many times, each for so long after it has begun to send again for a while. */
+  readonly rounds: number;
+  readonly settleMs: number;
   readonly measureMs: number;
 }
 
@@ -47,6 +51,7 @@ export interface FanOutRow {
   readonly gateway: GatewaySent;
   /** A bare loop of uWebSockets.js that sends the same bytes to as many sockets. */
   readonly raw: Sent;
+  /** The median of the ratios in each round. */
   readonly ratioToRaw: number;
 }
 
@@ -57,6 +62,8 @@ export interface FanOutResults {
   readonly devices: number;
   /** What each server had to get warm. */
   readonly warmUpMs: number;
+  /** In which gateway and raw limit took turns. */
+  readonly rounds: number;
   /** How far apart the flushes of a client are that asked for no rate of its own, in ms. */
   readonly intervalMs: number;
   readonly ratioToRaw: number;
@@ -74,7 +81,6 @@ export async function benchFanOut(
   sizes: FanOutSizes,
   say: (line: string) => void,
 ): Promise<FanOutResults> {
-  await using feed = await startFeed(race);
   const rows: FanOutRow[] = [];
   for (const hasBoxes of sizes.withBoxes ? [false, true] : [false]) {
     for (const connections of sizes.connections) {
@@ -86,6 +92,7 @@ export async function benchFanOut(
       );
     }
   }
+  await using feed = await startFeed(race);
   const socketIo = await measurePeer(
     race,
     new URL('./socket-io-server.ts', import.meta.url),
@@ -105,6 +112,7 @@ export async function benchFanOut(
     ws,
     devices: race.imeis.length,
     warmUpMs: sizes.warmUpMs,
+    rounds: sizes.rounds,
     intervalMs: flushMs,
     ratioToRaw: largest?.ratioToRaw ?? Number.NaN,
     ratioToSocketIo: (smallest?.gateway.positionsPerCoreS ?? Number.NaN) / socketIo.positionsPerCoreS,
@@ -113,7 +121,19 @@ export async function benchFanOut(
   };
 }
 
-/** The gateway, and right after it the bare loop with the same frames. */
+/** What was sent in a time, and the CPU of the server's process meanwhile. */
+interface Count {
+  readonly frames: number;
+  readonly positions: number;
+  readonly bytes: number;
+  readonly cpuUs: number;
+  readonly seconds: number;
+}
+
+/**
+ * The gateway and the bare loop with the same frames, both warm and with all of their clients. They take turns: one has
+ * nothing to send while the other is measured, so that a noisy minute of the machine meets both.
+ */
 async function measureRow(
   race: Race,
   connections: number,
@@ -123,71 +143,119 @@ async function measureRow(
   const folder = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
   try {
     const recording = join(folder, 'frames.json');
-    const gateway = await measureGateway(race, connections, hasBoxes ? boxes : [], sizes, recording);
-    const raw = await measureRaw(race, connections, sizes, recording, gateway);
-    return { connections, hasBoxes, gateway, raw, ratioToRaw: raw.cpuUsPerFrame / gateway.cpuUsPerFrame };
+    await using gateway = await openGateway(race, connections, hasBoxes ? boxes : [], sizes, recording);
+    await using raw = await openRaw(race, connections, sizes, recording);
+    const before = await gateway.metrics();
+    const rounds: {
+      readonly sent: Count;
+      readonly rawSent: Count;
+      readonly latenciesMs: readonly number[];
+    }[] = [];
+    for (let round = 0; round < sizes.rounds; round += 1) {
+      rounds.push({ ...(await gateway.measure()), rawSent: await raw.measure() });
+    }
+    const after = await gateway.metrics();
+    const sent = inAll(rounds.map((round) => round.sent));
+    const rawSent = inAll(rounds.map((round) => round.rawSent));
+    // Its frames are the gateway's, so a frame holds as many positions.
+    const rawPositions = (rawSent.frames * sent.positions) / sent.frames;
+    const ratios = rounds.map(
+      (round) => round.rawSent.cpuUs / round.rawSent.frames / (round.sent.cpuUs / round.sent.frames),
+    );
+    return {
+      connections,
+      hasBoxes,
+      gateway: {
+        ...sentOf(connections, sent),
+        toSocket: latencyBetween(before, after, 'live_delivery_latency_seconds'),
+        toClient: latencyOf(rounds.flatMap(({ latenciesMs }) => latenciesMs)),
+      },
+      raw: sentOf(connections, { ...rawSent, positions: rawPositions }),
+      ratioToRaw: median(ratios),
+    };
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-async function measureGateway(
+/** A gateway with its audience, that is fed only while it gets warm, its frames are written down, and it is measured. */
+async function openGateway(
   race: Race,
   connections: number,
   boxesOfAll: readonly (readonly number[])[],
   sizes: FanOutSizes,
   recording: string,
-): Promise<GatewaySent> {
-  await using gateway = await startGateway(race);
-  await using crowd = startAudience();
-  await using reading = startAudience();
+) {
+  await using opening = new AsyncDisposableStack();
+  const gateway = opening.use(await startGateway(race));
+  const crowd = opening.use(startAudience());
+  const reading = opening.use(startAudience());
   await crowd.open(crowdAt(race, gateway.url, connections - readers, { boxes: boxesOfAll }));
   await reading.open(crowdAt(race, gateway.url, readers, { boxes: boxesOfAll, readsPositions: true }));
-  await sleep(sizes.warmUpMs);
 
-  const before = await gateway.metrics();
-  const cpuBeforeUs = processCpuUs(gateway.pid);
-  const startedAtMs = performance.now();
-  await Promise.all([crowd.count(), reading.count()]);
-  await Promise.all([sleep(sizes.measureMs), reading.record(sizes.measureMs, recording)]);
-  const cpuUs = processCpuUs(gateway.pid) - cpuBeforeUs;
-  const seconds = (performance.now() - startedAtMs) / 1000;
-  const after = await gateway.metrics();
-  const { latenciesMs } = await reading.report();
-  await expectAllThere(crowd, reading);
+  async function whileFed<T>(afterMs: number, act: () => Promise<T>): Promise<T> {
+    await using feed = await startFeed(race);
+    await sleep(afterMs);
+    const result = await act();
+    if (feed.hasEnded()) throw new Error('the feed has ended early: nothing can be said');
+    return result;
+  }
 
-  const between = (name: string): number => (readMetric(after, name) ?? 0) - (readMetric(before, name) ?? 0);
-  return {
-    ...sentOf(connections, seconds, cpuUs, {
+  async function measure() {
+    const before = await gateway.metrics();
+    const cpuBeforeUs = processCpuUs(gateway.pid);
+    const startedAtMs = performance.now();
+    await reading.count();
+    await sleep(sizes.measureMs);
+    const cpuUs = processCpuUs(gateway.pid) - cpuBeforeUs;
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    const after = await gateway.metrics();
+    const { latenciesMs } = await reading.report();
+    await expectAllThere(crowd, reading);
+    const between = (name: string): number =>
+      (readMetric(after, name) ?? 0) - (readMetric(before, name) ?? 0);
+    const sent: Count = {
       frames: between('live_frames_sent_total'),
       positions: between('live_positions_sent_total'),
       bytes: between('live_bytes_sent_total'),
-    }),
-    toSocket: latencyBetween(before, after, 'live_delivery_latency_seconds'),
-    toClient: latencyOf(latenciesMs),
+      cpuUs,
+      seconds,
+    };
+    return { sent, latenciesMs };
+  }
+
+  await whileFed(sizes.warmUpMs, () => reading.record(sizes.measureMs, recording));
+  const open = opening.move();
+  return {
+    metrics: gateway.metrics,
+    measure: () => whileFed(sizes.settleMs, measure),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }
 
-async function measureRaw(
-  race: Race,
-  connections: number,
-  sizes: FanOutSizes,
-  recording: string,
-  of: Sent,
-): Promise<Sent> {
-  await using raw = startProgram(new URL('./raw-broadcaster.ts', import.meta.url), { RECORDING: recording });
+/** The bare loop with as large an audience, that sends only while it gets warm and is measured. */
+async function openRaw(race: Race, connections: number, sizes: FanOutSizes, recording: string) {
+  await using opening = new AsyncDisposableStack();
+  const raw = opening.use(
+    startProgram(new URL('./raw-broadcaster.ts', import.meta.url), { RECORDING: recording }),
+  );
   const url = `ws://127.0.0.1:${await portOf(raw)}/`;
-  await using crowd = startAudience();
+  const crowd = opening.use(startAudience());
   await crowd.open(crowdAt(race, url, connections, { dialect: 'bare' }));
-  await sleep(sizes.warmUpMs);
-  const sent = await measureServer(raw, crowd, connections, sizes.measureMs);
-  // Its frames are the gateway's, so a frame holds as many positions.
-  const positionsPerFrame = of.positionsPerS / of.framesPerS;
+
+  async function whileSending<T>(afterMs: number, act: () => Promise<T>): Promise<T> {
+    raw.tell({ isSending: true });
+    await sleep(afterMs);
+    const result = await act();
+    raw.tell({ isSending: false });
+    return result;
+  }
+
+  await whileSending(sizes.warmUpMs, async () => undefined);
+  const open = opening.move();
   return {
-    ...sent,
-    positionsPerS: sent.framesPerS * positionsPerFrame,
-    cpuUsPerPosition: sent.cpuUsPerFrame / positionsPerFrame,
-    positionsPerCoreS: (positionsPerFrame / sent.cpuUsPerFrame) * 1e6,
+    measure: () => whileSending(sizes.settleMs, () => measureServer(raw, crowd, sizes.measureMs)),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }
 
@@ -213,31 +281,17 @@ async function measurePeer(
   await reading.open(crowdAt(race, url, readers, { dialect, readsPositions: true }));
   await sleep(sizes.warmUpMs);
   await reading.count();
-  const sent = await measureServer(peer, crowd, connections - readers, sizes.measureMs);
+  const { frames, bytes, cpuUs, seconds } = await measureServer(peer, crowd, sizes.measureMs);
   const { latenciesMs } = await reading.report();
   await expectAllThere(crowd, reading);
   // The readers' share is sent by the same process: what the crowd has got stands for all.
   const share = connections / (connections - readers);
-  return {
-    ...sent,
-    connections,
-    framesPerS: sent.framesPerS * share,
-    positionsPerS: sent.framesPerS * share,
-    bytesPerS: sent.bytesPerS * share,
-    cpuUsPerFrame: sent.cpuUsPerFrame / share,
-    cpuUsPerPosition: sent.cpuUsPerFrame / share,
-    positionsPerCoreS: (share / sent.cpuUsPerFrame) * 1e6,
-    toClient: latencyOf(latenciesMs),
-  };
+  const all = { frames: frames * share, positions: frames * share, bytes: bytes * share, cpuUs, seconds };
+  return { ...sentOf(connections, all), toClient: latencyOf(latenciesMs) };
 }
 
-/** What a crowd gets of a server in this time, and the CPU of the server's process meanwhile. */
-async function measureServer(
-  server: Program,
-  crowd: Audience,
-  connections: number,
-  measureMs: number,
-): Promise<Sent> {
+/** What a crowd gets of a server in this time; a position a frame, as far as is known here. */
+async function measureServer(server: Program, crowd: Audience, measureMs: number): Promise<Count> {
   await crowd.count();
   const cpuBeforeUs = processCpuUs(server.pid);
   const startedAtMs = performance.now();
@@ -246,23 +300,29 @@ async function measureServer(
   const { frames, bytes } = await crowd.report();
   const seconds = (performance.now() - startedAtMs) / 1000;
   await expectAllThere(crowd);
-  return sentOf(connections, seconds, cpuUs, { frames, positions: frames, bytes });
+  return { frames, positions: frames, bytes, cpuUs, seconds };
 }
 
-function sentOf(
-  connections: number,
-  seconds: number,
-  cpuUs: number,
-  sent: { readonly frames: number; readonly positions: number; readonly bytes: number },
-): Sent {
+function inAll(counts: readonly Count[]): Count {
+  const sum = (of: (count: Count) => number): number => counts.reduce((total, count) => total + of(count), 0);
+  return {
+    frames: sum(({ frames }) => frames),
+    positions: sum(({ positions }) => positions),
+    bytes: sum(({ bytes }) => bytes),
+    cpuUs: sum(({ cpuUs }) => cpuUs),
+    seconds: sum(({ seconds }) => seconds),
+  };
+}
+
+function sentOf(connections: number, { frames, positions, bytes, cpuUs, seconds }: Count): Sent {
   return {
     connections,
-    framesPerS: sent.frames / seconds,
-    positionsPerS: sent.positions / seconds,
-    bytesPerS: sent.bytes / seconds,
-    cpuUsPerFrame: cpuUs / sent.frames,
-    cpuUsPerPosition: cpuUs / sent.positions,
-    positionsPerCoreS: (sent.positions / cpuUs) * 1e6,
+    framesPerS: frames / seconds,
+    positionsPerS: positions / seconds,
+    bytesPerS: bytes / seconds,
+    cpuUsPerFrame: cpuUs / frames,
+    cpuUsPerPosition: cpuUs / positions,
+    positionsPerCoreS: (positions / cpuUs) * 1e6,
   };
 }
 
@@ -278,7 +338,7 @@ async function expectAllThere(...audiences: readonly Audience[]): Promise<void> 
 }
 
 /** Each holds half of the course, and each another half: no two clients can share a frame. */
-const boxes = Array.from({ length: 101 }, (_, n) => {
-  const from = west + ((east - west) / 2) * (n / 100);
+const boxes = Array.from({ length: 5000 }, (_, n) => {
+  const from = west + ((east - west) / 2) * (n / 4999);
   return [from, 45, from + (east - west) / 2, 47];
 });

@@ -35,7 +35,9 @@ const full: Sizes = {
     withBoxes: true,
     peerConnections: 100,
     warmUpMs: 30_000,
-    measureMs: 20_000,
+    rounds: 5,
+    settleMs: 2000,
+    measureMs: 6000,
   },
   idleConnections: 20_000,
   stormConnections: 5000,
@@ -48,17 +50,19 @@ const quick: Sizes = {
     connections: [1500],
     withBoxes: false,
     peerConnections: 60,
-    warmUpMs: 2000,
-    measureMs: 2500,
+    warmUpMs: 1500,
+    rounds: 1,
+    settleMs: 500,
+    measureMs: 2000,
   },
-  idleConnections: 3000,
+  idleConnections: 2500,
   stormConnections: 500,
   slow: { connections: 300, measureMs: 1500, rounds: 1 },
 };
 
 export const benchGateway: Benchmark = {
   measures: 'fan-out, idle connections, a reconnect storm and slow readers of the live gateway',
-  takes: 'about 10 minutes, --quick one',
+  takes: 'about 15 minutes, --quick one',
   run: runGatewayBenchmark,
 };
 

@@ -20,10 +20,12 @@ ${reachedGoals(results)}
 
 ${fanOutTable(results)}
 
-${whole(fanout.devices)} vehicles report once a second; clients are in processes of their own, those who only count at a lower priority. CPU is that of the server's process, with
-all that it does: reading the stream, decoding, pings, metrics. Each server has ${whole(fanout.warmUpMs / 1000)} s to get warm: a race takes hours. The raw limit is a bare loop of uWebSockets.js that
-sends the frames which one of the gateway's clients has got, at the moments when it got them, to as many sockets. With
-a box each, every client sees another half of the course and no two can share a frame.
+${whole(fanout.devices)} vehicles report once a second; clients are in processes of their own, those who only count at
+a lower priority. CPU is that of the server's process, with all that it does: reading the stream, decoding, pings, metrics.
+Each server has ${whole(fanout.warmUpMs / 1000)} s to get warm: a race takes hours. The raw limit is a bare loop of uWebSockets.js that sends
+the frames which twenty of the gateway's clients have got, at the moments when they got them, to as many sockets. The two take
+turns, with nothing to send while the other is measured; the ratios are medians of ${fanout.rounds} round(s). With a box each,
+every client sees another half of the course and no two can share a frame.
 
 The peers, with ${whole(fanout.ws.connections)} clients, for they send ${whole(fanout.devices)} messages a second to each:
 
