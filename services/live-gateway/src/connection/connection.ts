@@ -57,9 +57,10 @@ export class Connection {
   /** The socket has thrown a frame away. */
   #hasLost = false;
   #backedUpSinceMs: number | undefined;
-  #heardAtMs: number;
-  #pingedAtMs: number;
-  #sentAtMs: number;
+  // Numbers from the first: of a field that begins as undefined V8 makes a new number at each write.
+  #heardAtMs = 0;
+  #pingedAtMs = 0;
+  #sentAtMs = 0;
   #sentBytes = 0;
   /** `#sentBytes` before the last ping, and before the last answered one. */
   #pingedBytes = 0;
