@@ -5,10 +5,7 @@ import { ReplyCursor } from './resp-reply.ts';
 
 const payloadName = Buffer.from('payload');
 const codecName = Buffer.from('codec');
-const codecs: readonly (readonly [Codec, Buffer])[] = (['8', '8E', '16'] as const).map((codec) => [
-  codec,
-  Buffer.from(codec),
-]);
+const codecs = (['8E', '8', '16'] as const).map((codec) => ({ codec, name: Buffer.from(codec) }));
 
 /** A stream entry as it was read: its id and its flat field list, name, value, name, value, as bytes. */
 export interface Entry {
@@ -66,7 +63,7 @@ export class ReceivedEntry implements Entry {
 }
 
 function readCodec(reply: ReplyCursor): Codec | undefined {
-  for (const [codec, name] of codecs) {
+  for (const { codec, name } of codecs) {
     if (!reply.isAt(name)) continue;
     reply.skipText();
     return codec;
