@@ -55,7 +55,7 @@ const quick: Sizes = {
     settleMs: 500,
     measureMs: 2000,
   },
-  idleConnections: 2500,
+  idleConnections: 4000,
   stormConnections: 500,
   slow: { connections: 300, measureMs: 1500, rounds: 1 },
 };
