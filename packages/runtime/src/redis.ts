@@ -12,6 +12,7 @@ const commandTimeoutMs = 5_000;
 const closeTimeoutMs = 1_000;
 const maxReconnectDelayMs = 2_000;
 
+// ioredis is loaded by now.
 speedUpTextMethods();
 
 interface Connection {

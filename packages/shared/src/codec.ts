@@ -5,8 +5,8 @@ import {
   isJsonObject,
   type JsonAttributes,
 } from './attributes.ts';
+import { deviceIdText, forReal, most } from './bounds.ts';
 import { CodecError } from './codec-error.ts';
-import { forReal, fromMinusZero, most } from './bounds.ts';
 import { findPlainAttributes } from './plain-attributes.ts';
 import { readPlainPosition } from './plain-position.ts';
 import type { Position, Priority, ReceivedPosition } from './position.ts';
@@ -18,8 +18,6 @@ export { CodecError, type CodecReason } from './codec-error.ts';
 
 /** The longest payload that is looked at, in bytes of UTF-8. */
 export const maxPayloadBytes = 65_536;
-
-const deviceIdText = /^[0-9A-Za-z_-]{1,32}$/;
 
 // A byte order mark is kept by the decoder and then refused by JSON.parse: RFC 8259 forbids writers to send one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -177,7 +175,7 @@ function tooLarge(): CodecError {
 
 function readNumber(field: string, value: unknown, from: number, to: number): number | CodecError {
   if (typeof value !== 'number') return notA(field, 'a number', value);
-  if (value >= from && value <= to) return fromMinusZero(value);
+  if (value >= from && value <= to) return value === 0 ? 0 : value;
   // JSON has no NaN, but 1e400 is Infinity.
   if (!Number.isFinite(value)) return new CodecError('not_finite', `${field} must be finite`);
   return new CodecError('out_of_range', `${field} must be within ${from}..${to}`);

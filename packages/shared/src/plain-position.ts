@@ -1,13 +1,11 @@
-import { forReal, most } from './bounds.ts';
+import { deviceIdText, forReal, most } from './bounds.ts';
 import { arePlainAttributes } from './plain-attributes.ts';
 import type { ReceivedPosition } from './position.ts';
 import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
 
-const quote = 0x22;
 const minus = 0x2d;
 const point = 0x2e;
 const zero = 0x30;
-const longestDeviceId = 32;
 const timestampLength = '2026-11-24T08:15:30.000Z'.length;
 // Doubles hold any whole number of so many digits, and the powers of ten up to 10^22: one division rounds once, as
 // reading the text does (Clinger, How to Read Floating Point Numbers Accurately, 1990).
@@ -91,12 +89,11 @@ class PlainReader {
 
   deviceId(): string {
     const from = this.#at;
-    let at = from;
-    while (isOfDeviceId(this.#payload.charCodeAt(at))) at += 1;
-    const isPlain = at > from && at - from <= longestDeviceId && this.#payload.charCodeAt(at) === quote;
-    this.#at = isPlain ? at : this.#payload.length;
+    const to = this.#payload.indexOf('"', from);
+    const isPlain = to !== -1 && deviceIdText.test(this.#payload.slice(from, to));
+    this.#at = isPlain ? to : this.#payload.length;
     // Parsed with its quotes and not sliced: a slice keeps all of the payload for as long as somebody keeps the id.
-    return isPlain ? JSON.parse(this.#payload.slice(from - 1, at + 1)) : '';
+    return isPlain ? JSON.parse(this.#payload.slice(from - 1, to + 1)) : '';
   }
 
   timestamp(): number {
@@ -144,14 +141,4 @@ class PlainReader {
 
 function isDigit(code: number): boolean {
   return code >= zero && code <= zero + 9;
-}
-
-function isOfDeviceId(code: number): boolean {
-  return (
-    isDigit(code) ||
-    (code >= 0x41 && code <= 0x5a) ||
-    (code >= 0x61 && code <= 0x7a) ||
-    code === 0x5f ||
-    code === minus
-  );
 }

@@ -16,6 +16,8 @@ const daysOfMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
  * rounded: no fix becomes later than its tracker said. A second of 60 is taken only where a leap second can be, in
  * the last minute of a UTC month, and counts as the first second of the next day, as in POSIX time. The result may lie
  * in any year that four digits and an offset can name: whoever calls sets the bounds.
+ *
+ * @param from, to where the date-time stands in the text; all of it unless given.
  */
 export function parseTimestamp(text: string, from = 0, to = text.length): number | undefined {
   const year = twoDigits(text, from) * 100 + twoDigits(text, from + 2);

@@ -2,15 +2,22 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readMetric } from '@app/test-kit/read-metric';
-import { processCpuUs } from '../process-usage.ts';
-import { type Program, startProgram } from '../program.ts';
+import { startProgram } from '../program.ts';
 import { median } from '../quantile.ts';
-import { type Audience, startAudience } from './audience-process.ts';
+import { startAudience } from './audience-process.ts';
+import {
+  type Count,
+  expectAllThere,
+  measureServer,
+  openGateway,
+  openRaw,
+  portOf,
+  readers,
+} from './fan-out-servers.ts';
 import { east, west } from './feeder.ts';
 import { type Latency, latencyBetween, latencyOf } from './latency.ts';
 import type { PeerOptions } from './peer-options.ts';
-import { crowdAt, type Race, startFeed, startGateway } from './race.ts';
+import { crowdAt, type Race, startFeed } from './race.ts';
 
 export interface FanOutSizes {
   /** How many connections, one measurement each. */
@@ -64,6 +71,8 @@ export interface FanOutResults {
   readonly warmUpMs: number;
   /** In which gateway and raw limit took turns. */
   readonly rounds: number;
+  /** So many clients of the gateway read what they get, and the raw limit sends it again. */
+  readonly readers: number;
   /** How far apart the flushes of a client are that asked for no rate of its own, in ms. */
   readonly intervalMs: number;
   readonly ratioToRaw: number;
@@ -72,8 +81,6 @@ export interface FanOutResults {
   readonly p99Ms: number;
 }
 
-/** So many members read what they get and time it, in a process apart from those who only count. */
-const readers = 20;
 const flushMs = 250;
 
 export async function benchFanOut(
@@ -113,21 +120,13 @@ export async function benchFanOut(
     devices: race.imeis.length,
     warmUpMs: sizes.warmUpMs,
     rounds: sizes.rounds,
+    readers,
     intervalMs: flushMs,
     ratioToRaw: largest?.ratioToRaw ?? Number.NaN,
     ratioToSocketIo: (smallest?.gateway.positionsPerCoreS ?? Number.NaN) / socketIo.positionsPerCoreS,
     ratioToWs: (smallest?.gateway.positionsPerCoreS ?? Number.NaN) / ws.positionsPerCoreS,
     p99Ms: Math.max(...shared.map(({ gateway }) => gateway.toClient.p99Ms)),
   };
-}
-
-/** What was sent in a time, and the CPU of the server's process meanwhile. */
-interface Count {
-  readonly frames: number;
-  readonly positions: number;
-  readonly bytes: number;
-  readonly cpuUs: number;
-  readonly seconds: number;
 }
 
 /**
@@ -178,87 +177,6 @@ async function measureRow(
   }
 }
 
-/** A gateway with its audience, that is fed only while it gets warm, its frames are written down, and it is measured. */
-async function openGateway(
-  race: Race,
-  connections: number,
-  boxesOfAll: readonly (readonly number[])[],
-  sizes: FanOutSizes,
-  recording: string,
-) {
-  await using opening = new AsyncDisposableStack();
-  const gateway = opening.use(await startGateway(race));
-  const crowd = opening.use(startAudience());
-  const reading = opening.use(startAudience());
-  await crowd.open(crowdAt(race, gateway.url, connections - readers, { boxes: boxesOfAll }));
-  await reading.open(crowdAt(race, gateway.url, readers, { boxes: boxesOfAll, readsPositions: true }));
-
-  async function whileFed<T>(afterMs: number, act: () => Promise<T>): Promise<T> {
-    await using feed = await startFeed(race);
-    await sleep(afterMs);
-    const result = await act();
-    if (feed.hasEnded()) throw new Error('the feed has ended early: nothing can be said');
-    return result;
-  }
-
-  async function measure() {
-    const before = await gateway.metrics();
-    const cpuBeforeUs = processCpuUs(gateway.pid);
-    const startedAtMs = performance.now();
-    await reading.count();
-    await sleep(sizes.measureMs);
-    const cpuUs = processCpuUs(gateway.pid) - cpuBeforeUs;
-    const seconds = (performance.now() - startedAtMs) / 1000;
-    const after = await gateway.metrics();
-    const { latenciesMs } = await reading.report();
-    await expectAllThere(crowd, reading);
-    const between = (name: string): number =>
-      (readMetric(after, name) ?? 0) - (readMetric(before, name) ?? 0);
-    const sent: Count = {
-      frames: between('live_frames_sent_total'),
-      positions: between('live_positions_sent_total'),
-      bytes: between('live_bytes_sent_total'),
-      cpuUs,
-      seconds,
-    };
-    return { sent, latenciesMs };
-  }
-
-  await whileFed(sizes.warmUpMs, () => reading.record(sizes.measureMs, recording));
-  const open = opening.move();
-  return {
-    metrics: gateway.metrics,
-    measure: () => whileFed(sizes.settleMs, measure),
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
-  };
-}
-
-/** The bare loop with as large an audience, that sends only while it gets warm and is measured. */
-async function openRaw(race: Race, connections: number, sizes: FanOutSizes, recording: string) {
-  await using opening = new AsyncDisposableStack();
-  const raw = opening.use(
-    startProgram(new URL('./raw-broadcaster.ts', import.meta.url), { RECORDING: recording }),
-  );
-  const url = `ws://127.0.0.1:${await portOf(raw)}/`;
-  const crowd = opening.use(startAudience());
-  await crowd.open(crowdAt(race, url, connections, { dialect: 'bare' }));
-
-  async function whileSending<T>(afterMs: number, act: () => Promise<T>): Promise<T> {
-    raw.tell({ isSending: true });
-    await sleep(afterMs);
-    const result = await act();
-    raw.tell({ isSending: false });
-    return result;
-  }
-
-  await whileSending(sizes.warmUpMs, async () => undefined);
-  const open = opening.move();
-  return {
-    measure: () => whileSending(sizes.settleMs, () => measureServer(raw, crowd, sizes.measureMs)),
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
-  };
-}
-
 /** A server that sends a message a position. */
 async function measurePeer(
   race: Race,
@@ -290,19 +208,6 @@ async function measurePeer(
   return { ...sentOf(connections, all), toClient: latencyOf(latenciesMs) };
 }
 
-/** What a crowd gets of a server in this time; a position a frame, as far as is known here. */
-async function measureServer(server: Program, crowd: Audience, measureMs: number): Promise<Count> {
-  await crowd.count();
-  const cpuBeforeUs = processCpuUs(server.pid);
-  const startedAtMs = performance.now();
-  await sleep(measureMs);
-  const cpuUs = processCpuUs(server.pid) - cpuBeforeUs;
-  const { frames, bytes } = await crowd.report();
-  const seconds = (performance.now() - startedAtMs) / 1000;
-  await expectAllThere(crowd);
-  return { frames, positions: frames, bytes, cpuUs, seconds };
-}
-
 function inAll(counts: readonly Count[]): Count {
   const sum = (of: (count: Count) => number): number => counts.reduce((total, count) => total + of(count), 0);
   return {
@@ -324,17 +229,6 @@ function sentOf(connections: number, { frames, positions, bytes, cpuUs, seconds 
     cpuUsPerPosition: cpuUs / positions,
     positionsPerCoreS: (positions / cpuUs) * 1e6,
   };
-}
-
-async function portOf(server: Program): Promise<number> {
-  return await server.line(({ port }) => (typeof port === 'number' ? port : undefined));
-}
-
-async function expectAllThere(...audiences: readonly Audience[]): Promise<void> {
-  for (const audience of audiences) {
-    const { closed } = await audience.report();
-    if (closed > 0) throw new Error(`${closed} clients were closed while they were measured`);
-  }
 }
 
 /** Each holds half of the course, and each another half: no two clients can share a frame. */

@@ -23,12 +23,12 @@ ${fanOutTable(results)}
 ${whole(fanout.devices)} vehicles report once a second; clients are in processes of their own, those who only count at
 a lower priority. CPU is that of the server's process, with all that it does: reading the stream, decoding, pings, metrics.
 Each server has ${whole(fanout.warmUpMs / 1000)} s to get warm: a race takes hours. The raw limit is a bare loop of uWebSockets.js that sends
-the frames which twenty of the gateway's clients have got, at the moments when they got them, to as many sockets. The two take
+the frames which ${fanout.readers} of the gateway's clients have got, at the moments when they got them, to as many sockets. The two take
 turns, with nothing to send while the other is measured; the ratios are medians of ${fanout.rounds} round(s). With a box each,
 every client sees another half of the course and no two can share a frame.
 
-What the gateway does for no client in particular, some 12 ms of CPU in a second, a small audience pays for with fewer
-frames; and a frame for one client alone has to be put together, where the bare loop has it ready.
+What the gateway does for no client in particular, reading the stream and ticking, is spread over fewer frames where the
+audience is small; and a frame for one client alone has to be put together, where the bare loop has it ready.
 
 The peers, with ${whole(fanout.ws.connections)} clients, for they send ${whole(fanout.devices)} messages a second to each:
 
