@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-const sources = '{packages,services,tools}/*/src/**';
+const sources = '{packages,services,testing,tools}/*/test/**';
 const needServers = `${sources}/*.{redis,pg,timescale}.test.ts`;
 const needWholeSystem = `${sources}/*.e2e.test.ts`;
-const servers = './tools/run-tests/src/global-setup.ts';
+const servers = './tools/repo/src/run-tests/global-setup.ts';
 
 export default defineConfig({
   test: {

@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { CacheResult } from './access/answer-cache.ts';
 import type { OnDirectusCall } from './access/authenticate.ts';
-import type { FanOutMeter } from './broadcast/fan-out.ts';
+import type { FanOutMeter } from './fanout/fan-out.ts';
 import type { Traffic } from './connection/traffic.ts';
 
 /** The gateway's metrics, a field each; names and labels are a contract with the dashboards. */

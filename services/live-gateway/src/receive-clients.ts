@@ -1,6 +1,6 @@
 import type { Access } from './access/create-access.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
-import type { Timeline } from './broadcast/timeline.ts';
+import type { Timeline } from './feed/timeline.ts';
 import type { GatewayConfig } from './config.ts';
 import { createSocketHandlers } from './connection/socket-handlers.ts';
 import type { LatestFixes } from './latest/latest-fixes.ts';
@@ -9,10 +9,10 @@ import type { Metrics } from './metrics.ts';
 import type { LiveServer } from './server/listen.ts';
 import type { Readiness } from './server/readiness.ts';
 import { startLiveServer } from './server/start-live-server.ts';
-import { acceptClient } from './subscription/accept-client.ts';
-import type { Clients } from './subscription/clients.ts';
-import type { MessageContext } from './subscription/handle-message.ts';
-import type { Registry } from './subscription/registry.ts';
+import { acceptClient } from './connection/accept-client.ts';
+import type { Clients } from './connection/clients.ts';
+import type { MessageContext } from './connection/handle-message.ts';
+import type { Registry } from './subscriptions/registry.ts';
 
 const maxWaitingReplies = 64;
 

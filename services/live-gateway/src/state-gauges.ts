@@ -1,10 +1,10 @@
 import { Gauge } from 'prom-client';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import type { FeedPlace } from './broadcast/feed-place.ts';
+import type { FeedPlace } from './feed/feed-place.ts';
 import type { Readiness } from './server/readiness.ts';
-import type { Clients } from './subscription/clients.ts';
-import type { Reauthorizer } from './subscription/reauthorizer.ts';
-import type { Registry } from './subscription/registry.ts';
+import type { Clients } from './connection/clients.ts';
+import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
+import type { Registry } from './subscriptions/registry.ts';
 
 /** Registers the gauges that show, whenever they are scraped, what the gateway's parts say of themselves. */
 export function registerStateGauges(

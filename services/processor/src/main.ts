@@ -11,10 +11,10 @@ import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
 import { Registry } from 'prom-client';
 import { processorSettings } from './config.ts';
-import { createConsumerLagSampler } from './core/consumer-lag.ts';
-import { LoopProgress, progressLimitMs } from './core/loop-progress.ts';
-import { PostgresClient } from './core/postgres-client.ts';
-import { StreamLoop } from './core/stream-loop.ts';
+import { createConsumerLagSampler } from './stream/consumer-lag.ts';
+import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
+import { PostgresClient } from './store/postgres-client.ts';
+import { StreamLoop } from './pipeline/stream-loop.ts';
 import { announcePanic } from './domain/announce-panic.ts';
 import { createMetrics } from './metrics.ts';
 

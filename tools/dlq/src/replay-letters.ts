@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { deadLetterStream, decodeDeadLetter } from '@app/processor/core/dead-letter';
+import { deadLetterStream, decodeDeadLetter } from '@app/processor/stream/dead-letter';
 import type { Redis } from 'ioredis';
 import { type Selection, selectLetters } from './select-letters.ts';
 

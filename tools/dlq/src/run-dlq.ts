@@ -1,4 +1,4 @@
-import { deadLetterStream } from '@app/processor/core/dead-letter';
+import { deadLetterStream } from '@app/processor/stream/dead-letter';
 import type { Redis } from 'ioredis';
 import { listLetters, printList } from './list-letters.ts';
 import { printable } from './printable.ts';

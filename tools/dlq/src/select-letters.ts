@@ -1,4 +1,4 @@
-import { deadLetterStream, type DeadLetter, decodeDeadLetter } from '@app/processor/core/dead-letter';
+import { deadLetterStream, type DeadLetter, decodeDeadLetter } from '@app/processor/stream/dead-letter';
 import { compareEntryIds, entryArrivedAtMs } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
 

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { sendAway } from '../connection/send-away.ts';
 import type { Connection } from '../connection/connection.ts';
-import { reconnectReply } from '../subscription/replies.ts';
+import { reconnectReply } from '../protocol/replies.ts';
 import type { LiveServer } from './listen.ts';
 import type { Readiness } from './readiness.ts';
 

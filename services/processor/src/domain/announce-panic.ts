@@ -1,6 +1,6 @@
 import type { Logger } from '@app/runtime/log';
 import { shortDeviceId } from '@app/runtime/log';
-import type { Heard } from '../core/device-states.ts';
+import type { Heard } from '../state/device-states.ts';
 
 /** Priority of a record that a tracker sends when its panic button is pressed. */
 const panicPriority = 2;

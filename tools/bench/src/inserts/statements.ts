@@ -1,5 +1,5 @@
-import type { Fix } from '@app/processor/core/decode-entries';
-import { insertPositions } from '@app/processor/core/insert-positions';
+import type { Fix } from '@app/processor/pipeline/decode-entries';
+import { insertPositions } from '@app/processor/store/insert-positions';
 import type postgres from 'postgres';
 
 /** A way to insert a batch, idempotent by `(device_id, ts)`: all of them leave the same rows. */

@@ -1,11 +1,11 @@
 // What one position costs by step, with the processor's own functions one after the other: CPU, and memory.
 import { getHeapStatistics } from 'node:v8';
-import { decodeEntries, type Fix } from '@app/processor/core/decode-entries';
-import { DeviceStates, selectLastFixes } from '@app/processor/core/device-states';
-import { readEntries } from '@app/processor/core/entry-reply';
-import { insertPositions } from '@app/processor/core/insert-positions';
-import { StreamConnection } from '@app/processor/core/stream-connection';
-import { sortByKey } from '@app/processor/core/write-fixes';
+import { decodeEntries, type Fix } from '@app/processor/pipeline/decode-entries';
+import { DeviceStates, selectLastFixes } from '@app/processor/state/device-states';
+import { readEntries } from '@app/processor/stream/entry-reply';
+import { insertPositions } from '@app/processor/store/insert-positions';
+import { StreamConnection } from '@app/processor/stream/stream-connection';
+import { sortByKey } from '@app/processor/store/write-fixes';
 import { createMetrics } from '@app/processor/metrics';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import { createLog, shortDeviceId } from '../src/log.ts';
+import type { Logger } from '../src/log.ts';
+
+function logInto(lines: string[], level = 'debug'): Logger {
+  return createLog({
+    service: 'processor',
+    instanceId: 'processor-1',
+    level,
+    destination: { write: (line) => void lines.push(line) },
+  });
+}
+
+function written(write: (log: Logger) => void): unknown {
+  const lines: string[] = [];
+  write(logInto(lines));
+  expect(lines).toHaveLength(1);
+  return JSON.parse(lines.join(''));
+}
+
+test('a line is one JSON object with level, ISO time, service, instance, fields and message', () => {
+  const line = written((log) => log.info({ inserted: 3 }, 'batch written'));
+  expect(line).toEqual({
+    level: 'info',
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/u),
+    service: 'processor',
+    instance: 'processor-1',
+    inserted: 3,
+    msg: 'batch written',
+  });
+});
+
+test('nothing below the level is written', () => {
+  const lines: string[] = [];
+  const log = logInto(lines, 'warn');
+  log.info('too fine');
+  log.warn('coarse enough');
+  expect(lines).toHaveLength(1);
+});
+
+test.each([
+  ['alone', (log: Logger, error: Error) => log.error(error)],
+  ['with a message', (log: Logger, error: Error) => log.error(error, 'insert failed')],
+  ['as `error`', (log: Logger, error: Error) => log.error({ error }, 'insert failed')],
+  ['as `error` without a message', (log: Logger, error: Error) => log.error({ error })],
+  ['as `err`', (log: Logger, error: Error) => log.error({ err: error }, 'insert failed')],
+  ['under a name of its own', (log: Logger, error: Error) => log.error({ reason: error }, 'insert failed')],
+  ['as an argument of the message', (log: Logger, error: Error) => log.error('insert failed: %o', error)],
+  ['in a child', (log: Logger, error: Error) => log.child({ error }).error('insert failed')],
+])('an error logged %s brings nothing but message, code, stack and causes', (_how, log) => {
+  const error = Object.assign(new Error('no fix at 48.208174'), {
+    code: '23514',
+    detail: 'Failing row contains (48.208174).',
+    command: { args: ['48.208174'] },
+  });
+  const line = JSON.stringify(written((logger) => log(logger, error)));
+  expect(line).not.toContain('48.208174');
+  expect(line).toContain('23514');
+});
+
+test('cookies, authorization and passwords are replaced, in a child as well', () => {
+  const secrets = { cookie: 'session=abc', authorization: 'Bearer abc', password: 'abc' };
+  for (const line of [
+    written((log) => log.info(secrets, 'here')),
+    written((log) => log.info({ request: { headers: secrets } }, 'here')),
+    written((log) => log.child(secrets).info('here')),
+  ]) {
+    expect(JSON.stringify(line)).not.toContain('abc');
+    expect(JSON.stringify(line)).toContain('[redacted]');
+  }
+});
+
+test('credentials in a URL are replaced in fields and message', () => {
+  const line = written((log) =>
+    log.info({ url: 'redis://app:hunter2@redis' }, 'at redis://app:hunter2@redis'),
+  );
+  expect(line).toMatchObject({ url: 'redis://[redacted]@redis', msg: 'at redis://[redacted]@redis' });
+});
+
+test('a device appears with its last four digits', () => {
+  expect(shortDeviceId('356307042441013')).toBe('1013');
+});

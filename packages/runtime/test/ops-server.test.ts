@@ -1,0 +1,139 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createLog } from '../src/log.ts';
+import { startOpsServer } from '../src/ops-server.ts';
+import type { OpsServer, Verdict } from '../src/ops-server.ts';
+
+const good = (): Verdict => ({ ok: true });
+
+let lines: string[];
+let registry: Registry;
+let judge: () => Verdict;
+let server: OpsServer;
+
+beforeEach(async () => {
+  lines = [];
+  registry = new Registry();
+  judge = good;
+  server = await start();
+});
+afterEach(() => server[Symbol.asyncDispose]());
+
+function start(port = 0): Promise<OpsServer> {
+  const log = createLog({
+    service: 'test',
+    instanceId: 'test-1',
+    level: 'info',
+    destination: { write: (line) => void lines.push(line) },
+  });
+  return startOpsServer({
+    host: '127.0.0.1',
+    port,
+    registry,
+    isAlive: () => judge(),
+    isReady: () => judge(),
+    log,
+  });
+}
+
+function ask(path: string, method = 'GET'): Promise<Response> {
+  return fetch(`http://127.0.0.1:${server.port}${path}`, { method });
+}
+
+describe('/metrics', () => {
+  test('gives what the registry holds, in the format it names', async () => {
+    new Counter({ name: 'acks_total', help: 'Acks.', registers: [registry] }).inc(3);
+    const response = await ask('/metrics');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe(registry.contentType);
+    expect(await response.text()).toContain('\nacks_total 3\n');
+  });
+
+  test('answers 500, logs it and lives when a metric cannot be collected', async () => {
+    const broken = new Gauge({
+      name: 'lag',
+      help: 'Lag.',
+      registers: [registry],
+      collect() {
+        throw new Error('no Redis');
+      },
+    });
+    expect((await ask('/metrics')).status).toBe(500);
+    expect(lines.join('')).toContain('no Redis');
+    registry.removeSingleMetric('lag');
+    expect(broken).toBeDefined();
+    expect((await ask('/metrics')).status).toBe(200);
+  });
+});
+
+describe.each(['/healthz', '/readyz'])('%s', (path) => {
+  test('answers 200 ok, and to HEAD the same without a body', async () => {
+    const response = await ask(path);
+    expect([response.status, await response.text()]).toEqual([200, 'ok\n']);
+    const head = await ask(path, 'HEAD');
+    expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '3', '']);
+  });
+
+  test('answers 503 with the reason, never out of a cache', async () => {
+    judge = () => ({ ok: false, reason: 'Postgres does not answer' });
+    const response = await ask(`${path}?verbose=1`);
+    expect([response.status, await response.text()]).toEqual([503, 'Postgres does not answer\n']);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+  });
+
+  test('answers 500, logs it and lives when the verdict cannot be given', async () => {
+    judge = () => {
+      throw new Error('no verdict');
+    };
+    expect((await ask(path)).status).toBe(500);
+    expect(lines.join('')).toContain('no verdict');
+    judge = good;
+    expect((await ask(path)).status).toBe(200);
+  });
+});
+
+test('other paths are 404, other methods 405 with those allowed', async () => {
+  for (const path of ['/', '/metrics/', '/healthz/x', '//metrics', '/%6detrics']) {
+    expect((await ask(path)).status).toBe(404);
+  }
+  for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
+    const response = await ask('/metrics', method);
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+  }
+});
+
+test('bytes that are no HTTP get an error, and the server lives', async () => {
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write('\u0000\u0001\u0002 garbage\r\n\r\n');
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /u);
+  expect((await ask('/healthz')).status).toBe(200);
+});
+
+test('disposing closes idle and half-sent connections at once', async () => {
+  const silent = connect(server.port, '127.0.0.1');
+  await once(silent, 'connect');
+  const halfSent = connect(server.port, '127.0.0.1');
+  halfSent.write('GET /healthz HTTP/1.1\r\nhost:');
+  await (await ask('/healthz')).text();
+  const startedAtMs = performance.now();
+  const closed = [silent, halfSent].map((socket) =>
+    once(
+      socket.on('error', () => undefined),
+      'close',
+    ),
+  );
+  await server[Symbol.asyncDispose]();
+  await Promise.all(closed);
+  expect(performance.now() - startedAtMs).toBeLessThan(1_000);
+  await expect(ask('/healthz')).rejects.toThrow('fetch failed');
+  server = await start();
+});
+
+test('an address that is taken is named, with the settings to change', async () => {
+  await expect(start(server.port)).rejects.toThrow(
+    `cannot listen on 127.0.0.1:${server.port} for the ops endpoints; set METRICS_HOST and METRICS_PORT`,
+  );
+});

@@ -1,0 +1,322 @@
+import { once } from 'node:events';
+import { connect as connectSocket, createServer } from 'node:net';
+import { pipeline } from 'node:stream';
+import { eventually } from '@app/test-kit/eventually';
+import { startOwnPostgres, startPostgres } from '@app/test-kit/postgres';
+import postgres from 'postgres';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { withDeadline } from '../src/deadline.ts';
+import { createLog } from '../src/log.ts';
+import type { Logger } from '../src/log.ts';
+import {
+  classifyPostgresError,
+  connectPostgres,
+  createPostgresHealthCheck,
+  endPostgres,
+  rowsOf,
+  sqlState,
+  waitForPostgres,
+} from '../src/postgres.ts';
+import type { Sql } from '../src/postgres.ts';
+
+const never = new AbortController().signal;
+const nobody = 'postgres://app:hunter2@127.0.0.1:1/tracking';
+
+let lines: string[];
+let log: Logger;
+
+beforeEach(() => {
+  lines = [];
+  log = createLog({
+    service: 'test',
+    instanceId: 'test-1',
+    level: 'debug',
+    destination: { write: (line) => void lines.push(line) },
+  });
+});
+
+function messages(): readonly string[] {
+  return lines.map((line) => /"msg":"([^"]*)"/u.exec(line)?.[1] ?? '');
+}
+
+/** A client that the block ends at its end. */
+function connect(url: string): AsyncDisposable & { readonly sql: Sql } {
+  const sql = connectPostgres(url, { name: 'test-writer', log, maxConnections: 2, statementTimeoutMs: 300 });
+  return { sql, [Symbol.asyncDispose]: () => endPostgres(sql, { timeoutMs: 0 }) };
+}
+
+async function rejectionOf(work: PromiseLike<unknown>): Promise<unknown> {
+  return await work.then(
+    () => 'it resolved',
+    (error: unknown) => error,
+  );
+}
+
+async function millisecondsOf(work: () => PromiseLike<unknown>): Promise<number> {
+  const startedAtMs = performance.now();
+  await work();
+  return performance.now() - startedAtMs;
+}
+
+interface Proxy extends AsyncDisposable {
+  readonly url: string;
+  /** From now on connects to the server at that port. */
+  forwardTo(port: number): void;
+}
+
+/** A proxy whose server is not there yet: it accepts each connection and hangs up. */
+async function startProxy(credentials = 'app:hunter2'): Promise<Proxy> {
+  let target = 0;
+  const server = createServer((socket) => {
+    if (target === 0) {
+      socket.destroy();
+    } else {
+      pipeline(socket, connectSocket(target, '127.0.0.1'), socket, () => undefined);
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return {
+    url: `postgres://${credentials}@127.0.0.1:${port}/postgres`,
+    forwardTo(to) {
+      target = to;
+    },
+    async [Symbol.asyncDispose]() {
+      server.close();
+    },
+  };
+}
+
+describe('connectPostgres', () => {
+  test('opens connections that say their name and limit their statements', async () => {
+    await using database = await startPostgres({ empty: true });
+    await using client = connect(database.url);
+    const [row] = await client.sql`
+      select current_setting('application_name') as name, current_setting('statement_timeout') as "statementTimeout"`;
+    expect(row).toEqual({ name: 'test-writer', statementTimeout: '300ms' });
+    const error = await rejectionOf(client.sql`select pg_sleep(10)`);
+    expect(sqlState(error)).toBe('57014');
+  });
+
+  test('a connection lost at any moment rejects its statement, and nothing else that nobody could catch', async () => {
+    await using database = await startPostgres({ empty: true });
+    const admin = postgres(database.url, { max: 1 });
+    const outcomes: string[] = [];
+    const ends = [];
+    for (let n = 0; n < 60; n += 1) {
+      const client = connect(database.url);
+      // An unhandled rejection would fail the run.
+      const statement = client.sql`select pg_sleep(0.005)`.then(
+        () => 'answered',
+        (error: unknown) => classifyPostgresError(error),
+      );
+      ends.push(statement.then(() => client[Symbol.asyncDispose]()));
+      void statement.then((outcome) => outcomes.push(outcome));
+      await admin`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()`;
+    }
+    await Promise.all(ends);
+    await admin.end();
+    expect(outcomes).toHaveLength(60);
+    expect(new Set(outcomes).difference(new Set(['answered', 'transient']))).toEqual(new Set());
+    expect(outcomes).toContain('transient');
+  });
+
+  test('logs a notice at debug instead of printing it', async () => {
+    await using database = await startPostgres({ empty: true });
+    await using client = connect(database.url);
+    await client.sql`drop table if exists nothing`;
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('"level":"debug"');
+    expect(lines[0]).toContain('does not exist, skipping');
+  });
+
+  test('rejects a statement under way when its connection is lost, and what follows while Postgres is away', async () => {
+    await using server = await startOwnPostgres();
+    await using client = connect(server.url);
+    await client.sql`select 1`;
+    const underWay = rejectionOf(client.sql`select pg_sleep(10)`);
+    await server.kill();
+    expect(classifyPostgresError(await underWay)).toBe('transient');
+    const ms = await millisecondsOf(async () => {
+      expect(classifyPostgresError(await rejectionOf(client.sql`select 1`))).toBe('transient');
+    });
+    expect(ms).toBeLessThan(3_000);
+    await server.start();
+    await waitForPostgres(client.sql, { signal: never, log });
+    expect(await client.sql`select 1 as one`).toEqual([{ one: 1 }]);
+  });
+
+  test('leaves a statement open for a deadline where a proxy hangs up, and a new client is well', async () => {
+    await using proxy = await startProxy();
+    await using server = await startPostgres({ empty: true });
+    await using stuck = connect(proxy.url);
+    const statement = rejectionOf(stuck.sql`select 1`);
+    await expect(withDeadline(statement, 300, 'insert')).rejects.toThrow(
+      'insert did not answer within 300 ms',
+    );
+    await endPostgres(stuck.sql, { timeoutMs: 0 });
+    expect(await statement).toMatchObject({ code: 'CONNECTION_DESTROYED' });
+    await using fresh = connect(server.url);
+    expect(await fresh.sql`select 1 as one`).toEqual([{ one: 1 }]);
+  });
+});
+
+describe('waitForPostgres', () => {
+  test('says nothing when Postgres is there', async () => {
+    await using database = await startPostgres({ empty: true });
+    await using client = connect(database.url);
+    await waitForPostgres(client.sql, { signal: never, log });
+    expect(lines).toEqual([]);
+  });
+
+  test('waits for a server that comes later, and logs that once', async () => {
+    await using server = await startOwnPostgres();
+    await server.stop();
+    await using client = connect(server.url);
+    const waiting = waitForPostgres(client.sql, { signal: never, log });
+    await eventually(() => messages().includes('postgres: not reachable, waiting for it'));
+    await server.start();
+    await waiting;
+    expect(messages()).toEqual(['postgres: not reachable, waiting for it', 'postgres: answers']);
+  });
+
+  test('comes through a proxy that hangs up until the server is there', async () => {
+    await using server = await startOwnPostgres();
+    const { username, password, port } = new URL(server.url);
+    await using proxy = await startProxy(`${username}:${password}`);
+    await using client = connect(proxy.url);
+    const waiting = waitForPostgres(client.sql, { signal: never, log });
+    await expect(withDeadline(waiting, 300, 'Postgres')).rejects.toThrow('did not answer');
+    proxy.forwardTo(Number(port));
+    await waiting;
+    expect(await client.sql`select 1 as one`).toEqual([{ one: 1 }]);
+  });
+
+  test('ends with the reason of the stop', async () => {
+    await using client = connect(nobody);
+    const stop = new AbortController();
+    const waiting = rejectionOf(waitForPostgres(client.sql, { signal: stop.signal, log }));
+    await eventually(() => lines.length > 0);
+    stop.abort('stopped');
+    expect(await waiting).toBe('stopped');
+    expect(lines.join('')).not.toContain('hunter2');
+  });
+
+  test('does not wait where waiting changes nothing', async () => {
+    await using database = await startPostgres({ empty: true });
+    const url = new URL(database.url);
+    url.pathname = 'nothing';
+    await using client = connect(url.href);
+    expect(sqlState(await rejectionOf(waitForPostgres(client.sql, { signal: never, log })))).toBe('3D000');
+  });
+});
+
+describe('endPostgres', () => {
+  test('lets statements under way finish', async () => {
+    await using database = await startPostgres({ empty: true });
+    const { sql } = connect(database.url);
+    const answer = sql`select pg_sleep(0.1), 1 as one`.execute();
+    await endPostgres(sql);
+    expect(await answer).toMatchObject([{ one: 1 }]);
+  });
+
+  test('is bounded: what a silent server does not answer rejects', async () => {
+    await using server = await startOwnPostgres();
+    const { sql } = connect(server.url);
+    await sql`select 1`;
+    server.pause();
+    const underWay = rejectionOf(sql`select 1`);
+    const ms = await millisecondsOf(() => endPostgres(sql, { timeoutMs: 100 }));
+    expect(ms).toBeLessThan(2_000);
+    expect(await underWay).toMatchObject({ code: 'CONNECTION_DESTROYED' });
+    server.resume();
+  });
+});
+
+describe('createPostgresHealthCheck', () => {
+  test('is not ready before the first answer, ready after it, and follows the server down and up', async () => {
+    await using server = await startOwnPostgres();
+    await using client = connect(server.url);
+    await using check = createPostgresHealthCheck({
+      sql: () => client.sql,
+      signal: never,
+      intervalMs: 20,
+      log,
+    });
+    expect(check.isReady()).toBe(false);
+    await eventually(() => check.isReady());
+    await server.stop();
+    await eventually(() => !check.isReady());
+    await server.start();
+    await eventually(() => check.isReady());
+    expect(messages()).toEqual(['postgres: ready', 'postgres: not ready', 'postgres: ready']);
+  });
+
+  test('takes silence for not ready, asks a silent server only once, and heals by itself', async () => {
+    await using server = await startOwnPostgres();
+    await using client = connect(server.url);
+    let asked = 0;
+    const options = { signal: never, intervalMs: 10, timeoutMs: 50, log };
+    const sql = (): Sql => {
+      asked += 1;
+      return client.sql;
+    };
+    await using check = createPostgresHealthCheck({ ...options, sql });
+    await eventually(() => check.isReady());
+    server.pause();
+    await eventually(() => !check.isReady());
+    const askedWhenPaused = asked;
+    await eventually(() => asked > askedWhenPaused + 5);
+    server.resume();
+    await eventually(() => check.isReady());
+    await using observer = connect(server.url);
+    const [activity] = await observer.sql`
+      select count(*)::int as probes from pg_stat_activity where query = 'select 1' and pid <> pg_backend_pid()`;
+    expect(activity).toEqual({ probes: 1 });
+  });
+
+  test('asks the client of the moment, so that a replaced one heals it', async () => {
+    await using database = await startPostgres({ empty: true });
+    await using dead = connect(nobody);
+    await using alive = connect(database.url);
+    let { sql } = dead;
+    await using check = createPostgresHealthCheck({ sql: () => sql, signal: never, intervalMs: 10, log });
+    await eventually(() => messages().includes('postgres: not ready'));
+    ({ sql } = alive);
+    expect(await eventually(() => check.isReady())).toBe(true);
+  });
+
+  test('stops asking when it is disposed or stopped', async () => {
+    await using database = await startPostgres({ empty: true });
+    await using client = connect(database.url);
+    const stop = new AbortController();
+    let asked = 0;
+    const sql = (): Sql => {
+      asked += 1;
+      return client.sql;
+    };
+    const check = createPostgresHealthCheck({ sql, signal: stop.signal, intervalMs: 60_000, log });
+    await eventually(() => check.isReady());
+    stop.abort();
+    expect(await millisecondsOf(() => check[Symbol.asyncDispose]())).toBeLessThan(1_000);
+    expect(asked).toBe(1);
+  });
+});
+
+test('the rows of an answer are all there are, also after one that failed in its middle', async () => {
+  await using server = await startPostgres();
+  const options = { name: 'test-rows', log, maxConnections: 1, statementTimeoutMs: 5000 };
+  const sql = connectPostgres(server.url, options);
+  // Fails when rows have been sent already.
+  const broken = sql`select 1 / (2000 - n) as n from generate_series(1, 3000) as n`;
+  expect(sqlState(await rejectionOf(broken))).toBe('22012');
+  const answer = await sql<{ n: number }[]>`select n from generate_series(1, 2) as n`;
+  // What `rowsOf` is for; without it nobody needs it any more.
+  expect(answer.length).toBeGreaterThan(2);
+  expect(rowsOf(answer)).toEqual([{ n: 1 }, { n: 2 }]);
+  await endPostgres(sql, { timeoutMs: 0 });
+});

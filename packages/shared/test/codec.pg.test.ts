@@ -1,0 +1,205 @@
+import { startPostgres } from '@app/test-kit/postgres';
+import * as fc from 'fast-check';
+import postgres from 'postgres';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { arbitraryPosition } from './arbitrary-position.ts';
+import {
+  CodecError,
+  decodeAttributes,
+  decodePosition,
+  encodeAttributes,
+  encodePosition,
+} from '../src/codec.ts';
+import type { Attributes, Position } from '../src/position.ts';
+
+interface Row {
+  readonly device_id: string;
+  readonly ts: Date;
+  readonly latitude: number;
+  readonly longitude: number;
+  readonly altitude: number;
+  readonly angle: number;
+  readonly speed: number;
+  readonly satellites: number;
+  readonly priority: number;
+  readonly attributes: unknown;
+}
+
+type Stored = Omit<Position, 'priority' | 'attributes'> & {
+  readonly priority: number;
+  readonly attributes: Attributes | CodecError;
+};
+
+const resources = new AsyncDisposableStack();
+let sql: postgres.Sql;
+
+beforeAll(async () => {
+  const database = resources.use(await startPostgres());
+  sql = postgres(database.url, { max: 1 });
+  resources.defer(() => sql.end({ timeout: 0 }));
+});
+
+afterAll(() => resources.disposeAsync());
+
+/** Puts a position into the table and takes it out again. */
+async function storeAndRead(position: Position): Promise<Stored> {
+  const attributes = encodeAttributes(position.attributes);
+  await sql`
+    insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec,
+                           attributes)
+    values (${position.deviceId}, ${new Date(position.fixAtMs)}, ${position.latitude}, ${position.longitude},
+            ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
+            ${position.priority}, '8E', ${attributes}::text::jsonb)`;
+  const [row] = await sql<Row[]>`delete from positions returning *`;
+  if (row === undefined) throw new Error('the row is not there');
+  return {
+    deviceId: row.device_id,
+    fixAtMs: row.ts.getTime(),
+    latitude: row.latitude,
+    longitude: row.longitude,
+    altitudeM: Math.fround(row.altitude),
+    courseDeg: Math.fround(row.angle),
+    speedKmh: Math.fround(row.speed),
+    satellites: row.satellites,
+    priority: row.priority,
+    attributes: decodeAttributes(row.attributes),
+  };
+}
+
+/** What columns of type `real` keep of it. */
+function inTable(position: Position): Position {
+  return {
+    ...position,
+    altitudeM: Math.fround(position.altitudeM),
+    courseDeg: Math.fround(position.courseDeg),
+    speedKmh: Math.fround(position.speedKmh),
+  };
+}
+
+const good = encodePosition({
+  deviceId: '359421000012345',
+  fixAtMs: Date.UTC(2026, 10, 24),
+  latitude: 48.1234567,
+  longitude: 11.7654321,
+  altitudeM: 512.5,
+  courseDeg: 271,
+  speedKmh: 87.5,
+  satellites: 12,
+  priority: 0,
+  attributes: {},
+});
+
+function decodeWith(member: string, json: string): Position {
+  const others = JSON.stringify({ ...JSON.parse(good), [member]: undefined });
+  const position = decodePosition(`${others.slice(0, -1)},${JSON.stringify(member)}:${json}}`);
+  if (position instanceof CodecError) throw new TypeError(position.detail);
+  return position;
+}
+
+const controls = String.fromCharCode(...Array.from({ length: 31 }, (_, at) => at + 1), 0x7f, 0x85, 0x2028);
+const nonCharacters = '\uFFFE\uFFFF\uFDD0\u{10FFFF}';
+
+describe('the table takes each bound of what decode lets through, and gives it back', () => {
+  test.each<[field: string, values: readonly string[]]>([
+    [
+      'latitude',
+      ['-90', '90', '0', '-0', '5e-324', '-5e-324', '2.2250738585072014e-308', '89.99999999999999'],
+    ],
+    ['longitude', ['-180', '180', '0', '-0', '5e-324', '-5e-324', '179.99999999999997']],
+    [
+      'altitude',
+      ['-1e6', '1e6', '999999.9999999999', '-1e-6', '1e-6', '9.999999999999999e-7', '5e-324', '-0'],
+    ],
+    ['angle', ['0', '360', '359.99999999999994', '1e-6', '9.999999999999999e-7', '5e-324', '-0']],
+    ['speed', ['-1e6', '1e6', '-1e-6', '1e-6', '9.999999999999999e-7', '5e-324', '-0']],
+    ['satellites', ['0', '255']],
+    ['priority', ['0', '1', '2']],
+    ['device_id', ['"0"', '"-"', '"_"', '"NULL"', '"null"', `"${'Z'.repeat(32)}"`]],
+    [
+      'timestamp',
+      [
+        '"1970-01-01T00:00:00Z"',
+        '"1969-12-31T23:00:00.0009-01:00"',
+        '"9999-12-31T23:59:59.9999999Z"',
+        '"2024-02-29T00:00:00Z"',
+        '"2016-12-31T23:59:60Z"',
+      ],
+    ],
+    [
+      'attributes',
+      [
+        '{}',
+        '{"1":1.7976931348623157e308,"2":-1.7976931348623157e308,"3":5e-324,"4":-5e-324,"5":-0,"6":0.1}',
+        '{"1":9007199254740991,"2":9007199254740993,"3":-9007199254740993,"4":1e21}',
+        '{"1":{"__bigint":"99999999999999999999"},"2":{"__bigint":"-99999999999999999999"},"3":{"__bigint":"0"}}',
+        '{"1":{"__buffer_b64":""},"2":{"__buffer_b64":"AA=="},"3":{"__buffer_b64":"+/+/"}}',
+        '{"__bigint":"1"}',
+        '{"__buffer_b64":"AQID"}',
+        '{"":"","1":"","true":true,"false":false}',
+        JSON.stringify({ 1: controls, [controls]: 1, 2: nonCharacters, [nonCharacters]: 2 }),
+        JSON.stringify({ 1: `'"\\{},$1`, [`'"\\{},$1`]: 1 }),
+        JSON.stringify({ 1: 'x'.repeat(65_000) }),
+        JSON.stringify({ 1: '🏁'.repeat(16_250) }),
+        JSON.stringify({ ['k'.repeat(65_000)]: 1 }),
+        JSON.stringify({ 1: { __buffer_b64: 'AQID'.repeat(16_000) } }),
+        JSON.stringify(Object.fromEntries(Array.from({ length: 255 }, (_, io) => [io, io]))),
+      ],
+    ],
+  ])('%s', async (field, values) => {
+    for (const json of values) {
+      const position = decodeWith(field, json);
+      expect(await storeAndRead(position)).toStrictEqual(inTable(position));
+    }
+  });
+
+  test('a leap second is the moment that Postgres itself makes of it', async () => {
+    const text = '2016-12-31T23:59:60Z';
+    const [row] = await sql<{ ts: Date }[]>`select ${text}::text::timestamptz as ts`;
+    expect(decodeWith('timestamp', JSON.stringify(text)).fixAtMs).toBe(row?.ts.getTime());
+  });
+});
+
+test('any Position that was decoded is stored and read back, its attributes with their types', async () => {
+  await fc.assert(
+    fc.asyncProperty(arbitraryPosition, async (sent) => {
+      const position = decodePosition(encodePosition(sent));
+      if (position instanceof CodecError) throw new TypeError(position.detail);
+      expect(await storeAndRead(position)).toStrictEqual(inTable(position));
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('the JSON text of attributes stands for their content: equal in JSONB exactly if equal here', async () => {
+  const value = fc.constantFrom<Attributes[string]>(
+    0,
+    1,
+    1n,
+    '1',
+    true,
+    '',
+    new Uint8Array(),
+    new Uint8Array([1]),
+    0n,
+  );
+  const few = fc.dictionary(fc.constantFrom('1', '2'), value, { noNullPrototype: true });
+  await fc.assert(
+    fc.asyncProperty(few, few, async (a, b) => {
+      const [row] = await sql<{ equal: boolean }[]>`
+        select ${encodeAttributes(a)}::text::jsonb = ${encodeAttributes(b)}::text::jsonb as equal`;
+      expect(row?.equal).toBe(fc.stringify(a) === fc.stringify(b));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+describe('what decode refuses or changes for the table, the table does not take', () => {
+  test.each([
+    ['a NUL in a text', `select '{"1":"\\u0000"}'::jsonb`, '22P05'],
+    ['a lone surrogate in a text', `select '{"1":"\\ud800"}'::jsonb`, '22P02'],
+    ['a number too small for a real', `select '1e-50'::real`, '22003'],
+    ['a number too large for a real', `select '1e39'::real`, '22003'],
+  ])('%s', async (_, statement, code) => {
+    await expect(sql.unsafe(statement)).rejects.toMatchObject({ code });
+  });
+});

@@ -1,0 +1,377 @@
+import { describe, expect, test } from 'vitest';
+import {
+  CodecError,
+  decodePosition,
+  encodePosition,
+  maxPayloadBytes,
+  receivePosition,
+} from '../src/codec.ts';
+import type { CodecReason } from '../src/codec.ts';
+import type { Position } from '../src/position.ts';
+
+const good = {
+  device_id: '359421000012345',
+  timestamp: '2026-11-24T03:51:14.216Z',
+  latitude: 48.1234567,
+  longitude: 11.7654321,
+  altitude: 512,
+  angle: 271,
+  speed: 87.5,
+  satellites: 12,
+  priority: 0,
+  attributes: { 21: 4, 239: 1 },
+};
+
+/** The payload's text with one member's value given as JSON: JSON.stringify writes no 1e400 and no -0. */
+function payloadWith(member: string, json: string): string {
+  const others = JSON.stringify({ ...good, [member]: undefined });
+  return `${others.slice(0, -1)},${JSON.stringify(member)}:${json}}`;
+}
+
+function read(payload: Uint8Array | string): Position {
+  const position = decodePosition(payload);
+  if (position instanceof CodecError) throw new TypeError(`${position.reason}: ${position.detail}`);
+  return position;
+}
+
+function refusal(payload: Uint8Array | string): CodecReason | undefined {
+  const position = decodePosition(payload);
+  return position instanceof CodecError ? position.reason : undefined;
+}
+
+/** JSON values of every type that the field is not of. */
+function wrongFor(field: string): readonly string[] {
+  const isText = field === 'device_id' || field === 'timestamp';
+  const isObject = field === 'attributes';
+  return [
+    'null',
+    'true',
+    '[]',
+    '[1]',
+    ...(isObject ? [] : ['{}', '{"__bigint":"1"}']),
+    ...(isText ? [] : ['"1"', '""']),
+    ...(isText || isObject ? ['1'] : []),
+  ];
+}
+
+/** A good payload of so many bytes, nearly all of them in one attribute. */
+function payloadOf(bytes: number, filling: string): string {
+  const left = bytes - payloadWith('attributes', '{"1":""}').length;
+  const width = new TextEncoder().encode(filling).length;
+  const text = filling.repeat(Math.floor(left / width)) + 'x'.repeat(left % width);
+  return payloadWith('attributes', `{"1":"${text}"}`);
+}
+
+test('a payload is read from bytes and from text alike', () => {
+  const position: Position = {
+    deviceId: '359421000012345',
+    fixAtMs: Date.UTC(2026, 10, 24, 3, 51, 14, 216),
+    latitude: 48.1234567,
+    longitude: 11.7654321,
+    altitudeM: 512,
+    courseDeg: 271,
+    speedKmh: 87.5,
+    satellites: 12,
+    priority: 0,
+    attributes: { 21: 4, 239: 1 },
+  };
+  const text = JSON.stringify(good);
+  expect(decodePosition(text)).toStrictEqual(position);
+  expect(decodePosition(new TextEncoder().encode(text))).toStrictEqual(position);
+  expect(decodePosition(Buffer.from(` ${text}\n`))).toStrictEqual(position);
+});
+
+describe('a position that is only received keeps its attributes as JSON text', () => {
+  const { attributes: _values, ...fix } = read(JSON.stringify(good));
+  const sentinels =
+    '"78":{"__bigint":"-18446744073709551615"},"385":{"__buffer_b64":"AQI="},"386":{"__buffer_b64":""}';
+
+  test.each([
+    ['none', '{}'],
+    ['sentinels', `{${sentinels}}`],
+    [
+      'every kind of value',
+      '{"1":true,"2":false,"3":0,"4":-71,"5":0.000001,"6":-12.5,"7":"","8":"SIM [1]~"}',
+    ],
+    ['the longest numbers', '{"1":999999999999999,"2":-999999999.999999}'],
+    ['keys in no order', '{"239":1,"1":2}'],
+  ])('just as it came, if it is what encode writes: %s', (_what, attributes) => {
+    const received = receivePosition(payloadWith('attributes', attributes));
+    expect(received).toStrictEqual({ ...fix, attributesJson: attributes });
+  });
+
+  test.each([
+    ['blanks', '{ "1": 2 }', '{"1":2}'],
+    ['-0', '{"1":-0}', '{"1":0}'],
+    ['a zero at the end', '{"1":1.50}', '{"1":1.5}'],
+    ['an exponent', '{"1":1e2}', '{"1":100}'],
+    ['more digits than a double has', '{"1":12345678901234567890}', '{"1":12345678901234567000}'],
+    ['an escape', '{"1":"\\u0041"}', '{"1":"A"}'],
+  ])('written anew, if one value has several texts: %s', (_what, attributes, attributesJson) => {
+    expect(receivePosition(payloadWith('attributes', attributes))).toStrictEqual({ ...fix, attributesJson });
+  });
+
+  test('wherever the attributes stand', () => {
+    const { attributes: given, ...others } = good;
+    const received = receivePosition(JSON.stringify({ attributes: given, ...others }));
+    expect(received).toStrictEqual({ ...fix, attributesJson: JSON.stringify(given) });
+  });
+
+  test.each([
+    ['in a field that is not known', '"more":{"attributes":{}}}', 'missing_field'],
+    ['at the end of another name', '"\\"attributes":{}}', 'missing_field'],
+    ['behind real ones that are null', '"attributes" : null,"\\"attributes":{}}', 'wrong_type'],
+    ['behind real ones that are none', '"attributes" : {"1":[]},"x":{"attributes":{}}}', 'wrong_type'],
+    ['in a list', '"attributes":[{"attributes":{}}', 'not_json'],
+    ['with a brace too few', '"x":{"attributes":{}}', 'not_json'],
+    [
+      'with too many',
+      `"attributes":{${Array.from({ length: 256 }, (_, id) => `"${id}":1`).join(',')}}}`,
+      'too_many_attributes',
+    ],
+  ])('and nothing else is taken for them: %s', (_what, end, reason) => {
+    const others = JSON.stringify({ ...good, attributes: undefined });
+    const payload = `${others.slice(0, -1)},${end}`;
+    expect(receivePosition(payload)).toMatchObject({ reason });
+    expect(receivePosition(payload)).toStrictEqual(decodePosition(payload));
+  });
+});
+
+test('a Position is written with the names of the contract', () => {
+  expect(JSON.parse(encodePosition(read(JSON.stringify(good))))).toStrictEqual(good);
+});
+
+test('fields that are not known are ignored', () => {
+  expect(read(JSON.stringify({ ...good, hdop: { deep: [1] }, constructor: 1 }))).toStrictEqual(
+    read(JSON.stringify(good)),
+  );
+  expect(read(payloadWith('__proto__', '{"latitude":"x"}'))).toStrictEqual(read(JSON.stringify(good)));
+});
+
+describe('what is no JSON object is refused', () => {
+  test.each<[what: string, text: string, reason: CodecReason]>([
+    ['nothing', '', 'not_json'],
+    ['a blank', ' ', 'not_json'],
+    ['an open brace', '{', 'not_json'],
+    ['a payload cut off', JSON.stringify(good).slice(0, -1), 'not_json'],
+    ['a payload and more', `${JSON.stringify(good)}x`, 'not_json'],
+    ['a byte order mark', `\u{FEFF}${JSON.stringify(good)}`, 'not_json'],
+    ['NaN', '{"latitude":NaN}', 'not_json'],
+    ['single quotes', "{'latitude':1}", 'not_json'],
+    ['a NUL as it is', '"a \u0000"', 'not_json'],
+    ['64 KiB of open brackets', '['.repeat(65_536), 'not_json'],
+    ['brackets 32,768 deep', `${'['.repeat(32_768)}${']'.repeat(32_768)}`, 'wrong_type'],
+    ['null', 'null', 'wrong_type'],
+    ['true', 'true', 'wrong_type'],
+    ['a number', '0', 'wrong_type'],
+    ['a text', '"text"', 'wrong_type'],
+    ['an array', '[]', 'wrong_type'],
+    ['an array of a payload', `[${JSON.stringify(good)}]`, 'wrong_type'],
+    ['an empty object', '{}', 'missing_field'],
+  ])('%s, as text and as bytes', (_, text, reason) => {
+    expect(refusal(text)).toBe(reason);
+    expect(refusal(new TextEncoder().encode(text))).toBe(reason);
+  });
+
+  test.each([
+    ['a lone continuation byte', [0x80]],
+    ['a sequence cut off', [0xe2, 0x82]],
+    ['an overlong slash', [0xc0, 0xaf]],
+    ['a surrogate in three bytes', [0xed, 0xa0, 0x80]],
+    ['beyond U+10FFFF', [0xf4, 0x90, 0x80, 0x80]],
+    ['Latin-1', [0xe9]],
+  ])('%s is not_utf8', (_, bytes) => {
+    const payload = Buffer.from(payloadWith('attributes', '{"1":"?"}'));
+    const at = payload.indexOf('?');
+    expect(
+      refusal(Buffer.concat([payload.subarray(0, at), Buffer.from(bytes), payload.subarray(at + 1)])),
+    ).toBe('not_utf8');
+  });
+});
+
+describe('every field is needed, and of its type', () => {
+  const fields = Object.keys(good);
+
+  test.each(fields)('%s is missing', (field) => {
+    expect(refusal(JSON.stringify({ ...good, [field]: undefined }))).toBe('missing_field');
+  });
+
+  test.each(fields.flatMap((field) => wrongFor(field).map((json): [string, string] => [field, json])))(
+    '%s as %s is of a wrong type',
+    (field, json) => {
+      expect(refusal(payloadWith(field, json))).toBe('wrong_type');
+    },
+  );
+});
+
+describe('each bound holds on both sides', () => {
+  test.each<[field: string, json: string, reason: CodecReason | undefined]>([
+    ['latitude', '90', undefined],
+    ['latitude', '-90', undefined],
+    ['latitude', '90.00000000000001', 'out_of_range'],
+    ['latitude', '-90.00000000000001', 'out_of_range'],
+    ['latitude', '1e400', 'not_finite'],
+    ['longitude', '180', undefined],
+    ['longitude', '-180', undefined],
+    ['longitude', '180.00000000000003', 'out_of_range'],
+    ['longitude', '-180.00000000000003', 'out_of_range'],
+    ['longitude', '-1e400', 'not_finite'],
+    ['altitude', '1e6', undefined],
+    ['altitude', '-1e6', undefined],
+    ['altitude', '1000000.0000000001', 'out_of_range'],
+    ['altitude', '-1000000.0000000001', 'out_of_range'],
+    ['altitude', '1e308', 'out_of_range'],
+    ['altitude', '1e309', 'not_finite'],
+    ['angle', '0', undefined],
+    ['angle', '360', undefined],
+    ['angle', '-0.000001', 'out_of_range'],
+    ['angle', '360.00000000000006', 'out_of_range'],
+    ['angle', '1e400', 'not_finite'],
+    ['speed', '1e6', undefined],
+    ['speed', '-1e6', undefined],
+    ['speed', '1000000.0000000001', 'out_of_range'],
+    ['speed', '-1e400', 'not_finite'],
+    ['satellites', '0', undefined],
+    ['satellites', '255', undefined],
+    ['satellites', '12.0', undefined],
+    ['satellites', '-1', 'out_of_range'],
+    ['satellites', '256', 'out_of_range'],
+    ['satellites', '1.5', 'out_of_range'],
+    ['satellites', '1e400', 'not_finite'],
+    ['priority', '0', undefined],
+    ['priority', '1', undefined],
+    ['priority', '2', undefined],
+    ['priority', '-1', 'out_of_range'],
+    ['priority', '3', 'out_of_range'],
+    ['priority', '0.5', 'out_of_range'],
+    ['priority', '1e400', 'not_finite'],
+    ['device_id', '"0"', undefined],
+    ['device_id', '"azAZ09_-"', undefined],
+    ['device_id', `"${'9'.repeat(32)}"`, undefined],
+    ['device_id', `"${'9'.repeat(33)}"`, 'bad_device_id'],
+    ['device_id', '""', 'bad_device_id'],
+    ['device_id', '" 1"', 'bad_device_id'],
+    ['device_id', '"1\\n"', 'bad_device_id'],
+    ['device_id', '"1\\u0000"', 'bad_device_id'],
+    ['device_id', '"a/b"', 'bad_device_id'],
+    ['device_id', '"a:b"', 'bad_device_id'],
+    ['device_id', '"\u0661\u0662"', 'bad_device_id'],
+    ['timestamp', '"1970-01-01T00:00:00.000Z"', undefined],
+    ['timestamp', '"1969-12-31T23:59:59.999Z"', 'bad_timestamp'],
+    ['timestamp', '"1970-01-01T00:59:59.999+01:00"', 'bad_timestamp'],
+    ['timestamp', '"1969-12-31T23:00:00-01:00"', undefined],
+    ['timestamp', '"9999-12-31T23:59:59.999999Z"', undefined],
+    ['timestamp', '"9999-12-31T23:59:59-00:01"', 'bad_timestamp'],
+    ['timestamp', '"9999-12-31T23:59:60Z"', 'bad_timestamp'],
+    ['timestamp', '"0000-01-01T00:00:00Z"', 'bad_timestamp'],
+    ['timestamp', '"2026-02-30T00:00:00Z"', 'bad_timestamp'],
+    ['timestamp', '"1"', 'bad_timestamp'],
+    ['timestamp', '""', 'bad_timestamp'],
+  ])('%s %s: %s', (field, json, reason) => {
+    expect(refusal(payloadWith(field, json))).toBe(reason);
+  });
+});
+
+describe('numbers come in the one form that the table gives back', () => {
+  test.each(['latitude', 'longitude', 'altitude', 'angle', 'speed', 'satellites', 'priority'])(
+    '-0 as %s is 0',
+    (field) => {
+      expect(read(payloadWith(field, '-0'))).toStrictEqual(read(payloadWith(field, '0')));
+    },
+  );
+
+  test.each([
+    ['altitude', 'altitudeM'],
+    ['angle', 'courseDeg'],
+    ['speed', 'speedKmh'],
+  ] as const)('%s is 0 below 10^-6 and kept from there on', (field, name) => {
+    expect(read(payloadWith(field, '9.99e-7'))[name]).toBe(0);
+    expect(read(payloadWith(field, '5e-324'))[name]).toBe(0);
+    expect(read(payloadWith(field, '1e-6'))[name]).toBe(1e-6);
+  });
+
+  test.each([
+    ['altitude', 'altitudeM'],
+    ['speed', 'speedKmh'],
+  ] as const)('%s is 0 above -10^-6 and kept from there on', (field, name) => {
+    expect(read(payloadWith(field, '-9.99e-7'))[name]).toBe(0);
+    expect(read(payloadWith(field, '-1e-6'))[name]).toBe(-1e-6);
+  });
+
+  test('a coordinate of a double keeps what is small', () => {
+    expect(read(payloadWith('latitude', '1e-300')).latitude).toBe(1e-300);
+  });
+});
+
+describe('a payload of 64 KiB is read, one byte more is not', () => {
+  test.each([
+    ['x', 1],
+    ['é', 2],
+    ['€', 3],
+    ['🏁', 4],
+  ])('filled with %s, which takes %d bytes', (filling) => {
+    const encoder = new TextEncoder();
+    const atBound = payloadOf(maxPayloadBytes, filling);
+    const above = payloadOf(maxPayloadBytes + 1, filling);
+    expect(encoder.encode(atBound)).toHaveLength(maxPayloadBytes);
+    expect([refusal(atBound), refusal(encoder.encode(atBound))]).toEqual([undefined, undefined]);
+    expect([refusal(above), refusal(encoder.encode(above))]).toEqual(['too_large', 'too_large']);
+  });
+
+  test('its size is looked at before its content', () => {
+    expect(refusal(new Uint8Array(maxPayloadBytes).fill(0xff))).toBe('not_utf8');
+    expect(refusal(new Uint8Array(maxPayloadBytes + 1).fill(0xff))).toBe('too_large');
+    expect(refusal('\u{D800}'.repeat(maxPayloadBytes))).toBe('too_large');
+  });
+});
+
+describe('a NUL or a lone surrogate in an attribute is refused', () => {
+  test.each(['\\u0000', '\\ud800', 'a\\udc00'])(
+    'written as the escape %s, in text and in bytes',
+    (escape) => {
+      for (const json of [`{"1":"${escape}"}`, `{"${escape}":1}`]) {
+        const payload = payloadWith('attributes', json);
+        expect([refusal(payload), refusal(Buffer.from(payload))]).toEqual(['bad_text', 'bad_text']);
+      }
+    },
+  );
+
+  test('as it is, which a text can hold and bytes of UTF-8 cannot', () => {
+    expect(refusal(payloadWith('attributes', '{"1":"\ud800"}'))).toBe('bad_text');
+    expect(refusal(payloadWith('attributes', '{"\udc00":1}'))).toBe('bad_text');
+  });
+
+  test('while a pair of surrogates is a character, however it is written', () => {
+    const written = read(payloadWith('attributes', '{"1":"\\ud83c\\udfc1"}'));
+    expect(written.attributes).toEqual({ 1: '🏁' });
+    expect(read(payloadWith('attributes', '{"1":"🏁"}'))).toStrictEqual(written);
+  });
+});
+
+test('a refusal says which field and which rule, and never what the value was', () => {
+  const secret = '13.3771337';
+  const payloads = [
+    payloadWith('latitude', `1${secret}`),
+    payloadWith('latitude', `"${secret}"`),
+    payloadWith('device_id', `"${secret}"`),
+    payloadWith('timestamp', `"${secret}"`),
+    payloadWith('priority', secret),
+    payloadWith('attributes', `{"${secret}":null}`),
+    payloadWith('attributes', `{"1":{"__bigint":"${secret}"}}`),
+    payloadWith('attributes', `{"1":["${secret}"]}`),
+    `{"${secret}`,
+  ];
+  for (const payload of payloads) {
+    const refused = decodePosition(payload);
+    expect(refused).toBeInstanceOf(CodecError);
+    expect(JSON.stringify(refused)).not.toContain(secret.slice(3));
+  }
+  expect(decodePosition(payloadWith('latitude', '91'))).toEqual({
+    reason: 'out_of_range',
+    detail: 'latitude must be within -90..90',
+  });
+});
+
+test('what has no time cannot be written', () => {
+  expect(() => encodePosition({ ...read(JSON.stringify(good)), fixAtMs: Number.NaN })).toThrow(RangeError);
+});

@@ -1,0 +1,127 @@
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import {
+  batchedServerMessage,
+  clientMessage,
+  columns,
+  plainServerMessage,
+  serverMessage,
+  subprotocol,
+  type ClientMessage,
+  type Row,
+  type ServerMessage,
+} from '../src/messages.ts';
+import { errorCodes } from '../src/protocol.ts';
+
+const topic = 'event:0190c5de-7a5b-7000-8000-0123456789ab';
+const device = '0190c5de-0000-7000-8000-000000000001';
+const row: Row = [device, 11.7654321, 48.1234567, 1_795_492_274_216, 87.5, 271, null];
+const position = {
+  deviceId: '359421000012345',
+  lat: 48.1,
+  lon: 11.7,
+  ts: 1_795_492_274_216,
+  speed: 0,
+  course: 0,
+};
+
+const inBothDialects: readonly ServerMessage[] = [
+  { type: 'unsubscribed', topic },
+  { type: 'unsubscribed', topic, id: 4 },
+  { type: 'unsubscribed', topic, reason: 'forbidden' },
+  { type: 'updated', topic, id: 4 },
+  { type: 'resync', topic },
+  { type: 'reconnect', afterMs: 1200 },
+  { type: 'heartbeat', time: 1_795_492_274_216 },
+  { type: 'heartbeat', time: 1_795_492_274_216, cursor: 'c' },
+  { type: 'pong' },
+  { type: 'pong', id: 'p' },
+  { type: 'error', code: 'bad-message', message: 'a message must be JSON', temporary: false },
+  { type: 'error', id: 1, code: 'rate-limited', message: 'slow down', temporary: true, retryAfterMs: 1000 },
+];
+
+const plainOnly: readonly ServerMessage[] = [
+  { type: 'subscribed', topic, id: 1, snapshot: [position, { ...position, altitude: 512 }] },
+  { type: 'subscribed', topic, snapshot: [], degraded: true },
+  { type: 'position', topic, ...position },
+  { type: 'position', topic, deviceId: '1', lat: 0, lon: 0, ts: 0 },
+];
+
+const batchedOnly: readonly ServerMessage[] = [
+  {
+    type: 'hello',
+    protocol: subprotocol,
+    connection: 'c-17',
+    time: 1_795_492_274_216,
+    tickMs: 125,
+    columns: [...columns],
+    limits: { messageBytes: 4096, messagesPerS: 10, subscriptions: 16 },
+  },
+  { type: 'subscribed', topic, id: 1, epoch: 'e', recovered: false, devices: 50 },
+  { type: 'subscribed', topic, epoch: 'e', recovered: false, devices: 0, degraded: true },
+  { type: 'snapshot', topic, part: 0, rows: [row] },
+  { type: 'snapshot', topic, part: 1, rows: [], last: true, cursor: 'c' },
+  { type: 'positions', topic, rows: [row, row] },
+  { type: 'positions', topic, rows: [row], cursor: 'c' },
+  { type: 'devices', topic, added: [device], removed: [] },
+  { type: 'hidden', topic, devices: [device] },
+];
+
+describe('every message of the server is one of its dialect', () => {
+  test.each([...inBothDialects, ...plainOnly])('plain: %j', (message) => {
+    expect(plainServerMessage.parse(message)).toStrictEqual(message);
+    expect(serverMessage.parse(message)).toStrictEqual(message);
+  });
+
+  test.each([...inBothDialects, ...batchedOnly])('batched: %j', (message) => {
+    expect(batchedServerMessage.parse(message)).toStrictEqual(message);
+    expect(serverMessage.parse(message)).toStrictEqual(message);
+  });
+
+  test('and none of the other', () => {
+    for (const message of plainOnly) expect(batchedServerMessage.safeParse(message).success).toBe(false);
+    for (const message of batchedOnly) expect(plainServerMessage.safeParse(message).success).toBe(false);
+  });
+});
+
+test('fields that are not known are dropped, in rows of objects too', () => {
+  const message = { type: 'subscribed', topic, snapshot: [{ ...position, hdop: 1 }], later: true };
+  expect(plainServerMessage.parse(message)).toStrictEqual({
+    type: 'subscribed',
+    topic,
+    snapshot: [position],
+  });
+});
+
+test.each(errorCodes)('%s is an error code', (code) => {
+  const message = { type: 'error', code, message: 'm', temporary: false };
+  expect(serverMessage.parse(message)).toStrictEqual(message);
+});
+
+test.each([
+  ['an error of no known code', { type: 'error', code: 'oops', message: 'm', temporary: false }],
+  ['an error that does not say whether it is temporary', { type: 'error', code: 'internal', message: 'm' }],
+  ['a position off the globe', { type: 'position', topic, ...position, lat: 90.1 }],
+  ['a position without its time', { type: 'position', topic, ...position, ts: undefined }],
+  ['a time as ISO text', { type: 'position', topic, ...position, ts: '2026-11-24T03:51:14.216Z' }],
+  ['a row with its columns swapped', { type: 'positions', topic, rows: [[device, 48.1, 111.7, 1, 2, 3, 4]] }],
+  ['a row that is too short', { type: 'positions', topic, rows: [[device, 11.7, 48.1, 1]] }],
+  ['a topic that is none', { type: 'resync', topic: 'event:1' }],
+  ['a type of a client', { type: 'subscribe', topic }],
+])('%s is refused', (_, message) => {
+  expect(serverMessage.safeParse(message).success).toBe(false);
+});
+
+test('a row has a cell for each column', () => {
+  expect(row).toHaveLength(columns.length);
+  expectTypeOf<Row['length']>().toEqualTypeOf<(typeof columns)['length']>();
+});
+
+test('the types that are inferred tell messages apart by their type', () => {
+  expectTypeOf<ClientMessage['type']>().toEqualTypeOf<'subscribe' | 'update' | 'unsubscribe' | 'ping'>();
+  expect(clientMessage.options.map((option) => option.safeParse({ type: 'ping' }).success)).toEqual([
+    false,
+    false,
+    false,
+    true,
+  ]);
+});

@@ -1,0 +1,48 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { eventTopic, isUuid, parseTopic } from '../src/topics.ts';
+
+test('the topic of any event names that event', () => {
+  fc.assert(
+    fc.property(fc.uuid(), (eventId) => {
+      expect(isUuid(eventId)).toBe(true);
+      expect(parseTopic(eventTopic(eventId))).toEqual({ eventId });
+    }),
+  );
+});
+
+const id = '0190c5de-7a5b-7000-8000-0123456789ab';
+
+test.each([
+  '',
+  'event',
+  'event:',
+  'event:.',
+  'event:..',
+  'event:%2e',
+  'event:../../users/me',
+  'event:..%2f..%2fusers%2fme',
+  `event:${id}/../..`,
+  `event:${id}\n`,
+  `event: ${id}`,
+  ` event:${id}`,
+  `event:${id}?fields=*`,
+  `event:${id.slice(1)}`,
+  `event:${id}0`,
+  `event:{${id}}`,
+  `event:${id.replaceAll('-', '')}`,
+  `event:${id.toUpperCase()}`,
+  `Event:${id}`,
+  `device:${id}`,
+  id,
+])('%j is no topic', (text) => {
+  expect(parseTopic(text)).toBeUndefined();
+});
+
+test('no other text is a topic', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.string().map(eventTopic)), (text) => {
+      expect(parseTopic(text)).toBeUndefined();
+    }),
+  );
+});

@@ -1,0 +1,32 @@
+import type { Connection } from './connection.ts';
+import type { ClientHandlers } from './socket-handlers.ts';
+import { Client } from './client.ts';
+import type { ClientLimits } from './client.ts';
+import type { Clients } from './clients.ts';
+import { handleMessage } from './handle-message.ts';
+import type { MessageContext } from './handle-message.ts';
+import { heartbeatReply } from '../protocol/heartbeat.ts';
+import { helloReply } from '../protocol/hello.ts';
+
+/** A client from its first moment to its last: what it says is answered, and when it goes nothing of it stays. */
+export function acceptClient(
+  connection: Connection,
+  clients: Clients,
+  limits: ClientLimits,
+  context: MessageContext,
+): ClientHandlers {
+  const client = new Client(connection, limits);
+  clients.add(client);
+  if (connection.isBatched) connection.reply(helloReply(limits, context.tickMs, context.nowMs()));
+  connection.onSilence = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
+  return {
+    // A rejection is a programmer's error: nobody handles it, and it ends the process.
+    onMessage: (text) => void handleMessage(client, text, context),
+    onClosed: () => {
+      clients.remove(client);
+      for (const { subscription } of client.slots.releaseAll()) {
+        if (subscription !== undefined) context.registry.unregister(subscription);
+      }
+    },
+  };
+}

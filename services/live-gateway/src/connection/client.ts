@@ -1,0 +1,36 @@
+import type { Viewer } from '../access/visitor.ts';
+import type { Connection } from './connection.ts';
+import { TokenBucket } from './token-bucket.ts';
+import { Slots } from '../subscriptions/slots.ts';
+import type { Dialect } from '../subscriptions/subscription.ts';
+
+export interface ClientLimits {
+  readonly maxSubscriptions: number;
+  readonly messageRatePerS: number;
+}
+
+/** A connection and what the protocol keeps about it. */
+export class Client {
+  readonly connection: Connection;
+  readonly slots: Slots;
+  readonly messages: TokenBucket;
+
+  constructor(connection: Connection, limits: ClientLimits) {
+    this.connection = connection;
+    this.slots = new Slots(limits.maxSubscriptions);
+    const burst = 2 * limits.messageRatePerS;
+    this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs);
+  }
+
+  get dialect(): Dialect {
+    return this.connection.isBatched ? 'batched' : 'plain';
+  }
+
+  get viewer(): Viewer {
+    return this.connection.viewer;
+  }
+
+  reply(text: string): void {
+    this.connection.reply(text);
+  }
+}

@@ -1,0 +1,235 @@
+import { inspect } from 'node:util';
+import { startDirectus } from '@app/test-kit/directus';
+import type { TestDirectus } from '@app/test-kit/directus';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { AnswerCache } from '../../src/access/answer-cache.ts';
+import type { Answer, CacheResult } from '../../src/access/answer-cache.ts';
+import { createAskDirectus } from '../../src/access/ask-directus.ts';
+import { createAuthenticate, identify } from '../../src/access/authenticate.ts';
+import { createAuthorize, judge } from '../../src/access/authorize.ts';
+import type { Authorize } from '../../src/access/authorize.ts';
+import { readSessionCookie } from '../../src/access/session-cookie.ts';
+import type { Visitor } from '../../src/access/visitor.ts';
+
+const eventId = '0f0e0d0c-0b0a-4908-8706-050403020100';
+
+function visitorWith(session: string): Visitor {
+  const cookie = readSessionCookie(`a=b; directus_session_token=${session}`, 'directus_session_token');
+  if (cookie === undefined) throw new Error('no cookie');
+  return { cookie, address: '198.51.100.7' };
+}
+
+async function openDirectus(): Promise<TestDirectus> {
+  const directus = await startDirectus();
+  onTestFinished(() => directus[Symbol.asyncDispose]());
+  directus.addSession('s', 'user-1');
+  return directus;
+}
+
+function ask(directus: TestDirectus, limits = { maxInFlight: 32, maxWaiting: 100 }) {
+  return createAskDirectus({ baseUrl: directus.url, ...limits });
+}
+
+const failing = (): Promise<never> => Promise.reject(new Error('down'));
+
+function identityIn(status: number, body: unknown) {
+  return identify({ answered: true, status, body });
+}
+
+const ignored = { onCall: () => undefined, onCacheResult: () => undefined };
+
+function openCache() {
+  let nowMs = 1_000;
+  const results: CacheResult[] = [];
+  const cache = new AnswerCache<string>({
+    maxAnswers: 10,
+    nowMs: () => nowMs,
+    onResult: (result) => results.push(result),
+  });
+  const answers: ((answer: Answer<string>) => void)[] = [];
+  const load = (): Promise<Answer<string>> => new Promise((resolve) => answers.push(resolve));
+  const give = (which: number, value: string, keepMs: number): void => answers[which]?.({ value, keepMs });
+  return { cache, results, load, give, asked: () => answers.length, passMs: (ms: number) => (nowMs += ms) };
+}
+
+describe('the answer cache', () => {
+  test('asks once for all who want to know at the same time, and remembers from the question on', async () => {
+    const { cache, results, load, give, passMs } = openCache();
+    const first = cache.get('k', load);
+    const second = cache.get('k', load);
+    passMs(90);
+    give(0, 'yes', 100);
+    expect(await Promise.all([first, second])).toEqual(['yes', 'yes']);
+    passMs(9);
+    expect(await cache.get('k', load)).toBe('yes');
+    passMs(1);
+    void cache.get('k', load);
+    expect(results).toEqual(['miss', 'coalesced', 'hit', 'miss']);
+  });
+
+  test('asks again whoever needs a newer answer, and a slow old reply does not replace a newer one', async () => {
+    const { cache, load, give, asked, passMs } = openCache();
+    const old = cache.get('k', load);
+    passMs(10);
+    const fresh = cache.get('k', load, 1_010);
+    expect(asked()).toBe(2);
+    give(1, 'no', 1_000);
+    expect(await fresh).toBe('no');
+    give(0, 'yes', 1_000);
+    expect(await old).toBe('yes');
+    expect(await cache.get('k', load)).toBe('no');
+    expect(asked()).toBe(2);
+  });
+
+  test('keeps no failure, and tells everyone who waited', async () => {
+    const { cache, load, give } = openCache();
+    const both = [cache.get('k', failing), cache.get('k', load)];
+    await expect(both[0]).rejects.toThrow('down');
+    await expect(both[1]).rejects.toThrow('down');
+    const next = cache.get('k', load);
+    give(0, 'yes', 100);
+    expect(await next).toBe('yes');
+  });
+});
+
+describe('authentication', () => {
+  test('remembers a user for as long as configured, and a refusal for 5 s at most', async () => {
+    const directus = await openDirectus();
+    let nowMs = 0;
+    const authenticate = createAuthenticate({
+      askDirectus: ask(directus),
+      timeoutMs: 1_000,
+      cacheTtlMs: 10_000,
+      nowMs: () => nowMs,
+      ...ignored,
+    });
+    expect(await authenticate(visitorWith('s'))).toEqual({ kind: 'user', userId: 'user-1' });
+    expect(await authenticate(visitorWith('unknown'))).toEqual({ kind: 'nobody' });
+    nowMs = 4_999;
+    await authenticate(visitorWith('s'));
+    await authenticate(visitorWith('unknown'));
+    expect(directus.calls).toHaveLength(2);
+    nowMs = 5_000;
+    await authenticate(visitorWith('s'));
+    await authenticate(visitorWith('unknown'));
+    expect(directus.calls).toHaveLength(3);
+    nowMs = 10_000;
+    await authenticate(visitorWith('s'));
+    expect(directus.calls).toHaveLength(4);
+  });
+
+  test('takes only a text in data.id of a 200 for a user, and an odd status for no verdict', () => {
+    expect(identityIn(200, { data: { id: 'u' } })).toEqual({ kind: 'user', userId: 'u' });
+    for (const body of [
+      {},
+      { data: {} },
+      { data: { id: 7 } },
+      { data: { id: '' } },
+      { data: null },
+      null,
+      [],
+      'x',
+    ]) {
+      expect(identityIn(200, body)).toEqual({ kind: 'nobody' });
+    }
+    for (const status of [401, 403])
+      expect(identityIn(status, { data: { id: 'u' } })).toEqual({ kind: 'nobody' });
+    for (const status of [204, 302, 404]) expect(identityIn(status, {})).toEqual({ kind: 'unavailable' });
+  });
+
+  test('bounds the calls in flight and those that wait, and passes on when to come back', async () => {
+    const directus = await openDirectus();
+    directus.misbehave('hang');
+    const askDirectus = ask(directus, { maxInFlight: 2, maxWaiting: 3 });
+    const visitors = Array.from({ length: 10 }, (_, n) => visitorWith(`s${n}`));
+    const replies = await Promise.all(visitors.map((visitor) => askDirectus('/users/me', visitor, 200)));
+    expect(directus.calls).toHaveLength(2);
+    const reasons = replies.map((reply) => (reply.answered ? reply.status : reply.reason));
+    // Two were asked, three waited in vain for their turn, five were told at once.
+    expect(reasons).toEqual(['timeout', 'timeout', ...Array.from({ length: 8 }, () => 'overloaded')]);
+    directus.misbehave('429');
+    expect(await askDirectus('/users/me', visitorWith('s'), 1_000)).toEqual({
+      answered: false,
+      reason: 'rate_limited',
+      retryAfterMs: 1_000,
+    });
+  });
+});
+
+async function openAuthorize(): Promise<{
+  directus: TestDirectus;
+  authorize: Authorize;
+  passMs: (ms: number) => void;
+}> {
+  const directus = await openDirectus();
+  let nowMs = 0;
+  const authorize = createAuthorize({
+    askDirectus: ask(directus),
+    timeoutMs: 1_000,
+    cacheTtlMs: 30_000,
+    nowMs: () => nowMs,
+    ...ignored,
+  });
+  const passMs = (ms: number): void => {
+    nowMs += ms;
+  };
+  return { directus, authorize, passMs };
+}
+
+describe('authorisation', () => {
+  test.each(['', '.', '%2e', '../../users/me', '..%2f..%2fusers%2fme', `${eventId}/`, eventId.toUpperCase()])(
+    'of %j is refused without a request: Directus would answer 200 with something else',
+    async (wrongId) => {
+      const { directus, authorize } = await openAuthorize();
+      expect(await authorize(visitorWith('s'), wrongId)).toMatchObject({ kind: 'forbidden' });
+      expect(directus.calls).toHaveLength(0);
+    },
+  );
+
+  test('follows Directus, and a withdrawn permission is seen at once by whoever asks for a new answer', async () => {
+    const { directus, authorize, passMs } = await openAuthorize();
+    expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'forbidden', isRestricted: false });
+    directus.allow('user-1', eventId);
+    passMs(5_000);
+    expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'allowed' });
+    directus.forbid('user-1', eventId);
+    passMs(1);
+    expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'allowed' });
+    expect(await authorize(visitorWith('s'), eventId, 5_001)).toMatchObject({ kind: 'forbidden' });
+    expect(await authorize(visitorWith('s'), eventId)).toMatchObject({ kind: 'forbidden' });
+  });
+
+  test('is of a session that has ended where Directus says 401, or 403 INVALID_TOKEN', async () => {
+    const { directus, authorize } = await openAuthorize();
+    directus.addForeignSession('foreign');
+    expect(await authorize(visitorWith('foreign'), eventId)).toEqual({ kind: 'session-ended' });
+    directus.expireSession('s');
+    expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'session-ended' });
+  });
+
+  test('tells a missing licence from a missing permission', async () => {
+    const { directus, authorize } = await openAuthorize();
+    directus.allow('user-1', eventId);
+    directus.misbehave('unlicensed');
+    expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'forbidden', isRestricted: true });
+  });
+
+  test('of another event than the one asked for is none', () => {
+    const reply = (id: unknown) => judge({ answered: true, status: 200, body: { data: { id } } }, eventId);
+    expect(reply(eventId)).toEqual({ kind: 'allowed' });
+    for (const id of ['11111111-0b0a-4908-8706-050403020100', undefined, 7, [eventId]]) {
+      expect(reply(id)).toMatchObject({ kind: 'forbidden' });
+    }
+    const list = { answered: true, status: 200, body: { data: [{ id: eventId }] } } as const;
+    expect(judge(list, eventId)).toMatchObject({ kind: 'forbidden' });
+  });
+});
+
+test('a session cookie shows its value to nobody but Directus', () => {
+  const { cookie } = visitorWith('se%20cret');
+  expect(cookie.header()).toBe('directus_session_token=se%20cret');
+  const shown = `${JSON.stringify({ cookie })} ${inspect({ cookie }, { depth: 5 })} ${Object.entries(cookie).join(' ')}`;
+  expect(shown).not.toContain('cret');
+  expect(visitorWith('se%20cret').cookie.hash).toBe(cookie.hash);
+  expect(visitorWith('se%20cretx').cookie.hash).not.toBe(cookie.hash);
+});

@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
+import { eventually } from '@app/test-kit/eventually';
+import { startFaultyNetwork } from '@app/test-kit/faulty-network';
+import { startTraceReceiver } from '@app/test-kit/trace-receiver';
+import { expect, test } from 'vitest';
+import { fixOf, openWorld } from '../support/open-world.ts';
+import { testOrigin } from '../support/start-gateway.ts';
+import { connect, tryConnect } from '../support/viewer.ts';
+import type { Viewer } from '../support/viewer.ts';
+
+/** In every session's cookie of this test: whatever shows one shows this. */
+const secret = `secret${randomUUID()}`;
+const modes = [
+  'ok',
+  'slow',
+  '429',
+  '500',
+  '503',
+  'unlicensed',
+  'hang',
+  'refuse',
+  'page',
+  'redirect',
+] as const;
+
+test('no cookie is in any log line, metric, trace, answer or close reason, whatever goes wrong', async () => {
+  await using world = await openWorld();
+  await using postgres = await startFaultyNetwork({ target: world.postgresUrl });
+  await using collector = await startTraceReceiver();
+  const { eventId, devices } = await world.addEvent(1);
+  const topic = `event:${eventId}`;
+  const gateway = await world.start({
+    postgresUrl: postgres.through(world.postgresUrl),
+    env: {
+      LOG_LEVEL: 'trace',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      TRACE_SAMPLE_RATIO: '1',
+      DIRECTUS_AUTH_TIMEOUT_MS: '1000',
+      DIRECTUS_AUTHZ_TIMEOUT_MS: '1000',
+      AUTHZ_CACHE_TTL_MS: '0',
+      REAUTHORIZE_INTERVAL_MS: '200',
+      REAUTHORIZE_GRACE_MS: '500',
+      LIVE_MAX_CONNECTIONS_PER_USER: '2',
+    },
+  });
+  await gateway.ready();
+  const shown: string[] = [];
+  const viewers: Viewer[] = [];
+  let sessions = 0;
+  const newSession = (): string => {
+    sessions += 1;
+    return `${secret}.${sessions}`;
+  };
+  const addUser = (): string => {
+    const session = newSession();
+    const userId = randomUUID();
+    world.directus.addSession(session, userId);
+    world.directus.allow(userId, eventId);
+    return session;
+  };
+  const open = async (session: string): Promise<Viewer> => {
+    const viewer = await connect(gateway.wsUrl, { session });
+    viewers.push(viewer);
+    viewer.socket.on('close', (code, reason) => shown.push(`${code} ${reason.toString()}`));
+    return viewer;
+  };
+
+  for (const mode of modes) {
+    await world.healDirectus();
+    const watching = await open(addUser());
+    watching.send({ type: 'subscribe', topic });
+    await watching.next('subscribed');
+    const asking = await open(addUser());
+    const newcomer = addUser();
+    const checked = await gateway.metric('live_reauthorizations_total');
+    world.directus.misbehave(mode, { slowMs: 100 });
+    // One who comes, one who subscribes, one who is asked about again.
+    const base = gateway.wsUrl.replace('ws:', 'http:');
+    const cookie = `theme=dark; directus_session_token=${newcomer}`;
+    shown.push(inspect(await tryConnect(gateway.wsUrl, { session: newcomer })));
+    shown.push(await (await fetch(base, { headers: { cookie, origin: testOrigin } })).text());
+    asking.send({ type: 'subscribe', id: 'mine', topic });
+    await eventually(() => asking.messages.some((message) => 'id' in message && message.id === 'mine'));
+    await eventually(async () => (await gateway.metric('live_reauthorizations_total')) > checked);
+  }
+  await world.healDirectus();
+
+  // Sessions that are none, that end, that were shared, and what only looks like one.
+  world.directus.addShareToken(`${secret}.share`);
+  world.directus.addForeignSession(`${secret}.foreign`);
+  for (const cookieValue of [
+    '.share',
+    '.foreign',
+    '.unknown',
+    ' with a space',
+    '"quoted',
+    '\u00e9'.repeat(3),
+  ]) {
+    shown.push(inspect(await tryConnect(gateway.wsUrl, { session: `${secret}${cookieValue}` })));
+  }
+  const ended = addUser();
+  const viewer = await open(ended);
+  world.directus.expireSession(ended);
+  viewer.send({ type: 'subscribe', topic });
+  expect(await viewer.closed()).toBe(4001);
+  // A client that says its cookie aloud, and too many connections of one user.
+  const talkative = await open(addUser());
+  talkative.send({ type: secret, id: secret.slice(0, 40), topic: secret });
+  talkative.send(`not JSON ${secret}`);
+  talkative.send({ type: 'subscribe', topic: `event:${secret}` });
+  await eventually(() => talkative.messages.filter(({ type }) => type === 'error').length === 3);
+  const one = addUser();
+  for (let n = 0; n < 3; n += 1) await open(one);
+
+  // The servers behind it fail, and it stops.
+  postgres.cut();
+  await postgres.refuse();
+  await world.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await eventually(() => gateway.log.filter(({ level }) => level === 'warn').length >= 2, {
+    timeoutMs: 15_000,
+  });
+  const device = devices[0];
+  if (device !== undefined) await world.publish(fixOf(device));
+  const response = await fetch(`${gateway.opsUrl}/metrics`);
+  shown.push(await response.text());
+  expect(await gateway.stop()).toBe(0);
+
+  const spans = collector.spans.filter(({ service }) => service === 'live-gateway');
+  expect(spans.length).toBeGreaterThan(10);
+  shown.push(inspect(spans, { depth: 5, maxArrayLength: null }));
+  const output = gateway.output();
+  expect(output.length).toBeGreaterThan(1_000);
+  expect(shown.length).toBeGreaterThan(30);
+  expect(sessions).toBeGreaterThan(30);
+  // Answers may repeat the id that a client has chosen, and no more.
+  const messages = viewers.filter((each) => each !== talkative).flatMap((each) => each.messages);
+  for (const text of [output, JSON.stringify(messages), ...shown]) {
+    expect(text.includes(secret)).toBe(false);
+    expect(text.includes('directus_session_token=')).toBe(false);
+  }
+  for (const message of talkative.messages.filter(({ type }) => type === 'error')) {
+    expect(JSON.stringify({ ...message, id: '' })).not.toContain(secret);
+  }
+  for (const each of viewers) each[Symbol.dispose]();
+});

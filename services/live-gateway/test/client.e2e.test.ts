@@ -1,0 +1,361 @@
+import { connect } from '@app/live-client';
+import type { Change, ConnectOptions, LiveClient, LiveState } from '@app/live-client';
+import { eventually } from '@app/test-kit/eventually';
+import { WebSocket } from 'ws';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { fixOf, openWorld } from './support/open-world.ts';
+import type { TestDevice, World } from './support/open-world.ts';
+import { testOrigin } from './support/start-gateway.ts';
+import type { RunningGateway } from './support/start-gateway.ts';
+
+let world: World;
+let gateway: RunningGateway;
+let other: RunningGateway;
+
+const settings = { REAUTHORIZE_INTERVAL_MS: '500', AUTH_CACHE_TTL_MS: '0', AUTHZ_CACHE_TTL_MS: '0' };
+
+beforeAll(async () => {
+  world = await openWorld();
+  [gateway, other] = await Promise.all([
+    world.start({ instanceId: 'one', env: settings }),
+    world.start({ instanceId: 'two', env: settings }),
+  ]);
+  await Promise.all([gateway.ready(), other.ready()]);
+});
+
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]();
+});
+
+beforeEach(() => world.healDirectus());
+
+/** A client in Node, that a test can cut off and lead to another replica. */
+interface Watching extends Disposable {
+  readonly live: LiveClient;
+  readonly topic: string;
+  readonly eventId: string;
+  readonly devices: readonly TestDevice[];
+  readonly states: readonly LiveState[];
+  readonly changes: readonly Change[];
+  /** What the page was asked about the session, and the answers. */
+  readonly asked: readonly string[];
+  session: string;
+  userId: string;
+  /** Where it connects the next time. */
+  replica: RunningGateway;
+  /** Cuts the connection without a close frame. */
+  cut(): void;
+}
+
+async function watch(
+  options: { readonly deviceCount?: number; readonly renew?: () => string } & Partial<ConnectOptions> = {},
+): Promise<Watching> {
+  const { deviceCount = 3, renew, ...connectOptions } = options;
+  const { eventId, devices } = await world.addEvent(deviceCount);
+  const topic = `event:${eventId}`;
+  const states: LiveState[] = [];
+  const changes: Change[] = [];
+  const asked: string[] = [];
+  let socket: WebSocket | undefined;
+  const viewer = world.addViewer(eventId);
+  await untilKnown(topic, viewer.session, deviceCount);
+  const watching: Omit<Watching, 'live'> = {
+    topic,
+    eventId,
+    devices,
+    states,
+    changes,
+    asked,
+    ...viewer,
+    replica: gateway,
+    cut: () => socket?.terminate(),
+    [Symbol.dispose]: () => live.close(),
+  };
+  const live = connect({
+    url: gateway.wsUrl,
+    topics: [topic],
+    maxHz: 20,
+    openSocket: (_, protocol) => {
+      socket = new WebSocket(watching.replica.wsUrl, protocol, {
+        perMessageDeflate: false,
+        headers: { origin: testOrigin, cookie: `directus_session_token=${watching.session}` },
+      });
+      return socket;
+    },
+    checkSession: async (signal) => {
+      const headers = { cookie: `directus_session_token=${watching.session}` };
+      const { status } = await fetch(`${world.directus.url}/users/me`, { headers, signal });
+      asked.push(`check ${status}`);
+      return { status };
+    },
+    ...(renew && {
+      refreshSession: async () => {
+        watching.session = renew();
+        asked.push('refresh');
+        return { status: 200 };
+      },
+    }),
+    onState: (state) => states.push(state),
+    onChange: (change) => changes.push(change),
+    ...connectOptions,
+  });
+  return Object.assign(watching, { live });
+}
+
+/** Both gateways have heard of the event's devices. */
+async function untilKnown(topic: string, session: string, deviceCount: number): Promise<void> {
+  for (const each of [gateway, other]) {
+    await eventually(
+      async () => {
+        const socket = new WebSocket(each.wsUrl, 'live.v1', {
+          headers: { origin: testOrigin, cookie: `directus_session_token=${session}` },
+        });
+        try {
+          return (await countDevices(socket, topic)) === deviceCount;
+        } finally {
+          socket.terminate();
+        }
+      },
+      { timeoutMs: 15_000, intervalMs: 50 },
+    );
+  }
+}
+
+async function countDevices(socket: WebSocket, topic: string): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('close', (code) => reject(new Error(`closed with ${code}`)));
+    socket.once('open', () => socket.send(JSON.stringify({ type: 'subscribe', topic })));
+    socket.on('message', (data) => {
+      const message: { type: string; devices?: number } = JSON.parse(
+        Buffer.isBuffer(data) ? data.toString() : '',
+      );
+      if (message.type === 'subscribed') resolve(message.devices ?? 0);
+    });
+  });
+}
+
+function deviceAt(watching: Watching, at: number): TestDevice {
+  const device = watching.devices[at];
+  if (device === undefined) throw new Error('no such device');
+  return device;
+}
+
+/** Publishes a fix of now for each of these devices; fix times by device id. */
+async function publish(...devices: readonly TestDevice[]): Promise<Record<string, number>> {
+  const fixAtMs = Date.now();
+  for (const device of devices) await world.publish(fixOf(device, { fixAtMs }));
+  return Object.fromEntries(devices.map(({ id }) => [id, fixAtMs]));
+}
+
+async function expectHeld(
+  { live, topic }: Watching,
+  wanted: Readonly<Record<string, number>>,
+): Promise<void> {
+  await eventually(
+    () => {
+      const held = [...(live.positions.get(topic) ?? [])].map(([id, { ts }]) => [id, ts]);
+      expect(Object.fromEntries(held)).toEqual(wanted);
+      return true;
+    },
+    { timeoutMs: 15_000 },
+  );
+}
+
+async function expectState({ live, states }: Watching, wanted: LiveState): Promise<void> {
+  await eventually(
+    () => {
+      expect({ state: live.state, states }).toEqual({ state: wanted, states });
+      return true;
+    },
+    { timeoutMs: 15_000 },
+  );
+}
+
+/** It has noticed that the connection was lost; it may be live again by now. */
+async function expectLost({ states }: Watching): Promise<void> {
+  await eventually(() => states.includes('reconnecting'), { timeoutMs: 15_000 });
+}
+
+/** No device goes back in what was shown. */
+function expectNoStepBack({ changes }: Watching): void {
+  const newest = new Map<string, number>();
+  for (const { positions, removed } of changes) {
+    for (const id of removed) newest.delete(id);
+    for (const { deviceId, ts } of positions) {
+      expect(ts).toBeGreaterThanOrEqual(newest.get(deviceId) ?? 0);
+      newest.set(deviceId, ts);
+    }
+  }
+}
+
+describe('the client in Node, with the gateway', () => {
+  test('is live, shows the snapshot and what changes by device id, and hears nothing of an IMEI', async () => {
+    using watching = await watch();
+    await expectState(watching, 'live');
+    const fixes = await publish(...watching.devices);
+    await expectHeld(watching, fixes);
+    expect(watching.live.positions.get(watching.topic)?.get(deviceAt(watching, 0).id)).toEqual({
+      deviceId: deviceAt(watching, 0).id,
+      lat: 46.5,
+      lon: 8.25,
+      ts: fixes[deviceAt(watching, 0).id],
+      speed: 72.5,
+      course: 90,
+      altitude: 512,
+    });
+    expect(watching.states).toEqual(['live']);
+    expect(JSON.stringify(watching.changes)).not.toContain(deviceAt(watching, 0).imei);
+  });
+
+  test('resumes after a cut with its cursor, and gets only what it missed', async () => {
+    using watching = await watch();
+    const fixes = await publish(...watching.devices);
+    await expectHeld(watching, fixes);
+    const recoveredBefore = await gateway.metric('live_resumes_total', { outcome: 'recovered' });
+    const changesBefore = watching.changes.length;
+    watching.cut();
+    await expectLost(watching);
+    const missed = await publish(deviceAt(watching, 1));
+    await expectHeld(watching, { ...fixes, ...missed });
+    expect(await gateway.metric('live_resumes_total', { outcome: 'recovered' })).toBe(recoveredBefore + 1);
+    const since = watching.changes.slice(changesBefore);
+    expect(since.flatMap(({ positions }) => positions.map(({ deviceId }) => deviceId))).toEqual([
+      deviceAt(watching, 1).id,
+    ]);
+    expect(since.flatMap(({ removed }) => removed)).toEqual([]);
+  });
+
+  test('resumes on another replica as if it had never left', async () => {
+    using watching = await watch();
+    const fixes = await publish(...watching.devices);
+    await expectHeld(watching, fixes);
+    const recoveredBefore = await other.metric('live_resumes_total', { outcome: 'recovered' });
+    const changesBefore = watching.changes.length;
+    watching.replica = other;
+    watching.cut();
+    const missed = await publish(deviceAt(watching, 2));
+    await expectHeld(watching, { ...fixes, ...missed });
+    expect(await other.metric('live_resumes_total', { outcome: 'recovered' })).toBe(recoveredBefore + 1);
+    expect(watching.changes.slice(changesBefore).flatMap(({ removed }) => removed)).toEqual([]);
+  });
+
+  test('ends with what the stream says, and never goes back, however often it is cut and moved under load', async () => {
+    using watching = await watch({ deviceCount: 20 });
+    await expectState(watching, 'live');
+    const newest: Record<string, number> = {};
+    for (let round = 0; round < 60; round += 1) {
+      Object.assign(newest, await publish(...watching.devices.filter((_, at) => (at + round) % 3 === 0)));
+      if (round % 12 === 5) {
+        watching.replica = watching.replica === gateway ? other : gateway;
+        watching.cut();
+      }
+      // One after another: the fixes of a round are older than those of the next.
+      await eventually(() => Date.now() > Math.max(...Object.values(newest)), { intervalMs: 5 });
+    }
+    await expectHeld(watching, newest);
+    expectNoStepBack(watching);
+    expect(watching.states.filter((state) => state === 'reconnecting').length).toBeGreaterThanOrEqual(1);
+  });
+
+  test('sees only its box, and what an update of it shows and hides', async () => {
+    using watching = await watch({ bbox: [0, 40, 10, 50] });
+    await expectState(watching, 'live');
+    const [inside, outside] = [deviceAt(watching, 0), deviceAt(watching, 1)];
+    const shown = await publish(inside);
+    const fixAtMs = Date.now();
+    await world.publish(fixOf(outside, { fixAtMs, longitude: 20 }));
+    await expectHeld(watching, shown);
+    watching.live.update({ bbox: [15, 40, 25, 50] });
+    await expectHeld(watching, { [outside.id]: fixAtMs });
+    watching.live.update({ bbox: null });
+    await expectHeld(watching, { ...shown, [outside.id]: fixAtMs });
+  });
+
+  test('whose session ends tries its cookie, asks, refreshes, and goes on', async () => {
+    using watching = await watch({ renew: () => world.addViewer(watching.eventId).session });
+    const fixes = await publish(...watching.devices);
+    await expectHeld(watching, fixes);
+    world.directus.expireSession(watching.session);
+    await expectLost(watching);
+    const missed = await publish(deviceAt(watching, 0));
+    await expectHeld(watching, { ...fixes, ...missed });
+    expect(watching.asked).toEqual(['check 401', 'refresh']);
+    await expectState(watching, 'live');
+  });
+
+  test('whose session ends and cannot be renewed stops, and knows why', async () => {
+    using watching = await watch();
+    await expectState(watching, 'live');
+    world.directus.expireSession(watching.session);
+    await expectState(watching, 'unauthorised');
+    expect(watching.asked).toEqual(['check 401']);
+  });
+
+  test('whose cookie was renewed by another tab comes back with that, and refreshes nothing', async () => {
+    using watching = await watch({ renew: () => world.addViewer(watching.eventId).session });
+    await expectState(watching, 'live');
+    const ended = watching.session;
+    watching.session = world.addViewer(watching.eventId).session;
+    world.directus.expireSession(ended);
+    await expectLost(watching);
+    await expectState(watching, 'live');
+    expect(watching.asked).toEqual([]);
+  });
+
+  test('whose permission is withdrawn shows nothing of the event any more', async () => {
+    using watching = await watch();
+    const fixes = await publish(...watching.devices);
+    await expectHeld(watching, fixes);
+    world.directus.forbid(watching.userId, watching.eventId);
+    await expectState(watching, 'unauthorised');
+    await expectHeld(watching, {});
+  });
+
+  test('goes on trying while Directus is down, and is live when it is back', async () => {
+    world.directus.misbehave('503');
+    const { eventId } = await world.addEvent(0);
+    const { session } = world.addViewer(eventId);
+    const asked: number[] = [];
+    using live = connect({
+      url: gateway.wsUrl,
+      topics: [`event:${eventId}`],
+      openSocket: (url, protocol) =>
+        new WebSocket(url, protocol, {
+          headers: { origin: testOrigin, cookie: `directus_session_token=${session}` },
+        }),
+      checkSession: async (signal) => {
+        const { status } = await fetch(`${world.directus.url}/users/me`, { signal });
+        asked.push(status);
+        return { status };
+      },
+    });
+    await eventually(() => asked.length > 0, { timeoutMs: 15_000 });
+    expect(asked).toEqual([503]);
+    expect(live.state).toBe('connecting');
+    await world.healDirectus();
+    await eventually(() => live.state === 'live', { timeoutMs: 30_000 });
+  });
+
+  test('is sent away by a gateway that stops, and goes on at another without a step back', async () => {
+    const leaving = await world.start({
+      instanceId: 'leaving',
+      env: { ...settings, LIVE_WS_DRAIN_TIMEOUT_MS: '200' },
+    });
+    await leaving.ready();
+    using watching = await watch();
+    await expectState(watching, 'live');
+    watching.replica = leaving;
+    watching.cut();
+    await expectLost(watching);
+    await expectState(watching, 'live');
+    const fixes = await publish(...watching.devices);
+    await expectHeld(watching, fixes);
+    watching.replica = other;
+    expect(await leaving.stop()).toBe(0);
+    const missed = await publish(deviceAt(watching, 0));
+    await expectHeld(watching, { ...fixes, ...missed });
+    expectNoStepBack(watching);
+    expect(watching.changes.flatMap(({ removed }) => removed)).toEqual([]);
+  });
+});

@@ -1,0 +1,103 @@
+import postgres from 'postgres';
+import { describe, expect, test } from 'vitest';
+import { fixOf, newDevice, openWorld } from '../support/open-world.ts';
+import { hydrateLatest } from '../../src/latest/hydrate-latest.ts';
+import type { Hydration } from '../../src/latest/hydrate-latest.ts';
+import { LatestFixes } from '../../src/latest/latest-fixes.ts';
+import { readNewestFixes } from '../../src/latest/read-newest-fixes.ts';
+
+const hourMs = 3_600_000;
+
+describe('the newest fixes in Postgres', () => {
+  test('are per device the newest that is neither flagged nor faulty nor beyond the look-back', async () => {
+    await using world = await openWorld();
+    const nowMs = Date.now();
+    const [good, old, none] = [newDevice(), newDevice(), newDevice()];
+    const wanted = fixOf(good, {
+      fixAtMs: nowMs - 5_000,
+      latitude: -12.5,
+      longitude: 179.25,
+      speedKmh: 33.5,
+    });
+    await world.store(fixOf(good, { fixAtMs: nowMs - 9_000 }));
+    await world.store(wanted);
+    await world.store(fixOf(good, { fixAtMs: nowMs - 4_000, latitude: 0, longitude: 0 }), { quality: 2 });
+    await world.store(fixOf(good, { fixAtMs: nowMs - 3_000 }));
+    await world.sql`update positions set faulty = true where ts = ${new Date(nowMs - 3_000)}`;
+    await world.store(fixOf(old, { fixAtMs: nowMs - 2 * hourMs }));
+    const questions = [good, old, none].map(({ imei }) => ({ deviceId: imei, heldFixAtMs: undefined }));
+    const answers = await readNewestFixes(world.gatewaySql, questions, hourMs);
+    expect(new Map(answers.map(({ deviceId, newest }) => [deviceId, newest]))).toEqual(
+      new Map([
+        [
+          good.imei,
+          {
+            deviceId: good.imei,
+            fixAtMs: wanted.fixAtMs,
+            latitude: -12.5,
+            longitude: 179.25,
+            altitudeM: 512,
+            courseDeg: 90,
+            speedKmh: 33.5,
+            arrivedAtMs: undefined,
+            stamp: undefined,
+          },
+        ],
+        [old.imei, undefined],
+        [none.imei, undefined],
+      ]),
+    );
+    expect(await readNewestFixes(world.gatewaySql, [], hourMs)).toEqual([]);
+  });
+
+  test('say of the fix that is held whether it has been found faulty, and the latest fix goes back', async () => {
+    await using world = await openWorld();
+    const nowMs = Date.now();
+    const device = newDevice();
+    await world.store(fixOf(device, { fixAtMs: nowMs - 2_000 }));
+    await world.store(fixOf(device, { fixAtMs: nowMs - 1_000 }));
+    const latest = new LatestFixes(hourMs);
+    const hydrate = async (): Promise<Hydration> => {
+      const { promise, resolve } = Promise.withResolvers<Hydration>();
+      await hydrateLatest(latest, [device.imei], {
+        readNewest: (questions) => readNewestFixes(world.gatewaySql, questions, hourMs),
+        settle: async (take) => resolve(take()),
+        nowMs: () => nowMs,
+      });
+      return promise;
+    };
+    expect(await hydrate()).toEqual({ moved: [device.imei], retracted: [] });
+    expect(latest.get(device.imei)?.fixAtMs).toBe(nowMs - 1_000);
+    expect(await hydrate()).toEqual({ moved: [], retracted: [] });
+    await world.sql`update positions set faulty = true where ts = ${new Date(nowMs - 1_000)}`;
+    expect(await hydrate()).toEqual({ moved: [], retracted: [device.imei] });
+    expect(latest.get(device.imei)?.fixAtMs).toBe(nowMs - 2_000);
+  });
+
+  test('are found by the unique index, two probes a device, and no scan of the table', async () => {
+    await using world = await openWorld();
+    await world.sql`
+      insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+      select 'device-' || n % 50, now() - n * interval '1 second', 46, 8, 0, 0, 0, 9, 0, '8E'
+        from generate_series(1, 20000) as n`;
+    await world.sql`analyze positions`;
+    const questions = Array.from({ length: 50 }, (_, n) => ({
+      deviceId: `device-${n}`,
+      heldFixAtMs: undefined,
+    }));
+    // One connection: what a session has done is in the statistics only when that session says so.
+    const sql = postgres(world.postgresUrl, { max: 1 });
+    try {
+      const answers = await readNewestFixes(sql, questions, 24 * hourMs);
+      expect(answers.filter(({ newest }) => newest !== undefined)).toHaveLength(50);
+      await sql`select pg_stat_force_next_flush()`;
+      const [scans] = await sql`
+        select idx_scan::int as probes, (select seq_scan::int from pg_stat_user_tables where relname = 'positions') as whole
+          from pg_stat_user_indexes where indexrelname = 'positions_device_ts_idx'`;
+      // For the newest good fix, and for a faulty one above it; nothing is held yet, so none is looked up.
+      expect(scans).toEqual({ probes: 100, whole: 0 });
+    } finally {
+      await sql.end();
+    }
+  });
+});

@@ -1,0 +1,188 @@
+import { migrate } from '@app/migrate/migrate';
+import { asRole } from '@app/test-kit/as-role';
+import { startPostgres } from '@app/test-kit/postgres';
+import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
+import { Redis } from 'ioredis';
+import postgres from 'postgres';
+import { expect, onTestFinished, test } from 'vitest';
+import { fixOf, openWorld } from './support/open-world.ts';
+import { connect } from './support/viewer.ts';
+
+const password = 'of-this-test';
+
+/** What the shipped user may say; `auth` cannot be forbidden. */
+const allowed = new Set([
+  'auth',
+  'hello',
+  'ping',
+  'quit',
+  'reset',
+  'info',
+  'client|id',
+  'client|setname',
+  'xread',
+  'xinfo|stream',
+  'xinfo|groups',
+  'multi',
+  'exec',
+  'unwatch',
+]);
+
+async function openDatabase() {
+  const database = await startPostgres();
+  onTestFinished(() => database[Symbol.asyncDispose]());
+  await migrate(database.url, {
+    logins: [{ name: 'live_gateway', memberOf: 'tracking_gateway', password }],
+  });
+  return { postgresUrl: database.url, gatewayPostgresUrl: asRole(database.url, 'live_gateway', password) };
+}
+
+test('with no more rights than it is shipped with a gateway shows snapshots and what comes live', async () => {
+  await using redis = await startRedisWithUsers();
+  const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
+  await using world = await openWorld({ redisUrl: redis.urlOf('admin'), postgresUrl });
+  const { eventId, devices } = await world.addEvent(2);
+  const [stored, streamed] = devices;
+  if (stored === undefined || streamed === undefined) throw new Error('no devices');
+  await world.store(fixOf(stored));
+  await world.publish(fixOf(streamed));
+
+  const gateway = await world.start({
+    redisUrl: redis.urlOf('live-gateway'),
+    postgresUrl: gatewayPostgresUrl,
+  });
+  await gateway.ready();
+  const { session, userId } = world.addViewer(eventId);
+  await world.sql`insert into directus_users (id, status) values (${userId}, 'active')`;
+  using viewer = await connect(gateway.wsUrl, { session });
+  viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+  const { snapshot } = await viewer.next('subscribed');
+  expect(new Set(snapshot.map(({ deviceId }) => deviceId))).toEqual(new Set([stored.imei, streamed.imei]));
+  await world.publish(fixOf(stored, { speedKmh: 99 }));
+  expect(await viewer.next('position')).toMatchObject({ deviceId: stored.imei, speed: 99 });
+
+  // The lag is known without a bookmark, and it says once that it keeps none.
+  await expect.poll(() => gateway.metric('live_stream_lag_seconds'), { timeout: 10_000 }).toBe(0);
+  await expect
+    .poll(() => gateway.log.filter(({ msg }) => String(msg).startsWith('keeps no bookmark')), {
+      timeout: 10_000,
+    })
+    .toHaveLength(1);
+  expect(await world.redis.xinfo('GROUPS', world.stream)).toEqual([]);
+  // And it may see who is suspended.
+  await world.sql`update directus_users set status = 'suspended' where id = ${userId}`;
+  expect(await viewer.closed(10_000)).toBe(4001);
+  expect(await gateway.stop()).toBe(0);
+  expect(gateway.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+});
+
+test('every command of Redis that a gateway does not need is refused to it', async () => {
+  await using servers = await startRedisWithUsers();
+  const admin = new Redis(servers.urlOf('admin'));
+  const gateway = new Redis(servers.urlOf('live-gateway'));
+  onTestFinished(() => {
+    admin.disconnect();
+    gateway.disconnect();
+  });
+  await admin.xadd('telemetry:x', '1-0', 'a', 'b');
+  await admin.xgroup('CREATE', 'telemetry:x', 'processor', '0');
+  const commands = listCommands(await admin.call('COMMAND'));
+  expect(commands.length).toBeGreaterThan(300);
+
+  const permitted: string[] = [];
+  for (const { name, wordCount } of commands.filter((command) => !allowed.has(command.name))) {
+    const [first = '', ...more] = name.split('|');
+    const words = [...more, ...Array.from({ length: wordCount - 1 - more.length }, () => 'telemetry:x')];
+    const answer = await gateway.call(first, ...words).then(
+      (reply) => `answered ${JSON.stringify(reply)}`,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    // The last two are shut to everyone before anybody is asked for rights.
+    if (!/NOPERM|^ERR (?:DEBUG|MODULE) command not allowed/u.test(answer))
+      permitted.push(`${name}: ${answer}`);
+  }
+  expect(permitted).toEqual([]);
+  // And what it may, it may on the streams alone.
+  await expect(gateway.xread('COUNT', 1, 'STREAMS', 'other', '0')).rejects.toThrow(/NOPERM/u);
+  expect(await gateway.xread('COUNT', 1, 'STREAMS', 'telemetry:x', '0')).not.toBeNull();
+  expect(await admin.xinfo('GROUPS', 'telemetry:x')).toHaveLength(1);
+});
+
+test('a gateway can write and destroy nothing in Postgres, and read no more than it needs', async () => {
+  const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
+  const admin = postgres(postgresUrl, { max: 1 });
+  const gateway = postgres(gatewayPostgresUrl, { max: 1, onnotice: () => undefined });
+  onTestFinished(async () => {
+    await Promise.all([admin.end(), gateway.end()]);
+  });
+  await admin`alter table devices add column sim_pin text`;
+  const insert = `insert into positions
+    (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+    values ('a', now(), 1, 1, 1, 1, 1, 1, 1, '8')`;
+  await admin.unsafe(insert);
+  const rights = () => admin`
+    select relname, relacl::text from pg_class where relnamespace = 'public'::regnamespace order by relname`;
+  const before = await rights();
+  for (const statement of [
+    insert,
+    'update positions set faulty = true',
+    'delete from positions',
+    'truncate positions',
+    'drop table positions',
+    'alter table positions add column planted int',
+    'alter table positions owner to live_gateway',
+    'select from positions for update',
+    'insert into events (id) values (gen_random_uuid())',
+    'update devices set imei = null',
+    'delete from entries',
+    'truncate entry_devices',
+    'create table planted (a int)',
+    'create function planted() returns int language sql as $$ select 1 $$',
+    'create schema planted',
+    'create index on positions (speed)',
+    'select * from directus_users',
+    'select sim_pin from devices',
+    'select * from devices',
+    'select * from pg_authid',
+    "copy positions to program 'cat'",
+    "copy positions from '/etc/passwd'",
+    "select pg_read_file('/etc/passwd')",
+    "select lo_import('/etc/passwd')",
+    'select set_positions_retention(null)',
+    'select positions_use_timescaledb()',
+    'select grant_least_rights()',
+    'create role planted',
+    'set role tracking_processor',
+    "alter system set work_mem = '1GB'",
+    'select pg_reload_conf()',
+    'checkpoint',
+  ]) {
+    const code = await gateway.unsafe(statement).then(() => 'done', codeOf);
+    expect(`${statement}: ${code}`).toBe(`${statement}: 42501`);
+  }
+  // Postgres only warns of a grant that gives nothing.
+  await gateway.unsafe('grant select, insert on positions to public');
+  expect(await rights()).toEqual(before);
+  expect(await gateway`select from positions`).toHaveLength(1);
+});
+
+function codeOf(error: unknown): string {
+  return error instanceof postgres.PostgresError ? error.code : String(error);
+}
+
+interface Command {
+  /** `xgroup|create` for what belongs to another. */
+  readonly name: string;
+  /** The least number of words that Redis takes, its own included: with fewer it asks nobody for rights. */
+  readonly wordCount: number;
+}
+
+/** What COMMAND answers: name, arity, …, and at the end the same of subcommands. */
+function listCommands(reply: unknown): readonly Command[] {
+  if (!Array.isArray(reply)) return [];
+  return reply.flatMap((command: unknown): readonly Command[] => {
+    if (!Array.isArray(command)) return [];
+    const parts = listCommands(command[9]);
+    return parts.length > 0 ? parts : [{ name: String(command[0]), wordCount: Math.abs(Number(command[1])) }];
+  });
+}

@@ -1,0 +1,149 @@
+import { connect as connectTcp } from 'node:net';
+import { expect, test } from 'vitest';
+import { eventually } from '@app/test-kit/eventually';
+import { fixOf, openWorld } from './support/open-world.ts';
+import { startGateway, testOrigin } from './support/start-gateway.ts';
+import { connect, tryConnect } from './support/viewer.ts';
+
+test('told to stop, a gateway leaves the balancer, goes on serving, and sends everyone away over the window', async () => {
+  await using world = await openWorld();
+  const { eventId, devices } = await world.addEvent(1);
+  const [device] = devices;
+  if (device === undefined) throw new Error('no device');
+  await world.redis.xadd(world.stream, '*', 'not', 'a record');
+  const env = { LIVE_WS_DRAIN_NOTICE_MS: '1500', LIVE_WS_DRAIN_TIMEOUT_MS: '2000' };
+  const gateway = await world.start({ instanceId: 'one', env });
+  await gateway.ready();
+  const { session } = world.addViewer(eventId);
+  const viewers = await Promise.all(Array.from({ length: 20 }, () => connect(gateway.wsUrl, { session })));
+  for (const viewer of viewers) viewer.send({ type: 'subscribe', topic: `event:${eventId}`, maxHz: 20 });
+  for (const viewer of viewers) await viewer.next('subscribed');
+  const closedAtMs: number[] = [];
+  for (const viewer of viewers) viewer.socket.on('close', () => closedAtMs.push(Date.now()));
+  const bookmarks = async (): Promise<string> =>
+    JSON.stringify(await world.redis.xinfo('GROUPS', world.stream));
+  await expect.poll(bookmarks, { timeout: 10_000 }).toContain('live-broadcast-one');
+
+  const exitCode = gateway.stop();
+  // Noticed by the balancer, refused in a way that a proxy takes elsewhere, and served as before.
+  await eventually(async () => {
+    const response = await fetch(`${gateway.opsUrl}/readyz`);
+    return response.status === 503 && (await response.text()).includes('draining');
+  });
+  expect((await fetch(`${gateway.opsUrl}/healthz`)).status).toBe(200);
+  expect(await tryConnect(gateway.wsUrl, { session })).toMatchObject({ status: 503, retryAfter: '1' });
+  const fix = fixOf(device);
+  await world.publish(fix);
+  for (const viewer of viewers) await viewer.next('position', ({ ts }) => ts === fix.fixAtMs);
+  expect(closedAtMs).toEqual([]);
+
+  // The port is closed, the feed goes on: whoever leaves last has seen what came after the first had left.
+  const remaining = new Set<number>();
+  await eventually(
+    async () => {
+      await world.publish(fixOf(device));
+      if (closedAtMs.length === viewers.length) return true;
+      remaining.add(await gateway.metric('live_drain_remaining').catch(() => 0));
+      return false;
+    },
+    { timeoutMs: 15_000 },
+  );
+  for (const viewer of viewers) {
+    expect(await viewer.closed()).toBe(1012);
+    const last = viewer.messages.at(-1);
+    expect(last?.type === 'reconnect' && last.afterMs >= 0 && last.afterMs < 1_000).toBe(true);
+  }
+  const newest = viewers
+    .flatMap(({ messages }) => messages)
+    .filter((message) => message.type === 'position')
+    .map(({ ts }) => ts);
+  expect(Math.max(...newest)).toBeGreaterThan(closedAtMs[0] ?? Number.POSITIVE_INFINITY);
+  expect(remaining.size).toBeGreaterThan(3);
+  expect(await exitCode).toBe(0);
+  expect(await bookmarks()).not.toContain('live-broadcast-one');
+  expect(gateway.output()).not.toContain('"level":"error"');
+});
+
+test('told to stop with nobody there, a gateway does not wait for the window to pass', async () => {
+  await using world = await openWorld();
+  const gateway = await world.start({ env: { LIVE_WS_DRAIN_TIMEOUT_MS: '600000' } });
+  await gateway.ready();
+  expect(await gateway.stop()).toBe(0);
+});
+
+test('told to stop while Redis and Postgres are away, a gateway still exits 0', async () => {
+  await using world = await openWorld();
+  const gateway = await world.start({
+    redisUrl: 'redis://127.0.0.1:1',
+    postgresUrl: 'postgres://nobody@127.0.0.1:1/none',
+  });
+  await expect
+    .poll(() => gateway.log.filter(({ level }) => level === 'warn').length)
+    .toBeGreaterThanOrEqual(2);
+  expect(await gateway.stop()).toBe(0);
+});
+
+test('a port that is in use, and a wrong configuration, end a gateway with a message that says so', async () => {
+  await using world = await openWorld();
+  const gateway = await world.start();
+  const port = new URL(gateway.wsUrl).port;
+  const options = {
+    redisUrl: world.redisUrl,
+    postgresUrl: world.postgresUrl,
+    directusUrl: world.directus.url,
+    stream: world.stream,
+  };
+  await expect(startGateway({ ...options, env: { LIVE_WS_PORT: port } })).rejects.toThrow(
+    new RegExp(`exit code 1;.*port ${port}: is it in use`, 's'),
+  );
+  await expect(startGateway({ ...options, env: { LIVE_ALLOWED_ORIGINS: '*' } })).rejects.toThrow(
+    /exit code 78;.*LIVE_ALLOWED_ORIGINS "\*" is no origin/s,
+  );
+});
+
+test('nobody is let in over a connection that was open before the stop, neither before nor after the port is closed', async () => {
+  await using world = await openWorld();
+  const gateway = await world.start({
+    env: { LIVE_WS_DRAIN_NOTICE_MS: '700', LIVE_WS_DRAIN_TIMEOUT_MS: '3000' },
+  });
+  await gateway.ready();
+  const { session } = world.addViewer();
+  // As long as two are there the gateway lives on for half the window.
+  using first = await connect(gateway.wsUrl, { session });
+  using second = await connect(gateway.wsUrl, { session });
+  const { hostname, port } = new URL(gateway.wsUrl);
+  const keptAlive = await Promise.all([1, 2].map(() => openKeptAlive(Number(port), hostname)));
+  const exitCode = gateway.stop();
+  await eventually(async () => (await fetch(`${gateway.opsUrl}/readyz`)).status === 503);
+  expect(await keptAlive[0]?.askToUpgrade(session)).toContain('503 Service Unavailable');
+  await eventually(() => [first, second].some(({ socket }) => socket.readyState === socket.CLOSED), {
+    timeoutMs: 10_000,
+  });
+  await expect(tryConnect(gateway.wsUrl, { session })).rejects.toThrow('ECONNREFUSED');
+  expect(await keptAlive[1]?.askToUpgrade(session)).toContain('503 Service Unavailable');
+  expect(await exitCode).toBe(0);
+});
+
+/** A connection over which one request has been answered, and that is still open. */
+async function openKeptAlive(port: number, host: string) {
+  const socket = connectTcp(port, host);
+  socket.on('error', () => undefined);
+  let heard = '';
+  socket.on('data', (data) => {
+    heard += data.toString();
+  });
+  socket.write('GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n');
+  await eventually(() => heard.includes('404'));
+  return {
+    /** Resolves to what the gateway says. */
+    askToUpgrade: async (session: string): Promise<string> => {
+      heard = '';
+      socket.write(
+        `GET /ws-live HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: ${testOrigin}\r\n` +
+          `Cookie: directus_session_token=${session}\r\n` +
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+      );
+      return eventually(() => (heard.includes('\r\n\r\n') ? heard : undefined));
+    },
+  };
+}

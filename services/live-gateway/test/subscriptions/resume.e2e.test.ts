@@ -1,0 +1,187 @@
+import { startFaultyNetwork } from '@app/test-kit/faulty-network';
+import { startOwnRedis } from '@app/test-kit/redis';
+import { expect, test } from 'vitest';
+import { fixOf, openWorld } from '../support/open-world.ts';
+import type { TestDevice } from '../support/open-world.ts';
+import type { RunningGateway } from '../support/start-gateway.ts';
+import { connectBatched } from '../support/viewer.ts';
+import type { BatchedViewer } from '../support/viewer.ts';
+
+function deviceIdsOf(message: { readonly rows: readonly (readonly unknown[])[] }): readonly string[] {
+  return message.rows.map(([deviceId]) => String(deviceId)).toSorted();
+}
+
+function idsOf(...devices: readonly TestDevice[]): readonly string[] {
+  return devices.map(({ id }) => id).toSorted();
+}
+
+interface Point {
+  readonly cursor: string;
+  readonly epoch: string;
+}
+
+/** What a client holds in the end: the newest epoch and the newest cursor that it was told. */
+function pointOf(viewer: BatchedViewer): Point {
+  const epoch = viewer.messages.findLast((message) => message.type === 'subscribed')?.epoch;
+  const cursor = viewer.messages.findLast((message) => 'cursor' in message && message.cursor !== undefined);
+  if (epoch === undefined || cursor === undefined || !('cursor' in cursor)) throw new Error('no cursor yet');
+  return { cursor: cursor.cursor ?? '', epoch };
+}
+
+/** The gateway has applied this fix of the device. */
+async function knows(gateway: RunningGateway, session: string, topic: string, ts: number): Promise<void> {
+  using viewer = await connectBatched(gateway.wsUrl, { session });
+  viewer.send({ type: 'subscribe', topic, maxHz: 20 });
+  await isShown(viewer, ts);
+}
+
+async function isShown(viewer: BatchedViewer, ts: number): Promise<void> {
+  await expect
+    .poll(() => JSON.stringify(viewer.messages).includes(String(ts)), { timeout: 10_000 })
+    .toBe(true);
+}
+
+test('a client goes on at another gateway where it was: told what it missed, and nothing else', async () => {
+  await using world = await openWorld();
+  const { eventId, devices } = await world.addEvent(4);
+  const topic = `event:${eventId}`;
+  const [still, moved, stored, silent] = devices;
+  if (still === undefined || moved === undefined || stored === undefined || silent === undefined)
+    throw new Error('no devices');
+  const startMs = Date.now() - 60_000;
+  await world.store(fixOf(stored, { fixAtMs: startMs }));
+  const [one, two] = await Promise.all([
+    world.start({ instanceId: 'one' }),
+    world.start({ instanceId: 'two' }),
+  ]);
+  await Promise.all([one.ready(), two.ready()]);
+  const { session } = world.addViewer(eventId);
+
+  const first = await connectBatched(one.wsUrl, { session });
+  first.send({ type: 'subscribe', topic, maxHz: 20 });
+  await first.next('snapshot');
+  await world.publish(fixOf(still, { fixAtMs: startMs }));
+  await world.publish(fixOf(moved, { fixAtMs: startMs }));
+  await expect
+    .poll(() => deviceIdsOf({ rows: first.messages.flatMap((m) => (m.type === 'positions' ? m.rows : [])) }))
+    .toEqual(idsOf(still, moved));
+  const point = pointOf(first);
+  await one.kill();
+  const missed = fixOf(moved, { fixAtMs: startMs + 5_000 });
+  await world.publish(missed);
+  await knows(two, session, topic, missed.fixAtMs);
+
+  using second = await connectBatched(two.wsUrl, { session });
+  second.send({ type: 'subscribe', topic, maxHz: 20, ...point });
+  expect(await second.next('subscribed')).toMatchObject({ recovered: true, epoch: point.epoch, devices: 4 });
+  // What the stream has not stamped is told again, from scratch.
+  expect((await second.next('devices')).removed.toSorted()).toEqual(idsOf(stored, silent));
+  const told = await second.next('positions');
+  expect(deviceIdsOf(told)).toEqual(idsOf(moved, stored));
+  expect(told.cursor).toEqual(expect.any(String));
+  expect(second.messages.some(({ type }) => type === 'snapshot')).toBe(false);
+
+  // Never a part of it: another box, another event's devices, a cursor of nowhere.
+  for (const changed of [
+    { ...point, bbox: [0, 0, 1, 1] },
+    { cursor: point.cursor, epoch: 'another' },
+    { cursor: 'x/y', epoch: point.epoch },
+    { cursor: '0-1/y', epoch: point.epoch },
+  ]) {
+    using other = await connectBatched(two.wsUrl, { session });
+    other.send({ type: 'subscribe', topic, ...changed });
+    expect((await other.next('subscribed')).recovered).toBe(false);
+    expect((await other.next('snapshot', ({ last }) => last === true)).part).toBe(0);
+  }
+  expect(await two.metric('live_resumes_total', { outcome: 'recovered' })).toBe(1);
+});
+
+test('a gateway that is behind the cursor asks for patience, and resumes once it has caught up', async () => {
+  await using world = await openWorld();
+  await using network = await startFaultyNetwork({ target: world.redisUrl });
+  const { eventId, devices } = await world.addEvent(1);
+  const topic = `event:${eventId}`;
+  const [device] = devices;
+  if (device === undefined) throw new Error('no device');
+  await world.publish(fixOf(device, { fixAtMs: Date.now() - 60_000 }));
+  const [ahead, behind] = await Promise.all([
+    world.start({ instanceId: 'ahead' }),
+    world.start({ instanceId: 'behind', redisUrl: network.through(world.redisUrl) }),
+  ]);
+  await Promise.all([ahead.ready(), behind.ready()]);
+  const { session } = world.addViewer(eventId);
+  const first = await connectBatched(ahead.wsUrl, { session });
+  first.send({ type: 'subscribe', topic, maxHz: 20 });
+  await first.next('snapshot');
+  await network.refuse();
+  network.cut();
+  await world.publish(fixOf(device));
+  await first.next('positions');
+  const point = pointOf(first);
+
+  using second = await connectBatched(behind.wsUrl, { session });
+  const askedAtMs = performance.now();
+  second.send({ type: 'subscribe', id: 1, topic, ...point });
+  const refusal = await second.next('error', undefined, 10_000);
+  expect(refusal).toMatchObject({ id: 1, code: 'unavailable', temporary: true });
+  expect(refusal.retryAfterMs).toBeGreaterThan(0);
+  expect(performance.now() - askedAtMs).toBeGreaterThan(1_900);
+  // Without the cursor it is served: who holds nothing can be shown no less.
+  second.send({ type: 'subscribe', topic });
+  expect((await second.next('subscribed')).recovered).toBe(false);
+  second.send({ type: 'unsubscribe', topic });
+  await second.next('unsubscribed');
+  await network.heal();
+  await expect
+    .poll(
+      async () => {
+        second.send({ type: 'subscribe', topic, ...point });
+        const isRecovered = await Promise.any([
+          second.next('subscribed').then(({ recovered }) => recovered),
+          second.next('error').then(() => false),
+        ]);
+        return isRecovered;
+      },
+      { timeout: 20_000 },
+    )
+    .toBe(true);
+});
+
+test('when Redis was emptied everybody gets a new snapshot, and no cursor of before is taken up', async () => {
+  await using redis = await startOwnRedis({ keepsData: true });
+  await using world = await openWorld({ redisUrl: redis.url });
+  const { eventId, devices } = await world.addEvent(1);
+  const topic = `event:${eventId}`;
+  const [device] = devices;
+  if (device === undefined) throw new Error('no device');
+  await world.publish(fixOf(device, { fixAtMs: Date.now() - 60_000 }));
+  const [one, two] = await Promise.all([
+    world.start({ instanceId: 'one' }),
+    world.start({ instanceId: 'two' }),
+  ]);
+  await Promise.all([one.ready(), two.ready()]);
+  const { session } = world.addViewer(eventId);
+  using viewer = await connectBatched(one.wsUrl, { session });
+  viewer.send({ type: 'subscribe', topic, maxHz: 20 });
+  const { epoch } = await viewer.next('subscribed');
+  await viewer.next('snapshot');
+  const point = pointOf(viewer);
+  await world.redis.flushall();
+  await viewer.next('resync', undefined, 10_000);
+  expect((await viewer.next('snapshot')).rows).toHaveLength(1);
+  // Both come to the same new one.
+  const epochAt = async (gateway: RunningGateway): Promise<string> => {
+    using asking = await connectBatched(gateway.wsUrl, { session });
+    asking.send({ type: 'subscribe', topic, ...point });
+    const subscribed = await asking.next('subscribed');
+    expect(subscribed.recovered).toBe(subscribed.epoch === epoch);
+    return subscribed.epoch;
+  };
+  await expect
+    .poll(async () => new Set([epoch, await epochAt(one), await epochAt(two)]).size, { timeout: 10_000 })
+    .toBe(2);
+  const fix = fixOf(device);
+  await world.publish(fix);
+  // In a snapshot perhaps: the new epoch brings one more, at a time of its own.
+  await isShown(viewer, fix.fixAtMs);
+});

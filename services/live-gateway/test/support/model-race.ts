@@ -1,0 +1,244 @@
+import { eventTopic } from '@app/shared/topics';
+import type { Bbox } from '@app/shared/messages';
+import { indexAssignments } from '../../src/assignments/assignments.ts';
+import type { AssignmentRow } from '../../src/assignments/assignments.ts';
+import { FanOut } from '../../src/fanout/fan-out.ts';
+import { FeedPlace } from '../../src/feed/feed-place.ts';
+import { Timeline } from '../../src/feed/timeline.ts';
+import { hydrateLatest } from '../../src/latest/hydrate-latest.ts';
+import { LatestFixes } from '../../src/latest/latest-fixes.ts';
+import type { LatestFix } from '../../src/latest/latest-fixes.ts';
+import { registerSubscription } from '../../src/subscriptions/register-subscription.ts';
+import type { RegisterContext } from '../../src/subscriptions/register-subscription.ts';
+import { Registry } from '../../src/subscriptions/registry.ts';
+import { judgeResume } from '../../src/subscriptions/resume.ts';
+import { changeView } from '../../src/subscriptions/update.ts';
+import type { ModelViewer } from './model-viewer.ts';
+
+export const eventIds = [
+  '00000000-0000-4000-8000-000000000001',
+  '00000000-0000-4000-8000-000000000002',
+] as const;
+export const imeis = ['imei-1', 'imei-2', 'imei-3', 'imei-4'] as const;
+
+/** Every assignment there can be, one bit for each event and device. */
+function assignmentsOf(bits: number): readonly AssignmentRow[] {
+  return eventIds.flatMap((eventId, e) =>
+    imeis.flatMap((imei, d) =>
+      (bits >> (e * imeis.length + d)) & 1 ? [{ eventId, deviceId: `id of ${imei}`, imei }] : [],
+    ),
+  );
+}
+
+/** A stream and a database, as what they are to a gateway: entries in order, and rows that may be found faulty. */
+export class ModelRace {
+  readonly entries: LatestFix[] = [];
+  readonly faulty = new Set<string>();
+  epoch = 'epoch-0';
+
+  /** Equal stamps have equal content, as they have in `positions`. */
+  publish(deviceId: string, fixAtMs: number): void {
+    this.entries.push(fixOf(deviceId, fixAtMs, String(this.entries.length + 1)));
+  }
+
+  markFaulty(deviceId: string): void {
+    const newest = this.newest(deviceId);
+    if (newest !== undefined) this.faulty.add(keyOf(newest));
+  }
+
+  /** If it is newer than every good one. */
+  newestFaulty(deviceId: string): number | undefined {
+    const faulty = this.entries.filter((fix) => fix.deviceId === deviceId && this.faulty.has(keyOf(fix)));
+    const newest = Math.max(...faulty.map(({ fixAtMs }) => fixAtMs));
+    return newest > (this.newest(deviceId)?.fixAtMs ?? 0) ? newest : undefined;
+  }
+
+  /** As Postgres has it. */
+  newest(deviceId: string): LatestFix | undefined {
+    const good = this.entries.filter((fix) => fix.deviceId === deviceId && !this.faulty.has(keyOf(fix)));
+    const newest = good.toSorted((a, b) => b.fixAtMs - a.fixAtMs)[0];
+    return newest === undefined ? undefined : { ...newest, arrivedAtMs: undefined, stamp: undefined };
+  }
+}
+
+/** A gateway without sockets and servers: its real `latest`, registry, timeline and fan-out. */
+export class ModelReplica {
+  readonly latest = new LatestFixes(Number.POSITIVE_INFINITY);
+  readonly registry: Registry;
+  readonly fanOut: FanOut;
+  readonly viewers = new Set<ModelViewer>();
+  readonly #race: ModelRace;
+  readonly #place = new FeedPlace('stream');
+  readonly #timeline: Timeline;
+  readonly #context: RegisterContext;
+  #applied: number;
+  #ticking: Promise<void> | undefined;
+
+  /** @param warmEntries how many entries before the stream's end it begins to read. */
+  constructor(race: ModelRace, bits: number, warmEntries: number) {
+    this.#race = race;
+    this.#place.locate(
+      {
+        exists: true,
+        length: 0,
+        lastGeneratedId: `${race.entries.length}-0`,
+        entriesAdded: race.entries.length,
+      },
+      warmEntries,
+    );
+    this.#applied = Math.max(0, race.entries.length - warmEntries);
+    let drawn = 0;
+    this.#timeline = new Timeline([this.#place], () => `own-${(drawn += 1)}`);
+    this.#timeline.noteMoved();
+    this.#timeline.setEpoch(this.#place, race.epoch);
+    this.registry = new Registry({
+      // So small that a few viewers are spread over the ticks as a large audience is.
+      groupSize: 2,
+      latest: this.latest,
+      position: () => this.#timeline.position,
+      onConflated: nothing,
+    });
+    const meter = {
+      onTick: nothing,
+      onPositionsSent: nothing,
+      onSnapshot: nothing,
+      onConflated: nothing,
+      onDelivered: nothing,
+    };
+    // A slice is one socket, a frame two rows: whatever can come in between does.
+    const sizes = { sliceSockets: 1, rowBytes: 80 };
+    this.fanOut = new FanOut({ registry: this.registry, latest: this.latest, meter, nowMs, ...sizes });
+    this.#context = {
+      registry: this.registry,
+      latest: this.latest,
+      timeline: this.#timeline,
+      tickMs: 125,
+      nowMs,
+      onSnapshot: nothing,
+      onResume: nothing,
+    };
+    this.registry.reassign(indexAssignments(assignmentsOf(bits)), 0);
+  }
+
+  /** Applies the next entries of the stream. */
+  read(count: number): void {
+    const next = this.#race.entries.slice(this.#applied, this.#applied + count);
+    for (const fix of next) {
+      if (!this.registry.isAssigned(fix.deviceId)) this.latest.remember(fix);
+      else if (this.latest.offer(fix)) this.registry.markChanged(fix.deviceId);
+    }
+    this.#applied += next.length;
+    this.#place.advance(next.map(({ stamp }) => stamp?.id ?? ''));
+    this.#timeline.noteMoved();
+  }
+
+  tick(): void {
+    this.#ticking ??= this.fanOut.tick().finally(() => {
+      this.#ticking = undefined;
+    });
+  }
+
+  async rest(): Promise<void> {
+    await this.#ticking;
+  }
+
+  reassign(bits: number): Promise<void> {
+    return this.fanOut.betweenTicks(() => {
+      this.registry.reassign(indexAssignments(assignmentsOf(bits)), 0);
+      this.latest.keepOnly((imei) => this.registry.isAssigned(imei));
+    });
+  }
+
+  /** Compares with Postgres. */
+  async refresh(): Promise<void> {
+    const { latest, registry } = this;
+    const assigned = imeis.filter((imei) => registry.isAssigned(imei));
+    await hydrateLatest(latest, assigned, {
+      readNewest: (questions) =>
+        Promise.resolve(
+          questions.map(({ deviceId, heldFixAtMs }) => ({
+            deviceId,
+            newest: this.#race.newest(deviceId),
+            heldFaultyAtMs:
+              heldFixAtMs !== undefined && this.#race.faulty.has(`${deviceId} ${heldFixAtMs}`)
+                ? heldFixAtMs
+                : undefined,
+            faultyAtMs: this.#race.newestFaulty(deviceId),
+          })),
+        ),
+      settle: (take) =>
+        this.fanOut.betweenTicks(() => {
+          const { moved, retracted } = take();
+          // What left the events while Postgres was asked comes back with its answer.
+          latest.keepOnly((imei) => registry.isAssigned(imei));
+          for (const imei of moved) registry.markChanged(imei);
+          registry.markReset(retracted);
+        }),
+      nowMs,
+    });
+  }
+
+  /** The stream has another epoch. */
+  noteEpoch(): Promise<void> {
+    this.#timeline.doubtEpoch(this.#place);
+    this.#timeline.setEpoch(this.#place, this.#race.epoch);
+    return this.fanOut.betweenTicks(() => this.registry.resync());
+  }
+
+  /** Connects a viewer, with the cursor it has, if any; false if this replica has still to catch up. */
+  admit(viewer: ModelViewer): boolean {
+    const resumeFrom = viewer.resumePoint;
+    if (judgeResume(resumeFrom, this.#timeline, '', '').outcome === 'ahead') return false;
+    const recipient = viewer.connect();
+    const { eventId, dialect, maxHz, bbox } = viewer;
+    const wish = {
+      eventId,
+      topic: eventTopic(eventId),
+      id: undefined,
+      dialect,
+      maxHz,
+      bbox,
+      resumeFrom,
+      recipient,
+    };
+    viewer.subscription = registerSubscription(wish, this.#context);
+    viewer.replica = this;
+    this.viewers.add(viewer);
+    return true;
+  }
+
+  dismiss(viewer: ModelViewer): void {
+    if (viewer.subscription !== undefined) this.registry.unregister(viewer.subscription);
+    this.viewers.delete(viewer);
+    viewer.disconnect();
+  }
+
+  changeView(viewer: ModelViewer, maxHz: number, bbox: Bbox | undefined): void {
+    if (viewer.subscription === undefined) return;
+    viewer.maxHz = maxHz;
+    viewer.bbox = bbox;
+    changeView(viewer.subscription, { maxHz, bbox: bbox ?? null }, this.#context);
+  }
+}
+
+const nowMs = (): number => 1000;
+const nothing = (): void => undefined;
+
+function fixOf(deviceId: string, fixAtMs: number, id: string): LatestFix {
+  return {
+    deviceId,
+    fixAtMs,
+    latitude: 1,
+    // Devices move about: in and out of the boxes.
+    longitude: (fixAtMs * 7 + deviceId.charCodeAt(5) * 3) % 10,
+    altitudeM: 3,
+    courseDeg: 4,
+    speedKmh: 5,
+    arrivedAtMs: Number(id),
+    stamp: { stream: 0, id: `${id}-0` },
+  };
+}
+
+function keyOf({ deviceId, fixAtMs }: LatestFix): string {
+  return `${deviceId} ${fixAtMs}`;
+}

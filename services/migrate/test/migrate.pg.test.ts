@@ -1,0 +1,213 @@
+import { copyFile, mkdtemp, readdir, rm, writeFile, appendFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { eventually } from '@app/test-kit/eventually';
+import { findFreePort } from '@app/test-kit/free-port';
+import { startOwnPostgres, startPostgres } from '@app/test-kit/postgres';
+import { PG_MIGRATE_LOCK_ID } from 'node-pg-migrate';
+import postgres, { type Sql } from 'postgres';
+import { expect, test } from 'vitest';
+import { MigrateError } from '../src/migrate-error.ts';
+import { migrate } from '../src/migrate.ts';
+
+const migrations = fileURLToPath(new URL('../../../migrations', import.meta.url));
+const names = (await readdir(migrations)).toSorted().map((file) => file.replace('.sql', ''));
+
+function connect(url: string): Sql & AsyncDisposable {
+  const sql = postgres(url, { max: 2, onnotice: () => undefined });
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }) });
+}
+
+/** A copy of migrations/ that a test may change. */
+async function copyMigrations(): Promise<{ readonly folder: string } & AsyncDisposable> {
+  const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
+  for (const file of await readdir(migrations)) await copyFile(join(migrations, file), join(folder, file));
+  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+}
+
+test('the first run applies every file in order, the second has nothing to do', async () => {
+  await using database = await startPostgres({ empty: true });
+  expect(await migrate(database.url)).toEqual(names);
+  expect(await migrate(database.url)).toEqual([]);
+});
+
+test('of three at once one migrates and two find nothing to do', async () => {
+  await using database = await startPostgres({ empty: true });
+  const applied = await Promise.all([migrate(database.url), migrate(database.url), migrate(database.url)]);
+  expect(applied.flat()).toEqual(names);
+  expect(applied.filter((each) => each.length === 0)).toHaveLength(2);
+});
+
+test('positions is the table of the contract, with exactly one index, and needs no extension', async () => {
+  await using database = await startPostgres({ empty: true });
+  await migrate(database.url);
+  await using sql = connect(database.url);
+  const columns = await sql`
+    select column_name || ' ' || data_type || case is_nullable when 'NO' then ' not null' else '' end as column,
+      column_default as default
+    from information_schema.columns where table_name = 'positions' order by ordinal_position`;
+  expect(columns.map((row) => [row['column'], row['default']])).toEqual([
+    ['device_id text not null', null],
+    ['ts timestamp with time zone not null', null],
+    ['ingested_at timestamp with time zone not null', 'now()'],
+    ['latitude double precision not null', null],
+    ['longitude double precision not null', null],
+    ['altitude real not null', null],
+    ['angle real not null', null],
+    ['speed real not null', null],
+    ['satellites smallint not null', null],
+    ['priority smallint not null', null],
+    ['codec text not null', null],
+    ['attributes jsonb not null', "'{}'::jsonb"],
+    ['quality smallint not null', '0'],
+    ['faulty boolean not null', 'false'],
+  ]);
+  const indexes = await sql`select indexdef from pg_indexes where tablename = 'positions'`;
+  expect(indexes.map((row) => String(row['indexdef']))).toEqual([
+    'CREATE UNIQUE INDEX positions_device_ts_idx ON public.positions USING btree (device_id, ts DESC)',
+  ]);
+  expect(await sql`select positions_use_timescaledb() as used`).toEqual([{ used: false }]);
+  await sql`select set_positions_retention(null)`;
+  await expect(sql`select set_positions_retention('180 days')`).rejects.toThrow('positions is a plain table');
+});
+
+test('a file that was changed after it was applied is refused by name, before anything runs', async () => {
+  await using database = await startPostgres({ empty: true });
+  await using copy = await copyMigrations();
+  await migrate(database.url, { folder: copy.folder });
+  await appendFile(join(copy.folder, `${names[0]}.sql`), '-- an afterthought\n');
+  await writeFile(join(copy.folder, '9000_next.sql'), 'create table next ();');
+  const refused = migrate(database.url, { folder: copy.folder });
+  await expect(refused).rejects.toThrow(MigrateError);
+  await expect(refused).rejects.toThrow(/^Changed after it was applied to this database: 0001_positions\. /u);
+  await using sql = connect(database.url);
+  expect(await sql`select to_regclass('next') as next`).toEqual([{ next: null }]);
+  await copyFile(join(migrations, `${names[0]}.sql`), join(copy.folder, `${names[0]}.sql`));
+  expect(await migrate(database.url, { folder: copy.folder })).toEqual(['9000_next']);
+});
+
+test('the same file with the line ends of Windows has not changed', async () => {
+  await using database = await startPostgres({ empty: true });
+  await using copy = await copyMigrations();
+  await writeFile(join(copy.folder, '9000_lines.sql'), 'create table\n  lines ();\n');
+  await migrate(database.url, { folder: copy.folder });
+  await writeFile(join(copy.folder, '9000_lines.sql'), 'create table\r\n  lines ();\r\n');
+  expect(await migrate(database.url, { folder: copy.folder })).toEqual([]);
+});
+
+test('a file that fails takes the whole run back, and may be mended', async () => {
+  await using database = await startPostgres({ empty: true });
+  await using copy = await copyMigrations();
+  await writeFile(join(copy.folder, '9000_bad.sql'), 'create table half (); select 1 / 0;');
+  const lines: string[] = [];
+  await expect(
+    migrate(database.url, { folder: copy.folder, log: (line) => lines.push(line) }),
+  ).rejects.toThrow('division by zero');
+  await using sql = connect(database.url);
+  expect(await sql`select to_regclass('half') as half, to_regclass('positions') as positions`).toEqual([
+    { half: null, positions: null },
+  ]);
+  await writeFile(join(copy.folder, '9000_bad.sql'), 'create table half ();');
+  expect(await migrate(database.url, { folder: copy.folder })).toEqual([...names, '9000_bad']);
+});
+
+test('a database that is ahead of the files is let be', async () => {
+  await using database = await startPostgres({ empty: true });
+  await using copy = await copyMigrations();
+  await writeFile(join(copy.folder, '9000_newer.sql'), 'create table newer ();');
+  await migrate(database.url, { folder: copy.folder });
+  expect(await migrate(database.url)).toEqual([]);
+});
+
+test.for(['README.md', '0001_again.sql', '4_short.sql', '0004_Upper.sql', '0004_note.js'])(
+  'the folder must not hold %s',
+  async (file) => {
+    await using copy = await copyMigrations();
+    await writeFile(join(copy.folder, file), 'select 1;');
+    await expect(migrate('postgres://127.0.0.1:1/none', { folder: copy.folder })).rejects.toThrow(
+      file === '0001_again.sql' ? 'has the number of another' : `${file} is no migration`,
+    );
+  },
+);
+
+test('a Postgres that is not there yet is waited for', async () => {
+  await using own = await startOwnPostgres();
+  await own.stop();
+  const lines: string[] = [];
+  const migrating = migrate(own.url, { log: (line) => lines.push(line) });
+  await eventually(() => lines[0]);
+  expect(lines[0]).toMatch(/^Postgres is not there yet \(connect ECONNREFUSED 127\.0\.0\.1:\d+\): waiting/u);
+  await own.start();
+  expect(await migrating).toEqual(names);
+});
+
+test('a Postgres that does not come is given up at the limit, without its password', async () => {
+  const port = await findFreePort();
+  const failing = migrate(`postgres://user:secret@127.0.0.1:${port}/live`, { connectWaitMs: 300 });
+  await expect(failing).rejects.toThrow(/^Postgres is not there after 300 ms: connect ECONNREFUSED/u);
+  await expect(failing).rejects.not.toThrow('secret');
+});
+
+test('a wrong password and a missing database are told at once', async () => {
+  await using database = await startPostgres({ empty: true });
+  const wrongPassword = new URL(database.url);
+  wrongPassword.password = 'wrong';
+  const missingDatabase = new URL(database.url);
+  missingDatabase.pathname = '/missing';
+  await expect(migrate(wrongPassword.href)).rejects.toThrow(
+    /^Postgres refuses: password authentication failed/u,
+  );
+  await expect(migrate(missingDatabase.href)).rejects.toThrow(
+    /^Postgres refuses: database "missing" does not exist/u,
+  );
+});
+
+test('whoever holds the migration lock is waited for up to the limit', async () => {
+  await using database = await startPostgres({ empty: true });
+  await using sql = connect(database.url);
+  await using holder = await sql.reserve().then((reserved) => ({
+    lock: () => reserved`select pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`,
+    [Symbol.asyncDispose]: async () => {
+      await reserved`select pg_advisory_unlock_all()`;
+      reserved.release();
+    },
+  }));
+  await holder.lock();
+  await expect(migrate(database.url, { lockWaitMs: 200 })).rejects.toThrow(
+    /^Someone else has been migrating this database for more than 200 ms/u,
+  );
+});
+
+test('an abort ends the wait for Postgres, and the wait for the lock, at once', async () => {
+  const stop = new AbortController();
+  const waiting = migrate(`postgres://127.0.0.1:${await findFreePort()}/live`, { signal: stop.signal });
+  stop.abort(new Error('stopped by hand'));
+  await expect(waiting).rejects.toThrow('stopped by hand');
+
+  await using database = await startPostgres({ empty: true });
+  await using sql = connect(database.url);
+  await sql.begin(async (transaction) => {
+    await transaction`select pg_advisory_xact_lock(${PG_MIGRATE_LOCK_ID})`;
+    const stopLater = new AbortController();
+    const lines: string[] = [];
+    const locked = migrate(database.url, { signal: stopLater.signal, log: (line) => lines.push(line) });
+    await eventually(() => lines.includes('someone else is migrating this database: waiting'));
+    stopLater.abort(new Error('stopped again'));
+    await expect(locked).rejects.toThrow('stopped again');
+  });
+  expect(await migrate(database.url)).toEqual(names);
+});
+
+test('a table in use is not waited for without end: the run fails and can be made again', async () => {
+  await using database = await startPostgres();
+  await using sql = connect(database.url);
+  await using copy = await copyMigrations();
+  await writeFile(join(copy.folder, '9000_column.sql'), 'alter table positions add column extra int;');
+  await sql.begin(async (transaction) => {
+    await transaction`lock table positions in access exclusive mode`;
+    const running = migrate(database.url, { folder: copy.folder, tableLockMs: 200 });
+    await expect(running).rejects.toThrow('canceling statement due to lock timeout');
+  });
+  expect(await migrate(database.url, { folder: copy.folder })).toEqual(['9000_column']);
+});

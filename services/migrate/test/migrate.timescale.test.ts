@@ -1,0 +1,170 @@
+import { startTimescale } from '@app/test-kit/timescale';
+import postgres, { type Sql } from 'postgres';
+import { expect, test } from 'vitest';
+import { migrate } from '../src/migrate.ts';
+
+function connect(url: string): Sql & AsyncDisposable {
+  // One connection: the WebAssembly build has no more.
+  const sql = postgres(url, { max: 1, onnotice: () => undefined });
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
+}
+
+async function insertFix(sql: Sql, deviceId: string, daysAgo: number): Promise<number> {
+  const { count } = await sql`
+    insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+    values (${deviceId}, date_trunc('day', now()) - make_interval(days => ${daysAgo}), 48.1, 11.5, 520, 90, 54.5, 9, 0, '8E')
+    on conflict (device_id, ts) do nothing`;
+  return count;
+}
+
+async function runPolicy(sql: Sql, procedure: string): Promise<void> {
+  const [job] = await sql<{ id: number }[]>`
+    select job_id as id from timescaledb_information.jobs where proc_name = ${procedure} and hypertable_name = 'positions'`;
+  await sql`call run_job(${job?.id ?? 0})`;
+}
+
+test('three at once: positions becomes a hypertable once, with one index and its policies', async () => {
+  await using timescale = await startTimescale();
+  const applied = await Promise.all([migrate(timescale.url), migrate(timescale.url), migrate(timescale.url)]);
+  expect(applied.flat()).not.toEqual([]);
+  expect(applied.filter((names) => names.length === 0)).toHaveLength(2);
+  expect(await migrate(timescale.url)).toEqual([]);
+
+  await using sql = connect(timescale.url);
+  expect(
+    await sql`
+      select column_name as column, time_interval::text as interval
+      from timescaledb_information.dimensions where hypertable_name = 'positions'`,
+  ).toEqual([{ column: 'ts', interval: '1 day' }]);
+  expect(
+    await sql`
+      select segmentby, orderby from timescaledb_information.hypertable_columnstore_settings
+      where hypertable = 'positions'::regclass`,
+  ).toEqual([{ segmentby: 'device_id', orderby: 'ts DESC' }]);
+  expect(
+    await sql`
+      select proc_name as policy, config ->> 'compress_after' as after
+      from timescaledb_information.jobs where hypertable_name = 'positions'`,
+  ).toEqual([{ policy: expect.stringMatching(/^policy_(compression|columnstore)$/u), after: '7 days' }]);
+
+  await insertFix(sql, 'imei-1', 0);
+  const indexes = await sql`
+    select indexdef from pg_indexes where tablename ~ '^(positions|_hyper_)'`;
+  expect(indexes.map((row) => /\(.*\)/.exec(String(row['indexdef']))?.[0])).toEqual([
+    '(device_id, ts DESC)',
+    '(device_id, ts DESC)',
+  ]);
+});
+
+test('the services may do on a hypertable what they may do on a table', async () => {
+  await using timescale = await startTimescale();
+  await migrate(timescale.url);
+  await using sql = connect(timescale.url);
+  await sql`set role tracking_processor`;
+  expect(await insertFix(sql, 'imei-1', 0)).toBe(1);
+  expect(await insertFix(sql, 'imei-1', 3)).toBe(1);
+  expect(await insertFix(sql, 'imei-1', 3)).toBe(0);
+  await expect(sql`delete from positions`).rejects.toMatchObject({ code: '42501' });
+  await sql`set role tracking_gateway`;
+  expect(await sql`select from positions`).toHaveLength(2);
+  await expect(insertFix(sql, 'imei-1', 5)).rejects.toMatchObject({ code: '42501' });
+  await sql`reset role`;
+});
+
+test('a fix is stored once, before its chunk is compressed and after', async () => {
+  await using timescale = await startTimescale();
+  await migrate(timescale.url);
+  await using sql = connect(timescale.url);
+  expect(await insertFix(sql, 'imei-1', 0)).toBe(1);
+  expect(await insertFix(sql, 'imei-1', 30)).toBe(1);
+  expect(await insertFix(sql, 'imei-1', 30)).toBe(0);
+
+  await runPolicy(sql, 'policy_compression');
+  const chunks = await sql`
+    select is_compressed as compressed from timescaledb_information.chunks
+    where hypertable_name = 'positions' order by range_start`;
+  expect(chunks).toEqual([{ compressed: true }, { compressed: false }]);
+
+  expect(await insertFix(sql, 'imei-1', 30)).toBe(0);
+  expect(await insertFix(sql, 'imei-2', 30)).toBe(1);
+  expect(await insertFix(sql, 'imei-2', 30)).toBe(0);
+  expect(await sql`select device_id, latitude from positions order by ts, device_id`).toEqual([
+    { device_id: 'imei-1', latitude: 48.1 },
+    { device_id: 'imei-2', latitude: 48.1 },
+    { device_id: 'imei-1', latitude: 48.1 },
+  ]);
+});
+
+test('positions are kept for ever until an operator sets, changes and lifts the retention', async () => {
+  await using timescale = await startTimescale();
+  await migrate(timescale.url);
+  await using sql = connect(timescale.url);
+  const retention = async (): Promise<unknown> =>
+    await sql`select config ->> 'drop_after' as keep from timescaledb_information.jobs
+      where proc_name = 'policy_retention' and hypertable_name = 'positions'`;
+  expect(await retention()).toEqual([]);
+  await sql`select set_positions_retention('90 days')`;
+  await sql`select set_positions_retention('20 days')`;
+  expect(await retention()).toEqual([{ keep: '20 days' }]);
+
+  await insertFix(sql, 'imei-1', 0);
+  await insertFix(sql, 'imei-1', 30);
+  await runPolicy(sql, 'policy_retention');
+  expect(await sql`select from positions`).toHaveLength(1);
+
+  await sql`select set_positions_retention(null)`;
+  expect(await retention()).toEqual([]);
+  await expect(sql`select set_positions_retention('0')`).rejects.toThrow('longer than');
+});
+
+test('a database that gets TimescaleDB later is told how, and takes its rows along', async () => {
+  await using timescale = await startTimescale({ from: 'WebAssembly' });
+  {
+    await using sql = connect(timescale.url);
+    // As on a server that has the library and does not load it. The WebAssembly build has one session for all.
+    await sql`reset timescaledb.disable_load`;
+  }
+  const lines: string[] = [];
+  await migrate(timescale.url, { log: (line) => lines.push(line) });
+  expect(lines).toEqual([
+    expect.stringMatching(
+      /^WARNING: TimescaleDB is installed but not loaded: .* \(Add timescaledb to shared_preload_/u,
+    ),
+  ]);
+
+  await using sql = connect(timescale.url);
+  await insertFix(sql, 'imei-1', 0);
+  await insertFix(sql, 'imei-1', 1);
+  await sql`set timescaledb.disable_load = 'off'`;
+  expect(await sql`select positions_use_timescaledb() as used`).toEqual([{ used: true }]);
+  expect(await sql`select positions_use_timescaledb() as used`).toEqual([{ used: true }]);
+  expect(await sql`select from positions`).toHaveLength(2);
+  expect(
+    await sql`select from timescaledb_information.chunks where hypertable_name = 'positions'`,
+  ).toHaveLength(2);
+});
+
+test('where the role may not create the extension the table stays plain, and the run says what to do', async () => {
+  await using timescale = await startTimescale({ from: 'WebAssembly' });
+  {
+    await using sql = connect(timescale.url);
+    await sql`create role plain login`;
+    await sql`grant all on schema public to plain`;
+    await sql`set role plain`;
+  }
+  const lines: string[] = [];
+  await migrate(timescale.url, { log: (line) => lines.push(line) });
+  expect(lines).toEqual([
+    expect.stringMatching(
+      /^WARNING: The role plain may not create the extension timescaledb: .* \(As a superuser: /u,
+    ),
+    expect.stringMatching(/^WARNING: The role plain may not create the role tracking_processor \(/u),
+  ]);
+  await using sql = connect(timescale.url);
+  expect(await insertFix(sql, 'imei-1', 0)).toBe(1);
+  await sql`reset role`;
+  await sql`create extension timescaledb`;
+  await sql`set role plain`;
+  expect(await sql`select positions_use_timescaledb() as used`).toEqual([{ used: true }]);
+  expect(await sql`select from positions`).toHaveLength(1);
+});

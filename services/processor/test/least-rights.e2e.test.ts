@@ -1,0 +1,101 @@
+import { migrate } from '@app/migrate/migrate';
+import { asRole } from '@app/test-kit/as-role';
+import { eventually } from '@app/test-kit/eventually';
+import { startPostgres } from '@app/test-kit/postgres';
+import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
+import postgres from 'postgres';
+import { expect, onTestFinished, test } from 'vitest';
+import { openWorld } from './support/open-world.ts';
+import { pending } from './support/own-world.ts';
+import { acceptRows, refuseRows } from './support/refuse-rows.ts';
+import { cleanExit } from './support/start-processor.ts';
+import { record, records, send, sendFields } from './support/telemetry.ts';
+
+const password = 'of-this-test';
+
+async function openServers() {
+  await using stack = new AsyncDisposableStack();
+  const redis = stack.use(await startRedisWithUsers());
+  const database = stack.use(await startPostgres());
+  await migrate(database.url, {
+    logins: [{ name: 'processor', memberOf: 'tracking_processor', password }],
+  });
+  const owned = stack.move();
+  onTestFinished(() => owned.disposeAsync());
+  return {
+    redis,
+    postgresUrl: database.url,
+    processorPostgresUrl: asRole(database.url, 'processor', password),
+  };
+}
+
+test('with no more rights than it is shipped with a processor stores, parks, takes over and stops, and is refused nothing', async () => {
+  const { redis, postgresUrl, processorPostgresUrl } = await openServers();
+  await using world = openWorld({ redisUrl: redis.urlOf('admin'), postgresUrl });
+  const start = (instance: string) =>
+    world.start({
+      redisUrl: redis.urlOf('processor'),
+      postgresUrl: processorPostgresUrl,
+      env: { INSTANCE_ID: instance, MAX_DELIVERIES: '1' },
+    });
+  const sent = [...(await send(world.redis, world.stream, records(200)))];
+  const first = await start('first');
+  const [garbage] = await sendFields(world.redis, world.stream, [['payload', 'no JSON']]);
+  if (garbage === undefined) throw new Error('nothing was sent');
+  sent.push(garbage);
+  const parked = new Map([[garbage.id, 'missing_field']]);
+  await world.expectStored(sent, { parked });
+
+  // What is left in the middle of an insert, another takes over, delivers one at a time and marks.
+  await refuseRows(world.sql, '*', '53100');
+  await world.sql`grant select on refused_rows to tracking_processor`;
+  sent.push(...(await send(world.redis, world.stream, records(20, { from: 200 }))));
+  await eventually(async () => (await pending(world, 'first')) === 20);
+  await first.crash();
+  await acceptRows(world.sql, '*');
+  const second = await start('second');
+  sent.push(...(await send(world.redis, world.stream, [record({ deviceId: 'another' })])));
+  await world.expectStored(sent, { parked });
+  expect(await second.stop()).toEqual(cleanExit);
+
+  const log = await world.redis.call('ACL', 'LOG');
+  // ioredis tells its name and version, which Redis 7.0 does not know and nobody needs.
+  const refused = (Array.isArray(log) ? log.map(String) : ['no log']).filter(
+    (line) => !line.includes('client|setinfo'),
+  );
+  expect(refused).toEqual([]);
+});
+
+test('a processor can change nothing that is stored, and read nothing that is not its own', async () => {
+  const { postgresUrl, processorPostgresUrl } = await openServers();
+  const admin = postgres(postgresUrl, { max: 1 });
+  await admin`insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+    values ('a', now(), 1, 1, 1, 1, 1, 1, 1, '8')`;
+  const processor = postgres(processorPostgresUrl, { max: 1 });
+  onTestFinished(async () => {
+    await Promise.all([admin.end(), processor.end()]);
+  });
+  for (const statement of [
+    "update positions set speed = 0 where device_id = 'a'",
+    'delete from positions',
+    'truncate positions',
+    'drop table positions',
+    'alter table positions add column planted int',
+    'create table planted (a int)',
+    'create index on positions (speed)',
+    'select * from directus_users',
+    'select * from events',
+    'select set_positions_retention(null)',
+    'select grant_least_rights()',
+    'create role planted',
+    'set role tracking_gateway',
+  ]) {
+    const code = await processor.unsafe(statement).then(() => 'done', codeOf);
+    expect(`${statement}: ${code}`).toBe(`${statement}: 42501`);
+  }
+  expect(await processor`select from positions`).toHaveLength(1);
+});
+
+function codeOf(error: unknown): string {
+  return error instanceof postgres.PostgresError ? error.code : String(error);
+}

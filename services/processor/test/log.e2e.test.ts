@@ -1,0 +1,55 @@
+import { encodeFields } from '@app/shared/entry';
+import { startPostgres } from '@app/test-kit/postgres';
+import { startRedis } from '@app/test-kit/redis';
+import { expect, test } from 'vitest';
+import { openWorld } from './support/open-world.ts';
+import { refuseRows } from './support/refuse-rows.ts';
+import { cleanExit } from './support/start-processor.ts';
+import { record, records, send, sendFields } from './support/telemetry.ts';
+
+test('an entry is followed by its id, and a line is written for a batch or a change, not for an entry', async () => {
+  await using redis = await startRedis();
+  await using postgres = await startPostgres();
+  await using world = openWorld({
+    redisUrl: redis.url,
+    postgresUrl: postgres.url,
+    keyPrefix: redis.keyPrefix,
+  });
+  await refuseRows(world.sql, 'refused', '23514');
+  const good = await send(world.redis, world.stream, records(1000));
+  const [refused] = await send(world.redis, world.stream, [record({ deviceId: 'refused' })]);
+  const [garbage] = await sendFields(world.redis, world.stream, [encodeFields(record()).slice(0, 4)]);
+  const parked = new Map([
+    [refused?.id ?? '', 'row_refused'],
+    [garbage?.id ?? '', 'missing_field'],
+  ]);
+  const sent = [...good, ...(refused ? [refused] : []), ...(garbage ? [garbage] : [])];
+  const processor = await world.start();
+  await world.expectStored(sent, { parked });
+
+  expect(await processor.stop()).toEqual(cleanExit);
+
+  const batches = processor.lines.filter(({ msg }) => msg === 'batch done');
+  const told = batches.flatMap(({ ids }) => idsIn(ids));
+  expect(new Set(told)).toEqual(new Set(sent.map(({ id }) => id)));
+  expect(told.length).toBe(sent.length);
+  const rejected = batches.flatMap(({ rejectedIds }) => idsIn(rejectedIds));
+  expect(new Set(rejected)).toEqual(new Set(parked.keys()));
+  for (const [id, reason] of parked) {
+    const line = processor.lines.find(({ msg, ids }) => msg === 'entries parked' && String(ids).includes(id));
+    expect(line).toMatchObject({ level: 'warn', reason });
+  }
+
+  expect(new Set(batches.map(({ level }) => level))).toEqual(new Set(['debug']));
+  const states = processor.lines.filter(({ level }) => level === 'info').map(({ msg }) => msg);
+  expect(states).toEqual(expect.arrayContaining(['starting', 'reading stream', 'stopping', 'ended']));
+  expect(states.length).toBeLessThan(20);
+  const text = processor.lines.map((line) => JSON.stringify(line)).join('\n');
+  // Positions are personal data.
+  for (const { position } of good) expect(text).not.toContain(position?.deviceId);
+  expect(text).not.toContain('"latitude"');
+});
+
+function idsIn(texts: unknown): readonly string[] {
+  return Array.isArray(texts) ? texts.flatMap((text) => String(text).split(' ')) : [];
+}

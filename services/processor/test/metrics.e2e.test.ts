@@ -1,0 +1,128 @@
+import { encodeFields } from '@app/shared/entry';
+import { documentedMetrics } from '@app/test-kit/documented-metrics';
+import { eventually } from '@app/test-kit/eventually';
+import { MetricsSeen, whatIsMissing } from '@app/test-kit/metrics-seen';
+import { readMetric } from '@app/test-kit/read-metric';
+import { expect, test } from 'vitest';
+import { lockPositions, ownWorld, pending, stored, type OwnWorld } from './support/own-world.ts';
+import { refuseRows } from './support/refuse-rows.ts';
+import { record, records, send, sendFields } from './support/telemetry.ts';
+
+/** Entries that another consumer was given an hour ago and left; one of them is no longer in the stream. */
+async function leaveEntries({ redis, stream }: OwnWorld): Promise<void> {
+  const left = await send(redis, stream, records(5));
+  const ids = left.map(({ id }) => id);
+  await redis.xgroup('CREATE', stream, 'processor', '0');
+  await redis.xreadgroup('GROUP', 'processor', 'gone', 'STREAMS', stream, '>');
+  await redis.call('XCLAIM', stream, 'processor', 'gone', 0, ...ids, 'IDLE', 3_600_000, 'JUSTID');
+  await redis.xdel(stream, ids[1] ?? '');
+}
+
+/** What trackers really send, and what they should not. */
+async function sendAllKinds({ redis, sql, stream }: OwnWorld): Promise<void> {
+  const nowMs = Date.now();
+  await refuseRows(sql, 'refused', '23514');
+  const first = record({ deviceId: 'twice', fixAtMs: nowMs });
+  await send(redis, stream, [
+    ...records(100, { from: 10, devices: 10 }),
+    first,
+    first,
+    record({ ...first.position, speedKmh: 1 }),
+    record({ deviceId: 'refused' }),
+    record({ deviceId: 'blind', satellites: 0 }),
+    record({ deviceId: 'rebooted', latitude: 0, longitude: 0 }),
+    record({ deviceId: 'ahead', fixAtMs: nowMs + 3_600_000 }),
+    record({ deviceId: 'unset', fixAtMs: Date.UTC(2001, 0, 1) }),
+    record({ deviceId: 'far', fixAtMs: nowMs + 7 * 86_400_000 }),
+  ]);
+  await sendFields(redis, stream, [['payload', 'garbage', 'codec', '8E'], encodeFields(first).slice(0, 4)]);
+}
+
+// Other tests may have the machine's cores; nothing here says how fast anything is.
+const patience = { timeoutMs: 30_000 };
+
+test(
+  'every documented metric has a plausible value once the service was driven',
+  { timeout: 120_000 },
+  async () => {
+    await using world = await ownWorld();
+    const { redis, stream } = world;
+    const seen = new MetricsSeen('processor_');
+    await leaveEntries(world);
+    const processor = await world.start({
+      env: { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50', DEVICE_STATE_CAP: '5', WRITE_TIMEOUT_MS: '500' },
+    });
+    const look = async (): Promise<void> => seen.add(await processor.exposition());
+    const reads = async (result: string): Promise<number> =>
+      (await processor.metrics('processor_consumer_reads_total', { result })) ?? 0;
+    await eventually(
+      async () => (await processor.metrics('processor_entries_claimed_total')) === 4,
+      patience,
+    );
+    await sendAllKinds(world);
+    await eventually(async () => (await stored(world)) === 4 + 100 + 1 + 4, patience);
+    await look();
+
+    // A backlog: Postgres does not take it, and the stream is trimmed too short.
+    const lock = await lockPositions(world);
+    await send(redis, stream, records(1500, { from: 200 }));
+    await eventually(async () => {
+      await look();
+      expect(readMetric(seen.text, 'processor_consumer_lag')).toBeGreaterThan(500);
+      expect(readMetric(seen.text, 'processor_consumer_pending')).toBeGreaterThan(0);
+      expect(readMetric(seen.text, 'processor_write_retries_total')).toBeGreaterThan(0);
+      return true;
+    }, patience);
+    await redis.xtrim(stream, 'MAXLEN', 100);
+    await lock.release();
+    await eventually(
+      async () => ((await processor.metrics('processor_entries_lost_total')) ?? 0) > 0,
+      patience,
+    );
+    await eventually(async () => (await pending(world)) === 0, patience);
+    await look();
+
+    expect(readMetric(seen.text, 'processor_entries_lost_total')).toBeGreaterThan(500);
+    expect(readMetric(seen.text, 'processor_entries_lost_total')).toBeLessThan(1500);
+
+    // A reader that is cut off, a group that is gone, a Redis that is silent.
+    await eventually(async () => {
+      const readers = String(await redis.client('LIST')).split('\n');
+      const reader = /^id=(\d+) .* name=\S+:reader /u.exec(
+        readers.find((line) => line.includes(':reader ')) ?? '',
+      );
+      if (reader !== null) await redis.client('KILL', 'ID', reader[1] ?? '');
+      return (await reads('error')) >= 1;
+    }, patience);
+    // More than once: the first may meet the read of pending entries after the reconnect, which then counts as this.
+    await eventually(
+      async () => {
+        await redis.xgroup('DESTROY', stream, 'processor');
+        return (await reads('group_missing')) >= 1 && (await reads('pending')) >= 3;
+      },
+      { ...patience, intervalMs: 500 },
+    );
+    world.ownRedis.pause();
+    await eventually(async () => (await reads('deadline')) >= 1, patience);
+    world.ownRedis.resume();
+    await look();
+
+    const largest = (name: string, labels?: Record<string, string>): number | undefined =>
+      readMetric(seen.text, name, labels);
+    const documented = await documentedMetrics('Processor', 'processor_');
+    expect(documented.flatMap((metric) => whatIsMissing(metric, seen.text))).toEqual([]);
+
+    // The exact ones.
+    expect(largest('processor_position_writes_total', { status: 'conflicting' })).toBe(1);
+    expect(largest('processor_position_writes_total', { status: 'rejected' })).toBe(1);
+    expect(largest('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(1);
+    expect(largest('processor_consumer_decode_errors_total', { reason: 'future_limit' })).toBe(1);
+    expect(largest('processor_dead_letters_total', { reason: 'row_refused' })).toBe(1);
+    expect(largest('processor_dead_letters_total', { reason: 'same_time' })).toBe(1);
+    expect(largest('processor_entries_vanished_total')).toBe(1);
+    expect(largest('processor_device_state_size')).toBe(5);
+    for (const flag of ['no_fix', 'null_island', 'future', 'ancient']) {
+      expect(largest('processor_fix_quality_total', { flag })).toBe(1);
+    }
+  },
+);

@@ -1,0 +1,55 @@
+import { encodeFields } from '@app/shared/entry';
+import { expect, test } from 'vitest';
+import { entryOf, received } from '../support/fixes.ts';
+import { record } from '../support/telemetry.ts';
+import { decodeEntries } from '../../src/pipeline/decode-entries.ts';
+
+const limits = { flagMs: 120_000, limitMs: 86_400_000 };
+const arrivedAtMs = Date.UTC(2026, 5, 1, 12);
+const id = `${arrivedAtMs}-7`;
+
+function decodeFixAt(fixAtMs: number): ReturnType<typeof decodeEntries> {
+  return decodeEntries([entryOf(id, encodeFields(record({ fixAtMs })))], limits);
+}
+
+test('a good entry becomes a fix that keeps its entry, its arrival by the id and its flags', () => {
+  const entry = entryOf(id, encodeFields(record({ satellites: 0 })), 3);
+  const { fixes, rejected } = decodeEntries([entry], limits);
+  expect(rejected).toEqual([]);
+  expect(fixes).toEqual([{ ...received({ satellites: 0 }), entry, arrivedAtMs, quality: 1 }]);
+  expect(fixes[0]?.entry).toBe(entry);
+});
+
+test('bad entries become values with a reason; the good ones between them keep their order', () => {
+  const good = encodeFields(record());
+  const { fixes, rejected } = decodeEntries(
+    [
+      entryOf('1-0', good),
+      entryOf('2-0', []),
+      entryOf('3-0', ['payload', Buffer.from([0xff]), 'codec', '8']),
+      entryOf('4-0', good),
+      entryOf('5-0', ['payload', '{}', 'codec', '7']),
+    ],
+    { ...limits, limitMs: Number.MAX_SAFE_INTEGER },
+  );
+  expect(fixes.map(({ entry }) => entry.id)).toEqual(['1-0', '4-0']);
+  expect(rejected.map(({ entry, reason }) => [entry.id, reason])).toEqual([
+    ['2-0', 'missing_field'],
+    ['3-0', 'not_utf8'],
+    ['5-0', 'bad_codec'],
+  ]);
+});
+
+test('a fix up to the limit ahead of its arrival is flagged; one beyond goes to the dead letters', () => {
+  expect(decodeFixAt(arrivedAtMs + limits.flagMs).fixes[0]?.quality).toBe(0);
+  expect(decodeFixAt(arrivedAtMs + limits.flagMs + 1).fixes[0]?.quality).toBe(4);
+  expect(decodeFixAt(arrivedAtMs + limits.limitMs).fixes[0]?.quality).toBe(4);
+  const { fixes, rejected } = decodeFixAt(arrivedAtMs + limits.limitMs + 1);
+  expect(fixes).toEqual([]);
+  expect(rejected).toMatchObject([{ reason: 'future_limit', entry: { id } }]);
+});
+
+test('a refusal says how far ahead a fix is, and nothing of where it was', () => {
+  const [refusal] = decodeFixAt(arrivedAtMs + 2 * limits.limitMs).rejected;
+  expect(refusal?.detail).toBe('the fix lies 172800 s after its arrival, more than FUTURE_LIMIT_MS allows');
+});

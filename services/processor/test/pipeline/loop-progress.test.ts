@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { LoopProgress, progressLimitMs } from '../../src/pipeline/loop-progress.ts';
+
+test('a loop is alive until it has not turned for longer than the limit', () => {
+  let nowMs = 1000;
+  const progress = new LoopProgress(['a'], 50, () => nowMs);
+  nowMs += 50;
+  expect(progress.verdict()).toEqual({ ok: true });
+  nowMs += 1;
+  expect(progress.verdict()).toEqual({ ok: false, reason: 'the loop of a has not turned for 51 ms' });
+  progress.turn('a');
+  expect(progress.verdict()).toEqual({ ok: true });
+});
+
+test('one loop that hangs is enough, whatever the others do', () => {
+  let nowMs = 0;
+  const progress = new LoopProgress(['a', 'b'], 50, () => nowMs);
+  nowMs = 60;
+  progress.turn('b');
+  expect(progress.verdict()).toMatchObject({ ok: false, reason: expect.stringContaining('loop of a') });
+});
+
+test('the limit is three times the longest turn that is as it should be', () => {
+  expect(progressLimitMs(2000, 15_000)).toBe(3 * (2000 + 2000 + 15_000 + 15_000));
+});

@@ -1,0 +1,405 @@
+import { eventually } from '@app/test-kit/eventually';
+import { startPostgres } from '@app/test-kit/postgres';
+import { startRedis } from '@app/test-kit/redis';
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { readDeadLetters } from '../support/expect-all-stored.ts';
+import { openWorld, type World } from '../support/open-world.ts';
+import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
+import { runLoop, type RunningLoop } from '../support/run-loop.ts';
+import { record, records, send, sendFields } from '../support/telemetry.ts';
+import type { Heard } from '../../src/state/device-states.ts';
+import { attemptsKey } from '../../src/pipeline/marked-attempt.ts';
+import { deadLetterStream } from '../../src/stream/dead-letter.ts';
+
+const noon = Date.UTC(2026, 5, 1, 12);
+const servers = await startRedis();
+const database = await startPostgres();
+let world: World;
+
+beforeEach(async () => {
+  world = openWorld({ redisUrl: servers.url, postgresUrl: database.url, keyPrefix: servers.keyPrefix });
+  await world.sql`drop trigger if exists refuse_row on positions`;
+  await world.sql`drop table if exists refused_rows`;
+  await world.sql`truncate positions`;
+});
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await world[Symbol.asyncDispose]();
+});
+
+afterAll(async () => {
+  await database[Symbol.asyncDispose]();
+  await servers[Symbol.asyncDispose]();
+});
+
+function run(options: Partial<Parameters<typeof runLoop>[0]> = {}): RunningLoop {
+  return runLoop({ redisUrl: servers.url, postgresUrl: database.url, stream: world.stream, ...options });
+}
+
+/** A domain that writes down the ids it hears. */
+function listener(): {
+  readonly ids: string[];
+  readonly afterWrite: (heard: readonly Heard[]) => Promise<void>;
+} {
+  const ids: string[] = [];
+  return {
+    ids,
+    afterWrite: async (heard) => {
+      ids.push(...heard.map(({ fix }) => fix.entry.id));
+    },
+  };
+}
+
+async function failing(): Promise<void> {
+  throw new Error('no');
+}
+
+async function pending(): Promise<number> {
+  return Number((await world.redis.xpending(world.stream, 'processor'))[0]);
+}
+
+test('the domain hears every durable fix in reading order, duplicates and conflicts included', async () => {
+  const { redis, stream } = world;
+  const [first, second] = records(2);
+  if (!first || !second) throw new Error('two records');
+  const other = record({ ...first.position, latitude: 1 });
+  const sent = await send(redis, stream, [first, second, first, other]);
+  const domain = listener();
+  await using _loop = run({ afterWrite: domain.afterWrite });
+  const conflict = sent[3]?.id ?? '';
+  await world.expectStored(sent, { parked: new Map([[conflict, 'same_time']]) });
+  expect(domain.ids).toEqual(sent.map(({ id }) => id));
+});
+
+test('the order stays that of the stream where a later batch is written before an earlier one', async () => {
+  const { redis, sql, stream } = world;
+  await sql`
+    create or replace function refuse_row() returns trigger language plpgsql as
+    $$ begin if new.device_id = 'slow' then perform pg_sleep(0.3); end if; return new; end $$`;
+  await sql`
+    create trigger refuse_row before insert on positions for each row execute function refuse_row()`;
+  const slow = record({ deviceId: 'slow', fixAtMs: noon });
+  const sent = await send(redis, stream, [slow, ...records(29)]);
+  const domain = listener();
+  await using loop = run({
+    afterWrite: domain.afterWrite,
+    env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
+  });
+  await eventually(async () => {
+    const [row] = await sql<{ n: number }[]>`select count(*)::int as n from positions`;
+    return (row?.n ?? 0) === 20;
+  });
+  expect(domain.ids).toEqual([]);
+  expect(await loop.metric('processor_acks_total')).toBe(0);
+  await world.expectStored(sent);
+  expect(domain.ids).toEqual(sent.map(({ id }) => id));
+});
+
+test('where the group is made again, all that is left is heard behind what was in flight, in its order', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(10));
+  const domain = listener();
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  let isHearing = false;
+  await using loop = run({
+    env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
+    afterWrite: async (heard) => {
+      isHearing = true;
+      await released;
+      await domain.afterWrite(heard);
+    },
+  });
+  await eventually(() => isHearing);
+  await redis.xgroup('DESTROY', stream, 'processor');
+  const later = await send(redis, stream, records(20, { from: 10 }));
+  // Read again while the first are in flight still.
+  await eventually(async () => (await pending()) === 30);
+  release();
+  await world.expectStored([...sent, ...later]);
+  expect(domain.ids).toEqual([...sent, ...sent, ...later].map(({ id }) => id));
+  expect(await loop.metric('processor_consumer_reads_total', { result: 'group_missing' })).toBe(1);
+});
+
+test('while the domain fails on a batch nothing behind it passes; then it hears the same again', async () => {
+  const { redis, stream } = world;
+  const heard: (readonly Heard[])[] = [];
+  const sent = await send(redis, stream, records(30));
+  await using loop = run({
+    env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
+    afterWrite: async (batch) => {
+      heard.push(batch);
+      if (heard.length > 1 && heard.length <= 4) throw new Error('the domain is not well');
+    },
+  });
+  await world.expectStored(sent);
+  const ids = heard.map((batch) => batch.map(({ fix }) => fix.entry.id));
+  const batches = [0, 10, 20].map((from) => sent.slice(from, from + 10).map(({ id }) => id));
+  expect(ids).toEqual([batches[0], batches[1], batches[1], batches[1], batches[1], batches[2]]);
+  // The states were not kept meanwhile: it is heard as new each time.
+  expect(heard[4]).toEqual(heard[1]);
+  expect(await loop.metric('processor_acks_total')).toBe(30);
+  expect(loop.messages.filter((message) => message.startsWith('error: the domain failed'))).toHaveLength(3);
+});
+
+test('a domain that keeps failing ends the loop; its entries stay pending, and come again', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(5));
+  // The waits between the attempts are random; here they are none.
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  let times = 0;
+  {
+    await using loop = run({
+      afterWrite: async () => {
+        times += 1;
+        throw new Error('the domain is broken');
+      },
+    });
+    await expect(loop.ended).rejects.toThrow('the domain is broken');
+  }
+  expect(times).toBe(8);
+  expect(await pending()).toBe(5);
+  expect(await readDeadLetters(redis, stream)).toEqual([]);
+  const domain = listener();
+  await using _loop = run({ afterWrite: domain.afterWrite });
+  await world.expectStored(sent);
+  // Stored by the first, never heard to the end: duplicates are heard.
+  expect(domain.ids).toEqual(sent.map(({ id }) => id));
+});
+
+test('after a crash between write and commit a fix still counts as new', async () => {
+  const { redis, stream } = world;
+  await send(redis, stream, [record({ fixAtMs: noon - 1000 })]);
+  {
+    await using loop = run();
+    await eventually(async () => (await loop.metric('processor_acks_total')) === 1);
+    await loop.stop();
+  }
+  await send(redis, stream, [record({ fixAtMs: noon }), record({ fixAtMs: noon + 1000 })]);
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  {
+    await using loop = run({ afterWrite: failing });
+    await expect(loop.ended).rejects.toThrow('no');
+  }
+  const heard: Heard[] = [];
+  await using _loop = run({
+    afterWrite: async (batch) => {
+      heard.push(...batch);
+    },
+  });
+  await eventually(async () => (await pending()) === 0);
+  expect(heard.map(({ before, after }) => [before.lastFix?.fixAtMs, after.lastFix?.fixAtMs])).toEqual([
+    [noon - 1000, noon],
+    [noon, noon + 1000],
+  ]);
+});
+
+test('an error that is ours ends the loop and parks nothing', async () => {
+  const { redis, sql, stream } = world;
+  const sent = await send(redis, stream, records(50));
+  const bad = await sendFields(redis, stream, [['payload', 'x', 'codec', '8']]);
+  await sql`alter table positions rename to moved`;
+  try {
+    await using loop = run({ env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' } });
+    await expect(loop.ended).rejects.toMatchObject({ code: '42P01' });
+    expect(await readDeadLetters(redis, stream)).toEqual([]);
+    expect(await loop.metric('processor_acks_total')).toBe(0);
+  } finally {
+    await sql`alter table moved rename to positions`;
+  }
+  await using _loop = run();
+  await world.expectStored([...sent, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
+});
+
+test('bad rows of too many devices end the loop and park nothing', async () => {
+  const { redis, sql, stream } = world;
+  const sent = await send(redis, stream, records(100, { devices: 20 }));
+  await sql`alter table positions add constraint impossible check (speed < 0)`;
+  try {
+    await using loop = run();
+    await expect(loop.ended).rejects.toThrow('Postgres refuses rows of 11 devices in one batch');
+    expect(await readDeadLetters(redis, stream)).toEqual([]);
+    expect(await pending()).toBe(100);
+  } finally {
+    await sql`alter table positions drop constraint impossible`;
+  }
+  await using _loop = run();
+  await world.expectStored(sent);
+});
+
+test('nothing is acknowledged before its dead letter is written', async () => {
+  const { redis, stream } = world;
+  const good = await send(redis, stream, records(3));
+  const bad = await sendFields(redis, stream, [['payload', '', 'codec', '8']]);
+  // Redis refuses the letter, as it does when it is out of memory.
+  await redis.set(deadLetterStream(stream), 'not a stream');
+  await using loop = run();
+  const refusals = (): number =>
+    loop.messages.filter((message) => message.includes('did not take the dead letters')).length;
+  await eventually(() => refusals() >= 3);
+  expect(await pending()).toBe(4);
+  expect(await loop.metric('processor_dead_letters_total')).toBeUndefined();
+  await redis.del(deadLetterStream(stream));
+  await world.expectStored([...good, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
+  expect(await loop.metric('processor_dead_letters_total', { reason: 'not_json' })).toBe(1);
+  expect(await loop.metric('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(1);
+});
+
+test('while a batch is tried again nothing more is read than is in flight already', async () => {
+  const { redis, sql, stream } = world;
+  await refuseRows(sql, '*', '53100');
+  const sent = await send(redis, stream, records(1000));
+  await using loop = run({ env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10', WRITE_CONCURRENCY: '2' } });
+  await eventually(() => loop.loop.isRetrying);
+  const before = loop.turns();
+  await eventually(() => loop.turns() > before + 5);
+  // Twice the concurrency, and one that was read while the first was being refused.
+  expect(await pending()).toBeLessThanOrEqual(5 * 10);
+  await acceptRows(sql, '*');
+  await world.expectStored(sent);
+  expect(loop.loop.isRetrying).toBe(false);
+});
+
+test('a stop finishes all that is in hand, and leaves nothing pending', async () => {
+  const { redis, stream } = world;
+  await send(redis, stream, records(5000));
+  const domain = listener();
+  const loop = run({ afterWrite: domain.afterWrite, env: { WRITE_BATCH_SIZE: '100', BATCH_SIZE: '100' } });
+  await using _end = loop;
+  await eventually(() => domain.ids.length > 0, { intervalMs: 1 });
+  await loop.stop();
+  expect(await pending()).toBe(0);
+  expect(await loop.metric('processor_acks_total')).toBe(domain.ids.length);
+  const [row] = await world.sql<{ n: number }[]>`select count(*)::int as n from positions`;
+  expect(row?.n).toBe(domain.ids.length);
+});
+
+test('abandoned work ends with the reason, and stays pending', async () => {
+  const { redis, sql, stream } = world;
+  const sent = await send(redis, stream, records(100));
+  await refuseRows(sql, '*', '57P03');
+  const loop = run();
+  await using _end = loop;
+  await eventually(() => loop.loop.isRetrying);
+  const stopped = loop.stop();
+  loop.abandon(new Error('enough'));
+  await expect(stopped).rejects.toThrow('enough');
+  expect(await pending()).toBe(100);
+  await acceptRows(sql, '*');
+  await using _next = run();
+  await world.expectStored(sent);
+});
+
+/** Has `me` read all entries, so often that the next time is the `deliveries`th, and none was acknowledged. */
+async function deliver(ids: readonly string[], deliveries: number): Promise<void> {
+  const { redis, stream } = world;
+  await redis.xgroup('CREATE', stream, 'processor', '0');
+  await redis.xreadgroup('GROUP', 'processor', 'processor-1', 'STREAMS', stream, '>');
+  const count = deliveries - 1;
+  await redis.call('XCLAIM', stream, 'processor', 'processor-1', 0, ...ids, 'RETRYCOUNT', count, 'JUSTID');
+}
+
+/** How many entries there were in each batch. */
+function sizesOf(loop: RunningLoop): readonly number[] {
+  return loop.lines.filter(({ msg }) => msg === 'batch done').map(({ entries }) => Number(entries));
+}
+
+test('entries that were delivered often, but end well, are stored: a count alone parks nothing', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(250));
+  await deliver(
+    sent.map(({ id }) => id),
+    100,
+  );
+  await using loop = run();
+  await world.expectStored(sent);
+  // Together, as many as a page holds and no more than 100: one by one this would take as long as an outage.
+  expect(sizesOf(loop).length).toBeLessThanOrEqual(5);
+  expect(Math.max(...sizesOf(loop))).toBe(100);
+  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+});
+
+test('suspects with which the process died before are tried alone, all others together, in reading order', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(10));
+  const ids = sent.map(({ id }) => id);
+  await deliver(ids, 100);
+  const died = ['in-company one', 'in-company two', 'in-company three', 'one'];
+  await redis.sadd(
+    attemptsKey(stream),
+    ...died.map((mark) => `${ids[3]} ${mark}`),
+    `${ids[4]} in-company one`,
+  );
+  const domain = listener();
+  await using loop = run({ afterWrite: domain.afterWrite });
+  await world.expectStored(sent);
+  expect(sizesOf(loop)).toEqual([3, 1, 1, 5]);
+  expect(domain.ids).toEqual(ids);
+  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+});
+
+test('a transient error during a lone attempt is no strike against the entry', async () => {
+  const { redis, sql, stream } = world;
+  const sent = await send(redis, stream, records(3));
+  await deliver(
+    sent.map(({ id }) => id),
+    100,
+  );
+  await refuseRows(sql, '*', '53300');
+  {
+    await using loop = run();
+    await eventually(async () => ((await loop.metric('processor_write_retries_total')) ?? 0) >= 3);
+    loop.abandon(new Error('killed'));
+    await expect(loop.ended).rejects.toThrow('killed');
+    expect(await redis.exists(attemptsKey(stream))).toBe(0);
+  }
+  await acceptRows(sql, '*');
+  await using _loop = run();
+  await world.expectStored(sent);
+});
+
+test('an entry whose lone attempt ends in a row’s error is parked with its deliveries', async () => {
+  const { redis, sql, stream } = world;
+  const sent = await send(redis, stream, [...records(3), record({ deviceId: 'bad' })]);
+  await deliver(
+    sent.map(({ id }) => id),
+    7,
+  );
+  await refuseRows(sql, 'bad', '22003');
+  await using _loop = run();
+  await world.expectStored(sent, { parked: new Map([[sent[3]?.id ?? '', 'row_refused']]) });
+  const [letter] = await readDeadLetters(redis, stream);
+  expect(letter?.cause).toMatchObject({ dlq_deliveries: '7', dlq_sqlstate: '22003' });
+  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+});
+
+test('an entry under whose lone attempts the process died twice is parked untried, and its marks are removed', async () => {
+  const { redis, sql, stream } = world;
+  const sent = await send(redis, stream, records(3));
+  const poison = sent[1]?.id ?? '';
+  await deliver(
+    sent.map(({ id }) => id),
+    7,
+  );
+  await redis.sadd(attemptsKey(stream), `${poison} one`, `${poison} two`, `${sent[2]?.id ?? ''} one`);
+  await using _loop = run();
+  await world.expectStored(sent, { parked: new Map([[poison, 'ended_process']]) });
+  const [letter] = await readDeadLetters(redis, stream);
+  expect(letter?.cause['dlq_detail']).toBe('the process died 2 times while it tried this entry alone');
+  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+  const [row] = await sql<{ n: number }[]>`select count(*)::int as n from positions`;
+  expect(row?.n).toBe(2);
+});
+
+test('vanished entries are acknowledged, and nothing else happens to them', async () => {
+  const { redis, stream } = world;
+  const sent = await send(redis, stream, records(4));
+  await deliver(
+    sent.map(({ id }) => id),
+    2,
+  );
+  await redis.xdel(stream, sent[0]?.id ?? '', sent[3]?.id ?? '');
+  await using loop = run();
+  await world.expectStored(sent.slice(1, 3).concat(sent.slice(3).map(({ id, fields }) => ({ id, fields }))));
+  expect(await loop.metric('processor_entries_vanished_total')).toBe(2);
+});

@@ -1,0 +1,76 @@
+import { startPostgres } from '@app/test-kit/postgres';
+import postgres from 'postgres';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { fix } from '../support/fixes.ts';
+import { selectLastFixes } from '../../src/state/device-states.ts';
+import { insertPositions } from '../../src/store/insert-positions.ts';
+
+const noon = Date.UTC(2026, 5, 1, 12);
+const database = await startPostgres();
+const sql = postgres(database.url, { fetch_types: false, max: 1 });
+
+beforeAll(async () => {
+  const rows = [
+    fix({ deviceId: 'a', fixAtMs: noon - 3000, latitude: 1 }),
+    fix({ deviceId: 'a', fixAtMs: noon - 2000, latitude: 2, altitudeM: 812.3, speedKmh: 99.9 }),
+    fix({ deviceId: 'a', fixAtMs: noon - 1000, satellites: 0 }),
+    fix({ deviceId: 'a', fixAtMs: noon }),
+    fix({ deviceId: 'b', fixAtMs: noon - 500, latitude: 3 }),
+    fix({ deviceId: 'b', fixAtMs: noon - 400, latitude: 4 }),
+  ];
+  await insertPositions(sql, rows);
+  await sql`update positions set faulty = true where latitude = 4`;
+});
+
+afterAll(async () => {
+  await sql.end();
+  await database[Symbol.asyncDispose]();
+});
+
+test('finds of each device the newest good fix before its own time', async () => {
+  const found = await selectLastFixes(
+    sql,
+    new Map([
+      ['a', noon],
+      ['b', noon],
+    ]),
+  );
+  expect(found).toEqual(
+    new Map([
+      [
+        'a',
+        {
+          fixAtMs: noon - 2000,
+          latitude: 2,
+          longitude: 7.25,
+          altitudeM: 812.3,
+          courseDeg: 90,
+          speedKmh: 99.9,
+        },
+      ],
+      ['b', expect.objectContaining({ fixAtMs: noon - 500, latitude: 3 })],
+    ]),
+  );
+});
+
+test('older means older: a fix of the very time is not found', async () => {
+  expect(await selectLastFixes(sql, new Map([['a', noon - 2000]]))).toMatchObject(
+    new Map([['a', expect.objectContaining({ latitude: 1 })]]),
+  );
+  expect(await selectLastFixes(sql, new Map([['a', noon - 3000]]))).toEqual(new Map());
+});
+
+test('a device without a good fix is left out', async () => {
+  expect(await selectLastFixes(sql, new Map([['nobody', noon]]))).toEqual(new Map());
+});
+
+test('times to the millisecond survive, from the first year that is stored to the last', async () => {
+  const years = [0, Date.UTC(2026, 1, 3, 4, 5, 6, 789), Date.UTC(9999, 11, 31, 23, 59, 59, 998)];
+  // A far future is flagged by its arrival; here only the time matters.
+  await insertPositions(
+    sql,
+    years.map((fixAtMs, n) => ({ ...fix({ deviceId: `y${n}`, fixAtMs }), quality: 0 })),
+  );
+  const found = await selectLastFixes(sql, new Map(years.map((fixAtMs, n) => [`y${n}`, fixAtMs + 1])));
+  expect(years.map((_, n) => found.get(`y${n}`)?.fixAtMs)).toEqual(years);
+});

@@ -1,0 +1,113 @@
+import { decodeAttributes } from '@app/shared/codec';
+import { startPostgres } from '@app/test-kit/postgres';
+import postgres from 'postgres';
+import { afterAll, beforeEach, expect, test } from 'vitest';
+import { fix } from '../support/fixes.ts';
+import { findDifferent, insertPositions } from '../../src/store/insert-positions.ts';
+
+const noon = Date.UTC(2026, 5, 1, 12);
+const database = await startPostgres();
+const sql = postgres(database.url, { fetch_types: false, max: 2 });
+
+beforeEach(async () => {
+  await sql`truncate positions`;
+});
+
+afterAll(async () => {
+  await sql.end();
+  await database[Symbol.asyncDispose]();
+});
+
+test('every field of a fix is in its column, attributes in the form that gives their types back', async () => {
+  const attributes = {
+    '16': 123456,
+    '1': -0.5,
+    '239': true,
+    '78': 18446744073709551615n,
+    '385': Uint8Array.of(0, 255, 1),
+    'note "quoted"\n': 'ß\\ 😀',
+  };
+  const written = fix({ fixAtMs: noon + 123, priority: 2, altitudeM: -12.5, courseDeg: 359.5, attributes });
+  expect(await insertPositions(sql, [{ ...written, codec: '16', quality: 5 }])).toEqual([]);
+  const [row] = await sql`select *, extract(epoch from ts)::float8 * 1000 as ts_ms from positions`;
+  expect(row).toMatchObject({
+    device_id: '350000000000001',
+    ts_ms: noon + 123,
+    latitude: 46.5,
+    longitude: 7.25,
+    altitude: -12.5,
+    angle: 359.5,
+    speed: 42.5,
+    satellites: 9,
+    priority: 2,
+    codec: '16',
+    quality: 5,
+    faulty: false,
+  });
+  expect(decodeAttributes(row?.['attributes'])).toEqual(attributes);
+});
+
+test('a device may have any name that the decoder lets through, a word of the array syntax too', async () => {
+  const names = ['NULL', 'null', '-', '_', '0', 'Z'.repeat(32)];
+  expect(
+    await insertPositions(
+      sql,
+      names.map((deviceId) => fix({ deviceId })),
+    ),
+  ).toEqual([]);
+  const rows = await sql<{ device_id: string }[]>`select device_id from positions`;
+  expect(rows.map(({ device_id: name }) => name).toSorted()).toEqual(names.toSorted());
+});
+
+test('the indexes returned are those of the rows that were there already', async () => {
+  const [a, b, c] = [fix({ deviceId: 'a' }), fix({ deviceId: 'b' }), fix({ deviceId: 'c' })];
+  expect(await insertPositions(sql, [b])).toEqual([]);
+  expect(await insertPositions(sql, [a, b, c])).toEqual([1]);
+  expect(await insertPositions(sql, [a, b, c])).toEqual([0, 1, 2]);
+  expect(await insertPositions(sql, [])).toEqual([]);
+  expect(await sql`select device_id from positions order by 1`).toHaveLength(3);
+});
+
+test('what is stored is never changed, by other content for the same key neither', async () => {
+  await insertPositions(sql, [fix({ latitude: 1 })]);
+  expect(await insertPositions(sql, [fix({ latitude: 2 })])).toEqual([0]);
+  expect(await sql`select latitude from positions`).toEqual([{ latitude: 1 }]);
+});
+
+test('equal content is told from different content, in every column that came with the record', async () => {
+  const stored = { fixAtMs: noon, altitudeM: 812.3, speedKmh: 33.3, attributes: { '1': 1, '2': 'x' } };
+  await insertPositions(sql, [fix(stored)]);
+  const changes = [
+    {},
+    { attributes: { '2': 'x', '1': 1 } },
+    { latitude: 46.500000001 },
+    { longitude: 7.250000001 },
+    { altitudeM: 812.4 },
+    { courseDeg: 91 },
+    { speedKmh: 33.4 },
+    { satellites: 8 },
+    { priority: 2 as const },
+    { attributes: { '1': 1, '2': 'y' } },
+    { attributes: { '1': 1n, '2': 'x' } },
+    { attributes: { '1': 1 } },
+  ];
+  const rows = changes.map((change) => fix({ ...stored, ...change }));
+  expect(await findDifferent(sql, rows)).toEqual(changes.map((_, n) => n).slice(2));
+});
+
+test('a row that is not stored is not different from anything', async () => {
+  expect(await findDifferent(sql, [fix({ deviceId: 'nobody' })])).toEqual([]);
+});
+
+test('comparing never reads the whole table, in one that is new and has no statistics neither', async () => {
+  const rows = Array.from({ length: 2000 }, (_, n) => fix({ deviceId: `d${n}` }));
+  await insertPositions(sql, rows);
+  // One connection: the plan is made anew for the first few runs and then kept.
+  const one = postgres(database.url, { fetch_types: false, max: 1 });
+  for (let run = 0; run < 10; run += 1) await findDifferent(one, rows.slice(0, 10));
+  await one`select pg_stat_force_next_flush()`;
+  const scans =
+    await one`select seq_scan::int, idx_scan::int from pg_stat_user_tables where relname = 'positions'`;
+  await one.end();
+  expect(scans).toMatchObject([{ seq_scan: 0 }]);
+});

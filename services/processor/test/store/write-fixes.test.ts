@@ -1,0 +1,43 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { fix } from '../support/fixes.ts';
+import { sortByKey } from '../../src/store/write-fixes.ts';
+
+const positions = fc.array(
+  fc.record({
+    deviceId: fc.constantFrom('1', '10', '2', 'A', 'a', '_'),
+    fixAtMs: fc.integer({ min: 1000, max: 1010 }),
+  }),
+  { maxLength: 80 },
+);
+
+test('rows come in one order, whatever order they were read in, each key once, none lost', () => {
+  fc.assert(
+    fc.property(positions, (read) => {
+      const fixes = read.map((position, n) => fix(position, `${n}-0`));
+      const { unique, repeated } = sortByKey(fixes);
+      const keys = unique.map(({ position }) => `${position.deviceId} ${position.fixAtMs}`);
+      expect(new Set(keys).size).toBe(keys.length);
+      expect(keys).toEqual(keys.toSorted((a, b) => (a < b ? -1 : 1)));
+      expect(new Set([...unique, ...repeated.map((each) => each.fix)])).toEqual(new Set(fixes));
+      expect(unique.length + repeated.length).toBe(fixes.length);
+    }),
+  );
+});
+
+test('of a key that was read more than once the first one read stands for it', () => {
+  fc.assert(
+    fc.property(positions, (read) => {
+      const fixes = read.map((position, n) => fix(position, `${n}-0`));
+      const { unique, repeated } = sortByKey(fixes);
+      for (const { fix: later, first } of repeated) {
+        expect(unique).toContain(first);
+        expect(first.position).toMatchObject({
+          deviceId: later.position.deviceId,
+          fixAtMs: later.position.fixAtMs,
+        });
+        expect(Number.parseInt(first.entry.id, 10)).toBeLessThan(Number.parseInt(later.entry.id, 10));
+      }
+    }),
+  );
+});

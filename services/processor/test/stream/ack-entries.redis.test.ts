@@ -1,0 +1,109 @@
+import { connectRedis, closeRedis } from '@app/runtime/redis';
+import { eventually } from '@app/test-kit/eventually';
+import { startOwnRedis } from '@app/test-kit/redis';
+import { Redis } from 'ioredis';
+import { afterAll, expect, test } from 'vitest';
+import { observe } from '../support/observed.ts';
+import { records, send } from '../support/telemetry.ts';
+import { EntryAcks } from '../../src/stream/ack-entries.ts';
+
+const never = new AbortController().signal;
+const own = await startOwnRedis();
+const admin = new Redis(own.url);
+await admin.call('ACL', 'SETUSER', 'noacks', 'on', 'nopass', '~*', '&*', '+@all', '-xack');
+
+afterAll(async () => {
+  admin.disconnect();
+  await own[Symbol.asyncDispose]();
+});
+
+/** `count` entries read and not acknowledged, and an EntryAcks whose user may not (yet) acknowledge. */
+async function owing(stream: string, count: number) {
+  await admin.call('ACL', 'SETUSER', 'noacks', '-xack');
+  const sent = await send(admin, stream, records(count));
+  await admin.xgroup('CREATE', stream, 'processor', '0');
+  await admin.xreadgroup('GROUP', 'processor', 'c', 'STREAMS', stream, '>');
+  const seen = observe();
+  const redis = connectRedis(own.url.replace('//', '//noacks:x@'), { name: 'acks', log: seen.log });
+  let retries = 0;
+  const acks = new EntryAcks(redis, { stream, group: 'processor' }, seen.metrics, seen.log, () => {
+    retries += 1;
+  });
+  return {
+    ...seen,
+    acks,
+    ids: sent.map(({ id }) => id),
+    retries: () => retries,
+    pending: async () => Number((await admin.xpending(stream, 'processor'))[0]),
+    allow: () => admin.call('ACL', 'SETUSER', 'noacks', '+xack'),
+    [Symbol.asyncDispose]: () => closeRedis(redis),
+  };
+}
+
+test('what is acknowledged is no longer pending, and owed no longer', async () => {
+  await using at = await owing('acks:plain', 2500);
+  await at.allow();
+  at.acks.add(at.ids, never);
+  expect(at.acks.owedIds.size).toBe(2500);
+  await at.acks.settle(0);
+  expect(at.acks.owedIds.size).toBe(0);
+  expect(await at.pending()).toBe(0);
+  expect(await at.metric('processor_acks_total')).toBe(2500);
+});
+
+test('an acknowledgement that fails three times is kept, and sent until Redis has answered', async () => {
+  await using at = await owing('acks:failing', 3);
+  at.acks.add(at.ids.slice(0, 2), never);
+  await eventually(() => at.retries() >= 3);
+  expect(at.acks.owedIds).toEqual(new Set(at.ids.slice(0, 2)));
+  expect(await at.pending()).toBe(3);
+  expect(await at.metric('processor_acks_total')).toBe(0);
+  // What comes meanwhile waits with it.
+  at.acks.add(at.ids.slice(2), never);
+  expect(at.acks.owedIds.size).toBe(3);
+  await at.allow();
+  await at.acks.settle(0);
+  expect(await at.pending()).toBe(0);
+  expect(await at.metric('processor_acks_total')).toBe(3);
+});
+
+test('settle waits only until no more are owed than it is told', async () => {
+  await using at = await owing('acks:room', 2);
+  at.acks.add(at.ids, never);
+  await at.acks.settle(2);
+  const settled = at.acks.settle(1).then(() => 'settled');
+  await eventually(() => at.retries() >= 1);
+  expect(await Promise.race([settled, admin.ping()])).toBe('PONG');
+  await at.allow();
+  expect(await settled).toBe('settled');
+});
+
+test('abandoned acknowledgements end with the reason, and their entries stay pending', async () => {
+  await using at = await owing('acks:abandoned', 2);
+  const abandon = new AbortController();
+  at.acks.add(at.ids, abandon.signal);
+  const abandoned = eventually(() => at.retries() >= 1).then(() => abandon.abort(new Error('enough')));
+  await expect(at.acks.settle(0)).rejects.toThrow('enough');
+  await abandoned;
+  expect(await at.pending()).toBe(2);
+  expect(at.acks.owedIds.size).toBe(2);
+  // Nothing is sent once all is abandoned.
+  await at.allow();
+  at.acks.add([], abandon.signal);
+  expect(await at.pending()).toBe(2);
+});
+
+test('many batches at once are acknowledged, each id once', async () => {
+  await using at = await owing('acks:many', 1000);
+  await at.allow();
+  for (let n = 0; n < 1000; n += 10) at.acks.add(at.ids.slice(n, n + 10), never);
+  await at.acks.settle(0);
+  expect(await at.pending()).toBe(0);
+  expect(await at.metric('processor_acks_total')).toBe(1000);
+  // A later one finds a flush that has ended, and starts the next.
+  await admin.xadd('acks:many', '999999999999999-0', 'a', 'b');
+  await admin.xreadgroup('GROUP', 'processor', 'c', 'STREAMS', 'acks:many', '>');
+  at.acks.add(['999999999999999-0'], never);
+  await at.acks.settle(0);
+  expect(await at.pending()).toBe(0);
+});

@@ -1,0 +1,165 @@
+import { randomBytes } from 'node:crypto';
+import { eventually } from '@app/test-kit/eventually';
+import { startRedis } from '@app/test-kit/redis';
+import { Redis } from 'ioredis';
+import { afterAll, beforeEach, expect, test } from 'vitest';
+import { observe } from '../support/observed.ts';
+import { createConsumerLagSampler, readStreamLag } from '../../src/stream/consumer-lag.ts';
+
+const servers = await startRedis();
+const redis = new Redis(servers.url);
+let stream = '';
+
+beforeEach(() => {
+  stream = `${servers.keyPrefix}${randomBytes(4).toString('hex')}`;
+});
+
+afterAll(async () => {
+  redis.disconnect();
+  await servers[Symbol.asyncDispose]();
+});
+
+/** Adds entries that are so old by Redis' clock, and gives their ids. */
+async function addAged(...agosMs: readonly number[]): Promise<readonly string[]> {
+  const [seconds = 0, microseconds = 0] = await redis.time();
+  const ids = agosMs.map((agoMs) => `${seconds * 1000 + Math.floor(microseconds / 1000) - agoMs}-0`);
+  for (const id of ids) await redis.xadd(stream, id, 'a', 'b');
+  return ids;
+}
+
+async function read(count: number): Promise<void> {
+  await redis.xreadgroup('GROUP', 'processor', 'me', 'COUNT', count, 'STREAMS', stream, '>');
+}
+
+async function lag(): Promise<NonNullable<Awaited<ReturnType<typeof readStreamLag>>>> {
+  const found = await readStreamLag(redis, stream, 'processor');
+  if (found === undefined) throw new Error('there is no such group');
+  return found;
+}
+
+// Between an entry and the sample lies the time that the test itself takes.
+function about(ms: number): unknown {
+  return expect.toSatisfy((value: number) => value >= ms && value < ms + 5000, `about ${ms} ms`);
+}
+
+test('says nothing while there is no stream, or no such group on it', async () => {
+  expect(await readStreamLag(redis, stream, 'processor')).toBeUndefined();
+  await redis.xgroup('CREATE', stream, 'other', '0', 'MKSTREAM');
+  expect(await readStreamLag(redis, stream, 'processor')).toBeUndefined();
+});
+
+test('a stream that never had an entry lags by nothing and has no last record', async () => {
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  expect(await lag()).toEqual({
+    entries: 0,
+    lagMs: 0,
+    trimHeadroomMs: 0,
+    pending: 0,
+    oldestPendingMs: 0,
+    sinceLastRecordMs: undefined,
+    deadLetters: 0,
+  });
+});
+
+test('the lag is that of the first entry not delivered; the headroom what lies before it', async () => {
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  await addAged(60_000, 50_000, 20_000, 10_000);
+  await read(2);
+  expect(await lag()).toEqual({
+    entries: 2,
+    lagMs: about(20_000),
+    trimHeadroomMs: 40_000,
+    pending: 2,
+    oldestPendingMs: about(60_000),
+    sinceLastRecordMs: about(10_000),
+    deadLetters: 0,
+  });
+});
+
+test('after a trim the headroom shrinks to nothing before entries are lost', async () => {
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  await addAged(60_000, 50_000, 20_000, 10_000);
+  await read(2);
+  await redis.xtrim(stream, 'MAXLEN', 3);
+  expect((await lag()).trimHeadroomMs).toBe(30_000);
+  await redis.xtrim(stream, 'MAXLEN', 2);
+  expect((await lag()).trimHeadroomMs).toBe(0);
+});
+
+test('through a quiet night the lag is 0 and the headroom grows, however old the last record is', async () => {
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  await addAged(9 * 3_600_000, 8 * 3_600_000);
+  await read(2);
+  const night = await lag();
+  expect(night).toMatchObject({
+    entries: 0,
+    lagMs: 0,
+    trimHeadroomMs: about(9 * 3_600_000),
+    oldestPendingMs: about(9 * 3_600_000),
+    sinceLastRecordMs: about(8 * 3_600_000),
+    deadLetters: 0,
+  });
+});
+
+test('where Redis has lost count the number is null, and the time still right', async () => {
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  const [, , third = ''] = await addAged(60_000, 50_000, 40_000, 30_000);
+  await read(1);
+  await redis.xdel(stream, third);
+  expect(await lag()).toMatchObject({ entries: null, lagMs: about(50_000) });
+});
+
+test('the samples become metrics of their stream, NaN for what is not known, until the end', async () => {
+  const seen = observe();
+  const streams = [stream, `${stream}:never`];
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  await redis.xgroup('CREATE', `${stream}:never`, 'processor', '0', 'MKSTREAM');
+  const [, second = ''] = await addAged(60_000, 50_000, 40_000);
+  await read(1);
+  await redis.xdel(stream, second);
+  await redis.xadd(`${stream}:dlq`, '*', 'a', 'b');
+  const { metrics, log } = seen;
+  const options = { redis, streams, group: 'processor', intervalMs: 10, maxDeadLetters: 4, metrics, log };
+  await using _sampler = createConsumerLagSampler(options);
+  const metric = (name: string): Promise<number | undefined> => seen.metric(name, { stream });
+  await eventually(async () => (await metric('processor_consumer_pending')) === 1);
+  expect(await metric('processor_consumer_lag')).toBeNaN();
+  expect(await metric('processor_consumer_lag_seconds')).toBeGreaterThanOrEqual(40);
+  expect(await metric('processor_trim_headroom_seconds')).toBeCloseTo(20);
+  expect(await metric('processor_consumer_oldest_pending_seconds')).toBeGreaterThanOrEqual(60);
+  expect(await metric('processor_seconds_since_last_record')).toBeGreaterThanOrEqual(40);
+  await eventually(async () => (await metric('processor_dead_letter_fill_ratio')) === 0.25);
+  const never = { stream: `${stream}:never` };
+  await eventually(async () => Number.isNaN(await seen.metric('processor_seconds_since_last_record', never)));
+  expect(await seen.metric('processor_consumer_lag', never)).toBe(0);
+  // It goes on, and picks up what changes.
+  await addAged(0);
+  await eventually(async () => ((await metric('processor_seconds_since_last_record')) ?? 99) < 30);
+});
+
+test('a Redis that does not answer leaves the last values standing, and the sampling goes on', async () => {
+  const seen = observe();
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  const own = new Redis(servers.url, { retryStrategy: () => 10, maxRetriesPerRequest: 0 });
+  own.on('error', () => undefined);
+  const { metrics, log } = seen;
+  const options = {
+    redis: own,
+    streams: [stream],
+    group: 'processor',
+    intervalMs: 5,
+    maxDeadLetters: 4,
+    metrics,
+    log,
+  };
+  const sampler = createConsumerLagSampler(options);
+  await eventually(async () => (await seen.metric('processor_consumer_pending', { stream })) === 0);
+  const id = await own.client('ID');
+  await redis.client('KILL', 'ID', id);
+  await redis.xadd(stream, '*', 'a', 'b');
+  await read(1);
+  await eventually(async () => (await seen.metric('processor_consumer_pending', { stream })) === 1);
+  expect(await seen.metric('processor_consumer_lag', { stream })).toBe(0);
+  await sampler[Symbol.asyncDispose]();
+  own.disconnect();
+});

@@ -1,0 +1,74 @@
+import { closeRedis, connectRedis } from '@app/runtime/redis';
+import type { EntryBatch, ReaderOptions } from '../../src/stream/read-entries.ts';
+import { EntryReader } from '../../src/stream/read-entries.ts';
+import { observe, type Observed } from './observed.ts';
+
+export interface TestReader extends Observed, AsyncDisposable {
+  readonly reader: EntryReader;
+  readonly stop: AbortController;
+  readonly turns: () => number;
+  /** The next batch as ids; `undefined` at the end. */
+  readonly next: () => Promise<readonly string[] | undefined>;
+  readonly nextBatch: () => Promise<EntryBatch | undefined>;
+  /** Batches until so many entries have come, as lists of ids. */
+  readonly read: (entries: number) => Promise<readonly (readonly string[])[]>;
+}
+
+/** A reader of the consumer `me` in the group `processor`, with waits that suit a test. */
+export function openReader(
+  options: Pick<ReaderOptions, 'redisUrl' | 'stream'> &
+    Partial<ReaderOptions> & { readonly commandsUrl?: string },
+): TestReader {
+  const seen = observe();
+  const commands = connectRedis(options.commandsUrl ?? options.redisUrl, { name: 'commands', log: seen.log });
+  const stop = new AbortController();
+  let turns = 0;
+  const reader = new EntryReader({
+    group: 'processor',
+    consumer: 'me',
+    commands,
+    readCount: 1000,
+    batchSize: 1000,
+    batchBytes: 1024 ** 3,
+    blockMs: 100,
+    lingerMs: 0,
+    claimIdleMs: 60_000,
+    claimIntervalMs: 20,
+    consumerGoneMs: 3_600_000,
+    maxDeliveries: 5,
+    withheldIds: () => new Set(),
+    onTurn: () => {
+      turns += 1;
+    },
+    metrics: seen.metrics,
+    log: seen.log,
+    ...options,
+  });
+  const nextBatch = (): Promise<EntryBatch | undefined> => reader.next(stop.signal);
+  const next = async (): Promise<readonly string[] | undefined> => {
+    const batch = await nextBatch();
+    return batch?.entries.map(({ id }) => id);
+  };
+  return {
+    ...seen,
+    reader,
+    stop,
+    turns: () => turns,
+    next,
+    nextBatch,
+    read: async (entries) => {
+      const batches: (readonly string[])[] = [];
+      for (let count = 0; count < entries;) {
+        const ids = (await next()) ?? [];
+        count += ids.length;
+        batches.push(ids);
+      }
+      return batches;
+    },
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      reader.close();
+      await closeRedis(commands);
+    },
+  };
+}

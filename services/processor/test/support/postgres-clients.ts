@@ -1,0 +1,32 @@
+import { connectPostgres, endPostgres } from '@app/runtime/postgres';
+import type { Logger } from '@app/runtime/log';
+import type postgres from 'postgres';
+import { PostgresClient } from '../../src/store/postgres-client.ts';
+
+/** The processor's client, connected as its `main.ts` does, with what a test wants to know of it. */
+export interface TestClient extends AsyncDisposable {
+  readonly client: PostgresClient;
+  /** How many times it connected anew, the first time included. */
+  readonly connects: () => number;
+}
+
+export function openClient(
+  url: string,
+  log: Logger,
+  options: { readonly deadlineMs?: number; readonly statementTimeoutMs?: number } = {},
+): TestClient {
+  const { deadlineMs = 5000, statementTimeoutMs = 4000 } = options;
+  const opened: postgres.Sql[] = [];
+  const client = new PostgresClient(() => {
+    const sql = connectPostgres(url, { name: 'writer', log, maxConnections: 3, statementTimeoutMs });
+    opened.push(sql);
+    return sql;
+  }, deadlineMs);
+  return {
+    client,
+    connects: () => opened.length,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(opened.map((sql) => endPostgres(sql, { timeoutMs: 0 })));
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { readConfig } from '@app/runtime/config';
+import { closeRedis, connectRedis } from '@app/runtime/redis';
+import { processorSettings } from '../../src/config.ts';
+import type { AfterWrite } from '../../src/pipeline/pipeline.ts';
+import { StreamLoop } from '../../src/pipeline/stream-loop.ts';
+import { observe, type Observed } from './observed.ts';
+import { openClient } from './postgres-clients.ts';
+
+export interface RunningLoop extends Observed, AsyncDisposable {
+  readonly loop: StreamLoop;
+  /** Rejects as the loop does. */
+  readonly ended: Promise<void>;
+  readonly turns: () => number;
+  /** Asks it to stop, and waits until it has. */
+  stop(): Promise<void>;
+  abandon(reason: Error): void;
+}
+
+/** The loop of one stream in this process, so that a test can be its domain. */
+export function runLoop(options: {
+  readonly redisUrl: string;
+  readonly postgresUrl: string;
+  readonly stream: string;
+  readonly afterWrite?: AfterWrite;
+  readonly env?: Readonly<Record<string, string>>;
+}): RunningLoop {
+  const seen = observe();
+  const { stream, afterWrite = async () => undefined } = options;
+  const config = readConfig(processorSettings, {
+    REDIS_URL: options.redisUrl,
+    POSTGRES_URL: options.postgresUrl,
+    REDIS_TELEMETRY_STREAM: stream,
+    BATCH_BLOCK_MS: '200',
+    CLAIM_IDLE_MS: '60000',
+    CLAIM_INTERVAL_MS: '100',
+    ...options.env,
+  });
+  const redis = connectRedis(options.redisUrl, { name: 'commands', log: seen.log });
+  const connection = openClient(options.postgresUrl, seen.log);
+  let turns = 0;
+  const loop = new StreamLoop({
+    stream,
+    config,
+    redis,
+    postgres: connection.client,
+    afterWrite,
+    onTurn: () => {
+      turns += 1;
+    },
+    metrics: seen.metrics,
+    log: seen.log,
+  });
+  const stopping = new AbortController();
+  const abandoning = new AbortController();
+  const ended = loop.run(stopping.signal, abandoning.signal);
+  // Whoever awaits it hears of a failure; one that nobody awaits must not end the test run.
+  ended.catch(() => undefined);
+  return {
+    ...seen,
+    loop,
+    ended,
+    turns: () => turns,
+    stop: () => {
+      stopping.abort();
+      return ended;
+    },
+    abandon: (reason) => abandoning.abort(reason),
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort();
+      abandoning.abort(new Error('the test is over'));
+      await ended.catch(() => undefined);
+      await closeRedis(redis);
+      await connection[Symbol.asyncDispose]();
+    },
+  };
+}

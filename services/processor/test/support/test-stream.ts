@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { ReaderOptions } from '../../src/stream/read-entries.ts';
+import { openReader, type TestReader } from './open-reader.ts';
+import { records, send } from './telemetry.ts';
+
+/** A stream of one test, its readers, and what others do there. */
+export interface TestStream {
+  readonly name: string;
+  readonly open: (options?: Partial<ReaderOptions>) => TestReader;
+  /** Adds entries and gives their ids. */
+  readonly add: (count: number) => Promise<readonly string[]>;
+  /** Has a consumer read, and leave, the next `count` entries. */
+  readonly deliver: (consumer: string, count: number) => Promise<void>;
+  /** Makes pending entries look as if their consumer had left them an hour ago. */
+  readonly leave: (consumer: string, ids: readonly string[]) => Promise<void>;
+  /** Delivers entries of `me` so often that their count stands at `deliveries`. */
+  readonly redeliver: (ids: readonly string[], deliveries: number) => Promise<void>;
+  /** Whether a reader of this stream waits in a blocked read. */
+  readonly isBlocked: () => Promise<boolean>;
+}
+
+export function createTestStream(
+  redis: Redis,
+  servers: { readonly url: string; readonly keyPrefix: string },
+): TestStream {
+  const name = `${servers.keyPrefix}${randomBytes(4).toString('hex')}`;
+  return {
+    name,
+    open: (options = {}) =>
+      openReader({ redisUrl: servers.url, commandsUrl: servers.url, stream: name, ...options }),
+    add: async (count) => (await send(redis, name, records(count))).map(({ id }) => id),
+    deliver: async (consumer, count) => {
+      await redis.xgroup('CREATE', name, 'processor', '0', 'MKSTREAM').catch(() => undefined);
+      await redis.xreadgroup('GROUP', 'processor', consumer, 'COUNT', count, 'STREAMS', name, '>');
+    },
+    leave: async (consumer, ids) => {
+      await redis.call('XCLAIM', name, 'processor', consumer, 0, ...ids, 'IDLE', 3_600_000, 'JUSTID');
+    },
+    redeliver: async (ids, deliveries) => {
+      await redis.call('XCLAIM', name, 'processor', 'me', 0, ...ids, 'RETRYCOUNT', deliveries, 'JUSTID');
+    },
+    isBlocked: async () => {
+      const clients = String(await redis.client('LIST'));
+      return clients
+        .split('\n')
+        .some((client) => client.includes(`:${name}:reader `) && / flags=\w*b/u.test(client));
+    },
+  };
+}
+
+/** How many reads of a reader have ended so. */
+export async function reads(at: TestReader, result: string): Promise<number> {
+  return (await at.metric('processor_consumer_reads_total', { result })) ?? 0;
+}

@@ -1,0 +1,57 @@
+import { encodeFields } from '@app/shared/entry';
+import { eventually } from '@app/test-kit/eventually';
+import { startPostgres } from '@app/test-kit/postgres';
+import { startRedis } from '@app/test-kit/redis';
+import { startTraceReceiver } from '@app/test-kit/trace-receiver';
+import { expect, test } from 'vitest';
+import { openWorld } from './support/open-world.ts';
+import { cleanExit } from './support/start-processor.ts';
+import { records, sendFields } from './support/telemetry.ts';
+
+function span(n: number): string {
+  return String(n).padStart(16, '0');
+}
+
+test('an insert is one span, linked to those of its records that were sent under a recorded trace', async () => {
+  await using redis = await startRedis();
+  await using database = await startPostgres();
+  await using receiver = await startTraceReceiver();
+  await using world = openWorld({
+    redisUrl: redis.url,
+    postgresUrl: database.url,
+    keyPrefix: redis.keyPrefix,
+  });
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+  // Of ten two were recorded, one was sent under a trace that is not, the others under none.
+  const flags = new Map([
+    [2, '01'],
+    [5, '00'],
+    [7, '01'],
+  ]);
+  const fields = records(10).map((record, n) => {
+    const flag = flags.get(n);
+    const plain = encodeFields(record);
+    return flag === undefined ? plain : plain.concat('traceparent', `00-${traceId}-${span(n)}-${flag}`);
+  });
+  await sendFields(world.redis, world.stream, fields);
+  const processor = await world.start({
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, TRACE_SAMPLE_RATIO: '0' },
+  });
+  const [insert] = await eventually(() => (receiver.spans.length > 0 ? receiver.spans : undefined), {
+    timeoutMs: 15_000,
+  });
+  expect(insert).toMatchObject({
+    service: 'processor',
+    name: `insert ${world.stream}`,
+    kind: 5, // CONSUMER
+    links: [
+      { traceId, spanId: span(2) },
+      { traceId, spanId: span(7) },
+    ],
+    isFailed: false,
+  });
+  expect(insert?.attributes.get('messaging.batch.message_count')).toBe(10);
+  expect(await world.sql`select from positions`).toHaveLength(10);
+  expect(await processor.stop()).toEqual(cleanExit);
+  expect(receiver.spans).toHaveLength(1);
+});

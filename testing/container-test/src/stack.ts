@@ -1,0 +1,143 @@
+import { fileURLToPath } from 'node:url';
+import { eventually } from '@app/test-kit/eventually';
+import { findFreePort } from '@app/test-kit/free-port';
+import { docker, type DockerOptions } from './docker.ts';
+
+export interface Container {
+  readonly name: string;
+  /** As its health check has it; `none` where it has none. */
+  readonly health: string;
+  readonly isRunning: boolean;
+  readonly exitCode: number;
+}
+
+/** The system in containers, under a project name of its own: a developer's own stack is left alone. */
+export interface Stack extends AsyncDisposable {
+  readonly httpUrl: string;
+  readonly liveUrl: string;
+  readonly redisUrl: string;
+  readonly postgresUrl: string;
+  readonly prometheusUrl: string;
+  build(): Promise<void>;
+  up(services: readonly string[]): Promise<void>;
+  containersOf(service: string): Promise<readonly Container[]>;
+  containerOf(service: string): Promise<Container>;
+  /** Waits until the engine calls that container healthy. */
+  untilHealthy(name: string): Promise<void>;
+  /** The end of what all containers have logged. */
+  lastSaid(): Promise<string>;
+}
+
+const repository = fileURLToPath(new URL('../../..', import.meta.url));
+const project = 'live-tracking-container-test';
+const password = 'development';
+export const admin = { email: 'admin@example.org', password };
+
+const buildLimitMs = 480_000;
+const upLimitMs = 240_000;
+const healthyLimitMs = 120_000;
+
+export async function prepareStack(): Promise<Stack> {
+  const [http, redis, postgres, prometheus] = await Promise.all([
+    findFreePort(),
+    findFreePort(),
+    findFreePort(),
+    findFreePort(),
+  ]);
+  const env = {
+    DOCKER_BUILDKIT: '1',
+    HTTP_PORT: String(http),
+    REDIS_PORT: String(redis),
+    POSTGRES_PORT: String(postgres),
+    PROMETHEUS_PORT: String(prometheus),
+    POSTGRES_IMAGE: process.env['POSTGRES_IMAGE'] ?? 'postgres:17-trixie',
+    PROMETHEUS_IMAGE: process.env['PROMETHEUS_IMAGE'] ?? 'prom/prometheus:latest',
+    // Nobody has to notice at leisure here, and eight viewers leave at once.
+    LIVE_WS_DRAIN_NOTICE_MS: '1000',
+    LIVE_WS_DRAIN_TIMEOUT_MS: '3000',
+  };
+  const compose = (args: readonly string[], options: DockerOptions = {}): Promise<string> =>
+    docker(
+      [
+        'compose',
+        `--project-name=${project}`,
+        `--project-directory=${repository}`,
+        `--file=${repository}/docker-compose.yml`,
+        `--file=${repository}/testing/container-test/compose.yml`,
+        // A developer's .env is not what is tested.
+        '--env-file=/dev/null',
+        '--profile=*',
+        ...args,
+      ],
+      { ...options, env: { ...env, ...options.env } },
+    );
+  const down = (): Promise<string> => compose(['down', '--volumes', '--remove-orphans', '--timeout', '5']);
+
+  const containersOf = async (service: string): Promise<readonly Container[]> => {
+    const ids = (await compose(['ps', '--all', '--quiet', service])).split('\n').filter((id) => id !== '');
+    const containers = await Promise.all(ids.map(inspect));
+    return containers.toSorted((a, b) => a.name.localeCompare(b.name));
+  };
+
+  // What a run before left that was killed.
+  await down();
+  return {
+    httpUrl: `http://127.0.0.1:${http}`,
+    liveUrl: `ws://127.0.0.1:${http}/ws-live`,
+    redisUrl: `redis://admin:${password}@127.0.0.1:${redis}`,
+    postgresUrl: `postgres://tracking:${password}@127.0.0.1:${postgres}/tracking`,
+    prometheusUrl: `http://127.0.0.1:${prometheus}`,
+    build: async () => {
+      await compose(['build', '--quiet'], { timeoutMs: buildLimitMs });
+    },
+    up: async (services) => {
+      await compose(['up', '--detach', '--no-build', ...services], { timeoutMs: upLimitMs });
+    },
+    containersOf,
+    containerOf: async (service) => {
+      const [container, ...more] = await containersOf(service);
+      if (container === undefined || more.length > 0)
+        throw new Error(`${service} has ${more.length + 1} containers`);
+      return container;
+    },
+    untilHealthy: async (name) => {
+      await eventually(
+        async () => {
+          const { health } = await inspect(name);
+          if (health !== 'healthy') throw new Error(`${name} is ${health}`);
+          return true;
+        },
+        { timeoutMs: healthyLimitMs, intervalMs: 200 },
+      );
+    },
+    lastSaid: () => compose(['logs', '--no-color', '--tail', '40']),
+    [Symbol.asyncDispose]: async () => {
+      await down();
+    },
+  };
+}
+
+/** What is there of a stack: containers, volumes and networks, by name. */
+export async function listLeft(): Promise<readonly string[]> {
+  const filter = ['--filter', `label=com.docker.compose.project=${project}`];
+  const lists = await Promise.all([
+    docker(['ps', '--all', '--format', '{{.Names}}', ...filter]),
+    docker(['volume', 'ls', '--format', '{{.Name}}', ...filter]),
+    docker(['network', 'ls', '--format', '{{.Name}}', ...filter]),
+  ]);
+  return lists.flatMap((list) => list.split('\n')).filter((name) => name !== '');
+}
+
+async function inspect(id: string): Promise<Container> {
+  const format =
+    '{{.Name}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.Running}} {{.State.ExitCode}}';
+  const [name = '', health = '', isRunning, exitCode] = (
+    await docker(['inspect', '--format', format, id])
+  ).split(' ');
+  return {
+    name: name.replace(/^\//u, ''),
+    health,
+    isRunning: isRunning === 'true',
+    exitCode: Number(exitCode),
+  };
+}

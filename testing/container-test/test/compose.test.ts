@@ -1,0 +1,83 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { raceImeis } from '@app/fleet-sim/race';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { seededEventId } from '../src/seeded-event.ts';
+
+interface ComposeFile {
+  readonly services: Readonly<
+    Record<
+      string,
+      {
+        readonly image: string;
+        readonly command?: readonly string[];
+        readonly environment?: Readonly<Record<string, string>>;
+        readonly ports?: readonly string[];
+        readonly volumes?: readonly string[];
+        readonly stop_grace_period?: string;
+      }
+    >
+  >;
+}
+
+const repository = new URL('../../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, repository), 'utf8');
+const composeText = read('docker-compose.yml');
+const { services }: ComposeFile = parse(composeText, { merge: true });
+
+test('.env.example names each variable of docker-compose.yml, with its default, and no other', () => {
+  const used = new Map<string, string>();
+  for (const [, name = '', fallback = ''] of composeText.matchAll(/\$\{(\w+):-([^}]*)\}/gu)) {
+    // One variable, one default.
+    expect([name, used.get(name) ?? fallback]).toEqual([name, fallback]);
+    used.set(name, fallback);
+  }
+  expect(composeText.match(/(?<!\$)\$\{(?!\w+:-)[^}]*\}/gu)).toBeNull();
+  const named = [...read('.env.example').matchAll(/^# (\w+)=(.*)$/gmu)].map(([, name, value]) => [
+    name,
+    value,
+  ]);
+  expect(new Map(named.map(([name = '', value = '']) => [name, value]))).toEqual(used);
+});
+
+test('every port is published on 127.0.0.1 alone', () => {
+  const ports = Object.values(services).flatMap((service) => service.ports ?? []);
+  expect(ports.length).toBeGreaterThan(3);
+  expect(ports.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
+});
+
+test('every file that a container reads is there', () => {
+  const files = Object.values(services)
+    .flatMap((service) => service.volumes ?? [])
+    .filter((volume) => volume.startsWith('./'));
+  expect(files.length).toBeGreaterThan(5);
+  expect(files.filter((file) => !file.endsWith(':ro'))).toEqual([]);
+  const paths = files.map((file) => new URL(file.split(':')[0] ?? '', repository));
+  expect(paths.filter((path) => !existsSync(path))).toEqual([]);
+});
+
+test('the seeded event is the one that is watched, with the vehicles that fleet-sim drives', () => {
+  const seed = read('deploy/directus/seed.sql');
+  const { command = [] } = services['fleet-sim'] ?? {};
+  const [, vehicles, , fleetSeed] = command;
+  expect(command).toEqual(['--vehicles', '50', '--seed', '1']);
+  const imeis = [...seed.matchAll(/\('(\d{15})'\)/gu)].map(([, imei]) => imei);
+  expect(imeis).toEqual(raceImeis({ seed: Number(fleetSeed), vehicles: Number(vehicles) }));
+  expect(services['spectator']?.environment?.['EVENT_ID']).toBe(seededEventId);
+  expect(seed.match(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gu)).toEqual([seededEventId, seededEventId]);
+});
+
+test('a service has the time to drain before it is killed', () => {
+  const gatewayDrainMs = defaultOf('LIVE_WS_DRAIN_NOTICE_MS') + defaultOf('LIVE_WS_DRAIN_TIMEOUT_MS');
+  expect(graceMs('live-gateway')).toBeGreaterThan(gatewayDrainMs + 10_000);
+  // DRAIN_TIMEOUT_MS is not set, so it is 20 s.
+  expect(graceMs('processor')).toBeGreaterThan(20_000);
+});
+
+function graceMs(name: string): number {
+  return 1000 * Number.parseInt(services[name]?.stop_grace_period ?? '0', 10);
+}
+
+function defaultOf(variable: string): number {
+  return Number(new RegExp(`${variable}:-(\\d+)`, 'u').exec(composeText)?.[1]);
+}

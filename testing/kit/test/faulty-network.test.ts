@@ -1,0 +1,195 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { expect, test } from 'vitest';
+import { eventually } from '../src/eventually.ts';
+import { startFaultyNetwork } from '../src/faulty-network.ts';
+import { findFreePort } from '../src/free-port.ts';
+
+/** A peer that keeps what it hears and how its connection ended. */
+class Peer {
+  readonly socket: Socket;
+  heard = '';
+  ending: 'open' | 'ended' | 'reset' = 'open';
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      this.heard += text;
+    });
+    socket.on('end', () => {
+      this.ending = 'ended';
+    });
+    socket.on('error', () => {
+      this.ending = 'reset';
+    });
+  }
+}
+
+/** A server behind a faulty network; `dial` gives both ends of a new connection. */
+async function startWorld() {
+  const accepted: Peer[] = [];
+  const port = await findFreePort();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    accepted.push(new Peer(socket));
+  });
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  const network = await startFaultyNetwork({ target: { host: '127.0.0.1', port } });
+  const clients: Peer[] = [];
+  return {
+    network,
+    dial: async (): Promise<readonly [client: Peer, server: Peer]> => {
+      const client = new Peer(connect({ port: network.port, host: '127.0.0.1', allowHalfOpen: true }));
+      clients.push(client);
+      await once(client.socket, 'connect');
+      const number = clients.length;
+      return [client, await eventually(() => accepted[number - 1])];
+    },
+    [Symbol.asyncDispose]: async () => {
+      await network[Symbol.asyncDispose]();
+      for (const peer of [...clients, ...accepted]) peer.socket.destroy();
+      server.close();
+    },
+  };
+}
+
+test('a well network passes bytes and ends both ways, and slows a sender down for a slow reader', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  client.socket.write('ping');
+  await eventually(() => server.heard === 'ping');
+  const large = 'x'.repeat(20_000_000);
+  server.socket.pause();
+  client.socket.end(large);
+  await expect(eventually(() => client.socket.writableLength === 0, { timeoutMs: 200 })).rejects.toThrow(
+    'false',
+  );
+  server.socket.resume();
+  await eventually(() => server.heard.length === large.length + 4 && server.ending === 'ended');
+  server.socket.end('answer after the end');
+  await eventually(() => client.heard === 'answer after the end' && client.ending === 'ended');
+  await eventually(() => world.network.openConnections() === 0);
+});
+
+test('a delay is kept in each direction by itself, in order, and for connections to come', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  world.network.delay(500, 'toServer');
+  const startedAtMs = performance.now();
+  client.socket.write('late ');
+  server.socket.write('prompt');
+  await eventually(() => client.heard === 'prompt');
+  expect(server.heard).toBe('');
+  client.socket.write('later');
+  await world.network.heal();
+  client.socket.write(' last');
+  await eventually(() => server.heard === 'late later last');
+  expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(499);
+
+  world.network.delay(100);
+  const [second, secondServer] = await world.dial();
+  const sentAtMs = performance.now();
+  second.socket.write('x');
+  await eventually(() => secondServer.heard === 'x');
+  expect(performance.now() - sentAtMs).toBeGreaterThanOrEqual(99);
+});
+
+test('a cut resets what is open on both sides; new connections are well', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  world.network.cut();
+  await eventually(() => client.ending === 'reset' && server.ending === 'reset');
+  const [again, againServer] = await world.dial();
+  again.socket.write('hello');
+  expect(await eventually(() => againServer.heard === 'hello')).toBe(true);
+});
+
+test('swallowed bytes vanish both ways while all stays open, and the connection is reset at the end', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  world.network.swallow();
+  client.socket.write('lost');
+  server.socket.write('lost too');
+  const [later, laterServer] = await world.dial();
+  later.socket.write('lost as well');
+  await expect(
+    eventually(() => [client, server, later, laterServer].some((peer) => peer.heard !== ''), {
+      timeoutMs: 150,
+    }),
+  ).rejects.toThrow('last seen: false');
+  expect([client, server, later, laterServer].map((peer) => peer.ending)).toEqual([
+    'open',
+    'open',
+    'open',
+    'open',
+  ]);
+  await world.network.heal();
+  await eventually(() => client.ending === 'reset' && server.ending === 'reset');
+  const [again, againServer] = await world.dial();
+  again.socket.write('hello');
+  await eventually(() => againServer.heard === 'hello');
+});
+
+test('one direction alone can be swallowed', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  world.network.swallow('toClient');
+  client.socket.write('heard');
+  server.socket.write('lost');
+  await eventually(() => server.heard === 'heard');
+  expect(client.heard).toBe('');
+});
+
+test('a connection that lost nothing goes on after a heal', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  world.network.swallow();
+  await world.network.heal();
+  client.socket.write('on');
+  expect(await eventually(() => server.heard === 'on')).toBe(true);
+});
+
+test('half-open: the server keeps its end and never hears that the client has gone', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  world.network.halfOpen();
+  client.socket.destroy();
+  server.socket.write('into the void');
+  const [again, againServer] = await world.dial();
+  again.socket.write('hello');
+  await eventually(() => againServer.heard === 'hello');
+  expect(server.ending).toBe('open');
+  expect(server.socket.writable).toBe(true);
+  expect(world.network.openConnections()).toBe(2);
+  await world.network.heal();
+  await eventually(() => server.ending === 'reset');
+});
+
+test('refused: new connections fail, the present ones go on, until it heals', async () => {
+  await using world = await startWorld();
+  const [client, server] = await world.dial();
+  await world.network.refuse();
+  await expect(world.dial()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  client.socket.write('still here');
+  await eventually(() => server.heard === 'still here');
+  await world.network.heal();
+  const socket = connect({ port: world.network.port, host: '127.0.0.1' });
+  await once(socket, 'connect');
+  socket.destroy();
+});
+
+test('a URL leads through it with all else kept', async () => {
+  await using network = await startFaultyNetwork({ target: 'postgres://user:word@127.0.0.1:5432/live' });
+  expect(network.through('postgres://user:word@127.0.0.1:5432/live?a=1')).toBe(
+    `postgres://user:word@127.0.0.1:${network.port}/live?a=1`,
+  );
+});
+
+test('a server that is not there is a reset for the client', async () => {
+  await using network = await startFaultyNetwork({
+    target: { host: '127.0.0.1', port: await findFreePort() },
+  });
+  const client = new Peer(connect({ port: network.port, host: '127.0.0.1' }));
+  await eventually(() => client.ending === 'reset');
+  expect(await eventually(() => network.openConnections() === 0)).toBe(true);
+});

@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto';
+import postgres, { type Sql } from 'postgres';
+import { expect, test } from 'vitest';
+import { seedEvent } from '../src/directus-tables.ts';
+import { eventually } from '../src/eventually.ts';
+import { startOwnPostgres, startPostgres } from '../src/postgres.ts';
+
+function connect(url: string): Sql & AsyncDisposable {
+  const sql = postgres(url, { max: 4, onnotice: () => undefined });
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }) });
+}
+
+test('a database of its own has our tables and those of Directus, and is gone afterwards', async () => {
+  let name: string;
+  {
+    await using database = await startPostgres();
+    await using sql = connect(database.url);
+    name = database.name;
+    const tables = await sql`select tablename from pg_tables where schemaname = 'public' order by 1`;
+    expect(tables.map((row) => String(row['tablename']))).toEqual([
+      'devices',
+      'directus_users',
+      'entries',
+      'entry_devices',
+      'events',
+      'migration_checksums',
+      'pgmigrations',
+      'positions',
+    ]);
+  }
+  await using other = await startPostgres({ empty: true });
+  await using sql = connect(other.url);
+  expect(await sql`select 1 from pg_database where datname = ${name}`).toHaveLength(0);
+  expect(await sql`select 1 from pg_tables where schemaname = 'public'`).toHaveLength(0);
+});
+
+test('ten databases are made at once, each without the rows of the others', async () => {
+  await using stack = new AsyncDisposableStack();
+  const databases = await Promise.all(
+    Array.from({ length: 10 }, async () => stack.use(await startPostgres())),
+  );
+  for (const { url } of databases) {
+    await using sql = connect(url);
+    await sql`insert into events (id) values (gen_random_uuid())`;
+    expect(await sql`select from events`).toHaveLength(1);
+  }
+});
+
+test('a seeded event leads to its devices by UUIDs, and a device may be in two events', async () => {
+  await using database = await startPostgres();
+  await using sql = connect(database.url);
+  const shared = { id: randomUUID(), imei: '356307042441013' };
+  const only = { id: randomUUID(), imei: '356307042441014' };
+  const [first, second, empty] = [randomUUID(), randomUUID(), randomUUID()];
+  await seedEvent(sql, { eventId: first, devices: [shared, only] });
+  await seedEvent(sql, { eventId: second, devices: [shared] });
+  await seedEvent(sql, { eventId: empty, devices: [] });
+  const rows = await sql`
+    select entries.event_id, devices.imei
+    from entry_devices
+    join entries on entries.id = entry_devices.entry_id
+    join devices on devices.id = entry_devices.device_id
+    order by devices.imei, entries.event_id = ${second}`;
+  expect(rows.map((row) => [row['event_id'], row['imei']])).toEqual([
+    [first, shared.imei],
+    [second, shared.imei],
+    [first, only.imei],
+  ]);
+  await expect(
+    sql`select from positions join entry_devices on positions.device_id = entry_devices.device_id`,
+  ).rejects.toMatchObject({ code: '42883' });
+});
+
+test('a Postgres of its own keeps what was committed over a stop and over a kill, on its port', async () => {
+  await using own = await startOwnPostgres({
+    migrate: async (url) => {
+      await using sql = connect(url);
+      await sql`create table kept (what text)`;
+    },
+  });
+  await using sql = connect(own.url);
+  await sql`insert into kept values ('before the stop')`;
+  await own.stop();
+  await own.start();
+  await eventually(() => sql`insert into kept values ('before the kill')`);
+  await own.kill();
+  await own.start();
+  expect(await eventually(() => sql`select from kept`)).toHaveLength(2);
+});
+
+test('a paused Postgres answers nothing, on connections open before it, until it is resumed', async () => {
+  await using own = await startOwnPostgres();
+  await using sql = connect(own.url);
+  await sql`select 1`;
+  own.pause();
+  const answer = sql`select 'late' as word`.execute();
+  await expect(
+    eventually(() => Promise.race([answer, Promise.resolve()]), { timeoutMs: 200 }),
+  ).rejects.toThrow('Not so');
+  own.resume();
+  expect(await answer).toMatchObject([{ word: 'late' }]);
+});
+
+test('settings reach the server: durable ones for a benchmark', async () => {
+  await using own = await startOwnPostgres({ settings: { fsync: 'on', synchronous_commit: 'on' } });
+  await using sql = connect(own.url);
+  const [row] = await sql`
+    select current_setting('fsync') as fsync, current_setting('synchronous_commit') as synchronous_commit,
+      current_setting('listen_addresses') as addresses`;
+  expect(row).toEqual({ fsync: 'on', synchronous_commit: 'on', addresses: '127.0.0.1' });
+});

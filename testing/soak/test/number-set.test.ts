@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { NumberSet } from '../src/number-set.ts';
+
+test('numbers are there once they were added, however large, and are counted once', () => {
+  const numbers = new NumberSet();
+  for (const n of [0, 7, 8, 8191, 8192, 1_000_003]) {
+    expect([numbers.has(n), numbers.add(n), numbers.has(n), numbers.add(n)]).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+  }
+  expect(numbers.size).toBe(6);
+  expect([1, 6, 9, 8190, 1_000_002, 2_000_000].filter((n) => numbers.has(n))).toEqual([]);
+});

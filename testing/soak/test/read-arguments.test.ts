@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { readArguments } from '../src/read-arguments.ts';
+
+test('without options ten minutes of a thousand entries a second, from a seed of chance', () => {
+  expect(readArguments([])).toEqual({ durationMs: 600_000, seed: expect.any(Number), ratePerS: 1000 });
+});
+
+test('options say how long, how much and which', () => {
+  const args = ['--for', '1m', '--seed', '0', '--rate', '50'];
+  expect(readArguments(args)).toEqual({ durationMs: 60_000, seed: 0, ratePerS: 50 });
+  expect(readArguments(['-h'])).toBeUndefined();
+});
+
+test('all problems are named at once', () => {
+  const asked = readArguments(['--for', '10', '--seed', 'x', '--rate', '0']);
+  expect(asked).toEqual({
+    problems: [
+      expect.stringContaining('--for must be'),
+      expect.stringContaining('--seed must be'),
+      expect.stringContaining('--rate must be'),
+    ],
+  });
+  expect(readArguments(['--fast'])).toEqual({ problems: [expect.stringContaining("'--fast'")] });
+  expect(readArguments(['twice'])).toEqual({ problems: [expect.stringContaining("'twice'")] });
+});

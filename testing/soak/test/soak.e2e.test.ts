@@ -1,0 +1,104 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onServer } from '@app/test-kit/database';
+import { eventually } from '@app/test-kit/eventually';
+import { descendantsOf, isRunning } from '@app/test-kit/process-tree';
+import { expect, test } from 'vitest';
+import type { Fault } from '../src/faults/fault.ts';
+import { soak } from '../src/soak.ts';
+import { readPlace } from '../src/stream-place.ts';
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+test(
+  'ended early by Ctrl-C it still proves the promise, and leaves nothing behind',
+  { timeout: 120_000 },
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'soak-test-'));
+    await chmod(folder, 0o755); // Postgres runs as another user where this one is root.
+    try {
+      const child = spawn(process.execPath, [main, '--for', '10m', '--seed', '4'], {
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: folder },
+      });
+      const { pid = Number.NaN } = child;
+      let output = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (bytes) => (output += String(bytes)));
+      const ended = once(child, 'close');
+      await eventually(() => output.split('\n').filter((line) => line.includes(' * ')).length >= 3, {
+        timeoutMs: 60_000,
+      });
+      const started = descendantsOf(pid);
+      expect(started.length).toBeGreaterThan(3);
+      process.kill(-pid, 'SIGINT');
+      await ended;
+
+      expect(output).toContain('ending early');
+      expect(output).toContain('seed 4');
+      expect({ output, code: child.exitCode }).toEqual({
+        output: expect.stringContaining('the promise was kept'),
+        code: 0,
+      });
+      await eventually(() => started.every((each) => !isRunning(each)));
+      expect(await readdir(folder)).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+);
+
+/** A death at a moment of which chance needs many tries to find it: some is acknowledged and nothing can be stored. */
+const killedBeforeItStores: Fault = {
+  name: 'killed before it stores',
+  place: 'processor',
+  run: async ({ world: { redis, stream, ownPostgres, replicas }, feed, say }) => {
+    // The processor may just be making its group.
+    await eventually(() => readPlace(redis, stream), { timeoutMs: 30_000 });
+    await onServer(ownPostgres.url, async (admin) => {
+      await admin.begin(async (transaction) => {
+        await transaction`lock table positions in access exclusive mode`;
+        // Not earlier: what came before the lock may be stored.
+        const { lastGeneratedId } = await readPlace(redis, stream);
+        feed.burst(1000);
+        await eventually(
+          async () => {
+            const { lastDeliveredId, pending } = await readPlace(redis, stream);
+            // Not until nothing is pending: the batch that waits for its turn is not acknowledged by then.
+            const delivered = await redis.xrange(stream, `(${lastGeneratedId}`, lastDeliveredId);
+            return delivered.length > pending;
+          },
+          { timeoutMs: 30_000 },
+        );
+        say('killed');
+        await replicas.kill('processor-1');
+        // Postgres ends a statement that waits for a lock, whether or not anybody is there to hear of it.
+        await transaction`
+          select pg_terminate_backend(pid) from pg_locks where relation = 'positions'::regclass and not granted`;
+      });
+    });
+    await replicas.start('processor-1');
+  },
+};
+
+test('a processor that acknowledges before it has stored is found out', { timeout: 120_000 }, async () => {
+  const stop = new AbortController();
+  const { problems, summary } = await soak({
+    durationMs: 60_000,
+    seed: 1,
+    ratePerS: 200,
+    stop: stop.signal,
+    print: (line) => {
+      if (line.includes('killed')) stop.abort();
+    },
+    preload: new URL('support/acknowledge-first.ts', import.meta.url),
+    faults: [killedBeforeItStores],
+  });
+  expect(summary).toContain('1 faults');
+  expect(problems.join('\n')).toMatch(/^records neither stored nor parked \(\d+\): \d+ \(\w+\);/u);
+});

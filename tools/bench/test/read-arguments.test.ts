@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import type { Benchmark } from '../src/benchmark.ts';
+import { benchmarks } from '../src/benchmarks.ts';
+import { readArguments, usage } from '../src/read-arguments.ts';
+
+const one: Benchmark = {
+  measures: 'one thing',
+  takes: 'a while',
+  run: async () => ({ results: {}, section: '', charts: {} }),
+};
+
+test('a benchmark and its options are read', () => {
+  expect(readArguments(['one', '--quick', '--json', 'out.json'], { one })).toEqual({
+    name: 'one',
+    benchmark: one,
+    isQuick: true,
+    jsonFile: 'out.json',
+    writesDocs: false,
+  });
+});
+
+test.each([
+  [[], 'which benchmark?'],
+  [['engine'], 'there is no benchmark engine'],
+  [['toString'], 'there is no benchmark toString'],
+  [['one', 'one'], 'one benchmark at a time'],
+  [['one', '--fast'], '--fast'],
+  [['one', '--json'], '--json'],
+  [['one', '--quick', '--docs'], 'leave --quick out'],
+])('%j is refused with what is wrong', (args, problem) => {
+  expect(readArguments(args, { one })).toEqual({ problem: expect.stringContaining(problem) });
+});
+
+test('the help names every benchmark and how long it takes', () => {
+  expect(readArguments(['--help'], benchmarks)).toEqual({ isHelp: true });
+  for (const [name, { measures, takes }] of Object.entries(benchmarks)) {
+    expect(usage(benchmarks)).toContain(`  ${name.padEnd(12)} ${measures}\n`);
+    expect(usage(benchmarks)).toContain(takes);
+  }
+});

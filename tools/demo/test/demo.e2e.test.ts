@@ -1,0 +1,148 @@
+import { eventually } from '@app/test-kit/eventually';
+import { startServers } from '@app/test-kit/servers';
+import { Redis } from 'ioredis';
+import postgres from 'postgres';
+import { expect, test } from 'vitest';
+import { DemoProcess, descendantsOf, stillRunning } from './support/demo-process.ts';
+
+/** Its own servers, as on a machine that has none. */
+const ownServers = { TEST_SERVERS: 'local' };
+
+const timeoutMs = 120_000;
+
+test(
+  'a demo of 5 seconds ends by itself with exit code 0 and a summary that adds up',
+  async () => {
+    await using demo = await DemoProcess.start(
+      ['--for', '5s', '--vehicles', '20', '--seed', '3'],
+      ownServers,
+    );
+    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 0, stderr: '' });
+
+    const summary = demo.stdout.trim().split('\n').at(-1) ?? '';
+    const numbers =
+      /^sent (\d+) records \((\d+) fixes\), stored (\d+), duplicates (\d+), dead letters (\d+), received (\d+), fix to client p50 (\d+) ms p99 (\d+) ms$/.exec(
+        summary,
+      );
+    if (numbers === null) throw new Error(`no summary: ${summary}`);
+    const [sent = 0, fixes, stored = 0, duplicates = 0, deadLetters = 0, received, p50Ms = 0, p99Ms] =
+      numbers.slice(1).map(Number) ?? [];
+    expect(stored).toBe(fixes);
+    expect(stored + duplicates + deadLetters).toBe(sent);
+    expect(deadLetters).toBe(0);
+    // 20 vehicles, a fix a second each, less those just in a coverage hole.
+    expect(stored).toBeGreaterThan(60);
+    expect(received).toBeGreaterThan(60);
+    expect(p99Ms).toBeGreaterThanOrEqual(p50Ms);
+    expect(await demo.leftInTemporaryFolder()).toEqual([]);
+  },
+  timeoutMs,
+);
+
+test(
+  'Ctrl-C ends a demo without an end in order, and leaves no process and no temporary folder',
+  async () => {
+    await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
+    await demo.untilRacing();
+    const started = descendantsOf(demo.pid);
+    const programs = ['processor/src/main.ts', 'live-gateway/src/main.ts', 'redis-server', 'postgres'];
+    expect(programs.filter((program) => started.some(({ command }) => command.includes(program)))).toEqual(
+      programs,
+    );
+
+    demo.interrupt();
+    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(demo.stdout.trim().split('\n').at(-1)).toMatch(/^sent \d+ records/);
+    expect(stillRunning(started)).toEqual([]);
+    expect(await demo.leftInTemporaryFolder()).toEqual([]);
+  },
+  timeoutMs,
+);
+
+test(
+  'Ctrl-C while it is being started leaves nothing either, and says 130',
+  async () => {
+    await using demo = await DemoProcess.start(['--for', '1h'], ownServers);
+    const started = await eventually(
+      () => {
+        const processes = descendantsOf(demo.pid);
+        return processes.some(({ command }) => command.includes('processor/src/main.ts')) && processes;
+      },
+      { timeoutMs: 60_000 },
+    );
+    demo.interrupt();
+    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 130, stderr: '' });
+    expect(stillRunning(started)).toEqual([]);
+    expect(await demo.leftInTemporaryFolder()).toEqual([]);
+  },
+  timeoutMs,
+);
+
+test(
+  'a demo that is killed leaves nothing: what it started ends with it',
+  async () => {
+    await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
+    await demo.untilRacing();
+    const started = descendantsOf(demo.pid);
+    process.kill(demo.pid, 'SIGKILL');
+    await eventually(
+      async () => {
+        expect(stillRunning(started)).toEqual([]);
+        expect(await demo.leftInTemporaryFolder()).toEqual([]);
+        return true;
+      },
+      { timeoutMs: 60_000 },
+    );
+  },
+  timeoutMs,
+);
+
+test(
+  'a service that dies ends the demo with its last words and exit code 1',
+  async () => {
+    await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
+    await demo.untilRacing();
+    const started = descendantsOf(demo.pid);
+    const gateway = started.find(({ command }) => command.includes('live-gateway/src/main.ts'));
+    if (gateway === undefined) throw new Error('there is no gateway');
+    process.kill(gateway.pid, 'SIGKILL');
+    expect(await demo.exitCode).toBe(1);
+    expect(demo.stderr).toContain('live-gateway ended with SIGKILL');
+    expect(demo.stderr).toContain('listening');
+    expect(stillRunning(started)).toEqual([]);
+  },
+  timeoutMs,
+);
+
+test(
+  'servers that were given are used, and keep neither a key nor a database of the demo',
+  async () => {
+    // Not those of the run: other tests come and go in them at the same time.
+    await using servers = await startServers({ sources: ['container', 'local'] });
+    const { redisUrl, postgresUrl } = servers;
+    const before = await lookInside(redisUrl, postgresUrl);
+    await using demo = await DemoProcess.start(['--for', '3s', '--vehicles', '20'], {
+      REDIS_URL: redisUrl,
+      POSTGRES_URL: postgresUrl,
+    });
+    await demo.untilRacing();
+    const during = await lookInside(redisUrl, postgresUrl);
+    expect(during.difference(before).size).toBeGreaterThan(1);
+    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(await lookInside(redisUrl, postgresUrl)).toEqual(before);
+  },
+  timeoutMs,
+);
+
+/** The names of all keys and databases. */
+async function lookInside(redisUrl: string, postgresUrl: string): Promise<Set<string>> {
+  const redis = new Redis(redisUrl);
+  const sql = postgres(postgresUrl, { max: 1 });
+  try {
+    const databases = await sql<{ datname: string }[]>`select datname from pg_database`;
+    return new Set([...(await redis.keys('*')), ...databases.map(({ datname }) => datname)]);
+  } finally {
+    redis.disconnect();
+    await sql.end();
+  }
+}

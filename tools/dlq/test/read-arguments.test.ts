@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest';
+import { readArguments } from '../src/read-arguments.ts';
+import { Refusal } from '../src/refusal.ts';
+
+function problemOf(args: readonly string[]): string {
+  try {
+    readArguments(args);
+  } catch (error) {
+    if (error instanceof Refusal && error.exitCode === 2) return error.message;
+    throw error;
+  }
+  return '';
+}
+
+test('a command, its letters and its options are read', () => {
+  expect(readArguments(['list'])).toEqual({
+    command: 'list',
+    selection: {},
+    stream: undefined,
+    isEach: false,
+    isConfirmed: false,
+    limit: 100,
+    perSecond: 1000,
+    isJson: false,
+  });
+  expect(
+    readArguments(['replay', '1-0', '18446744073709551615-2', '--stream', 'a,b', '--per-second', '5']),
+  ).toMatchObject({
+    command: 'replay',
+    selection: { ids: new Set(['1-0', '18446744073709551615-2']) },
+    stream: 'a,b',
+    perSecond: 5,
+  });
+  const args = [
+    'purge',
+    '--reason',
+    'a',
+    '--reason',
+    'b',
+    '--entry',
+    '7-7',
+    '--older-than',
+    '7d',
+    '--yes',
+    '--json',
+  ];
+  expect(readArguments(args)).toMatchObject({
+    selection: { reasons: new Set(['a', 'b']), entryIds: new Set(['7-7']), olderThanMs: 604_800_000 },
+    isConfirmed: true,
+    isJson: true,
+  });
+  expect(readArguments(['purge', '--all'])).toMatchObject({ selection: {}, isConfirmed: false });
+  expect([readArguments(['--help']), readArguments(['help'])]).toEqual([undefined, undefined]);
+});
+
+test.each([
+  [[], 'which command?'],
+  [['drop'], 'there is no command drop'],
+  [['show'], 'which letters?'],
+  [['replay', '--json'], 'which letters?'],
+  [['purge', '--yes'], 'which letters?'],
+  [['show', '12'], '"12" is no id'],
+  [['show', '12-'], '"12-" is no id'],
+  [['show', '-'], '"-" is no id'],
+  [['show', '+'], '"+" is no id'],
+  [['show', '(1-0'], '"(1-0" is no id'],
+  [['show', '01-0'], '"01-0" is no id'],
+  [['show', '18446744073709551616-0'], 'is no id'],
+  [['show', '--entry', 'last'], '"last" is no id'],
+  [['show', '--all', '1-0'], '--all leaves no choice'],
+  [['purge', '--all', '--reason', 'not_json'], '--all leaves no choice'],
+  [['purge', '--older-than', '7', '--yes'], '--older-than must be'],
+  [['purge', '--older-than', '0s', '--yes'], '--older-than must be'],
+  [['list', '--limit', '0'], '--limit must be'],
+  [['list', '--yes'], '--yes is for purge'],
+  [['replay', '--all', '--letters'], '--letters is for list'],
+  [['replay', '--all', '--per-second', 'x'], '--per-second must be'],
+  [['list', '--stream', 'telemetry:teltonika:dlq'], "leave ':dlq' out"],
+  [['list', '--what'], "'--what'"],
+])('%j is refused with what is wrong', (args, problem) => {
+  expect(problemOf(args)).toContain(problem);
+});
+
+test('all problems are named at once', () => {
+  expect(problemOf(['show', 'x', '--limit', 'y', '--yes']).split('\n')).toHaveLength(3);
+});

@@ -1,0 +1,27 @@
+import { CodecError } from '@app/shared/codec';
+import { decodeFields, encodeFields } from '@app/shared/entry';
+import { expect, test } from 'vitest';
+import { garbageKinds, spoil } from '../src/garbage.ts';
+import { realisticRecords } from '../src/realistic-records.ts';
+
+const [record] = realisticRecords({ seed: 1, startAtMs: Date.UTC(2026, 6, 4) });
+if (record === undefined) throw new Error('no record was made');
+
+const decode = (fields: readonly (string | Buffer)[]) =>
+  decodeFields(fields.map((field) => (typeof field === 'string' ? Buffer.from(field) : field)));
+
+test('there are ten kinds of garbage, each with a reason of its own', () => {
+  const spoilt = Array.from({ length: garbageKinds }, (_, index) => spoil(record, index));
+  expect(new Set(spoilt.map(({ kind }) => kind)).size).toBe(10);
+  expect(new Set(spoilt.map(({ reason }) => reason)).size).toBe(10);
+});
+
+test.for(Array.from({ length: garbageKinds }, (_, index) => spoil(record, index)))(
+  'the decoder refuses $kind as $reason',
+  ({ fields, reason }) => {
+    expect(decode(encodeFields(record))).toEqual(record);
+    const decoded = decode(fields);
+    expect(decoded).toBeInstanceOf(CodecError);
+    expect(decoded).toMatchObject({ reason });
+  },
+);

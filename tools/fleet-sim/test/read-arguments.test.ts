@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest';
+import { readArguments, UsageError } from '../src/read-arguments.ts';
+import { readDuration } from '../src/read-duration.ts';
+
+const env = { REDIS_URL: 'redis://127.0.0.1:6379', REDIS_TELEMETRY_STREAM: 'telemetry:teltonika' };
+
+const problemsOf = (args: readonly string[], environment: NodeJS.ProcessEnv = env): readonly string[] => {
+  try {
+    readArguments(args, environment);
+  } catch (error) {
+    if (error instanceof UsageError) return error.problems;
+    throw error;
+  }
+  return [];
+};
+
+test('without options a race of 50 vehicles goes on in real time until it is stopped', () => {
+  expect(readArguments([], env)).toEqual({
+    redisUrl: env.REDIS_URL,
+    stream: env.REDIS_TELEMETRY_STREAM,
+    vehicles: 50,
+    seed: 1,
+    durationMs: undefined,
+    speed: 1,
+    isReplay: false,
+    maxLength: 1_000_000,
+  });
+});
+
+test('options say how many, how long, how fast and where', () => {
+  expect(
+    readArguments(
+      ['--vehicles', '3', '--seed=9', '--for', '5m', '--speed', 'max', '--stream', 'telemetry:x', '--replay'],
+      env,
+    ),
+  ).toMatchObject({
+    vehicles: 3,
+    seed: 9,
+    durationMs: 300_000,
+    speed: Infinity,
+    stream: 'telemetry:x',
+    isReplay: true,
+  });
+});
+
+test('all problems are named at once', () => {
+  const problems = problemsOf(['--vehicles', '0', '--seed', 'x', '--for', 'soon', '--speed', '0'], {});
+  expect(problems.map((problem) => problem.split(' ')[0])).toEqual([
+    'REDIS_URL',
+    'one',
+    '--for',
+    '--speed',
+    '--vehicles',
+    '--seed',
+  ]);
+});
+
+test('an unknown option, a missing value and a list of streams are refused', () => {
+  expect(problemsOf(['--fast'])[0]).toContain("'--fast'");
+  expect(problemsOf(['--for'])[0]).toContain('--for');
+  expect(problemsOf([], { ...env, REDIS_TELEMETRY_STREAM: 'telemetry:a,telemetry:b' })[0]).toContain(
+    'one stream',
+  );
+  expect(problemsOf(['--speed', '10'])[0]).toContain('--speed needs --for');
+});
+
+test('help needs no environment', () => {
+  expect(readArguments(['--help'], {})).toBeUndefined();
+});
+
+test.for([
+  ['500ms', 500],
+  ['20s', 20_000],
+  ['1.5m', 90_000],
+  ['2h', 7_200_000],
+  ['0s', undefined],
+  ['20', undefined],
+  ['20 s', undefined],
+  ['-1s', undefined],
+  ['', undefined],
+] as const)('the duration %s is %s ms', ([text, durationMs]) => {
+  expect(readDuration(text)).toBe(durationMs);
+});

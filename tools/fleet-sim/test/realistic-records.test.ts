@@ -1,0 +1,29 @@
+import type { TelemetryRecord } from '@app/shared/entry';
+import { expect, test } from 'vitest';
+import { realisticRecords } from '../src/realistic-records.ts';
+
+const options = { seed: 1, startAtMs: Date.UTC(2026, 6, 4) };
+
+test('a thousand devices take turns, each with 14 to 20 attributes and a new stamp each time', () => {
+  const records = firstOf(realisticRecords(options), 3_000);
+  expect(new Set(records.map(({ position }) => position.deviceId)).size).toBe(1_000);
+  expect(new Set(records.map(({ position }) => `${position.deviceId} ${position.fixAtMs}`)).size).toBe(3_000);
+  const counts = records.map(({ position }) => Object.keys(position.attributes).length);
+  expect(Math.min(...counts)).toBeGreaterThanOrEqual(14);
+  expect(Math.max(...counts)).toBeLessThanOrEqual(20);
+});
+
+test.for([2, 14, 100])('exactly %i attributes where so many are asked for', (attributes) => {
+  for (const { position } of firstOf(realisticRecords({ ...options, devices: 10, attributes }), 50)) {
+    expect(Object.keys(position.attributes)).toHaveLength(attributes);
+  }
+});
+
+function firstOf(records: Iterable<TelemetryRecord>, count: number): TelemetryRecord[] {
+  const first: TelemetryRecord[] = [];
+  for (const record of records) {
+    first.push(record);
+    if (first.length === count) break;
+  }
+  return first;
+}

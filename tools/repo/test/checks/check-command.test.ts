@@ -1,0 +1,121 @@
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { RepositoryCopy } from '../../src/checks/repository-copy.ts';
+
+/** The part of `turbo run --dry=json` that is looked at; `inputs` maps a file to its hash. */
+const dryRun = z.object({
+  tasks: z.array(
+    z.object({ taskId: z.string(), command: z.string(), inputs: z.record(z.string(), z.unknown()) }),
+  ),
+});
+const main = fileURLToPath(new URL('../../src/checks/main.ts', import.meta.url));
+const tools = fileURLToPath(new URL('../../../../node_modules/.bin/', import.meta.url));
+
+describe('the command that ./run check gives to each tool', () => {
+  let copy: RepositoryCopy;
+  beforeAll(() => {
+    copy = new RepositoryCopy();
+  });
+  afterAll(() => copy[Symbol.dispose]());
+
+  function run(command: string, args: readonly string[]): { code: number | null; output: string } {
+    const env = { ...process.env, TURBO_TELEMETRY_DISABLED: '1' };
+    const { status, stdout, stderr } = spawnSync(command, args, { cwd: copy.root, env, encoding: 'utf8' });
+    return { code: status, output: `${stdout}${stderr}` };
+  }
+
+  test('turbo run check covers format, lint, boundaries, rules, unused code and the types of every package', () => {
+    const { output } = run(join(tools, 'turbo'), ['run', 'check', '--dry=json']);
+    const plan = dryRun.parse(JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)));
+    expect(plan).toMatchObject({
+      tasks: expect.arrayContaining(
+        [
+          ['//#format', 'oxfmt --check .'],
+          ['//#lint', 'oxlint'],
+          ['//#boundaries', 'turbo boundaries'],
+          ['//#rules', 'node tools/repo/src/checks/main.ts'],
+          ['//#unused', 'knip'],
+          ['@app/shared#types', 'tsc -p .'],
+          ['@app/processor#types', 'tsc -p .'],
+          ['@app/live-gateway#types', 'tsc -p .'],
+        ].map(([taskId, command]) => expect.objectContaining({ taskId, command })),
+      ),
+    });
+  });
+
+  test("the root's checks are hashed over every package's sources, and over nothing that was installed", () => {
+    const { output } = run(join(tools, 'turbo'), ['run', '//#lint', '//#rules', '//#unused', '--dry=json']);
+    const plan = dryRun.parse(JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)));
+    expect(plan.tasks.map((task) => task.taskId).toSorted()).toEqual(['//#lint', '//#rules', '//#unused']);
+    for (const { inputs } of plan.tasks) {
+      expect(Object.keys(inputs)).toEqual(
+        expect.arrayContaining(['packages/shared/src/position.ts', 'pnpm-lock.yaml', '.oxlintrc.json']),
+      );
+      expect(Object.keys(inputs).filter((file) => file.includes('node_modules/'))).toEqual([]);
+    }
+  });
+
+  test('a broken rule ends the rules with exit code 1, its file and the reason', () => {
+    using _planted = copy.plant({
+      'services/processor/src/domain/planted.ts': 'export const planted = 1;\n',
+      'services/processor/src/planted-relay.ts': "export * from './domain/planted.ts';\n",
+      'services/processor/src/pipeline/planted.ts': "export { planted } from '../planted-relay.ts';\n",
+    });
+    const { code, output } = run(process.execPath, [main, copy.root]);
+    expect(output).toContain('services/processor/src/domain/planted.ts: loaded outside domain/');
+    expect(code).toBe(1);
+  });
+
+  test('a rule whose folder has gone away fails instead of holding for ever', () => {
+    using moved = new RepositoryCopy();
+    rmSync(join(moved.root, 'services/processor/src/domain'), { recursive: true });
+    const { code, output } = run(process.execPath, [main, moved.root]);
+    expect(output).toContain('services/processor/src/domain holds no .ts file');
+    expect(code).toBe(1);
+  });
+
+  test.for([
+    [
+      'services/processor/src/pipeline/planted.ts',
+      "export * from '../domain/x.ts';\n",
+      'Only main.ts imports domain/',
+    ],
+    [
+      'services/live-gateway/src/latest/planted.ts',
+      "import 'uWebSockets.js';\n",
+      'Only server/ and connection/ know uWebSockets.js',
+    ],
+  ] as const)('oxlint refuses the import in %s', ([file, text, message]) => {
+    using _planted = copy.plant({ [file]: text });
+    const { code, output } = run(join(tools, 'oxlint'), [file]);
+    expect(output).toContain(message);
+    expect(code).toBe(1);
+  });
+
+  test('turbo boundaries passes over this repository as it is', () => {
+    expect(run(join(tools, 'turbo'), ['boundaries'])).toMatchObject({ code: 0 });
+  });
+
+  test.for([
+    ['a library that imports a service', 'library', '@app/processor'],
+    ['a library that imports a tool', 'library', '@app/fleet-sim'],
+    ['a service that imports a service', 'service', '@app/processor'],
+    ['a service that imports a tool', 'service', '@app/fleet-sim'],
+  ])('turbo boundaries refuses %s', ([, tag, dependency = '']) => {
+    using _planted = copy.plant({
+      'packages/planted/package.json': JSON.stringify({
+        name: '@app/planted',
+        version: '0.1.0',
+        dependencies: { [dependency]: 'workspace:*' },
+      }),
+      'packages/planted/turbo.json': JSON.stringify({ extends: ['//'], tags: [tag] }),
+    });
+    const { code, output } = run(join(tools, 'turbo'), ['boundaries']);
+    expect(output).toMatch(/Package `\S+` found with(out any)? tag/);
+    expect(code).toBe(1);
+  });
+});

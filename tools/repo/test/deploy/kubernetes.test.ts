@@ -1,0 +1,316 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gatewaySettings } from '@app/live-gateway/config';
+import { migrateSettings } from '@app/migrate/settings';
+import { processorSettings } from '@app/processor/config';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { repositoryPath } from '../../src/deploy/repository.ts';
+import { findProgram } from './support/find-program.ts';
+import { asTypedModule, validateBySchema } from './support/kubernetes-models.ts';
+import { type Manifest, renderManifests } from './support/render-manifests.ts';
+
+const kubectl = findProgram('kubectl');
+const overlays = ['dev', 'prod'] as const;
+
+const probe = z.object({ httpGet: z.object({ path: z.string(), port: z.string() }) });
+const container = z.object({
+  name: z.string(),
+  image: z.string(),
+  ports: z.array(z.object({ name: z.string(), containerPort: z.number() })).default([]),
+  envFrom: z.array(z.object({ configMapRef: z.object({ name: z.string() }) })).default([]),
+  env: z.array(z.object({ name: z.string(), value: z.string().optional() })).default([]),
+  livenessProbe: probe.optional(),
+  readinessProbe: probe.optional(),
+  startupProbe: probe.optional(),
+  resources: z.object({
+    requests: z.object({ cpu: z.string(), memory: z.string() }),
+    limits: z.object({ cpu: z.string(), memory: z.string() }),
+  }),
+  securityContext: z.unknown(),
+  volumeMounts: z.array(z.object({ name: z.string(), mountPath: z.string(), readOnly: z.boolean() })),
+});
+const workload = z.object({
+  kind: z.enum(['Deployment', 'StatefulSet', 'Job']),
+  metadata: z.object({ name: z.string() }),
+  spec: z.object({
+    replicas: z.number().optional(),
+    template: z.object({
+      metadata: z.object({ labels: z.record(z.string(), z.string()) }),
+      spec: z.object({
+        automountServiceAccountToken: z.boolean(),
+        serviceAccountName: z.string(),
+        terminationGracePeriodSeconds: z.number(),
+        securityContext: z.unknown(),
+        containers: z.tuple([container]),
+        volumes: z.tuple([z.object({ name: z.string(), secret: z.object({ secretName: z.string() }) })]),
+      }),
+    }),
+  }),
+});
+type Workload = z.output<typeof workload>;
+const configMap = z.object({
+  kind: z.literal('ConfigMap'),
+  metadata: z.object({ name: z.string() }),
+  data: z.record(z.string(), z.string()),
+});
+
+const settingsOf = {
+  migrate: migrateSettings.shape,
+  processor: processorSettings.shape,
+  'live-gateway': gatewaySettings.shape,
+} as const;
+
+function only<T>(schema: z.ZodType<T>, manifests: readonly Manifest[]): readonly T[] {
+  return manifests.flatMap((manifest) => {
+    const parsed = schema.safeParse(manifest);
+    return parsed.success ? [parsed.data] : [];
+  });
+}
+
+/** The environment that a pod gives its process, as far as it stands in the manifests. */
+function environment(manifests: readonly Manifest[], { spec }: Workload): Readonly<Record<string, string>> {
+  const [{ env, envFrom }] = spec.template.spec.containers;
+  const maps = only(configMap, manifests);
+  return Object.fromEntries([
+    ...envFrom.flatMap(({ configMapRef }) => {
+      const map = maps.find(({ metadata }) => metadata.name === configMapRef.name);
+      if (map === undefined) throw new Error(`there is no config map ${configMapRef.name}`);
+      return Object.entries(map.data);
+    }),
+    ...env.map(({ name, value }) => [name, value ?? 'what Kubernetes puts there']),
+  ]);
+}
+
+function workloadNamed(manifests: readonly Manifest[], name: string): Workload {
+  const found = only(workload, manifests).find(({ metadata }) => metadata.name === name);
+  if (found === undefined) throw new Error(`there is no ${name}`);
+  return found;
+}
+
+describe.skipIf(kubectl === undefined)('the manifests', () => {
+  const rendered = Object.fromEntries(
+    overlays.map((overlay) => [
+      overlay,
+      kubectl === undefined ? [] : renderManifests(kubectl, `overlays/${overlay}`),
+    ]),
+  );
+  const of = (overlay: string): readonly Manifest[] => rendered[overlay] ?? [];
+
+  describe.for(overlays)('of %s', (overlay) => {
+    const manifests = of(overlay);
+
+    test('are what Kubernetes and the custom resources take', () => {
+      for (const manifest of manifests) {
+        expect(() => validateBySchema(manifest), `${manifest.kind} ${manifest.metadata.name}`).not.toThrow();
+      }
+      expect(manifests.length).toBeGreaterThan(20);
+    });
+
+    test('have no field that Kubernetes does not know', async () => {
+      expect(await compile(asTypedModule(manifests))).toBe('');
+    });
+
+    test('name three programs, each of an exact version', () => {
+      const images = only(workload, manifests).map(({ spec }) => spec.template.spec.containers[0].image);
+      expect(images).toHaveLength(3);
+      for (const image of images) {
+        expect(image).toMatch(/^[\w./-]+(?::\d*[\w.-]+|@sha256:[0-9a-f]{64})$/u);
+        expect(image).not.toMatch(/:latest$/u);
+      }
+    });
+
+    test('bound what each may use, and what each may do', () => {
+      for (const { spec } of only(workload, manifests)) {
+        const pod = spec.template.spec;
+        const [{ resources, securityContext, volumeMounts }] = pod.containers;
+        expect(bytesOf(resources.limits.memory)).toBeGreaterThanOrEqual(bytesOf(resources.requests.memory));
+        expect(pod.securityContext).toMatchObject({
+          runAsNonRoot: true,
+          runAsUser: 1000,
+          seccompProfile: { type: 'RuntimeDefault' },
+        });
+        expect(securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(pod.automountServiceAccountToken).toBe(false);
+        expect(volumeMounts.every(({ readOnly }) => readOnly)).toBe(true);
+      }
+    });
+
+    test.for(['migrate', 'processor', 'live-gateway'] as const)(
+      'give the %s settings that it knows, and all that it needs',
+      (name) => {
+        const given = environment(manifests, workloadNamed(manifests, name));
+        const settings: Readonly<Record<string, z.ZodType>> = settingsOf[name];
+        const named = new Set(Object.keys(given).map((setting) => setting.replace(/_FILE$/u, '')));
+        expect([...named].filter((setting) => !Object.hasOwn(settings, setting))).toEqual([]);
+        const needed = Object.entries(settings).filter(([, schema]) => !schema.safeParse(undefined).success);
+        expect(needed.map(([setting]) => setting).filter((setting) => !named.has(setting))).toEqual([]);
+        const refused = Object.entries(given)
+          .filter(([setting]) => !setting.endsWith('_FILE') && setting !== 'INSTANCE_ID')
+          .filter(([setting, value]) => settings[setting]?.safeParse(value).success !== true);
+        expect(refused).toEqual([]);
+      },
+    );
+
+    test.for(['migrate', 'processor', 'live-gateway'])(
+      'give the %s its secrets as files that are mounted',
+      (name) => {
+        const { spec } = workloadNamed(manifests, name);
+        const [{ env, volumeMounts }] = spec.template.spec.containers;
+        const files = env
+          .filter(({ name: variable }) => variable.endsWith('_FILE'))
+          .map(({ value }) => value);
+        expect(files.length).toBeGreaterThan(0);
+        expect(files).toEqual(
+          env
+            .filter(({ name: variable }) => variable.endsWith('_FILE'))
+            .map(({ name: variable }) => `/run/secrets/${name}/${variable.replace(/_FILE$/u, '')}`),
+        );
+        expect(volumeMounts).toMatchObject([{ name: 'secrets', mountPath: `/run/secrets/${name}` }]);
+        const [{ secret }] = spec.template.spec.volumes;
+        const generated = manifests
+          .filter(({ kind }) => kind === 'Secret')
+          .map(({ metadata }) => metadata.name);
+        expect(overlay === 'dev' ? generated : ['migrate', 'processor', 'live-gateway']).toContain(
+          secret.secretName,
+        );
+      },
+    );
+
+    test('listen where the services listen, and where probes, scrapes and viewers ask', () => {
+      const metrics = processorSettings.shape.METRICS_PORT.parse(undefined);
+      const ws = gatewaySettings.shape.LIVE_WS_PORT.parse(undefined);
+      const portsOf = (name: string) => workloadNamed(manifests, name).spec.template.spec.containers[0].ports;
+      expect(portsOf('processor')).toEqual([{ name: 'metrics', containerPort: metrics }]);
+      expect(portsOf('live-gateway')).toEqual([
+        { name: 'ws', containerPort: ws },
+        { name: 'metrics', containerPort: metrics },
+      ]);
+      for (const name of ['processor', 'live-gateway']) {
+        const [pod] = workloadNamed(manifests, name).spec.template.spec.containers;
+        expect(pod.livenessProbe?.httpGet).toEqual({ path: '/healthz', port: 'metrics' });
+        expect(pod.startupProbe?.httpGet).toEqual({ path: '/healthz', port: 'metrics' });
+        expect(pod.readinessProbe?.httpGet).toEqual({ path: '/readyz', port: 'metrics' });
+      }
+      const text = JSON.stringify(manifests.filter(({ kind }) => kind === 'NetworkPolicy'));
+      expect(text).toContain(`"port":${metrics}`);
+      expect(text).toContain(`"port":${ws}`);
+    });
+
+    test('leave a stop the time that it may take, and five seconds more', () => {
+      const drainMs = processorSettings.shape.DRAIN_TIMEOUT_MS.parse(undefined);
+      const liveDrainMs = gatewaySettings.shape.LIVE_WS_DRAIN_TIMEOUT_MS.parse(undefined);
+      const closing = { processor: 5_000, 'live-gateway': 10_000 }; // `closingMs` of each main.ts
+      const processor = workloadNamed(manifests, 'processor').spec.template.spec;
+      const gateway = workloadNamed(manifests, 'live-gateway').spec.template.spec;
+      const noticeMs = gatewaySettings.shape.LIVE_WS_DRAIN_NOTICE_MS.parse(undefined);
+      expect(processor.terminationGracePeriodSeconds * 1000).toBeGreaterThanOrEqual(
+        drainMs + closing.processor + 5_000,
+      );
+      expect(gateway.terminationGracePeriodSeconds * 1000).toBeGreaterThanOrEqual(
+        noticeMs + liveDrainMs + closing['live-gateway'] + 5_000,
+      );
+    });
+
+    test('select pods that there are', () => {
+      const pods = only(workload, manifests).map(({ spec }) => spec.template.metadata.labels);
+      const selector = z.object({
+        kind: z.enum(['Service', 'PodDisruptionBudget', 'NetworkPolicy']),
+        metadata: z.object({ name: z.string() }),
+        spec: z.object({ selector: z.unknown(), podSelector: z.unknown() }).partial(),
+      });
+      const labelsWanted = z.union([
+        z
+          .object({ matchLabels: z.record(z.string(), z.string()) })
+          .transform(({ matchLabels }) => matchLabels),
+        z.record(z.string(), z.string()),
+      ]);
+      const matched = only(selector, manifests).flatMap(({ metadata, spec }) => {
+        const wanted = labelsWanted.safeParse(spec.podSelector ?? spec.selector);
+        // What names several at once says so by an expression.
+        if (!wanted.success) return [];
+        const count = pods.filter((labels) =>
+          Object.entries(wanted.data).every(([label, value]) => labels[label] === value),
+        ).length;
+        return [`${metadata.name}: ${count}`];
+      });
+      expect(matched.length).toBeGreaterThan(6);
+      expect(matched.filter((line) => line.endsWith(': 0'))).toEqual([]);
+    });
+  });
+
+  test('of prod leave numbers to those who scale, and keep the processor at one', () => {
+    const numbers = (overlay: string) =>
+      Object.fromEntries(
+        only(workload, of(overlay)).map(({ metadata, spec }) => [metadata.name, spec.replicas]),
+      );
+    expect(numbers('dev')).toEqual({ migrate: undefined, processor: 1, 'live-gateway': 1 });
+    expect(numbers('prod')).toEqual({ migrate: undefined, processor: undefined, 'live-gateway': undefined });
+    const scaled = of('prod').find(({ kind }) => kind === 'ScaledObject');
+    expect(scaled).toMatchObject({ spec: { minReplicaCount: 1, maxReplicaCount: 1 } });
+    const hpa = of('prod').find(({ kind }) => kind === 'HorizontalPodAutoscaler');
+    expect(hpa).toMatchObject({
+      spec: { minReplicas: 2, scaleTargetRef: { kind: 'Deployment', name: 'live-gateway' } },
+    });
+  });
+
+  test('of prod hold no secret', () => {
+    expect(of('prod').filter(({ kind }) => kind === 'Secret')).toEqual([]);
+    expect(JSON.stringify(of('prod'))).not.toMatch(/(?:redis|postgres)s?:\/\/[^"\s]*:[^"\s]*@/u);
+  });
+});
+
+describe('a manifest that is wrong', () => {
+  const base: Manifest = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'a' } };
+  const withSpec = (spec: object): Manifest => ({ ...base, spec });
+
+  test('in a value, or of a kind that nobody knows, is refused', () => {
+    expect(() => validateBySchema(withSpec({ ports: 'metrics' }))).toThrow(/ports/u);
+    expect(() => validateBySchema({ ...base, kind: 'Servcie' })).toThrow('no schema of v1 Servcie');
+  });
+
+  test('in the name of a field is refused', async () => {
+    expect(await compile(asTypedModule([base]))).toBe('');
+    expect(await compile(asTypedModule([withSpec({ prots: [] })]))).toContain(`'"prots"' does not exist`);
+  });
+});
+
+function bytesOf(memory: string): number {
+  const [, count, unit] = /^(\d+)([MG])i$/u.exec(memory) ?? [];
+  if (count === undefined) throw new Error(`${memory} is no amount in Mi or Gi`);
+  return Number(count) * (unit === 'G' ? 2 ** 30 : 2 ** 20);
+}
+
+/** What the compiler says about a module; nothing, if all is well. */
+async function compile(source: string): Promise<string> {
+  // Below this package, from where the models are found.
+  const folder = mkdtempSync(join(repositoryPath('tools/repo/node_modules'), '.manifests-'));
+  try {
+    writeFileSync(join(folder, 'manifests.ts'), source);
+    const options = [
+      '--noEmit',
+      '--strict',
+      '--skipLibCheck',
+      '--module',
+      'nodenext',
+      '--types',
+      '',
+      '--pretty',
+      'false',
+    ];
+    const tsc = repositoryPath('node_modules/.bin/tsc');
+    await promisify(execFile)(tsc, ['--ignoreConfig', ...options, join(folder, 'manifests.ts')]);
+    return '';
+  } catch (error) {
+    if (error instanceof Error && 'stdout' in error) return String(error.stdout);
+    throw error;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,122 @@
+import { openSystem } from '@app/demo/open-system';
+import { encodeFields } from '@app/shared/entry';
+import { eventually } from '@app/test-kit/eventually';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { liveGatewayDashboard } from '../../src/deploy/dashboards/live-gateway-dashboard.ts';
+import { processorDashboard } from '../../src/deploy/dashboards/processor-dashboard.ts';
+import { readRuleGroups, ruleFiles } from '../../src/deploy/read-rules.ts';
+import { findProgram } from './support/find-program.ts';
+import { startPrometheus } from './support/start-prometheus.ts';
+
+const prometheus = findProgram('prometheus');
+
+const ruleAnswer = z.object({
+  groups: z.array(
+    z.object({
+      rules: z.array(
+        z.object({
+          name: z.string(),
+          type: z.enum(['alerting', 'recording']),
+          health: z.string(),
+          lastError: z.string().optional(),
+          state: z.string().optional(),
+        }),
+      ),
+    }),
+  ),
+});
+const queryAnswer = z.object({
+  result: z.array(
+    z.object({ metric: z.record(z.string(), z.string()), value: z.tuple([z.number(), z.string()]) }),
+  ),
+});
+
+const panels = [processorDashboard, liveGatewayDashboard].flatMap((dashboard) =>
+  dashboard.rows.flatMap((row) => row.panels),
+);
+
+describe.skipIf(prometheus === undefined)('a real Prometheus', () => {
+  test('over the real services takes every rule, answers every panel, and sees the processor go', async () => {
+    const imeis = ['350000000000017', '350000000000025'];
+    await using open = await openSystem({ imeis });
+    const { system, redis } = open;
+    const { signal } = new AbortController();
+    await using server = await startPrometheus(prometheus ?? '', {
+      processor: await system.processor.readNumber('metricsPort', signal),
+      'live-gateway': await system.gateway.readNumber('metricsPort', signal),
+    });
+    const rules = async () =>
+      ruleAnswer.parse(await server.ask('rules')).groups.flatMap((group) => group.rules);
+    const query = async (expr: string) =>
+      queryAnswer.parse(await server.ask('query', { query: expr })).result;
+    const publish = () =>
+      redis.xadd(
+        system.stream,
+        '*',
+        ...encodeFields({
+          codec: '8E',
+          position: {
+            deviceId: imeis[0] ?? '',
+            fixAtMs: Date.now(),
+            latitude: 46.5,
+            longitude: 7.25,
+            altitudeM: 800,
+            courseDeg: 90,
+            speedKmh: 42,
+            satellites: 9,
+            priority: 0,
+            attributes: {},
+          },
+        }),
+      );
+
+    const wanted = ruleFiles.flatMap(readRuleGroups).flatMap((group) => group.rules).length;
+    const evaluated = await eventually(
+      async () => {
+        await publish();
+        const all = await rules();
+        return all.length === wanted && all.every(({ health }) => health !== 'unknown') ? all : undefined;
+      },
+      { timeoutMs: 60_000, intervalMs: 500 },
+    );
+    expect(evaluated.filter(({ health }) => health !== 'ok')).toEqual([]);
+    expect(evaluated.filter(({ state }) => state === 'firing')).toEqual([]);
+
+    const refused: string[] = [];
+    for (const { expr } of panels.flatMap((panel) => panel.queries)) {
+      await query(expr).catch((error: unknown) => refused.push(`${expr}: ${String(error)}`));
+    }
+    expect(refused).toEqual([]);
+    // What the dashboards show at their tops must have a value as soon as anything runs.
+    const headlines = panels.filter(({ kind }) => kind === 'number');
+    const silent = await eventually(
+      async () => {
+        await publish();
+        const empty: string[] = [];
+        for (const { title, queries } of headlines) {
+          const [first] = queries;
+          if (first !== undefined && (await query(first.expr)).length === 0) empty.push(title);
+        }
+        // Nobody watches, so that no share of the viewers is slow; nothing was ever parked or sent.
+        const expected = new Set([
+          'Dead letters in 24 hours',
+          'From the stream to the screen',
+          'Slow viewers',
+        ]);
+        return empty.every((title) => expected.has(title)) ? empty : undefined;
+      },
+      { timeoutMs: 60_000, intervalMs: 500 },
+    );
+    expect(headlines.length - silent.length).toBeGreaterThanOrEqual(9);
+    expect(Number((await query('max(stream:processor_consumer_lag_seconds:max)'))[0]?.value[1])).toBeLessThan(
+      60,
+    );
+
+    await system.processor.stop();
+    await eventually(
+      async () => (await rules()).find(({ name, state }) => name === 'ProcessorDown' && state !== 'inactive'),
+      { timeoutMs: 30_000, intervalMs: 500 },
+    );
+  }, 180_000);
+});

@@ -1,0 +1,149 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const main = fileURLToPath(new URL('../../src/run-tests/main.ts', import.meta.url));
+const modules = fileURLToPath(new URL('../../node_modules', import.meta.url));
+
+const good = "import { expect, test } from 'vitest';\ntest('holds', () => expect(1).toBe(1));\n";
+
+/** Runs the real command over a project of these files, in a temporary folder. */
+function runTests(
+  files: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+): { code: number | null; lastLine: string; output: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'planted-suite-'));
+  try {
+    symlinkSync(modules, join(folder, 'node_modules'));
+    const config = join(folder, 'vitest.config.mjs');
+    writeFileSync(config, 'export default {};\n');
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+
+    // One file for both streams: the summary must be the last line of all.
+    const log = openSync(join(folder, 'log'), 'a+');
+    const { status } = spawnSync(process.execPath, [main, '--root', folder, '--config', config, ...args], {
+      env: { PATH: process.env['PATH'] }, // nothing of the vitest that runs this test
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    const output = readFileSync(join(folder, 'log'), 'utf8');
+    return { code: status, lastLine: output.trimEnd().split('\n').at(-1) ?? '', output };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('a run is good', () => {
+  test('when every test of every file passes', () => {
+    const run = runTests({ 'a.test.mjs': good, 'b.test.mjs': good });
+    expect(run).toMatchObject({ code: 0, lastLine: '2 passed, 0 failed, 0 skipped' });
+  });
+
+  test('when -t leaves tests out, which are not skipped then', () => {
+    const suite = `${good}test.skip('another', () => {});\n`;
+    const run = runTests({ 'a.test.mjs': suite }, ['-t', 'holds']);
+    expect(run).toMatchObject({ code: 0, lastLine: '1 passed, 0 failed, 0 skipped' });
+  });
+});
+
+describe('a run fails, and says why', () => {
+  test.for([
+    [
+      'a test that fails',
+      "import { expect, test } from 'vitest';\ntest('breaks', () => expect(1).toBe(2));\n",
+      '1 passed, 1 failed, 0 skipped',
+      'failed: planted.test.mjs > breaks',
+    ],
+    [
+      'a file that cannot be imported',
+      "import './gone.mjs';\nimport { test } from 'vitest';\ntest('never runs', () => {});\n",
+      '1 passed, 1 failed, 0 skipped',
+      'broken: planted.test.mjs',
+    ],
+    [
+      'a file that does not parse',
+      'const = 1;\n',
+      '1 passed, 1 failed, 0 skipped',
+      'broken: planted.test.mjs',
+    ],
+    ['a file without a test', 'export {};\n', '1 passed, 1 failed, 0 skipped', 'broken: planted.test.mjs'],
+    [
+      'an unhandled rejection',
+      "import { test } from 'vitest';\ntest('passes', () => { void Promise.reject(new Error('lost')); });\n",
+      '2 passed, 1 failed, 0 skipped',
+      'unhandled error: lost',
+    ],
+    [
+      'an uncaught exception',
+      "import { test } from 'vitest';\ntest('passes', () => new Promise((done) => {\n" +
+        "  setImmediate(() => { setImmediate(done); throw new Error('thrown late'); });\n}));\n",
+      '2 passed, 1 failed, 0 skipped',
+      'unhandled error: thrown late',
+    ],
+    [
+      'a hook of a suite that fails',
+      "import { beforeAll, describe, test } from 'vitest';\ndescribe('suite', () => {\n" +
+        "  beforeAll(() => { throw new Error('no ground'); });\n  test('never runs', () => {});\n});\n",
+      '1 passed, 2 failed, 0 skipped',
+      'broken: planted.test.mjs > suite',
+    ],
+    [
+      'a skip that is not on the list',
+      "import { test } from 'vitest';\ntest.skip('left out', () => {});\n",
+      '1 passed, 1 failed, 0 skipped',
+      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: planted.test.mjs > left out',
+    ],
+    [
+      'a test that skips itself',
+      "import { test } from 'vitest';\ntest('left out', ({ skip }) => skip('no engine'));\n",
+      '1 passed, 1 failed, 0 skipped',
+      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: planted.test.mjs > left out',
+    ],
+    [
+      'a todo',
+      "import { test } from 'vitest';\ntest.todo('some day');\n",
+      '1 passed, 1 failed, 0 skipped',
+      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: planted.test.mjs > some day',
+    ],
+    [
+      'a test process that dies',
+      "import { test } from 'vitest';\ntest('kills', () => { process.kill(process.pid, 'SIGKILL'); });\n",
+      '1 passed, 2 failed, 0 skipped',
+      'pending: planted.test.mjs > kills',
+    ],
+  ] as const)('with %s', ([, planted, lastLine, reason]) => {
+    const run = runTests({ 'good.test.mjs': good, 'planted.test.mjs': planted });
+    expect(run.output).toContain(reason);
+    expect(run).toMatchObject({ code: 1, lastLine });
+  });
+
+  test('with no test file at all', () => {
+    const run = runTests({});
+    expect(run.output).toContain('no test ran');
+    expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
+  });
+
+  test('with a pattern that no test matches', () => {
+    const run = runTests({ 'a.test.mjs': good }, ['-t', 'nothing is called so']);
+    expect(run.output).toContain('no test ran');
+    expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
+  });
+
+  test('with a set-up that ends the process with exit code 0 before a test has run', () => {
+    const run = runTests({
+      'a.test.mjs': good,
+      'vitest.config.mjs': "export default { test: { globalSetup: './leave.mjs' } };\n",
+      'leave.mjs': 'export default () => process.exit(0);\n',
+    });
+    expect(run.output).toContain('vitest left no results: exit code 0');
+    expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
+  });
+
+  test('with an option that vitest does not know', () => {
+    const run = runTests({ 'a.test.mjs': good }, ['--no-such-option']);
+    expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
+  });
+});
