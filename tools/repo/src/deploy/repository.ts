@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 
 /** The path of a file of the repository. */
 export function repositoryPath(file: string): string {
-  return fileURLToPath(new URL(`../../../${file}`, import.meta.url));
+  return fileURLToPath(new URL(`../../../../${file}`, import.meta.url));
 }
 
 export function readRepositoryFile(file: string): string {

@@ -16,7 +16,7 @@ function machineWithPnpm(): BareMachine {
 echo "$@" >>"$ROOT/installs"
 echo 'GET https://registry.internal.example/zod answered'
 [ ! -e "$ROOT/broken" ] || { echo 'error: https://registry.internal.example/zod: 500' >&2; exit 1; }
-mkdir -p node_modules services/migrate/node_modules services/a/node_modules tools/demo/node_modules`,
+mkdir -p node_modules services/migrate/node_modules services/a/node_modules testing/b/node_modules tools/demo/node_modules`,
   );
   machine.write(
     'services/migrate/src/main.ts',
@@ -54,7 +54,7 @@ function installs(machine: BareMachine): number {
 
 describe('./run', () => {
   test('names programs that exist, and the pnpm of package.json', () => {
-    const programs = script.match(/\S+\/src\/main\.ts/g) ?? [];
+    const programs = script.match(/\S+\/src\/\S*main\.ts/g) ?? [];
     expect(programs).toContain('tools/repo/src/run-tests/main.ts');
     expect(programs.filter((program) => !existsSync(`${repository}${program}`))).toEqual([]);
     expect(readFileSync(`${repository}package.json`, 'utf8')).toContain(
