@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { withoutCredentials } from './safe-to-log.ts';
 import { readSetting } from './read-setting.ts';
-import { commaList, name, oneOf, port, secret, settingMeta, text, urlOf } from './setting.ts';
+import { commaList, name, oneOf, port, secret, settingMeta, string, urlOf } from './setting.ts';
 
 export {
   byteCount,
@@ -15,7 +15,7 @@ export {
   positiveInt,
   secret,
   settingMeta,
-  text,
+  string as text,
   urlOf,
   wholeNumber,
 } from './setting.ts';
@@ -65,7 +65,7 @@ export const commonSettings = {
     description: 'The port of /metrics, /healthz and /readyz; 0 takes a free one.',
     example: '9090',
   }),
-  METRICS_HOST: text({ maxLength: 255 })
+  METRICS_HOST: string({ maxLength: 255 })
     .default('127.0.0.1')
     .meta({ description: 'The address that the ops endpoints listen on.', example: '0.0.0.0' }),
   OTEL_EXPORTER_OTLP_ENDPOINT: urlOf('http:', 'https:').optional().meta({

@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client';
 import type { Logger } from './log.ts';
 import { withDeadline } from './deadline.ts';
 
-export interface Verdict {
+export interface HealthStatus {
   readonly ok: boolean;
   /** Why not, for the one who looks; no secrets. */
   readonly reason?: string;
@@ -20,8 +20,8 @@ interface OpsOptions {
   readonly host: string;
   readonly port: number;
   readonly registry: Registry;
-  readonly isAlive: () => Verdict;
-  readonly isReady: () => Verdict;
+  readonly isAlive: () => HealthStatus;
+  readonly isReady: () => HealthStatus;
   readonly log?: Logger;
 }
 
@@ -118,7 +118,7 @@ async function collect(registry: Registry): Promise<Answer> {
   return { status: 200, body, headers: { 'content-type': registry.contentType } };
 }
 
-function judge(verdict: Verdict): Answer {
+function judge(verdict: HealthStatus): Answer {
   return verdict.ok
     ? { status: 200, body: 'ok\n' }
     : { status: 503, body: `${verdict.reason ?? 'no reason given'}\n` };

@@ -82,7 +82,7 @@ export async function waitForPostgres(
  * The rows of an answer. After a connection was lost in the middle of one, postgres.js begins the next one on it behind
  * as many holes: https://github.com/porsager/postgres, `rows` in `connection.js` is set back by the end of an answer only.
  */
-export function rowsOf<T>(answer: readonly T[]): readonly T[] {
+export function densify<T>(answer: readonly T[]): readonly T[] {
   return answer.filter(() => true);
 }
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { withDeadline } from './deadline.ts';
 import type { Logger } from './log.ts';
 import { fullJitterMs, retry } from './retry.ts';
-import { speedUpTextMethods } from './text-methods.ts';
+import { restoreStringFastPaths } from './string-fast-paths.ts';
 
 export type { Redis } from 'ioredis';
 
@@ -13,7 +13,7 @@ const closeTimeoutMs = 1_000;
 const maxReconnectDelayMs = 2_000;
 
 // ioredis is loaded by now.
-speedUpTextMethods();
+restoreStringFastPaths();
 
 interface Connection {
   readonly isBlocking: boolean;

@@ -67,7 +67,7 @@ export function port() {
 }
 
 /** A text without control characters, 1 to `maxLength` characters long. */
-export function text(options: { readonly maxLength?: number } = {}) {
+export function string(options: { readonly maxLength?: number } = {}) {
   const { maxLength = 1_024 } = options;
   return z
     .string()

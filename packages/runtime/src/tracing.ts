@@ -1,7 +1,7 @@
 import type { Logger } from './log.ts';
 
 /** What is said about a step that is traced. Never a position, a cookie or a whole IMEI. */
-export interface StepWords {
+export interface SpanOptions {
   readonly name: string;
   /** `consumer` handles messages, `client` asks another service. */
   readonly kind: 'consumer' | 'client';
@@ -11,7 +11,7 @@ export interface StepWords {
 }
 
 /** Runs a step, at once, and records how long it took and whether it failed; settles as the step does. */
-export type TraceStep = <T>(words: StepWords, step: () => Promise<T>) => Promise<T>;
+export type TraceStep = <T>(words: SpanOptions, step: () => Promise<T>) => Promise<T>;
 
 export interface Tracing extends AsyncDisposable {
   /** Undefined where nothing is traced: then nothing about it is loaded, asked or kept. */

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { commonSettings, ConfigError, publicSettings, readConfig } from '../src/config.ts';
-import { durationMs, positiveInt, secret, settingMeta, text } from '../src/setting.ts';
+import { durationMs, positiveInt, secret, settingMeta, string } from '../src/setting.ts';
 
 const common = z.object(commonSettings);
 const enough = {
@@ -141,7 +141,7 @@ describe('readConfig', () => {
   });
 
   test('reads only what the schema names', () => {
-    expect(readConfig(z.object({ A: text() }), { A: 'x', B: 'y' })).toEqual({ A: 'x' });
+    expect(readConfig(z.object({ A: string() }), { A: 'x', B: 'y' })).toEqual({ A: 'x' });
   });
 
   test("gives the words of a service's own rules", () => {
@@ -190,9 +190,9 @@ describe('a secret', () => {
 
   test('is one that a service marks itself, under any wrapper', async () => {
     const schema = z.object({
-      KEY: secret(text()).optional(),
-      SALT: secret(text().default('s')),
-      NAME: text().default('n'),
+      KEY: secret(string()).optional(),
+      SALT: secret(string().default('s')),
+      NAME: string().default('n'),
     });
     const path = await fileWith('hunter2');
     expect(readConfig(schema, { KEY_FILE: path, SALT_FILE: path, NAME_FILE: path })).toEqual({

@@ -5,13 +5,13 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createLog } from '../src/log.ts';
 import { startOpsServer } from '../src/ops-server.ts';
-import type { OpsServer, Verdict } from '../src/ops-server.ts';
+import type { OpsServer, HealthStatus } from '../src/ops-server.ts';
 
-const good = (): Verdict => ({ ok: true });
+const good = (): HealthStatus => ({ ok: true });
 
 let lines: string[];
 let registry: Registry;
-let judge: () => Verdict;
+let judge: () => HealthStatus;
 let server: OpsServer;
 
 beforeEach(async () => {

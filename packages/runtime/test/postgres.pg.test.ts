@@ -13,7 +13,7 @@ import {
   connectPostgres,
   createPostgresHealthCheck,
   endPostgres,
-  rowsOf,
+  densify,
   sqlState,
   waitForPostgres,
 } from '../src/postgres.ts';
@@ -317,6 +317,6 @@ test('the rows of an answer are all there are, also after one that failed in its
   const answer = await sql<{ n: number }[]>`select n from generate_series(1, 2) as n`;
   // What `rowsOf` is for; without it nobody needs it any more.
   expect(answer.length).toBeGreaterThan(2);
-  expect(rowsOf(answer)).toEqual([{ n: 1 }, { n: 2 }]);
+  expect(densify(answer)).toEqual([{ n: 1 }, { n: 2 }]);
   await endPostgres(sql, { timeoutMs: 0 });
 });

@@ -11,7 +11,7 @@ import {
   port,
   positiveInt,
   settingMeta,
-  text,
+  string,
   urlOf,
   wholeNumber,
 } from '../src/setting.ts';
@@ -47,7 +47,7 @@ describe('a setting takes and refuses', () => {
     ['durationMs', durationMs(), { '0': 0, '2147483647': 2_147_483_647, '2147483648': 'refused' }],
     ['byteCount', byteCount({ max: 10 }), { '10': 10, '11': 'refused', '0': 'refused' }],
     ['port', port(), { '0': 0, '65535': 65_535, '65536': 'refused' }],
-    ['text', text({ maxLength: 3 }), { abc: 'abc', abcd: 'refused', 'a\nb': 'refused', 'a b': 'a b' }],
+    ['text', string({ maxLength: 3 }), { abc: 'abc', abcd: 'refused', 'a\nb': 'refused', 'a b': 'a b' }],
     ['name', name(), { 'processor-1.a:{01}': 'processor-1.a:{01}', 'a b': 'refused', ä: 'refused' }],
     [
       'flag',

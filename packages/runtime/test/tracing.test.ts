@@ -5,10 +5,10 @@ import { eventually } from '@app/test-kit/eventually';
 import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
-import type { StepWords, TraceStep } from '../src/tracing.ts';
+import type { SpanOptions, TraceStep } from '../src/tracing.ts';
 import { startTracing } from '../src/tracing.ts';
 
-const words: StepWords = { name: 'a step', kind: 'consumer', attributes: { count: 3, stream: 's' } };
+const words: SpanOptions = { name: 'a step', kind: 'consumer', attributes: { count: 3, stream: 's' } };
 const link = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
 
 async function start(endpoint: string, sampleRatio = 1) {

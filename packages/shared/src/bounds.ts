@@ -1,7 +1,7 @@
-export const deviceIdText = /^[0-9A-Za-z_-]{1,32}$/;
+export const deviceIdPattern = /^[0-9A-Za-z_-]{1,32}$/;
 
 /** The most that a Position's numbers may be, in the units that their fields have in the payload. */
-export const most = {
+export const maxAbs = {
   latitude: 90,
   longitude: 180,
   altitude: 1e6,
@@ -11,6 +11,6 @@ export const most = {
 } as const;
 
 /** Postgres refuses what is too small for a `real` and not 0; nothing that small is measured. */
-export function forReal(value: number): number {
+export function flushToZero(value: number): number {
   return Math.abs(value) < 1e-6 ? 0 : value;
 }

@@ -5,7 +5,7 @@ import {
   isJsonObject,
   type JsonAttributes,
 } from './attributes.ts';
-import { deviceIdText, forReal, most } from './bounds.ts';
+import { deviceIdPattern, flushToZero, maxAbs } from './bounds.ts';
 import { CodecError } from './codec-error.ts';
 import { findPlainAttributes } from './plain-attributes.ts';
 import { readPlainPosition } from './plain-position.ts';
@@ -116,7 +116,7 @@ function readFields(
 ): ReceivedPosition | CodecError {
   const deviceId = json['device_id'];
   if (typeof deviceId !== 'string') return notA('device_id', 'a text', deviceId);
-  if (!deviceIdText.test(deviceId)) {
+  if (!deviceIdPattern.test(deviceId)) {
     return new CodecError('bad_device_id', 'device_id must be 1..32 of [0-9A-Za-z_-]');
   }
   const timestamp = json['timestamp'];
@@ -127,17 +127,17 @@ function readFields(
   if (fixAtMs < 0 || fixAtMs > latestTimestampMs) {
     return new CodecError('bad_timestamp', 'timestamp must lie in the years 1970..9999 of UTC');
   }
-  const latitude = readNumber('latitude', json['latitude'], -most.latitude, most.latitude);
+  const latitude = readNumber('latitude', json['latitude'], -maxAbs.latitude, maxAbs.latitude);
   if (typeof latitude !== 'number') return latitude;
-  const longitude = readNumber('longitude', json['longitude'], -most.longitude, most.longitude);
+  const longitude = readNumber('longitude', json['longitude'], -maxAbs.longitude, maxAbs.longitude);
   if (typeof longitude !== 'number') return longitude;
-  const altitudeM = readNumber('altitude', json['altitude'], -most.altitude, most.altitude);
+  const altitudeM = readNumber('altitude', json['altitude'], -maxAbs.altitude, maxAbs.altitude);
   if (typeof altitudeM !== 'number') return altitudeM;
-  const courseDeg = readNumber('angle', json['angle'], 0, most.angle);
+  const courseDeg = readNumber('angle', json['angle'], 0, maxAbs.angle);
   if (typeof courseDeg !== 'number') return courseDeg;
-  const speedKmh = readNumber('speed', json['speed'], -most.speed, most.speed);
+  const speedKmh = readNumber('speed', json['speed'], -maxAbs.speed, maxAbs.speed);
   if (typeof speedKmh !== 'number') return speedKmh;
-  const satellites = readNumber('satellites', json['satellites'], 0, most.satellites);
+  const satellites = readNumber('satellites', json['satellites'], 0, maxAbs.satellites);
   if (typeof satellites !== 'number') return satellites;
   if (!Number.isInteger(satellites))
     return new CodecError('out_of_range', 'satellites must be a whole number');
@@ -148,9 +148,9 @@ function readFields(
     fixAtMs,
     latitude,
     longitude,
-    altitudeM: forReal(altitudeM),
-    courseDeg: forReal(courseDeg),
-    speedKmh: forReal(speedKmh),
+    altitudeM: flushToZero(altitudeM),
+    courseDeg: flushToZero(courseDeg),
+    speedKmh: flushToZero(speedKmh),
     satellites,
     priority,
     attributesJson,

@@ -1,4 +1,4 @@
-import { deviceIdText, forReal, most } from './bounds.ts';
+import { deviceIdPattern, flushToZero, maxAbs } from './bounds.ts';
 import { arePlainAttributes } from './plain-attributes.ts';
 import type { ReceivedPosition } from './position.ts';
 import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
@@ -41,14 +41,14 @@ export function readPlainPosition(payload: string): ReceivedPosition | undefined
   const isWithinBounds =
     fixAtMs >= 0 &&
     fixAtMs <= latestTimestampMs &&
-    Math.abs(latitude) <= most.latitude &&
-    Math.abs(longitude) <= most.longitude &&
-    Math.abs(altitudeM) <= most.altitude &&
+    Math.abs(latitude) <= maxAbs.latitude &&
+    Math.abs(longitude) <= maxAbs.longitude &&
+    Math.abs(altitudeM) <= maxAbs.altitude &&
     courseDeg >= 0 &&
-    courseDeg <= most.angle &&
-    Math.abs(speedKmh) <= most.speed &&
+    courseDeg <= maxAbs.angle &&
+    Math.abs(speedKmh) <= maxAbs.speed &&
     satellites >= 0 &&
-    satellites <= most.satellites &&
+    satellites <= maxAbs.satellites &&
     Number.isInteger(satellites) &&
     (priority === 0 || priority === 1 || priority === 2);
   if (!isWithinBounds || !arePlainAttributes(payload, plain.at)) return undefined;
@@ -57,9 +57,9 @@ export function readPlainPosition(payload: string): ReceivedPosition | undefined
     fixAtMs,
     latitude,
     longitude,
-    altitudeM: forReal(altitudeM),
-    courseDeg: forReal(courseDeg),
-    speedKmh: forReal(speedKmh),
+    altitudeM: flushToZero(altitudeM),
+    courseDeg: flushToZero(courseDeg),
+    speedKmh: flushToZero(speedKmh),
     satellites,
     priority,
     attributesJson: payload.slice(plain.at, -1),
@@ -90,7 +90,7 @@ class PlainReader {
   deviceId(): string {
     const from = this.#at;
     const to = this.#payload.indexOf('"', from);
-    const isPlain = to !== -1 && deviceIdText.test(this.#payload.slice(from, to));
+    const isPlain = to !== -1 && deviceIdPattern.test(this.#payload.slice(from, to));
     this.#at = isPlain ? to : this.#payload.length;
     // Parsed with its quotes and not sliced: a slice keeps all of the payload for as long as somebody keeps the id.
     return isPlain ? JSON.parse(this.#payload.slice(from - 1, to + 1)) : '';

@@ -9,23 +9,23 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { createAccess } from './access/create-access.ts';
 import { SuspendedUsers } from './access/suspended-users.ts';
 import { PostgresSource } from './assignments/postgres-source.ts';
-import { destroyBookmarks } from './feed/bookmark.ts';
-import { drawEpoch } from './feed/epoch.ts';
+import { destroyLagMarkers } from './feed/lag-marker-group.ts';
+import { newEpoch } from './feed/epoch.ts';
 import { FanOut } from './fanout/fan-out.ts';
-import { FeedPlace } from './feed/feed-place.ts';
+import { StreamCursor } from './feed/stream-cursor.ts';
 import { Timeline } from './feed/timeline.ts';
 import { gatewaySettings, instanceId } from './config.ts';
-import { keepTurning } from './keep-turning.ts';
+import { startLoops } from './start-loops.ts';
 import { LatestFixes } from './latest/latest-fixes.ts';
 import { createMetrics, meterDirectus, meterFanOut } from './metrics.ts';
-import { receiveClients } from './receive-clients.ts';
+import { startClientServer } from './start-client-server.ts';
 import { drain } from './server/drain.ts';
-import { judgeProgress } from './server/progress.ts';
+import { checkProgress } from './server/progress.ts';
 import { Readiness, toBeReady } from './server/readiness.ts';
 import { registerStateGauges } from './state-gauges.ts';
 import { Clients } from './connection/clients.ts';
 import { Reauthorizer } from './subscriptions/reauthorizer.ts';
-import { Registry } from './subscriptions/registry.ts';
+import { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
 const nowMs = (): number => Date.now();
 const postgresDeadlineMs = 15_000;
@@ -58,11 +58,11 @@ await runService({
     // What is known, and who wants to know it.
     const latest = new LatestFixes(config.LIVE_MAX_FIX_AGE_MS);
     const clients = new Clients(config.LIVE_MAX_CONNECTIONS_PER_USER);
-    const places = streams.map((stream) => new FeedPlace(stream));
-    const timeline = new Timeline(places, () => drawEpoch(nowMs()));
-    const registry = new Registry({
+    const places = streams.map((stream) => new StreamCursor(stream));
+    const timeline = new Timeline(places, () => newEpoch(nowMs()));
+    const registry = new SubscriptionRegistry({
       latest,
-      position: () => timeline.position,
+      position: () => timeline.streamOffset,
       onConflated: (positions) => metrics.positionsConflated.inc(positions),
     });
     const fanOut = new FanOut({ registry, latest, meter: meterFanOut(metrics), nowMs });
@@ -91,10 +91,10 @@ await runService({
 
     registerStateGauges(metricsRegistry, { clients, registry, reauthorizer, readiness, places, nowMs });
     const loops = [
-      { name: 'the tick', turnedAtMs: () => fanOut.tickedAtMs, limitMs: tickLimitMs },
+      { name: 'the tick', lastProgressAtMs: () => fanOut.tickedAtMs, limitMs: tickLimitMs },
       ...places.map((place) => ({
         name: `reading ${place.stream}`,
-        turnedAtMs: () => place.turnedAtMs,
+        lastProgressAtMs: () => place.turnedAtMs,
         limitMs: 3 * (config.LIVE_BROADCAST_BATCH_BLOCK_MS + 2_000 + 15_000),
       })),
     ];
@@ -103,13 +103,15 @@ await runService({
         host: config.METRICS_HOST,
         port: config.METRICS_PORT,
         registry: metricsRegistry,
-        isAlive: () => judgeProgress(loops, nowMs()),
-        isReady: () => readiness.verdict(),
+        isAlive: () => checkProgress(loops, nowMs()),
+        isReady: () => readiness.status(),
         log,
       }),
     );
     const known = { latest, clients, timeline, registry, readiness };
-    const server = cleanup.use(await receiveClients({ ...known, config, access, suspended, metrics, nowMs }));
+    const server = cleanup.use(
+      await startClientServer({ ...known, config, access, suspended, metrics, nowMs }),
+    );
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 
     const postgres = cleanup.use(
@@ -126,7 +128,7 @@ await runService({
     );
     const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: group, log }), closeRedis);
     const ending = new AbortController();
-    const { turning, bookmarking } = keepTurning({
+    const { turning, bookmarking } = startLoops({
       ...known,
       config,
       group,
@@ -156,7 +158,7 @@ await runService({
     await Promise.race([turning, draining]);
     ending.abort();
     await Promise.allSettled([bookmarking]);
-    await destroyBookmarks(redis, group, streams).catch((error: unknown) =>
+    await destroyLagMarkers(redis, group, streams).catch((error: unknown) =>
       log.warn({ error, group }, 'the bookmark stays behind, until another gateway finds it stale'),
     );
   },

@@ -1,20 +1,20 @@
 import { Gauge } from 'prom-client';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import type { FeedPlace } from './feed/feed-place.ts';
+import type { StreamCursor } from './feed/stream-cursor.ts';
 import type { Readiness } from './server/readiness.ts';
 import type { Clients } from './connection/clients.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
-import type { Registry } from './subscriptions/registry.ts';
+import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
 /** Registers the gauges that show, whenever they are scraped, what the gateway's parts say of themselves. */
 export function registerStateGauges(
   metricsRegistry: MetricsRegistry,
   parts: {
     readonly clients: Pick<Clients, 'size'>;
-    readonly registry: Pick<Registry, 'subscriptionCount' | 'assignedAtMs'>;
+    readonly registry: Pick<SubscriptionRegistry, 'subscriptionCount' | 'assignedAtMs'>;
     readonly reauthorizer: Pick<Reauthorizer, 'unconfirmed'>;
     readonly readiness: Pick<Readiness, 'isDraining'>;
-    readonly places: readonly Pick<FeedPlace, 'stream' | 'lastRecordAtMs'>[];
+    readonly places: readonly Pick<StreamCursor, 'stream' | 'lastRecordAtMs'>[];
     readonly nowMs: () => number;
   },
 ): void {

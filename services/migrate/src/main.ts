@@ -1,5 +1,5 @@
 import { ConfigError, readConfig } from '@app/runtime/config';
-import type { Login } from './let-log-in.ts';
+import type { Login } from './create-login-role.ts';
 import { migrate } from './migrate.ts';
 import { migrateSettings } from './settings.ts';
 

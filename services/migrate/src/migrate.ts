@@ -3,7 +3,7 @@ import { PG_MIGRATE_LOCK_ID, runner } from 'node-pg-migrate';
 import type { Client } from 'pg';
 import { connectWhenReady } from './connect-when-ready.ts';
 import { checkAgainstApplied, readMigrationFiles } from './checksums.ts';
-import { letLogIn, type Login } from './let-log-in.ts';
+import { createLoginRole, type Login } from './create-login-role.ts';
 import { MigrateError } from './migrate-error.ts';
 
 export interface MigrateOptions {
@@ -70,7 +70,7 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
       logger: { info: () => undefined, warn: log, error: log },
     });
     await grantRights(client);
-    for (const login of logins) await letLogIn(client, login);
+    for (const login of logins) await createLoginRole(client, login);
     return applied.map((migration) => migration.name);
   } catch (error) {
     signal.throwIfAborted();

@@ -83,7 +83,7 @@ await runService({
           redis,
           postgres,
           afterWrite: (heard) => announcePanic(heard, log),
-          onTurn: () => progress.turn(stream),
+          onProgress: () => progress.noteProgress(stream),
           trace,
           metrics,
           log,
@@ -94,7 +94,7 @@ await runService({
         host: config.METRICS_HOST,
         port: config.METRICS_PORT,
         registry,
-        isAlive: () => progress.verdict(),
+        isAlive: () => progress.status(),
         isReady: () => {
           if (stop.aborted) return { ok: false, reason: 'stopping' };
           if (redis.status !== 'ready') return { ok: false, reason: 'Redis is not ready' };
@@ -107,7 +107,7 @@ await runService({
       }),
     );
     log.info({ metricsPort: ops.port }, 'ops listening');
-    const turning = setInterval(() => streams.forEach((stream) => progress.turn(stream)), 1000);
+    const turning = setInterval(() => streams.forEach((stream) => progress.noteProgress(stream)), 1000);
     try {
       await Promise.all([
         waitForRedis(redis, { signal: stop }),

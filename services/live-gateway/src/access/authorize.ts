@@ -42,7 +42,7 @@ export function createAuthorize(options: {
       async () => {
         const askedAtMs = nowMs();
         const reply = await askDirectus(`/items/events/${eventId}?fields=id`, visitor, timeoutMs);
-        const permission = judge(reply, eventId);
+        const permission = toPermission(reply, eventId);
         options.onCall(outcome(reply, permission), nowMs() - askedAtMs);
         return { value: permission, keepMs: keepMs(permission, cacheTtlMs) };
       },
@@ -52,7 +52,7 @@ export function createAuthorize(options: {
 }
 
 /** What a reply of `/items/events/:id` permits. Yes is only a 200 whose `data.id` is the event asked for. */
-export function judge(reply: DirectusReply, eventId: string): Permission {
+export function toPermission(reply: DirectusReply, eventId: string): Permission {
   if (!reply.answered) {
     return {
       kind: 'unavailable',

@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres';
-import { rowsOf } from '@app/runtime/postgres';
+import { densify } from '@app/runtime/postgres';
 import { delay } from '@app/runtime/retry';
 import { isUuid } from '@app/shared/topics';
 import type { Authenticate } from './authenticate.ts';
@@ -25,7 +25,7 @@ export async function readSuspendedUsers(
         from directus_users
         join json_array_elements_text(${asked}::text::json) as asked (user_id) on id = asked.user_id::uuid
        where status <> 'active'`;
-    return rowsOf(rows).map(({ id }) => id);
+    return densify(rows).map(({ id }) => id);
   } catch (error) {
     if (error instanceof Error && 'code' in error && unreadable.has(error.code)) return undefined;
     throw error;

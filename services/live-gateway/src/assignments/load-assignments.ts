@@ -1,4 +1,4 @@
-import { rowsOf } from '@app/runtime/postgres';
+import { densify } from '@app/runtime/postgres';
 import type { Sql } from 'postgres';
 import { indexAssignments } from './assignments.ts';
 import type { AssignmentRow, Assignments } from './assignments.ts';
@@ -17,5 +17,5 @@ export async function loadAssignments(sql: Sql): Promise<Assignments> {
       join devices on devices.id = entry_devices.device_id
      where entries.event_id is not null
        and devices.imei <> ''`;
-  return indexAssignments(rowsOf(rows));
+  return indexAssignments(densify(rows));
 }

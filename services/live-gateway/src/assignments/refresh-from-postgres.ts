@@ -3,9 +3,9 @@ import type { Hydration } from '../latest/hydrate-latest.ts';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
 import { readNewestFixes } from '../latest/read-newest-fixes.ts';
 import type { Assignments } from './assignments.ts';
-import { keepAssignments } from './keep-assignments.ts';
+import { runAssignmentLoop } from './assignment-loop.ts';
 import { loadAssignments } from './load-assignments.ts';
-import type { Orphans } from './orphans.ts';
+import type { UnassignedDevices } from './unassigned-devices.ts';
 import type { PostgresSource } from './postgres-source.ts';
 
 /**
@@ -15,7 +15,7 @@ import type { PostgresSource } from './postgres-source.ts';
 export async function refreshFromPostgres(options: {
   readonly postgres: PostgresSource;
   readonly latest: LatestFixes;
-  readonly orphans: Orphans;
+  readonly orphans: UnassignedDevices;
   /** Puts new assignments in force, between two ticks. */
   readonly reassign: (assignments: Assignments) => Promise<void>;
   /** Takes in what Postgres says of the latest fixes and marks it for those who watch, between two ticks. */
@@ -31,7 +31,7 @@ export async function refreshFromPostgres(options: {
   readonly onTurn: (error?: unknown) => void;
 }): Promise<never> {
   const { postgres, latest, orphans, lookbackMs } = options;
-  return keepAssignments({
+  return runAssignmentLoop({
     load: () => postgres.ask('reading the assignments', loadAssignments),
     apply: async (assignments) => {
       await options.reassign(assignments);

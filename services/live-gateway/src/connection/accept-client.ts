@@ -24,7 +24,7 @@ export function acceptClient(
     onMessage: (text) => void handleMessage(client, text, context),
     onClosed: () => {
       clients.remove(client);
-      for (const { subscription } of client.slots.releaseAll()) {
+      for (const { subscription } of client.subscriptions.releaseAll()) {
         if (subscription !== undefined) context.registry.unregister(subscription);
       }
     },

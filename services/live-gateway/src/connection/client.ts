@@ -1,7 +1,7 @@
 import type { Viewer } from '../access/visitor.ts';
 import type { Connection } from './connection.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { Slots } from '../subscriptions/slots.ts';
+import { SubscriptionEntries } from '../subscriptions/subscription-entries.ts';
 import type { Dialect } from '../subscriptions/subscription.ts';
 
 export interface ClientLimits {
@@ -12,12 +12,12 @@ export interface ClientLimits {
 /** A connection and what the protocol keeps about it. */
 export class Client {
   readonly connection: Connection;
-  readonly slots: Slots;
+  readonly subscriptions: SubscriptionEntries;
   readonly messages: TokenBucket;
 
   constructor(connection: Connection, limits: ClientLimits) {
     this.connection = connection;
-    this.slots = new Slots(limits.maxSubscriptions);
+    this.subscriptions = new SubscriptionEntries(limits.maxSubscriptions);
     const burst = 2 * limits.messageRatePerS;
     this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs);
   }

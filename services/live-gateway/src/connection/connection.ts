@@ -102,7 +102,7 @@ export class Connection {
     return Math.min(pingedAtMs, this.#backedUpSinceMs ?? pingedAtMs);
   }
 
-  get heardAtMs(): number {
+  get lastActivityAtMs(): number {
     return this.#heardAtMs;
   }
 
@@ -162,7 +162,7 @@ export class Connection {
   }
 
   /** For the socket's handlers: the client has sent something, a pong too. */
-  noteHeard(): void {
+  noteActivity(): void {
     this.#heardAtMs = this.#nowMs();
   }
 

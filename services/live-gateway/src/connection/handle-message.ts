@@ -45,14 +45,15 @@ export async function handleMessage(client: Client, text: string, context: Messa
       await subscribe(client, message, context);
       return;
     case 'unsubscribe': {
-      const slot = client.slots.release(message.topic);
+      const slot = client.subscriptions.release(message.topic);
       if (slot === undefined) {
         client.reply(errorReply(message.id, 'not-subscribed', 'not subscribed to this topic'));
         return;
       }
       if (slot.subscription !== undefined) context.registry.unregister(slot.subscription);
       // The `subscribe` that is still being authorised gets its one reply too: how its wish has ended.
-      if (slot.owedReplyTo !== undefined) client.reply(unsubscribedReply(slot.owedReplyTo.id, slot.topic));
+      if (slot.pendingReplyTo !== undefined)
+        client.reply(unsubscribedReply(slot.pendingReplyTo.id, slot.topic));
       client.reply(unsubscribedReply(message.id, slot.topic));
       return;
     }

@@ -86,6 +86,6 @@ export function createSocketHandlers(options: {
 
 function heard(socket: WebSocket<SocketData>): Link | undefined {
   const { link } = socket.getUserData();
-  link?.connection.noteHeard();
+  link?.connection.noteActivity();
   return link;
 }

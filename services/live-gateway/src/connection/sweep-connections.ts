@@ -37,7 +37,7 @@ export function sweepConnections(
   // A copy: `end` calls the close handler synchronously, which takes the connection out of the set.
   for (const connection of Array.from(connections)) {
     const { behindSinceMs } = connection;
-    if (nowMs - connection.heardAtMs > 2.5 * limits.pingIntervalMs) {
+    if (nowMs - connection.lastActivityAtMs > 2.5 * limits.pingIntervalMs) {
       connection.end(closeCode.noSignOfLife, 'no answer to pings');
     } else if (behindSinceMs !== undefined && nowMs - behindSinceMs > limits.lagLimitMs) {
       connection.end(closeCode.tooSlow, 'too slow for too long');
@@ -56,7 +56,7 @@ export function sweepConnections(
 const slice = 500;
 
 /** Sweeps once a second until the signal; rejects with its reason. */
-export async function keepSweeping(options: {
+export async function runSweepLoop(options: {
   readonly connections: () => Iterable<Connection>;
   readonly limits: LifeLimits;
   readonly nowMs: () => number;

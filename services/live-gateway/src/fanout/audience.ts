@@ -4,11 +4,11 @@ import type { HeldFix } from '../latest/latest-fixes.ts';
 import { encodeDevices } from '../protocol/batched-dialect.ts';
 import { encodeCursor, viewOf } from '../protocol/cursor.ts';
 import { type GroupKind, RateGroup } from './rate-group.ts';
-import { Roster } from './roster.ts';
+import { DeviceIndex } from './device-index.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 
 /** What everybody who watches an event has to hear, in this order, before any row that is written later. */
-export interface News {
+export interface ControlFrames {
   readonly number: number;
   readonly frames: readonly string[];
 }
@@ -23,10 +23,10 @@ export const defaultGroupSize = 500;
 export class Audience {
   readonly eventId: string;
   readonly topic: string;
-  readonly roster: Roster;
+  readonly devices: DeviceIndex;
   readonly #groupSize: number;
   readonly #groups = new Map<string, RateGroup>();
-  #news: News[] = [];
+  #news: ControlFrames[] = [];
   #newsAt = 0;
 
   constructor(options: {
@@ -39,7 +39,7 @@ export class Audience {
     this.eventId = options.eventId;
     this.topic = options.topic;
     this.#groupSize = options.groupSize;
-    this.roster = new Roster(options.devices, options.hold);
+    this.devices = new DeviceIndex(options.devices, options.hold);
   }
 
   get size(): number {
@@ -49,12 +49,12 @@ export class Audience {
   }
 
   /** The number of the last news. */
-  get newsAt(): number {
+  get controlSeq(): number {
     return this.#newsAt;
   }
 
   /** In order; undefined if not all of them are kept any more. */
-  newsAfter(number: number): readonly News[] | undefined {
+  controlFramesAfter(number: number): readonly ControlFrames[] | undefined {
     const missed = this.#newsAt - number;
     return missed > this.#news.length ? undefined : this.#news.slice(this.#news.length - missed);
   }
@@ -64,7 +64,7 @@ export class Audience {
    * not been asked about a device, an entry that was applied here may say less than the same entry says elsewhere.
    */
   cursorAt(position: string | undefined, bboxHash: string): string | undefined {
-    const { roster } = this;
+    const { devices: roster } = this;
     if (position === undefined || !roster.isHydrated) return undefined;
     return encodeCursor(position, viewOf(roster.hash, bboxHash));
   }
@@ -79,22 +79,22 @@ export class Audience {
 
   /** @param position how far the feed is applied. */
   add(subscription: Subscription, position: string | undefined): void {
-    subscription.offset = this.#offsetFor(subscription);
+    subscription.tickPhase = this.#tickPhaseFor(subscription);
     const key = keyOf(subscription);
     const group = this.#groups.get(key) ?? new RateGroup(subscription, this.#newsAt, position);
     this.#groups.set(key, group);
     group.noteQuiet(position);
-    group.place(subscription);
+    group.reclassify(subscription);
   }
 
   /**
    * A large audience is spread over the ticks of its interval: written to in one, the last of it would wait for the
    * first, and so would everybody else. A small one shares one frame.
    */
-  #offsetFor({ dialect, rateClass }: Subscription): number {
+  #tickPhaseFor({ dialect, rateClass }: Subscription): number {
     let least = { offset: 0, size: Number.POSITIVE_INFINITY };
     for (let offset = 0; offset < 2 ** rateClass; offset += 1) {
-      const size = this.#groups.get(keyOf({ dialect, rateClass, offset }))?.size ?? 0;
+      const size = this.#groups.get(keyOf({ dialect, rateClass, tickPhase: offset }))?.size ?? 0;
       if (size < this.#groupSize) return offset;
       if (size < least.size) least = { offset, size };
     }
@@ -110,23 +110,23 @@ export class Audience {
 
   /** @returns how many clients will not see the position before this one. */
   markChanged(imei: string): number {
-    const seat = this.roster.seatOf(imei);
-    return seat === undefined ? 0 : this.#markSeat(seat);
+    const seat = this.devices.indexOf(imei);
+    return seat === undefined ? 0 : this.#markIndex(seat);
   }
 
   /** Devices came and left: whoever watches hears of it, and of the newcomers' positions. */
   changeDevices(change: DeviceChange): void {
     const members = [...this.#members()];
-    const seats = this.roster.change(change, (seat) => {
-      for (const group of this.#groups.values()) group.forgetSeat(seat);
-      for (const { owed, shown } of members) {
+    const seats = this.devices.change(change, (seat) => {
+      for (const group of this.#groups.values()) group.forgetIndex(seat);
+      for (const { pending: owed, shown } of members) {
         owed?.delete(seat);
         shown?.delete(seat);
       }
     });
-    this.#owe(seats);
+    this.#markPending(seats);
     const added = change.added.map(({ id }) => id);
-    this.#tell(
+    this.#addControlFrames(
       encodeDevices(
         this.topic,
         added,
@@ -137,12 +137,14 @@ export class Audience {
 
   /** Positions of these devices went back, or away: they are forgotten first, so that an older one is taken. */
   resetDevices(imeis: Iterable<string>): void {
-    const seats = Array.from(imeis, (imei) => this.roster.seatOf(imei)).filter((seat) => seat !== undefined);
-    const ids = seats.flatMap((seat) => this.roster.at(seat)?.device.id ?? []);
+    const seats = Array.from(imeis, (imei) => this.devices.indexOf(imei)).filter(
+      (seat) => seat !== undefined,
+    );
+    const ids = seats.flatMap((seat) => this.devices.at(seat)?.device.id ?? []);
     if (ids.length === 0) return;
     for (const { shown } of this.#members()) for (const seat of seats) shown?.delete(seat);
-    this.#owe(seats);
-    this.#tell(encodeDevices(this.topic, ids, ids));
+    this.#markPending(seats);
+    this.#addControlFrames(encodeDevices(this.topic, ids, ids));
   }
 
   /** Everybody's picture is in doubt: all get a new snapshot. */
@@ -155,11 +157,11 @@ export class Audience {
 
   /** The client's picture is in doubt, or too old to be mended. */
   resyncOne(group: RateGroup, subscription: Subscription): void {
-    subscription.startSnapshot(this.roster.seats());
-    subscription.newsAt = this.#newsAt;
-    if (subscription.dialect === 'batched') subscription.owesResync = true;
-    else subscription.part = undefined;
-    group.place(subscription);
+    subscription.startSnapshot(this.devices.indexes());
+    subscription.controlSeq = this.#newsAt;
+    if (subscription.dialect === 'batched') subscription.needsResync = true;
+    else subscription.snapshotPart = undefined;
+    group.reclassify(subscription);
   }
 
   *#members(): Generator<Subscription, void, void> {
@@ -170,26 +172,26 @@ export class Audience {
    * Who is apart owes them at once, not with the next flush: it may be told all that it is owed before that, and would
    * get a cursor that speaks for devices of which it has heard nothing.
    */
-  #owe(seats: readonly number[]): void {
+  #markPending(seats: readonly number[]): void {
     for (const seat of seats) {
-      this.#markSeat(seat);
-      for (const { owed } of this.#members()) owed?.add(seat);
+      this.#markIndex(seat);
+      for (const { pending: owed } of this.#members()) owed?.add(seat);
     }
   }
 
-  #markSeat(seat: number): number {
+  #markIndex(seat: number): number {
     let conflated = 0;
     for (const group of this.#groups.values()) if (!group.markChanged(seat)) conflated += group.size;
     return conflated;
   }
 
-  #tell(frames: readonly string[]): void {
+  #addControlFrames(frames: readonly string[]): void {
     this.#newsAt += 1;
     this.#news.push({ number: this.#newsAt, frames });
     if (this.#news.length > maxKeptNews) this.#news.shift();
   }
 }
 
-function keyOf({ dialect, rateClass, offset }: GroupKind): string {
+function keyOf({ dialect, rateClass, tickPhase: offset }: GroupKind): string {
   return `${dialect}/${rateClass}/${offset}`;
 }

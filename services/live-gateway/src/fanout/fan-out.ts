@@ -7,13 +7,13 @@ import type { Audience } from './audience.ts';
 import { DeviceSet } from './device-set.ts';
 import type { Flush, RateGroup } from './rate-group.ts';
 import { eventPhase, isDue } from './rate-class.ts';
-import type { Registry } from '../subscriptions/registry.ts';
+import type { SubscriptionRegistry } from '../subscriptions/subscription-registry.ts';
 import type { Frame, Subscription } from '../subscriptions/subscription.ts';
 import { packPlain, packRows, shownOf } from './shared-frames.ts';
 import type { SharedFrame } from './shared-frames.ts';
-import { writeNews, writeOwed } from './write-owed.ts';
-import { layOut, writeThroughBox } from './write-through-box.ts';
-import type { Sheet } from './write-through-box.ts';
+import { flushControlFrames, flushPending } from './flush-pending.ts';
+import { encodeRows, writeBboxRows } from './write-bbox-rows.ts';
+import type { EncodedRows } from './write-bbox-rows.ts';
 
 /** So many sockets are written to before the event loop gets a turn. */
 const defaultSliceSockets = 500;
@@ -39,12 +39,12 @@ interface Delivery extends Flush {
   readonly frames: readonly SharedFrame[];
   readonly bytes: readonly Frame[];
   /** For those who look through a box; undefined where the dialect has none of its own. */
-  readonly sheet: Sheet | undefined;
+  readonly sheet: EncodedRows | undefined;
 }
 
 /** Writes to every client what has changed since it was last written to, tick by tick. */
 export class FanOut {
-  readonly #registry: Registry;
+  readonly #registry: SubscriptionRegistry;
   readonly #latest: LatestFixes;
   readonly #meter: FanOutMeter;
   readonly #nowMs: () => number;
@@ -61,7 +61,7 @@ export class FanOut {
   #socketsInSlice = 0;
 
   constructor(options: {
-    readonly registry: Registry;
+    readonly registry: SubscriptionRegistry;
     readonly latest: LatestFixes;
     readonly meter: FanOutMeter;
     readonly nowMs: () => number;
@@ -135,16 +135,18 @@ export class FanOut {
 
   #plan(): readonly Delivery[] {
     const planNumber = this.#registry.beginPlan();
-    const { position } = this.#registry;
+    const { streamOffset: position } = this.#registry;
     const deliveries: Delivery[] = [];
     for (const audience of this.#registry.audiences()) {
       const phase = eventPhase(audience.eventId);
       for (const group of audience.groups()) {
-        const hasNews = group.newsAt !== audience.newsAt;
+        const hasNews = group.controlSeq !== audience.controlSeq;
         const isFlush =
-          (hasNews || group.hasChanges) && isDue(this.#tick, phase + group.offset, group.rateClass);
-        if (!isFlush && group.apartCount === 0) continue;
-        const flush = isFlush ? group.takeChanges(position, audience.newsAt) : group.takeApart(position);
+          (hasNews || group.hasChanges) && isDue(this.#tick, phase + group.tickPhase, group.rateClass);
+        if (!isFlush && group.catchingUpCount === 0) continue;
+        const flush = isFlush
+          ? group.takeChanges(position, audience.controlSeq)
+          : group.takeCatchingUp(position);
         if (flush.conflated > 0) this.#meter.onConflated(flush.conflated);
         const shared = this.#share(audience, group, flush, hasNews);
         deliveries.push({ ...flush, ...shared, planNumber, audience, group });
@@ -157,17 +159,17 @@ export class FanOut {
   #share(
     audience: Audience,
     group: RateGroup,
-    { inStep, changed }: Flush,
+    { live: inStep, changed }: Flush,
     hasNews: boolean,
   ): Pick<Delivery, 'fixes' | 'frames' | 'bytes' | 'sheet'> {
     if (inStep.length === 0) return nothingShared;
     const { topic } = audience;
-    const shown = shownOf(changed, audience.roster, this.#latest, this.#nowMs());
+    const shown = shownOf(changed, audience.devices, this.#latest, this.#nowMs());
     const fixes = shown.map(({ fix }) => fix);
     const isPlain = group.dialect === 'plain';
-    const sheet = !isPlain && inStep.some(isBoxed) ? layOut(changed, shown) : undefined;
+    const sheet = !isPlain && inStep.some(isBoxed) ? encodeRows(changed, shown) : undefined;
     if (inStep.every(isBoxed)) return { ...nothingShared, fixes, sheet };
-    const cursor = audience.cursorAt(group.coveredPosition, '');
+    const cursor = audience.cursorAt(group.coveredOffset, '');
     const frames = isPlain
       ? packPlain(topic, shown)
       : packRows(topic, shown, cursor, hasNews, this.#rowBytes);
@@ -176,7 +178,7 @@ export class FanOut {
 
   async #deliver(delivery: Delivery): Promise<void> {
     const { group, planNumber } = delivery;
-    for (const subscription of delivery.inStep) {
+    for (const subscription of delivery.live) {
       // Gone since the plan was made, or another view: what it holds, or is owed, is newer than these frames.
       if (subscription.changedAtPlan >= planNumber) continue;
       const { bbox } = subscription;
@@ -189,24 +191,24 @@ export class FanOut {
       for (const fix of delivery.fixes) this.#meter.onDelivered(fix, nowMs);
     }
     group.noteDelivered();
-    for (const subscription of delivery.apart) {
+    for (const subscription of delivery.catchingUp) {
       if (subscription.changedAtPlan >= planNumber) continue;
-      this.#writeOwed(subscription, delivery);
+      this.#flushPending(subscription, delivery);
       if (this.#isEndOfSlice()) await letOthersRun();
     }
   }
 
   #writeShared(subscription: Subscription, delivery: Delivery): void {
     const { group, audience, frames, bytes } = delivery;
-    const isTold = subscription.newsAt === audience.newsAt || subscription.dialect === 'plain';
+    const isTold = subscription.controlSeq === audience.controlSeq || subscription.dialect === 'plain';
     const canFollow =
-      isTold || (subscription.recipient.canTake() && writeNews(subscription, group, audience));
+      isTold || (subscription.recipient.canTake() && flushControlFrames(subscription, group, audience));
     // Too much news was missed: it has got a snapshot to come.
-    if (canFollow && subscription.part !== undefined) return;
+    if (canFollow && subscription.snapshotPart !== undefined) return;
     const taken = canFollow ? subscription.recipient.writeRows(bytes) : 0;
     if (taken === bytes.length) {
       this.#meter.onPositionsSent(delivery.fixes.length);
-      subscription.owesCursor = false;
+      subscription.needsCursor = false;
       return;
     }
     const owed = new DeviceSet();
@@ -214,9 +216,9 @@ export class FanOut {
       if (at < taken) this.#meter.onPositionsSent(seats.length);
       else for (const seat of seats) owed.add(seat);
     }
-    subscription.owed = owed;
+    subscription.pending = owed;
     // The frame with the cursor is among those it has missed.
-    if (subscription.dialect === 'batched') subscription.owesCursor = true;
+    if (subscription.dialect === 'batched') subscription.needsCursor = true;
     place(subscription, group);
   }
 
@@ -224,7 +226,7 @@ export class FanOut {
   #writeThroughBox(subscription: Subscription, bbox: Bbox, delivery: Delivery): void {
     const { group, audience, sheet } = delivery;
     const means = { group, audience, scratch: this.#scratch };
-    const sent = sheet === undefined ? undefined : writeThroughBox(subscription, bbox, sheet, means);
+    const sent = sheet === undefined ? undefined : writeBboxRows(subscription, bbox, sheet, means);
     if (sent !== undefined) {
       this.#meter.onPositionsSent(sent);
       return;
@@ -233,12 +235,12 @@ export class FanOut {
     if (subscription.hasEnded) return;
     const owed = new DeviceSet();
     owed.addAll(delivery.changed);
-    subscription.owed = owed;
-    this.#writeOwed(subscription, delivery);
+    subscription.pending = owed;
+    this.#flushPending(subscription, delivery);
   }
 
-  #writeOwed(subscription: Subscription, { group, audience }: Delivery): void {
-    writeOwed(subscription, group, audience, {
+  #flushPending(subscription: Subscription, { group, audience }: Delivery): void {
+    flushPending(subscription, group, audience, {
       latest: this.#latest,
       nowMs: this.#nowMs(),
       rowBytes: this.#rowBytes,
@@ -262,7 +264,7 @@ function isBoxed({ bbox }: Subscription): boolean {
 
 /** Writing may have closed the connection, and so ended the subscription: it must not come back into the group. */
 function place(subscription: Subscription, group: RateGroup): void {
-  if (!subscription.hasEnded) group.place(subscription);
+  if (!subscription.hasEnded) group.reclassify(subscription);
 }
 
 const nothingShared = { fixes: [], frames: [], bytes: [], sheet: undefined };

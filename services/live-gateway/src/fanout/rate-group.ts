@@ -5,7 +5,7 @@ import type { Dialect, Subscription } from '../subscriptions/subscription.ts';
 export interface GroupKind {
   readonly dialect: Dialect;
   readonly rateClass: number;
-  readonly offset: number;
+  readonly tickPhase: number;
 }
 
 /**
@@ -19,27 +19,27 @@ export class RateGroup {
   readonly dialect: Dialect;
   readonly rateClass: number;
   /** See `isDue`. */
-  readonly offset: number;
+  readonly tickPhase: number;
   /** The number of the news that the last flush has told. */
-  newsAt: number;
+  controlSeq: number;
   #changed = new DeviceSet();
   /** What the flush that is being written tells; a member that leaves meanwhile may not have heard it. */
   #inFlight: DeviceSet | undefined;
   /** What came until there is written to those in step, and written or owed to those apart. */
-  #coveredPosition: string | undefined;
-  readonly #inStep = new Set<Subscription>();
-  readonly #apart = new Set<Subscription>();
+  #coveredOffset: string | undefined;
+  readonly #live = new Set<Subscription>();
+  readonly #catchingUp = new Set<Subscription>();
 
   constructor(kind: GroupKind, newsAt: number, position: string | undefined) {
     this.dialect = kind.dialect;
     this.rateClass = kind.rateClass;
-    this.offset = kind.offset;
-    this.newsAt = newsAt;
-    this.#coveredPosition = position;
+    this.tickPhase = kind.tickPhase;
+    this.controlSeq = newsAt;
+    this.#coveredOffset = position;
   }
 
   get size(): number {
-    return this.#inStep.size + this.#apart.size;
+    return this.#live.size + this.#catchingUp.size;
   }
 
   get hasChanges(): boolean {
@@ -51,42 +51,42 @@ export class RateGroup {
     return this.#inFlight !== undefined;
   }
 
-  get apartCount(): number {
-    return this.#apart.size;
+  get catchingUpCount(): number {
+    return this.#catchingUp.size;
   }
 
   /** For the cursor of a member that has been told all that it was owed. */
-  get coveredPosition(): string | undefined {
-    return this.#coveredPosition;
+  get coveredOffset(): string | undefined {
+    return this.#coveredOffset;
   }
 
   *members(): Generator<Subscription, void, void> {
-    yield* this.#inStep;
-    yield* this.#apart;
+    yield* this.#live;
+    yield* this.#catchingUp;
   }
 
   /** Puts a subscription where it belongs: in step if it is settled, apart if not. */
-  place(subscription: Subscription): void {
-    if (subscription.isSettled) {
-      subscription.owed = undefined;
-      this.#apart.delete(subscription);
-      this.#inStep.add(subscription);
+  reclassify(subscription: Subscription): void {
+    if (subscription.isCaughtUp) {
+      subscription.pending = undefined;
+      this.#catchingUp.delete(subscription);
+      this.#live.add(subscription);
     } else {
-      subscription.owed ??= new DeviceSet();
-      this.#inStep.delete(subscription);
-      this.#apart.add(subscription);
+      subscription.pending ??= new DeviceSet();
+      this.#live.delete(subscription);
+      this.#catchingUp.add(subscription);
     }
   }
 
-  isInStep(subscription: Subscription): boolean {
-    return this.#inStep.has(subscription);
+  isLive(subscription: Subscription): boolean {
+    return this.#live.has(subscription);
   }
 
   /** A member leaves; what it has perhaps not been told is from now on owed to it. */
   remove(subscription: Subscription): void {
-    this.#inStep.delete(subscription);
-    this.#apart.delete(subscription);
-    const owed = (subscription.owed ??= new DeviceSet());
+    this.#live.delete(subscription);
+    this.#catchingUp.delete(subscription);
+    const owed = (subscription.pending ??= new DeviceSet());
     owed.addAll(this.#changed);
     if (this.#inFlight !== undefined) owed.addAll(this.#inFlight);
   }
@@ -96,7 +96,7 @@ export class RateGroup {
     return this.#changed.add(seat);
   }
 
-  forgetSeat(seat: number): void {
+  forgetIndex(seat: number): void {
     this.#changed.delete(seat);
   }
 
@@ -108,22 +108,22 @@ export class RateGroup {
     const changed = this.#changed;
     this.#changed = new DeviceSet();
     this.#inFlight = changed;
-    this.#coveredPosition = position;
-    this.newsAt = newsAt;
+    this.#coveredOffset = position;
+    this.controlSeq = newsAt;
     let conflated = 0;
-    for (const subscription of this.#apart) conflated += subscription.owed?.addAll(changed) ?? 0;
-    return { changed, inStep: [...this.#inStep], apart: [...this.#apart], conflated };
+    for (const subscription of this.#catchingUp) conflated += subscription.pending?.addAll(changed) ?? 0;
+    return { changed, live: [...this.#live], catchingUp: [...this.#catchingUp], conflated };
   }
 
   /** Takes nothing, but says who is apart: they are served in every tick. */
-  takeApart(position: string | undefined): Flush {
+  takeCatchingUp(position: string | undefined): Flush {
     this.noteQuiet(position);
-    return { changed: noDevices, inStep: [], apart: [...this.#apart], conflated: 0 };
+    return { changed: noDevices, live: [], catchingUp: [...this.#catchingUp], conflated: 0 };
   }
 
   /** Where nothing has changed, everybody in step holds what there is by now. */
   noteQuiet(position: string | undefined): void {
-    if (this.#changed.size === 0 && this.#inFlight === undefined) this.#coveredPosition = position;
+    if (this.#changed.size === 0 && this.#inFlight === undefined) this.#coveredOffset = position;
   }
 
   noteDelivered(): void {
@@ -135,8 +135,8 @@ const noDevices = new DeviceSet();
 
 export interface Flush {
   readonly changed: DeviceSet;
-  readonly inStep: readonly Subscription[];
-  readonly apart: readonly Subscription[];
+  readonly live: readonly Subscription[];
+  readonly catchingUp: readonly Subscription[];
   /** Positions that those apart will not be told, because a newer one is owed. */
   readonly conflated: number;
 }

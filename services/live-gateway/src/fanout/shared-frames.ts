@@ -2,7 +2,7 @@ import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import { encodePositions, encodeRow } from '../protocol/batched-dialect.ts';
 import type { DeviceSet } from './device-set.ts';
 import { encodePlainPosition } from '../protocol/plain-dialect.ts';
-import type { Roster, Seat } from './roster.ts';
+import type { DeviceIndex, IndexedDevice } from './device-index.ts';
 
 /** A frame that everybody in step gets, serialised once, and the seats whose positions it tells. */
 export interface SharedFrame {
@@ -13,14 +13,14 @@ export interface SharedFrame {
 /** A device with a position that may be shown. */
 export interface ShownDevice {
   readonly at: number;
-  readonly seat: Seat;
+  readonly seat: IndexedDevice;
   readonly fix: LatestFix;
 }
 
 /** The devices of the set with a position that may be shown. */
 export function shownOf(
   seats: DeviceSet,
-  roster: Roster,
+  roster: DeviceIndex,
   latest: LatestFixes,
   nowMs: number,
 ): readonly ShownDevice[] {

@@ -23,7 +23,7 @@ export interface ApplyContext {
   readonly streamNumber: number;
   readonly isAssigned: (imei: string) => boolean;
   readonly markChanged: (imei: string) => void;
-  readonly noteOrphan: (imei: string) => void;
+  readonly noteUnassigned: (imei: string) => void;
   /** `FUTURE_FLAG_MS`: the processor must judge fixes alike. */
   readonly futureFlagMs: number;
 }
@@ -48,7 +48,7 @@ export function applyEntry(entry: StreamEntry, context: ApplyContext): EntryResu
   };
   const isGood = fixQuality(position, arrivedAtMs, context.futureFlagMs) === 0;
   if (!context.isAssigned(deviceId)) {
-    context.noteOrphan(deviceId);
+    context.noteUnassigned(deviceId);
     if (isGood) context.latest.remember(fix);
     return 'orphan';
   }

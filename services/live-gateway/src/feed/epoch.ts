@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 const maxTries = 10;
 
 /** A text that no other process draws, with the time in front: of two epochs the later one is known. */
-export function drawEpoch(nowMs: number): string {
+export function newEpoch(nowMs: number): string {
   return `${nowMs.toString(36).padStart(9, '0')}${randomBytes(9).toString('base64url')}`;
 }
 
@@ -23,7 +23,7 @@ export async function readEpoch(
 ): Promise<string> {
   const key = epochKey(stream);
   for (let tries = 0; tries < maxTries; tries += 1) {
-    await redis.set(key, drawEpoch(nowMs), 'NX');
+    await redis.set(key, newEpoch(nowMs), 'NX');
     await redis.watch(key);
     const epoch = await redis.get(key);
     if (epoch !== null && (doubted === undefined || isLater(epoch, doubted))) {
@@ -31,7 +31,7 @@ export async function readEpoch(
       return epoch;
     }
     // Nothing is set if somebody else was faster; then theirs is read.
-    if (epoch !== null) await redis.multi().set(key, drawEpoch(nowMs)).exec();
+    if (epoch !== null) await redis.multi().set(key, newEpoch(nowMs)).exec();
   }
   throw new Error(`${key} changes all the time`);
 }

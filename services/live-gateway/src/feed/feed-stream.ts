@@ -4,7 +4,7 @@ import type { TraceStep } from '@app/runtime/tracing';
 import { createOutageReport } from '../report-outage.ts';
 import { applyEntry } from './apply-entry.ts';
 import type { ApplyContext, EntryResult } from './apply-entry.ts';
-import type { FeedPlace } from './feed-place.ts';
+import type { StreamCursor } from './stream-cursor.ts';
 import { readStream } from './read-stream.ts';
 import { traceApply } from './trace-apply.ts';
 
@@ -22,16 +22,16 @@ interface FeedOptions {
   readonly onCaughtUp: (stream: string) => void;
   /** A place has moved: forward, or to where its stream now ends. */
   readonly onMoved: () => void;
-  readonly onWentBack: (place: FeedPlace) => void;
+  readonly onWentBack: (place: StreamCursor) => void;
   readonly log: Logger;
 }
 
 /** Reads all streams, each in a loop of its own, and applies their entries until the signal; rejects with its reason. */
-export async function feedStreams(places: readonly FeedPlace[], options: FeedOptions): Promise<void> {
+export async function feedStreams(places: readonly StreamCursor[], options: FeedOptions): Promise<void> {
   await Promise.all(places.map((place, streamNumber) => feedStream(place, streamNumber, options)));
 }
 
-async function feedStream(place: FeedPlace, streamNumber: number, options: FeedOptions): Promise<void> {
+async function feedStream(place: StreamCursor, streamNumber: number, options: FeedOptions): Promise<void> {
   const { trace, nowMs, onApplied, onCaughtUp, log } = options;
   const context = { ...options.context, streamNumber };
   const { stream } = place;

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis';
 import { entryArrivedAtMs } from '@app/shared/entry';
-import type { FeedPlace } from './feed-place.ts';
+import type { StreamCursor } from './stream-cursor.ts';
 
 /**
  * For how long the first entry that is not applied yet has been in the stream; 0 if there is none.
  * XREAD without BLOCK, because the gateway's Redis user need not be allowed anything else.
  */
-export async function measureLagSeconds(redis: Redis, place: FeedPlace, nowMs: number): Promise<number> {
+export async function measureLagSeconds(redis: Redis, place: StreamCursor, nowMs: number): Promise<number> {
   const { stream, appliedId } = place;
   if (appliedId === undefined) return Number.NaN;
   const reply = await redis.xread('COUNT', 1, 'STREAMS', stream, appliedId);

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { withDeadline } from '@app/runtime/deadline';
 import { delay, fullJitterMs } from '@app/runtime/retry';
-import { beforeAllEntries } from './feed-place.ts';
-import type { FeedPlace, StreamInfo } from './feed-place.ts';
+import { beforeAllEntries } from './stream-cursor.ts';
+import type { StreamCursor, StreamInfo } from './stream-cursor.ts';
 import { readStreamInfo } from './stream-info.ts';
 
 /** An entry as Redis holds it: fields as `[name, value, name, value, …]` in bytes. */
@@ -24,7 +24,7 @@ const maxBackoffMs = 2_000;
  * nothing and closes never.
  */
 export async function* readStream(options: {
-  readonly place: FeedPlace;
+  readonly place: StreamCursor;
   /** Opens a connection for this reader alone; it is closed here. */
   readonly connect: () => Redis;
   readonly batchSize: number;

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { beforeAllEntries } from './feed-place.ts';
-import type { StreamInfo } from './feed-place.ts';
+import { beforeAllEntries } from './stream-cursor.ts';
+import type { StreamInfo } from './stream-cursor.ts';
 
 const noStream: StreamInfo = {
   exists: false,

@@ -1,5 +1,5 @@
 import { compareEntryIds } from '@app/shared/entry';
-import type { FeedPlace } from './feed-place.ts';
+import type { StreamCursor } from './stream-cursor.ts';
 
 /** How a place in the feed relates to what this process has seen of it. */
 export type Relation = 'within' | 'ahead' | 'before' | 'unknown';
@@ -9,24 +9,24 @@ export type Relation = 'within' | 'ahead' | 'before' | 'unknown';
  * the same streams, so a position of one can be understood by all.
  */
 export class Timeline {
-  readonly #places: readonly FeedPlace[];
+  readonly #cursors: readonly StreamCursor[];
   readonly #epochs: string[];
   /** Places whose epoch is the one of Redis, and those whose one was and is in doubt. */
-  readonly #known = new Set<FeedPlace>();
-  readonly #doubted = new Map<FeedPlace, string>();
+  readonly #known = new Set<StreamCursor>();
+  readonly #doubted = new Map<StreamCursor, string>();
   readonly #drawText: () => string;
   readonly #waiting = new Set<() => void>();
   #position: string | undefined;
 
   /** @param drawText makes a random text: until Redis has said the epoch, a cursor is of use to nobody else. */
-  constructor(places: readonly FeedPlace[], drawText: () => string) {
-    this.#places = places;
+  constructor(places: readonly StreamCursor[], drawText: () => string) {
+    this.#cursors = places;
     this.#drawText = drawText;
     this.#epochs = places.map(drawText);
   }
 
   /** The applied ids as a text; undefined before each stream was found. */
-  get position(): string | undefined {
+  get streamOffset(): string | undefined {
     return this.#position;
   }
 
@@ -35,8 +35,8 @@ export class Timeline {
   }
 
   /** @returns false if it was so already. */
-  setEpoch(place: FeedPlace, epoch: string): boolean {
-    const at = this.#places.indexOf(place);
+  setEpoch(place: StreamCursor, epoch: string): boolean {
+    const at = this.#cursors.indexOf(place);
     this.#doubted.delete(place);
     this.#known.add(place);
     if (this.#epochs[at] === epoch) return false;
@@ -46,8 +46,8 @@ export class Timeline {
   }
 
   /** The stream went back: no cursor of before means anything, and none of this process until Redis has a new epoch. */
-  doubtEpoch(place: FeedPlace): void {
-    const at = this.#places.indexOf(place);
+  invalidateEpoch(place: StreamCursor): void {
+    const at = this.#cursors.indexOf(place);
     const epoch = this.#epochs[at];
     if (epoch !== undefined && this.#known.delete(place)) this.#doubted.set(place, epoch);
     this.#epochs[at] = this.#drawText();
@@ -55,21 +55,21 @@ export class Timeline {
   }
 
   /** The epoch that has to be replaced in Redis, if any. */
-  doubtedEpoch(place: FeedPlace): string | undefined {
+  invalidatedEpoch(place: StreamCursor): string | undefined {
     return this.#doubted.get(place);
   }
 
   /** A place has moved. */
-  noteMoved(): void {
-    const appliedIds = this.#places.flatMap(({ appliedId }) => appliedId ?? []);
-    this.#position = appliedIds.length === this.#places.length ? appliedIds.join() : undefined;
+  noteProgress(): void {
+    const appliedIds = this.#cursors.flatMap(({ appliedId }) => appliedId ?? []);
+    this.#position = appliedIds.length === this.#cursors.length ? appliedIds.join() : undefined;
     this.#wake();
   }
 
   relate(appliedIds: readonly string[]): Relation {
-    if (appliedIds.length !== this.#places.length) return 'unknown';
+    if (appliedIds.length !== this.#cursors.length) return 'unknown';
     let relation: Relation = 'within';
-    for (const [at, { appliedId, seenSinceId }] of this.#places.entries()) {
+    for (const [at, { appliedId, seenSinceId }] of this.#cursors.entries()) {
       const asked = appliedIds[at];
       if (asked === undefined) return 'unknown';
       if (appliedId === undefined || compareEntryIds(asked, appliedId) > 0) return 'ahead';

@@ -47,7 +47,7 @@ const maxStrangers = 10_000;
  */
 export class LatestFixes {
   readonly #held = new Map<string, Writable>();
-  readonly #strangers = new Map<string, Writable>();
+  readonly #unassigned = new Map<string, Writable>();
   readonly #maxFixAgeMs: number;
 
   /** @param maxFixAgeMs an older fix is held but not shown: a tracker's last private trip is nobody's business. */
@@ -116,14 +116,14 @@ export class LatestFixes {
 
   /** Remembers the fix of a device that is in no event. */
   remember(fix: LatestFix): void {
-    const held = this.#strangers.get(fix.deviceId) ?? newHeld();
+    const held = this.#unassigned.get(fix.deviceId) ?? newHeld();
     if (held.fix !== undefined && fix.fixAtMs <= held.fix.fixAtMs) return;
     held.fix = fix;
-    this.#strangers.delete(fix.deviceId);
-    this.#strangers.set(fix.deviceId, held);
-    if (this.#strangers.size <= maxStrangers) return;
-    for (const deviceId of this.#strangers.keys()) {
-      this.#strangers.delete(deviceId);
+    this.#unassigned.delete(fix.deviceId);
+    this.#unassigned.set(fix.deviceId, held);
+    if (this.#unassigned.size <= maxStrangers) return;
+    for (const deviceId of this.#unassigned.keys()) {
+      this.#unassigned.delete(deviceId);
       return;
     }
   }
@@ -155,8 +155,8 @@ export class LatestFixes {
   #hold(deviceId: string): Writable {
     const known = this.#held.get(deviceId);
     if (known !== undefined) return known;
-    const held = this.#strangers.get(deviceId) ?? newHeld();
-    this.#strangers.delete(deviceId);
+    const held = this.#unassigned.get(deviceId) ?? newHeld();
+    this.#unassigned.delete(deviceId);
     this.#held.set(deviceId, held);
     return held;
   }

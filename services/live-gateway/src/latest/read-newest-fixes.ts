@@ -1,4 +1,4 @@
-import { rowsOf } from '@app/runtime/postgres';
+import { densify } from '@app/runtime/postgres';
 import type { Sql } from 'postgres';
 import type { LatestFix } from './latest-fixes.ts';
 
@@ -83,7 +83,7 @@ export async function readNewestFixes(
          order by position.ts desc
          limit 1
       ) newest on true`;
-  return rowsOf(rows).map(readAnswer);
+  return densify(rows).map(readAnswer);
 }
 
 function readAnswer(row: Row): NewestFixAnswer {

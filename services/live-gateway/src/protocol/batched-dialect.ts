@@ -1,5 +1,5 @@
 import type { LatestFix } from '../latest/latest-fixes.ts';
-import type { Seat } from '../fanout/roster.ts';
+import type { IndexedDevice } from '../fanout/device-index.ts';
 
 /** So many ids fit into one frame below 16 KiB. */
 const idsPerFrame = 380;
@@ -8,7 +8,7 @@ const idsPerFrame = 380;
 // in them needs escaping, and a character is a byte.
 
 /** A row in the order of `columns`. Written once per fix, whoever gets it. */
-export function encodeRow(seat: Seat, fix: LatestFix): string {
+export function encodeRow(seat: IndexedDevice, fix: LatestFix): string {
   if (seat.writtenFix === fix) return seat.written;
   seat.writtenFix = fix;
   seat.written = JSON.stringify([

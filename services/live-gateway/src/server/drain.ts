@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { sendAway } from '../connection/send-away.ts';
+import { closeGracefully } from '../connection/close-gracefully.ts';
 import type { Connection } from '../connection/connection.ts';
 import { reconnectReply } from '../protocol/replies.ts';
 import type { LiveServer } from './listen.ts';
@@ -23,7 +23,7 @@ export async function drain(options: {
   readiness.drain();
   await wait(noticeMs);
   server.stopListening();
-  await sendAway(connections(), { windowMs, farewell: reconnectReply });
+  await closeGracefully(connections(), { windowMs, farewell: reconnectReply });
   // Those whose upgrade was under way when the others were counted.
-  await sendAway(connections(), { windowMs: 0, farewell: reconnectReply });
+  await closeGracefully(connections(), { windowMs: 0, farewell: reconnectReply });
 }

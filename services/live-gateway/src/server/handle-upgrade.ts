@@ -5,7 +5,7 @@ import type { SocketData } from '../connection/socket-handlers.ts';
 import type { Admission, Refusal, UpgradeResult } from './admit.ts';
 import { asksFor, readUpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
-import type { UpgradeDesk } from './upgrade-desk.ts';
+import type { UpgradeGuard } from './upgrade-guard.ts';
 
 /**
  * The handler of requests to upgrade.
@@ -15,7 +15,7 @@ import type { UpgradeDesk } from './upgrade-desk.ts';
  */
 export function createUpgradeHandler(options: {
   readonly admit: (request: UpgradeRequest) => Promise<Admission>;
-  readonly desk: UpgradeDesk;
+  readonly desk: UpgradeGuard;
   readonly onPending: (change: 1 | -1) => void;
   readonly onResult: (result: UpgradeResult) => void;
 }): (response: HttpResponse, request: HttpRequest, context: us_socket_context_t) => Promise<void> {

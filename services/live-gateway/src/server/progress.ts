@@ -1,9 +1,9 @@
-import type { Verdict } from '@app/runtime/ops-server';
+import type { HealthStatus } from '@app/runtime/ops-server';
 
 /** Something that must go on turning, by the process's clock. */
-export interface TurningLoop {
+export interface MonitoredLoop {
   readonly name: string;
-  readonly turnedAtMs: () => number;
+  readonly lastProgressAtMs: () => number;
   readonly limitMs: number;
 }
 
@@ -11,8 +11,8 @@ export interface TurningLoop {
  * Whether every loop still turns. One that waits for Redis turns too, at each deadline that it misses: liveness fails
  * slowly, because a restart during an outage adds to it.
  */
-export function judgeProgress(loops: readonly TurningLoop[], nowMs: number): Verdict {
-  const stuck = loops.filter(({ turnedAtMs, limitMs }) => nowMs - turnedAtMs() > limitMs);
+export function checkProgress(loops: readonly MonitoredLoop[], nowMs: number): HealthStatus {
+  const stuck = loops.filter(({ lastProgressAtMs: turnedAtMs, limitMs }) => nowMs - turnedAtMs() > limitMs);
   return stuck.length === 0
     ? { ok: true }
     : { ok: false, reason: `no progress: ${stuck.map(({ name }) => name).join(', ')}` };

@@ -1,4 +1,4 @@
-import type { Verdict } from '@app/runtime/ops-server';
+import type { HealthStatus } from '@app/runtime/ops-server';
 
 /** What the gateway waits for before it is ready, in words. */
 export const toBeReady = {
@@ -35,7 +35,7 @@ export class Readiness {
     return this.#isDraining;
   }
 
-  verdict(): Verdict {
+  status(): HealthStatus {
     if (this.#isDraining) return { ok: false, reason: 'draining' };
     if (this.#pending.size === 0) return { ok: true };
     return { ok: false, reason: `not yet: ${[...this.#pending].join('; ')}` };

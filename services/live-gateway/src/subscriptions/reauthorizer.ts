@@ -3,7 +3,7 @@ import { closeCode } from '@app/shared/protocol';
 import type { Authorize, Permission } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
 import { unsubscribedReply } from '../protocol/replies.ts';
-import type { Slot } from './slots.ts';
+import type { SubscriptionEntry } from './subscription-entries.ts';
 import type { Subscription } from './subscription.ts';
 
 /** How a check of a live subscription ended; the label of `live_reauthorizations_total`. */
@@ -44,8 +44,8 @@ export class Reauthorizer {
   readonly #nowMs: () => number;
   readonly #random: () => number;
   /** By slot, which stays the same while a subscription changes its rate or box, and is another after a new subscribe. */
-  readonly #checks = new WeakMap<Slot, Check>();
-  #waiting: { readonly client: Client; readonly slot: Slot }[] = [];
+  readonly #checks = new WeakMap<SubscriptionEntry, Check>();
+  #waiting: { readonly client: Client; readonly slot: SubscriptionEntry }[] = [];
   #asking = 0;
   #allowance = maxAtOnce;
   #hasFailedLast = false;
@@ -92,7 +92,7 @@ export class Reauthorizer {
     this.#unconfirmed = 0;
     // A copy: closing one takes it out of the set.
     for (const client of Array.from(this.#clients())) {
-      for (const slot of client.slots.all()) {
+      for (const slot of client.subscriptions.all()) {
         // One without a subscription is being authorised at this moment.
         if (slot.subscription !== undefined && client.connection.isOpen) this.#look(client, slot, nowMs);
       }
@@ -100,7 +100,7 @@ export class Reauthorizer {
     this.#ask();
   }
 
-  #look(client: Client, slot: Slot, nowMs: number): void {
+  #look(client: Client, slot: SubscriptionEntry, nowMs: number): void {
     const check = this.#checks.get(slot) ?? this.#schedule(slot, nowMs);
     // Also for those whose turn does not come while Directus is down.
     const isUnconfirmed = this.#hasFailedLast && check.dueAtMs <= nowMs;
@@ -115,7 +115,7 @@ export class Reauthorizer {
   }
 
   /** Spread over half an interval, so that those who came in one storm are not checked in one. */
-  #schedule(slot: Slot, nowMs: number): Check {
+  #schedule(slot: SubscriptionEntry, nowMs: number): Check {
     const atMs = nowMs + this.#intervalMs * (0.75 + 0.5 * this.#random());
     const check = { dueAtMs: atMs, nextTryAtMs: atMs, isAsking: false };
     this.#checks.set(slot, check);
@@ -131,11 +131,11 @@ export class Reauthorizer {
     }
   }
 
-  async #check(client: Client, slot: Slot): Promise<void> {
+  async #check(client: Client, slot: SubscriptionEntry): Promise<void> {
     const check = this.#checks.get(slot);
     const { subscription } = slot;
     // Gone since the sweep.
-    if (check === undefined || subscription === undefined || !client.slots.holds(slot)) return;
+    if (check === undefined || subscription === undefined || !client.subscriptions.holds(slot)) return;
     this.#checks.set(slot, { ...check, isAsking: true });
     this.#asking += 1;
     const startedAtMs = this.#nowMs();
@@ -143,7 +143,7 @@ export class Reauthorizer {
     const permission = await this.#authorize(client.viewer, subscription.eventId, startedAtMs);
     this.#asking -= 1;
     this.#noteHealth(permission.kind !== 'unavailable');
-    this.#settle(client, slot, check, permission);
+    this.#applyResult(client, slot, check, permission);
     this.#ask();
   }
 
@@ -154,17 +154,17 @@ export class Reauthorizer {
       : Math.max(1, Math.floor(this.#allowance / 2));
   }
 
-  #settle(client: Client, slot: Slot, check: Check, permission: Permission): void {
+  #applyResult(client: Client, slot: SubscriptionEntry, check: Check, permission: Permission): void {
     const nowMs = this.#nowMs();
     this.#onOutcome(permission.kind);
     // The client has given the topic up, or has gone, while Directus was asked: that wins.
-    if (!client.slots.holds(slot) || !client.connection.isOpen) return;
+    if (!client.subscriptions.holds(slot) || !client.connection.isOpen) return;
     switch (permission.kind) {
       case 'allowed':
         this.#schedule(slot, nowMs);
         return;
       case 'forbidden':
-        client.slots.release(slot.topic);
+        client.subscriptions.release(slot.topic);
         if (slot.subscription !== undefined) this.#unregister(slot.subscription);
         client.reply(unsubscribedReply(undefined, slot.topic, 'forbidden'));
         return;

@@ -7,15 +7,15 @@ import { encodeDevices } from '../protocol/batched-dialect.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
 import { encodePlainSubscribed } from '../protocol/plain-dialect.ts';
 import { rateClassFor } from '../fanout/rate-class.ts';
-import type { Registry } from './registry.ts';
+import type { SubscriptionRegistry } from './subscription-registry.ts';
 import { encodeReply } from '../protocol/replies.ts';
-import { judgeResume, missedSince } from './resume.ts';
+import { evaluateResume, missedSince } from './resume.ts';
 import type { FeedTime, ResumeOutcome, ResumePoint } from './resume.ts';
 import { Subscription } from './subscription.ts';
 import type { Dialect, Recipient } from './subscription.ts';
 
 export interface RegisterContext {
-  readonly registry: Registry;
+  readonly registry: SubscriptionRegistry;
   readonly latest: LatestFixes;
   readonly timeline: FeedTime;
   readonly tickMs: number;
@@ -26,7 +26,7 @@ export interface RegisterContext {
 }
 
 /** An authorised `subscribe`. */
-export interface Wish {
+export interface SubscribeRequest {
   readonly eventId: string;
   readonly topic: string;
   readonly dialect: Dialect;
@@ -44,21 +44,21 @@ export interface Wish {
  * here, what it brings after it is marked for the client. What is owed follows by the ordinary path, each row read when
  * it is written.
  */
-export function registerSubscription(wish: Wish, context: RegisterContext): Subscription {
+export function registerSubscription(wish: SubscribeRequest, context: RegisterContext): Subscription {
   const { registry } = context;
   const rateClass = rateClassFor(wish.maxHz, context.tickMs);
   const subscription = new Subscription({ ...wish, rateClass });
   const audience = registry.audienceOf(wish.eventId, wish.topic);
-  if (wish.dialect === 'plain') greetPlain(subscription, wish, audience, context);
-  else greetBatched(subscription, wish, audience, context);
+  if (wish.dialect === 'plain') replyPlain(subscription, wish, audience, context);
+  else replyBatched(subscription, wish, audience, context);
   registry.register(subscription, audience);
   return subscription;
 }
 
 /** The snapshot is in the reply; what does not fit into its frame is owed. */
-function greetPlain(
+function replyPlain(
   subscription: Subscription,
-  wish: Wish,
+  wish: SubscribeRequest,
   audience: Audience,
   context: RegisterContext,
 ): void {
@@ -66,8 +66,8 @@ function greetPlain(
   const { topic, id } = wish;
   const nowMs = context.nowMs();
   const owed = new DeviceSet();
-  const fixes = [...audience.roster.seats()].flatMap((seat) => {
-    const fix = audience.roster.at(seat)?.held.fix;
+  const fixes = [...audience.devices.indexes()].flatMap((seat) => {
+    const fix = audience.devices.at(seat)?.held.fix;
     if (fix === undefined || !latest.isShown(fix, nowMs) || isHidden(wish.bbox, fix)) return [];
     owed.add(seat);
     return fix;
@@ -82,24 +82,24 @@ function greetPlain(
   wish.recipient.reply(snapshot.frame);
   context.onSnapshot(snapshot.written.length);
   for (const { deviceId } of snapshot.written) {
-    const seat = audience.roster.seatOf(deviceId);
+    const seat = audience.devices.indexOf(deviceId);
     if (seat === undefined) continue;
     owed.delete(seat);
     subscription.shown?.add(seat);
   }
-  if (owed.size > 0) subscription.owed = owed;
+  if (owed.size > 0) subscription.pending = owed;
 }
 
 /** A client that can be resumed is owed what it missed; any other one everything. */
-function greetBatched(
+function replyBatched(
   subscription: Subscription,
-  wish: Wish,
+  wish: SubscribeRequest,
   audience: Audience,
   context: RegisterContext,
 ): void {
   const { topic, id, recipient } = wish;
-  const { roster } = audience;
-  const resume = judgeResume(wish.resumeFrom, context.timeline, roster.hash, subscription.bboxHash);
+  const { devices: roster } = audience;
+  const resume = evaluateResume(wish.resumeFrom, context.timeline, roster.hash, subscription.bboxHash);
   if (resume.outcome !== 'none') context.onResume(resume.outcome);
   const reply = {
     type: 'subscribed' as const,
@@ -112,21 +112,21 @@ function greetBatched(
   };
   recipient.reply(encodeReply(reply));
   if (resume.outcome !== 'recovered') {
-    subscription.startSnapshot(roster.seats());
+    subscription.startSnapshot(roster.indexes());
     return;
   }
   const missed = missedSince(resume.appliedIds, roster);
   if (missed.doubtfulIds.length > 0) {
     // `devices` voids the cursor that the client has.
-    subscription.owesCursor = true;
+    subscription.needsCursor = true;
     for (const frame of encodeDevices(topic, missed.doubtfulIds, missed.doubtfulIds)) recipient.reply(frame);
   }
-  subscription.owed = missed.owed;
+  subscription.pending = missed.pending;
   if (subscription.shown === undefined) return;
-  for (const seat of roster.seats()) {
+  for (const seat of roster.indexes()) {
     const fix = roster.at(seat)?.held.fix;
     // Where a missed one was when the client saw it is not known; if it is outside now, the client is told so.
-    const wasMissed = missed.owed.has(seat);
+    const wasMissed = missed.pending.has(seat);
     if (wasMissed || (fix !== undefined && !isHidden(wish.bbox, fix))) subscription.shown.add(seat);
   }
 }
@@ -136,6 +136,6 @@ function isHidden(bbox: Bbox | undefined, fix: { latitude: number; longitude: nu
 }
 
 /** Whether an older fix may lie in Postgres that the stream has not brought: it comes as soon as the database answers. */
-function isDegraded({ roster }: Audience, { registry }: RegisterContext): boolean {
+function isDegraded({ devices: roster }: Audience, { registry }: RegisterContext): boolean {
   return !registry.hasAssignments || !roster.isHydrated;
 }

@@ -2,11 +2,11 @@ import { compareEntryIds } from '@app/shared/entry';
 import type { EntryStamp } from '../latest/latest-fixes.ts';
 import { parseCursor, viewOf } from '../protocol/cursor.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
-import type { Roster } from '../fanout/roster.ts';
+import type { DeviceIndex } from '../fanout/device-index.ts';
 
 /** How far the feed is applied: what resuming needs of `Timeline`. */
 export interface FeedTime {
-  readonly position: string | undefined;
+  readonly streamOffset: string | undefined;
   readonly epoch: string;
   relate(appliedIds: readonly string[]): 'within' | 'ahead' | 'before' | 'unknown';
   reach(appliedIds: readonly string[], epoch: string, limitMs: number): Promise<void>;
@@ -35,7 +35,7 @@ export type Resume =
   | { readonly outcome: Exclude<ResumeOutcome, 'recovered'> | 'none' };
 
 /** Recovered is all or nothing: the same epoch, the same view, and a place within what this process has read itself. */
-export function judgeResume(
+export function evaluateResume(
   point: ResumePoint | undefined,
   timeline: FeedTime,
   rosterHash: string,
@@ -66,8 +66,8 @@ export async function isAheadAfter(
   return isAhead();
 }
 
-export interface Missed {
-  readonly owed: DeviceSet;
+export interface MissedDevices {
+  readonly pending: DeviceSet;
   /** Devices of which the client may hold what is not true any more, by `devices.id`: it has to forget them first. */
   readonly doubtfulIds: readonly string[];
 }
@@ -79,12 +79,12 @@ export interface Missed {
  * else knows it by a stamp. What the client holds of a device without a fix, or with one older than a fix that was found
  * faulty, may be that one: it has to forget it first.
  */
-export function missedSince(appliedIds: readonly string[], roster: Roster): Missed {
+export function missedSince(appliedIds: readonly string[], roster: DeviceIndex): MissedDevices {
   const owed = new DeviceSet();
   const doubtfulIds: string[] = [];
   const isAfter = (stamp: EntryStamp): boolean =>
     compareEntryIds(stamp.id, appliedIds[stamp.stream] ?? '0-0') > 0;
-  for (const at of roster.seats()) {
+  for (const at of roster.indexes()) {
     const seat = roster.at(at);
     if (seat === undefined) continue;
     const { fix, faultyAtMs } = seat.held;
@@ -92,5 +92,5 @@ export function missedSince(appliedIds: readonly string[], roster: Roster): Miss
     if (isDoubtful) doubtfulIds.push(seat.device.id);
     if (isDoubtful || isAfter(fix.stamp)) owed.add(at);
   }
-  return { owed, doubtfulIds };
+  return { pending: owed, doubtfulIds };
 }

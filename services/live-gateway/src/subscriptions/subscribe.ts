@@ -31,33 +31,33 @@ export async function subscribe(
     client.reply(errorReply(id, 'unknown-topic', 'there is no such topic'));
     return;
   }
-  const slot = client.slots.take(topic, id, { maxHz: message.maxHz, bbox: message.bbox });
+  const slot = client.subscriptions.take(topic, id, { maxHz: message.maxHz, bbox: message.bbox });
   if (typeof slot === 'string') {
     client.reply(errorReply(id, slot, slot === 'already-subscribed' ? 'already subscribed' : tooMany));
     return;
   }
   const permission = await context.authorize(client.viewer, eventId);
   // An `unsubscribe` or a close came in between: it wins, and has answered.
-  if (!client.slots.holds(slot)) return;
+  if (!client.subscriptions.holds(slot)) return;
   switch (permission.kind) {
     case 'allowed': {
       const { cursor, epoch } = message;
       const resumeFrom = cursor === undefined || epoch === undefined ? undefined : { cursor, epoch };
       if (resumeFrom !== undefined && (await isAheadAfter(resumeFrom, context.timeline, catchUpLimitMs))) {
-        if (!client.slots.holds(slot)) return;
+        if (!client.subscriptions.holds(slot)) return;
         // Never a snapshot that is older than what the client holds.
         context.onResume('ahead');
-        client.slots.release(topic);
+        client.subscriptions.release(topic);
         client.reply(errorReply(id, 'unavailable', 'this server has still to catch up', catchUpLimitMs));
         return;
       }
-      if (!client.slots.holds(slot)) return;
-      slot.owedReplyTo = undefined;
+      if (!client.subscriptions.holds(slot)) return;
+      slot.pendingReplyTo = undefined;
       const { dialect, connection } = client;
       const wish = { eventId, topic, id, dialect, ...slot.view, resumeFrom, recipient: connection };
       const subscription = registerSubscription(wish, context);
       // Writing the snapshot may have closed the connection, before there was anything to unregister.
-      if (client.slots.holds(slot)) slot.subscription = subscription;
+      if (client.subscriptions.holds(slot)) slot.subscription = subscription;
       else context.registry.unregister(subscription);
       return;
     }
@@ -65,11 +65,11 @@ export async function subscribe(
       client.connection.end(closeCode.sessionInvalid, 'the session is no longer valid');
       return;
     case 'forbidden':
-      client.slots.release(topic);
+      client.subscriptions.release(topic);
       client.reply(errorReply(id, 'forbidden', 'no permission for this event, or it does not exist'));
       return;
     case 'unavailable': {
-      client.slots.release(topic);
+      client.subscriptions.release(topic);
       const retryAfterMs = permission.retryAfterMs ?? defaultRetryAfterMs;
       client.reply(errorReply(id, 'unavailable', 'the permission cannot be checked now', retryAfterMs));
     }

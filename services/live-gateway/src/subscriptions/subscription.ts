@@ -31,24 +31,24 @@ export class Subscription {
   /** See `rate-class.ts`. */
   rateClass: number;
   /** Which of the groups of its rate it belongs to, see `isDue`; its audience says. */
-  offset = 0;
+  tickPhase = 0;
   /** The number of the last plan before it was changed: a frame planned until then is not for it any more. */
   changedAtPlan = 0;
   /** The number of the news (see `audience.ts`) that it was told last. */
-  newsAt = 0;
+  controlSeq = 0;
   /** Devices whose newest position the client has not been told; undefined if it is in step with its group. */
-  owed: DeviceSet | undefined;
+  pending: DeviceSet | undefined;
   /** With a box: the devices that the client has on its map. */
   shown: DeviceSet | undefined;
   /** Where writing what is owed goes on: from the start each time, the last devices would never get their turn. */
-  nextSeat = 0;
+  nextIndex = 0;
   /** The number of the snapshot's next part; undefined once the last one is written. */
-  part: number | undefined;
+  snapshotPart: number | undefined;
   snapshotRows = 0;
   /** A `resync` stands before the snapshot. */
-  owesResync = false;
+  needsResync = false;
   /** The next flush ends with a cursor, rows or not: the last one that the client has is of another view. */
-  owesCursor = false;
+  needsCursor = false;
   #bbox: Bbox | undefined;
   #bboxHash = '';
 
@@ -86,10 +86,10 @@ export class Subscription {
   startSnapshot(seats: Iterable<number>): void {
     const owed = new DeviceSet();
     for (const seat of seats) owed.add(seat);
-    this.owed = owed;
+    this.pending = owed;
     if (this.shown !== undefined) this.shown = new DeviceSet();
-    this.nextSeat = 0;
-    this.part = 0;
+    this.nextIndex = 0;
+    this.snapshotPart = 0;
     this.snapshotRows = 0;
   }
 
@@ -103,7 +103,12 @@ export class Subscription {
   }
 
   /** Whether nothing at all is left to be told to this client alone. */
-  get isSettled(): boolean {
-    return (this.owed?.size ?? 0) === 0 && this.part === undefined && !this.owesResync && !this.owesCursor;
+  get isCaughtUp(): boolean {
+    return (
+      (this.pending?.size ?? 0) === 0 &&
+      this.snapshotPart === undefined &&
+      !this.needsResync &&
+      !this.needsCursor
+    );
   }
 }

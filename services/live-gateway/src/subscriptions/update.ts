@@ -5,14 +5,14 @@ import { isInside } from '../fanout/bbox.ts';
 import type { Client } from '../connection/client.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
 import { rateClassFor } from '../fanout/rate-class.ts';
-import type { Registry } from './registry.ts';
+import type { SubscriptionRegistry } from './subscription-registry.ts';
 import { encodeReply, errorReply } from '../protocol/replies.ts';
 import type { Subscription } from './subscription.ts';
 
 type UpdateMessage = Extract<ClientMessage, { type: 'update' }>;
 
 interface UpdateContext {
-  readonly registry: Registry;
+  readonly registry: SubscriptionRegistry;
   readonly latest: LatestFixes;
   readonly tickMs: number;
   readonly nowMs: () => number;
@@ -21,7 +21,7 @@ interface UpdateContext {
 /** Changes the rate or the box of a subscription. What becomes visible is owed, what is not any more is hidden. */
 export function update(client: Client, message: UpdateMessage, context: UpdateContext): void {
   const { id, topic, maxHz, bbox } = message;
-  const slot = client.slots.get(topic);
+  const slot = client.subscriptions.get(topic);
   if (slot === undefined) {
     client.reply(errorReply(id, 'not-subscribed', 'not subscribed to this topic'));
     return;
@@ -55,11 +55,11 @@ export function changeView(
 /** Owes the client what the new box shows and the old one did not, and the other way round. */
 function settleView(subscription: Subscription, audience: Audience, context: UpdateContext): void {
   const { bbox, shown: shownBefore } = subscription;
-  const { roster } = audience;
-  const owed = (subscription.owed ??= new DeviceSet());
+  const { devices: roster } = audience;
+  const owed = (subscription.pending ??= new DeviceSet());
   const shown = new DeviceSet();
   const nowMs = context.nowMs();
-  for (const at of roster.seats()) {
+  for (const at of roster.indexes()) {
     const fix = roster.at(at)?.held.fix;
     // Without a box everything that was written is on the client's map, and what is owed is perhaps.
     const wasShown = shownBefore?.has(at) ?? true;
@@ -71,5 +71,5 @@ function settleView(subscription: Subscription, audience: Audience, context: Upd
     if (isVisible !== wasShown) owed.add(at);
   }
   subscription.shown = bbox === undefined ? undefined : shown;
-  if (subscription.dialect === 'batched') subscription.owesCursor = true;
+  if (subscription.dialect === 'batched') subscription.needsCursor = true;
 }

@@ -6,7 +6,7 @@ import { AnswerCache } from '../../src/access/answer-cache.ts';
 import type { Answer, CacheResult } from '../../src/access/answer-cache.ts';
 import { createAskDirectus } from '../../src/access/ask-directus.ts';
 import { createAuthenticate, identify } from '../../src/access/authenticate.ts';
-import { createAuthorize, judge } from '../../src/access/authorize.ts';
+import { createAuthorize, toPermission } from '../../src/access/authorize.ts';
 import type { Authorize } from '../../src/access/authorize.ts';
 import { readSessionCookie } from '../../src/access/session-cookie.ts';
 import type { Visitor } from '../../src/access/visitor.ts';
@@ -215,13 +215,14 @@ describe('authorisation', () => {
   });
 
   test('of another event than the one asked for is none', () => {
-    const reply = (id: unknown) => judge({ answered: true, status: 200, body: { data: { id } } }, eventId);
+    const reply = (id: unknown) =>
+      toPermission({ answered: true, status: 200, body: { data: { id } } }, eventId);
     expect(reply(eventId)).toEqual({ kind: 'allowed' });
     for (const id of ['11111111-0b0a-4908-8706-050403020100', undefined, 7, [eventId]]) {
       expect(reply(id)).toMatchObject({ kind: 'forbidden' });
     }
     const list = { answered: true, status: 200, body: { data: [{ id: eventId }] } } as const;
-    expect(judge(list, eventId)).toMatchObject({ kind: 'forbidden' });
+    expect(toPermission(list, eventId)).toMatchObject({ kind: 'forbidden' });
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { indexAssignments } from '../../src/assignments/assignments.ts';
 import type { AssignmentRow } from '../../src/assignments/assignments.ts';
 import { diffAssignments } from '../../src/assignments/diff-assignments.ts';
-import { Orphans } from '../../src/assignments/orphans.ts';
+import { UnassignedDevices } from '../../src/assignments/unassigned-devices.ts';
 
 const row = fc.record({
   eventId: fc.constantFrom('event-1', 'event-2', 'event-3'),
@@ -78,7 +78,10 @@ describe('orphans', () => {
   test('are all counted, reported once each, and again after having been assigned', () => {
     let count = 0;
     const reported: string[] = [];
-    const orphans = new Orphans({ count: () => (count += 1), report: (imei) => reported.push(imei) });
+    const orphans = new UnassignedDevices({
+      count: () => (count += 1),
+      report: (imei) => reported.push(imei),
+    });
     for (const imei of ['a', 'b', 'a', 'a']) orphans.note(imei);
     expect(count).toBe(4);
     expect(reported).toEqual(['a', 'b']);

@@ -7,7 +7,7 @@ import { readSessionCookie } from '../../src/access/session-cookie.ts';
 import { createUpgradeHandler } from '../../src/server/handle-upgrade.ts';
 import { listen } from '../../src/server/listen.ts';
 import type { Connection } from '../../src/connection/connection.ts';
-import { planDepartures, sendAway } from '../../src/connection/send-away.ts';
+import { scheduleCloses, closeGracefully } from '../../src/connection/close-gracefully.ts';
 import { createSocketHandlers } from '../../src/connection/socket-handlers.ts';
 import { sweepConnections } from '../../src/connection/sweep-connections.ts';
 
@@ -260,11 +260,11 @@ describe('the sweep', () => {
     server.passMs(1);
     sweepConnections([connection], server.nowMs(), limits);
     await eventually(() => pings === 1);
-    await eventually(() => connection.heardAtMs === 10_000);
+    await eventually(() => connection.lastActivityAtMs === 10_000);
     server.passMs(25_000);
     sweepConnections([connection], server.nowMs(), limits);
     expect(connection.isOpen).toBe(true);
-    await eventually(() => connection.heardAtMs === 35_000);
+    await eventually(() => connection.lastActivityAtMs === 35_000);
     client.pause();
     server.passMs(25_001);
     sweepConnections([connection], server.nowMs(), limits);
@@ -340,7 +340,7 @@ describe('sending away', () => {
       messages.push(code);
       return messages;
     });
-    await sendAway(all, { windowMs: 50, farewell: (afterMs) => `come back ${afterMs < 50}` });
+    await closeGracefully(all, { windowMs: 50, farewell: (afterMs) => `come back ${afterMs < 50}` });
     expect(await Promise.all(heard)).toEqual(Array.from({ length: 20 }, () => ['come back true', 1012]));
   });
 
@@ -350,19 +350,19 @@ describe('sending away', () => {
     const all = [await server.connection(1), await server.connection(2)];
     client.terminate();
     await eventually(() => server.gone() === 1);
-    const away = sendAway(all, { windowMs: 86_400_000, farewell: String });
+    const away = closeGracefully(all, { windowMs: 86_400_000, farewell: String });
     for (const connection of all) connection.end(1000, 'left by itself');
     await away;
     expect(server.gone()).toBe(2);
   });
 
   test('spreads everybody evenly over the window, in another order than they came', () => {
-    const departures = planDepartures(
+    const departures = scheduleCloses(
       Array.from({ length: 1_000 }, (_, n) => n),
       20_000,
       Math.random,
     );
-    expect(departures.map(({ leaveAtMs }) => leaveAtMs)).toEqual(
+    expect(departures.map(({ closeAtMs: leaveAtMs }) => leaveAtMs)).toEqual(
       Array.from({ length: 1_000 }, (_, n) => n * 20),
     );
     const order = departures.map(({ who }) => who);

@@ -26,7 +26,9 @@ test('a small audience shares its frames, a large one is spread over the ticks o
   const { audience, sizes } = watch(1100, 2);
   expect(sizes()).toEqual([500, 500, 100]);
   const flushed = [0, 1, 2, 3].map(
-    (tick) => [...audience.groups()].filter(({ offset, rateClass }) => isDue(tick, offset, rateClass)).length,
+    (tick) =>
+      [...audience.groups()].filter(({ tickPhase: offset, rateClass }) => isDue(tick, offset, rateClass))
+        .length,
   );
   expect(Math.max(...flushed)).toBe(1);
 });

@@ -149,7 +149,7 @@ describe('over subscribing, updating, reassigning, slowing down, dropping and re
             if (dialect === 'plain')
               expect(Object.fromEntries(held)).toMatchObject(Object.fromEntries(wanted));
             else expect(Object.fromEntries(held)).toEqual(Object.fromEntries(wanted));
-            expect(viewer.subscription?.owed).toBeUndefined();
+            expect(viewer.subscription?.pending).toBeUndefined();
           }
         }),
         { seed: chosenSeed('LIVE_SEED'), numRuns: 1500 },

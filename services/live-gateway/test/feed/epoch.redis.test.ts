@@ -1,7 +1,7 @@
 import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { drawEpoch, readEpoch } from '../../src/feed/epoch.ts';
+import { newEpoch, readEpoch } from '../../src/feed/epoch.ts';
 
 let server: Awaited<ReturnType<typeof startRedis>>;
 let clients: readonly Redis[];
@@ -47,8 +47,8 @@ test('gateways that see the stream go back replace its epoch once, together', as
 
 test('an epoch that a backup brought back is none', async () => {
   newStream();
-  const older = drawEpoch(1_000);
-  const doubted = drawEpoch(2_000);
+  const older = newEpoch(1_000);
+  const doubted = newEpoch(2_000);
   await clients[0]?.set(`${stream}:live-epoch`, older);
   const next = new Set(await readAll(doubted, 3_000));
   expect(next.size).toBe(1);

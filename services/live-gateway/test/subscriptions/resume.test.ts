@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { FeedPlace } from '../../src/feed/feed-place.ts';
+import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 import { Timeline } from '../../src/feed/timeline.ts';
 import type { HeldFix, LatestFix } from '../../src/latest/latest-fixes.ts';
 import { LatestFixes } from '../../src/latest/latest-fixes.ts';
 import { encodeCursor, parseCursor, viewOf } from '../../src/protocol/cursor.ts';
-import { isAheadAfter, judgeResume, missedSince } from '../../src/subscriptions/resume.ts';
-import { Roster } from '../../src/fanout/roster.ts';
+import { isAheadAfter, evaluateResume, missedSince } from '../../src/subscriptions/resume.ts';
+import { DeviceIndex } from '../../src/fanout/device-index.ts';
 
 /** Two streams, read from 100-0 and 200-0 to 150-0 and 250-0. */
-function openTimeline(): { timeline: Timeline; places: readonly [FeedPlace, FeedPlace] } {
-  const places = [new FeedPlace('a'), new FeedPlace('b')] as const;
+function openTimeline(): { timeline: Timeline; places: readonly [StreamCursor, StreamCursor] } {
+  const places = [new StreamCursor('a'), new StreamCursor('b')] as const;
   const timeline = new Timeline(places, () => 'own');
   for (const [at, place] of places.entries()) {
     timeline.setEpoch(place, `epoch-${at}`);
@@ -17,7 +17,7 @@ function openTimeline(): { timeline: Timeline; places: readonly [FeedPlace, Feed
     place.locate({ exists: true, length: 1, lastGeneratedId: `${start}-0`, entriesAdded: 1 }, 0);
     place.advance([`${start + 50}-0`]);
   }
-  timeline.noteMoved();
+  timeline.noteProgress();
   return { timeline, places };
 }
 
@@ -25,14 +25,14 @@ const epoch = 'epoch-0.epoch-1';
 
 function outcomeOf(cursor: string, given: { epoch?: string; bboxHash?: string } = {}): string {
   const { timeline } = openTimeline();
-  return judgeResume({ cursor, epoch: given.epoch ?? epoch }, timeline, 'roster', given.bboxHash ?? '')
+  return evaluateResume({ cursor, epoch: given.epoch ?? epoch }, timeline, 'roster', given.bboxHash ?? '')
     .outcome;
 }
 
 describe('a cursor', () => {
   test('says what it was made of', () => {
     const { timeline } = openTimeline();
-    const cursor = encodeCursor(timeline.position ?? '', viewOf('roster', 'box'));
+    const cursor = encodeCursor(timeline.streamOffset ?? '', viewOf('roster', 'box'));
     expect(parseCursor(cursor)).toEqual({ appliedIds: ['150-0', '250-0'], view: 'roster.box' });
     expect(viewOf('roster', '')).toBe('roster');
   });
@@ -66,7 +66,7 @@ describe('a cursor', () => {
   );
 
   test('that is not there is not missed', () => {
-    expect(judgeResume(undefined, openTimeline().timeline, 'roster', '')).toEqual({ outcome: 'none' });
+    expect(evaluateResume(undefined, openTimeline().timeline, 'roster', '')).toEqual({ outcome: 'none' });
   });
 });
 
@@ -76,9 +76,9 @@ describe('a cursor ahead of this replica', () => {
     const point = { cursor: '160-0,250-0/roster', epoch };
     const waiting = isAheadAfter(point, timeline, 60_000);
     places[0].advance(['155-0']);
-    timeline.noteMoved();
+    timeline.noteProgress();
     places[0].advance(['160-0']);
-    timeline.noteMoved();
+    timeline.noteProgress();
     expect(await waiting).toBe(false);
   });
 
@@ -87,10 +87,10 @@ describe('a cursor ahead of this replica', () => {
     const point = { cursor: '160-0,250-0/roster', epoch };
     expect(await isAheadAfter(point, timeline, 20)).toBe(true);
     const waiting = isAheadAfter(point, timeline, 60_000);
-    timeline.doubtEpoch(places[0]);
+    timeline.invalidateEpoch(places[0]);
     expect(await waiting).toBe(false);
     expect(timeline.epoch).toBe('own.epoch-1');
-    expect(timeline.doubtedEpoch(places[0])).toBe('epoch-0');
+    expect(timeline.invalidatedEpoch(places[0])).toBe('epoch-0');
   });
 });
 
@@ -116,7 +116,7 @@ describe('what was missed since a cursor', () => {
   test('is what was stamped later, in the stream that stamped it, and what no entry has stamped', () => {
     const latest = new LatestFixes(Number.POSITIVE_INFINITY);
     const imeis = ['before', 'at', 'after', 'other stream', 'postgres', 'none', 'was faulty', 'recovered'];
-    const roster = new Roster(
+    const roster = new DeviceIndex(
       imeis.map((imei) => ({ id: `id of ${imei}`, imei })),
       (imei) => latest.hold(imei),
     );
@@ -132,20 +132,20 @@ describe('what was missed since a cursor', () => {
     const missed = missedSince(['120-0', '200-0'], roster);
     const names = (seats: Iterable<number>): readonly string[] =>
       Array.from(seats, (seat) => roster.at(seat)?.device.imei ?? '');
-    expect(names(missed.owed)).toEqual(['after', 'postgres', 'none', 'was faulty']);
+    expect(names(missed.pending)).toEqual(['after', 'postgres', 'none', 'was faulty']);
     expect(missed.doubtfulIds).toEqual(['id of postgres', 'id of none', 'id of was faulty']);
-    expect(names(missedSince(['120-0', '129-0'], roster).owed)).toContain('other stream');
+    expect(names(missedSince(['120-0', '129-0'], roster).pending)).toContain('other stream');
   });
 
   test('is told apart by the devices of the event, however they came to be in it', () => {
     const [a, b, c] = ['a', 'b', 'c'].map((imei) => ({ id: `id ${imei}`, imei }));
     if (a === undefined || b === undefined || c === undefined) throw new Error('three were made');
-    const roster = new Roster([a, b], holdNothing);
+    const roster = new DeviceIndex([a, b], holdNothing);
     const hash = roster.hash;
     const freed: number[] = [];
     expect(roster.change({ added: [c], removed: [a] }, (seat) => freed.push(seat))).toEqual(freed);
     expect(roster.hash).not.toBe(hash);
-    expect(roster.hash).toBe(new Roster([c, b], holdNothing).hash);
+    expect(roster.hash).toBe(new DeviceIndex([c, b], holdNothing).hash);
     roster.change({ added: [a], removed: [c] }, () => undefined);
     expect(roster.hash).toBe(hash);
     expect(roster.size).toBe(2);

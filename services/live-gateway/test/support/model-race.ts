@@ -3,15 +3,15 @@ import type { Bbox } from '@app/shared/messages';
 import { indexAssignments } from '../../src/assignments/assignments.ts';
 import type { AssignmentRow } from '../../src/assignments/assignments.ts';
 import { FanOut } from '../../src/fanout/fan-out.ts';
-import { FeedPlace } from '../../src/feed/feed-place.ts';
+import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 import { Timeline } from '../../src/feed/timeline.ts';
 import { hydrateLatest } from '../../src/latest/hydrate-latest.ts';
 import { LatestFixes } from '../../src/latest/latest-fixes.ts';
 import type { LatestFix } from '../../src/latest/latest-fixes.ts';
 import { registerSubscription } from '../../src/subscriptions/register-subscription.ts';
 import type { RegisterContext } from '../../src/subscriptions/register-subscription.ts';
-import { Registry } from '../../src/subscriptions/registry.ts';
-import { judgeResume } from '../../src/subscriptions/resume.ts';
+import { SubscriptionRegistry } from '../../src/subscriptions/subscription-registry.ts';
+import { evaluateResume } from '../../src/subscriptions/resume.ts';
 import { changeView } from '../../src/subscriptions/update.ts';
 import type { ModelViewer } from './model-viewer.ts';
 
@@ -64,11 +64,11 @@ export class ModelRace {
 /** A gateway without sockets and servers: its real `latest`, registry, timeline and fan-out. */
 export class ModelReplica {
   readonly latest = new LatestFixes(Number.POSITIVE_INFINITY);
-  readonly registry: Registry;
+  readonly registry: SubscriptionRegistry;
   readonly fanOut: FanOut;
   readonly viewers = new Set<ModelViewer>();
   readonly #race: ModelRace;
-  readonly #place = new FeedPlace('stream');
+  readonly #place = new StreamCursor('stream');
   readonly #timeline: Timeline;
   readonly #context: RegisterContext;
   #applied: number;
@@ -89,13 +89,13 @@ export class ModelReplica {
     this.#applied = Math.max(0, race.entries.length - warmEntries);
     let drawn = 0;
     this.#timeline = new Timeline([this.#place], () => `own-${(drawn += 1)}`);
-    this.#timeline.noteMoved();
+    this.#timeline.noteProgress();
     this.#timeline.setEpoch(this.#place, race.epoch);
-    this.registry = new Registry({
+    this.registry = new SubscriptionRegistry({
       // So small that a few viewers are spread over the ticks as a large audience is.
       groupSize: 2,
       latest: this.latest,
-      position: () => this.#timeline.position,
+      position: () => this.#timeline.streamOffset,
       onConflated: nothing,
     });
     const meter = {
@@ -129,7 +129,7 @@ export class ModelReplica {
     }
     this.#applied += next.length;
     this.#place.advance(next.map(({ stamp }) => stamp?.id ?? ''));
-    this.#timeline.noteMoved();
+    this.#timeline.noteProgress();
   }
 
   tick(): void {
@@ -180,7 +180,7 @@ export class ModelReplica {
 
   /** The stream has another epoch. */
   noteEpoch(): Promise<void> {
-    this.#timeline.doubtEpoch(this.#place);
+    this.#timeline.invalidateEpoch(this.#place);
     this.#timeline.setEpoch(this.#place, this.#race.epoch);
     return this.fanOut.betweenTicks(() => this.registry.resync());
   }
@@ -188,7 +188,7 @@ export class ModelReplica {
   /** Connects a viewer, with the cursor it has, if any; false if this replica has still to catch up. */
   admit(viewer: ModelViewer): boolean {
     const resumeFrom = viewer.resumePoint;
-    if (judgeResume(resumeFrom, this.#timeline, '', '').outcome === 'ahead') return false;
+    if (evaluateResume(resumeFrom, this.#timeline, '', '').outcome === 'ahead') return false;
     const recipient = viewer.connect();
     const { eventId, dialect, maxHz, bbox } = viewer;
     const wish = {

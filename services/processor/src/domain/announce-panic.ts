@@ -1,6 +1,6 @@
 import type { Logger } from '@app/runtime/log';
 import { shortDeviceId } from '@app/runtime/log';
-import type { Heard } from '../state/device-states.ts';
+import type { StateTransition } from '../state/device-states.ts';
 
 /** Priority of a record that a tracker sends when its panic button is pressed. */
 const panicPriority = 2;
@@ -10,7 +10,7 @@ const panicPriority = 2;
  * in a ditch without satellites calls all the same. Hearing a record again repeats the line with the same
  * entry id, and no state hangs on it.
  */
-export async function announcePanic(heard: readonly Heard[], log: Logger): Promise<void> {
+export async function announcePanic(heard: readonly StateTransition[], log: Logger): Promise<void> {
   for (const { fix } of heard) {
     if (fix.position.priority !== panicPriority) continue;
     const { entry, position, arrivedAtMs } = fix;

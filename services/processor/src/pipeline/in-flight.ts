@@ -16,7 +16,7 @@ export class InFlight {
   }
 
   /** Resolves when no more than `limit` batches are in flight. */
-  async room(limit: number): Promise<void> {
+  async capacity(limit: number): Promise<void> {
     while (this.#batches.size > limit) await this.#removed.promise;
   }
 

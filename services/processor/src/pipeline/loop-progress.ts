@@ -1,4 +1,4 @@
-import type { Verdict } from '@app/runtime/ops-server';
+import type { HealthStatus } from '@app/runtime/ops-server';
 
 /**
  * Liveness of the loops. A turn is a read answered, a read's deadline missed, or a retry begun: a loop that waits
@@ -12,14 +12,14 @@ export class LoopProgress {
   constructor(streams: readonly string[], limitMs: number, now: () => number = () => performance.now()) {
     this.#limitMs = limitMs;
     this.#now = now;
-    for (const stream of streams) this.turn(stream);
+    for (const stream of streams) this.noteProgress(stream);
   }
 
-  turn(stream: string): void {
+  noteProgress(stream: string): void {
     this.#lastTurnAtMs.set(stream, this.#now());
   }
 
-  verdict(): Verdict {
+  status(): HealthStatus {
     for (const [stream, atMs] of this.#lastTurnAtMs) {
       const stillMs = this.#now() - atMs;
       if (stillMs > this.#limitMs) {

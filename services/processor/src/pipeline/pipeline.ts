@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
 import type { EntryAcks } from '../stream/ack-entries.ts';
 import { decodeEntries, type Fix, type FutureLimits, type Rejected } from './decode-entries.ts';
-import type { DeviceStates, Heard } from '../state/device-states.ts';
+import type { DeviceStates, StateTransition } from '../state/device-states.ts';
 import type { Entry } from '../stream/entry-reply.ts';
 import type { InFlight } from './in-flight.ts';
 import { findMarkedEntries, MarkedAttempt } from './marked-attempt.ts';
@@ -20,13 +20,13 @@ import type { FixWriter, WrittenFixes } from '../store/write-fixes.ts';
  * where the group is made again and read from 0, it may hear again, or for the first time, what lies before that. So a
  * domain step is idempotent.
  */
-export type AfterWrite = (heard: readonly Heard[]) => Promise<void>;
+export type AfterWrite = (heard: readonly StateTransition[]) => Promise<void>;
 
 /** What the loop of one stream is made of. */
 export interface PipelineParts {
   readonly stream: string;
   readonly next: (stop: AbortSignal) => Promise<EntryBatch | undefined>;
-  readonly writer: Pick<FixWriter, 'write' | 'whenCalm'>;
+  readonly writer: Pick<FixWriter, 'write' | 'whenNotRetrying'>;
   readonly states: Pick<DeviceStates, 'next' | 'commit'>;
   readonly afterWrite: AfterWrite;
   readonly redis: Redis;
@@ -66,12 +66,12 @@ export async function runPipeline(
   let finished: Promise<void> = Promise.resolve();
 
   for (;;) {
-    await parts.writer.whenCalm();
-    await acks.settle(acksOwedLimit);
+    await parts.writer.whenNotRetrying();
+    await acks.flush(acksOwedLimit);
     const batch = await parts.next(stopReading);
     if (batch === undefined) break;
     inFlight.add(batch);
-    await inFlight.room(parts.batchesInFlight);
+    await inFlight.capacity(parts.batchesInFlight);
     // Whatever else were in flight would share the blame.
     if (batch.isSuspect) await finished;
     const before = finished;
@@ -82,7 +82,7 @@ export async function runPipeline(
   }
   await finished;
   giveUp.throwIfAborted();
-  await acks.settle(0);
+  await acks.flush(0);
 }
 
 /** All steps of one batch. Inserts overlap with those of other batches; the steps after wait for their turn. */
@@ -101,7 +101,7 @@ async function processBatch(
   await before;
   observe(parts, written);
   const proposed = await states.next(written.durable, giveUp);
-  await hear(parts, proposed.heard, giveUp, attempt);
+  await hear(parts, proposed.transitions, giveUp, attempt);
   states.commit(proposed);
   const rejected = [...decoded.rejected, ...written.refused, ...written.conflicting.map(sameTime)];
   for (const { reason } of decoded.rejected) parts.metrics.decodeErrors.inc({ reason });
@@ -195,7 +195,7 @@ async function processMarked(
 /** The domain may fail for a while; what is behind this batch waits, and at last the process ends. */
 async function hear(
   parts: PipelineParts,
-  heard: readonly Heard[],
+  heard: readonly StateTransition[],
   giveUp: AbortSignal,
   attempt?: MarkedAttempt,
 ): Promise<void> {

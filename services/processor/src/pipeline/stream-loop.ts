@@ -18,7 +18,7 @@ export interface StreamLoopOptions {
   readonly postgres: PostgresClient;
   readonly afterWrite: AfterWrite;
   /** Called at each turn of the loop; liveness is made of these. */
-  readonly onTurn: () => void;
+  readonly onProgress: () => void;
   readonly trace?: TraceStep | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -36,7 +36,7 @@ export class StreamLoop {
   readonly #reader: EntryReader;
 
   constructor(options: StreamLoopOptions) {
-    const { stream, config, redis, postgres, onTurn, metrics, log } = options;
+    const { stream, config, redis, postgres, onProgress: onTurn, metrics, log } = options;
     const member = { stream, group: config.REDIS_CONSUMER_GROUP, consumer: consumerName(config) };
     this.#options = options;
     this.#acks = new EntryAcks(redis, member, metrics, log, onTurn);
@@ -55,8 +55,8 @@ export class StreamLoop {
       claimIntervalMs: config.CLAIM_INTERVAL_MS,
       consumerGoneMs: 60 * config.CLAIM_IDLE_MS,
       maxDeliveries: config.MAX_DELIVERIES,
-      withheldIds: () => this.#inFlight.ids().union(this.#acks.owedIds),
-      onTurn,
+      excludedIds: () => this.#inFlight.ids().union(this.#acks.unackedIds),
+      onProgress: onTurn,
       metrics,
       log,
     });
@@ -69,7 +69,7 @@ export class StreamLoop {
 
   /** See `runPipeline`. */
   async run(stop: AbortSignal, abandon: AbortSignal): Promise<void> {
-    const { stream, config, redis, afterWrite, onTurn, trace, metrics, log } = this.#options;
+    const { stream, config, redis, afterWrite, onProgress: onTurn, trace, metrics, log } = this.#options;
     const find = (olderThanMs: ReadonlyMap<string, number>, signal: AbortSignal) =>
       this.#writer.run((sql) => selectLastFixes(sql, olderThanMs), signal);
     try {

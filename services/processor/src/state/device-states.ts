@@ -1,4 +1,4 @@
-import { rowsOf } from '@app/runtime/postgres';
+import { densify } from '@app/runtime/postgres';
 import { LRUCache } from 'lru-cache';
 import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
@@ -22,14 +22,14 @@ export interface DeviceState {
 }
 
 /** One durable fix with the device's state before and after it, in reading order. */
-export interface Heard {
+export interface StateTransition {
   readonly fix: Fix;
   readonly before: DeviceState;
   readonly after: DeviceState;
 }
 
 export interface ProposedStates {
-  readonly heard: readonly Heard[];
+  readonly transitions: readonly StateTransition[];
   readonly states: ReadonlyMap<string, DeviceState>;
 }
 
@@ -88,7 +88,7 @@ export class DeviceStates {
       states.set(fix.position.deviceId, after);
       return { fix, before, after };
     });
-    return { heard, states };
+    return { transitions: heard, states };
   }
 
   /** Keeps what `next` proposed. */
@@ -134,5 +134,5 @@ export async function selectLastFixes(
         and quality = 0 and not faulty
       order by ts desc limit 1
     ) as newest`;
-  return new Map(rowsOf(rows).map(({ deviceId, ...lastFix }) => [deviceId, lastFix]));
+  return new Map(densify(rows).map(({ deviceId, ...lastFix }) => [deviceId, lastFix]));
 }

@@ -1,4 +1,4 @@
-import { rowsOf } from '@app/runtime/postgres';
+import { densify } from '@app/runtime/postgres';
 import type postgres from 'postgres';
 import type { Fix } from '../pipeline/decode-entries.ts';
 
@@ -60,7 +60,7 @@ export async function findDifferent(sql: postgres.Sql, rows: readonly Fix[]): Pr
 
 async function pickRows(sql: postgres.Sql, text: string, rows: readonly Fix[]): Promise<readonly number[]> {
   const picked = await sql.unsafe<{ number: number }[]>(text, encodeRows(rows), { prepare: true });
-  return rowsOf(picked).map(({ number }) => number - 1);
+  return densify(picked).map(({ number }) => number - 1);
 }
 
 // IMEIs and codecs hold nothing that needs escaping; but an IMEI may be the word NULL, which only quotes keep a text.

@@ -48,14 +48,14 @@ export interface WriterOptions {
  */
 export class FixWriter {
   readonly #options: WriterOptions;
-  readonly #slot: LimitFunction;
+  readonly #limit: LimitFunction;
   #retrying = 0;
-  #calm = Promise.withResolvers<void>();
+  #notRetrying = Promise.withResolvers<void>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
-    this.#slot = pLimit(options.concurrency);
-    this.#calm.resolve();
+    this.#limit = pLimit(options.concurrency);
+    this.#notRetrying.resolve();
   }
 
   /** A write is being tried again: nothing more is to be read, and the process is not ready. */
@@ -64,13 +64,13 @@ export class FixWriter {
   }
 
   /** Resolves when no write is being tried again. */
-  async whenCalm(): Promise<void> {
-    while (this.isRetrying) await this.#calm.promise;
+  async whenNotRetrying(): Promise<void> {
+    while (this.isRetrying) await this.#notRetrying.promise;
   }
 
   /** Rejects with the database's error if it is ours, or with the signal's reason once `abandon` aborts. */
   async write(fixes: readonly Fix[], abandon: AbortSignal, attempt?: PausableAttempt): Promise<WrittenFixes> {
-    return this.#slot(() => this.#write(fixes, abandon, attempt));
+    return this.#limit(() => this.#write(fixes, abandon, attempt));
   }
 
   async #write(
@@ -185,7 +185,7 @@ export class FixWriter {
   #beginRetrying(problem: unknown, rowCount: number): Retrying {
     const { log } = this.#options;
     if (this.#retrying === 0) {
-      this.#calm = Promise.withResolvers<void>();
+      this.#notRetrying = Promise.withResolvers<void>();
       log.warn({ error: problem, rowCount }, 'Postgres did not take a batch; trying again until it does');
     }
     this.#retrying += 1;
@@ -199,7 +199,7 @@ export class FixWriter {
         this.#retrying -= 1;
         if (this.#retrying > 0) return;
         if (hasSucceeded) log.info('Postgres takes batches again');
-        this.#calm.resolve();
+        this.#notRetrying.resolve();
       },
     };
   }

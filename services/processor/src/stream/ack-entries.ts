@@ -22,7 +22,7 @@ export class EntryAcks {
   readonly #log: Logger;
   readonly #onRetry: () => void;
   /** As they were given: a set would look at every id twice more, and is asked for only where entries come again. */
-  readonly #owed: string[] = [];
+  readonly #unacked: string[] = [];
   #flushing: Promise<void> | undefined;
 
   /** `onRetry` is called when a retry begins: a loop that waits for acknowledgements as it should is alive. */
@@ -35,14 +35,14 @@ export class EntryAcks {
   }
 
   /** Ids whose acknowledgement Redis has not answered yet. */
-  get owedIds(): ReadonlySet<string> {
-    return new Set(this.#owed);
+  get unackedIds(): ReadonlySet<string> {
+    return new Set(this.#unacked);
   }
 
   /** Takes ids and starts sending them; call only with what is stored or parked. */
   add(ids: readonly string[], abandon: AbortSignal): void {
-    for (const id of ids) this.#owed.push(id);
-    if (this.#owed.length > 0 && !abandon.aborted) {
+    for (const id of ids) this.#unacked.push(id);
+    if (this.#unacked.length > 0 && !abandon.aborted) {
       this.#flushing ??= this.#flush(abandon);
       // An abandoned flush leaves its ids pending, to be delivered and found stored again.
       this.#flushing.catch(() => undefined);
@@ -50,28 +50,28 @@ export class EntryAcks {
   }
 
   /** Resolves when at most `room` ids are owed; rejects with the signal's reason if they are abandoned. */
-  async settle(room: number): Promise<void> {
-    while (this.#owed.length > room && this.#flushing !== undefined) await this.#flushing;
+  async flush(room: number): Promise<void> {
+    while (this.#unacked.length > room && this.#flushing !== undefined) await this.#flushing;
   }
 
   async #flush(abandon: AbortSignal): Promise<void> {
     const { stream, group } = this.#target;
     try {
-      while (this.#owed.length > 0) {
-        const ids = this.#owed.slice(0, idsInOneCommand);
+      while (this.#unacked.length > 0) {
+        const ids = this.#unacked.slice(0, idsInOneCommand);
         await retry(() => this.#redis.xack(stream, group, ...ids), {
           signal: abandon,
           maxDelayMs: longestRetryMs,
           onRetry: (error, delayMs) => {
             this.#onRetry();
-            const owed = this.#owed.length;
+            const owed = this.#unacked.length;
             this.#log.warn(
               { stream, error, owed, delayMs },
               'no answer to an acknowledgement; sending it again',
             );
           },
         });
-        this.#owed.splice(0, ids.length);
+        this.#unacked.splice(0, ids.length);
         this.#metrics.acks.inc(ids.length);
       }
     } finally {

@@ -36,7 +36,7 @@ export function isGroupMissing(error: unknown): boolean {
  * @param onlyId of these the one with this client id, if it still is: a Redis that was restarted counts its clients
  * from 1 again, and the id may be a stranger's.
  */
-export async function killNamesakes(
+export async function killConnectionsByName(
   connection: StreamConnection,
   name: string,
   deadlineMs: number,
@@ -70,7 +70,7 @@ const removeScript = `
   return removed`;
 
 /** Removes consumers that have been idle for `goneMs` and have nothing pending; returns their names. */
-export async function removeGoneConsumers(
+export async function deleteIdleConsumers(
   connection: StreamConnection,
   member: GroupMember,
   goneMs: number,

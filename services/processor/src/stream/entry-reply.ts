@@ -82,7 +82,7 @@ export interface EntriesReply {
 const noEntries: EntriesReply = { entries: [], vanishedIds: [], bytes: 0 };
 
 /** XREADGROUP's reply for one stream: null, or `[[key, [[id, fields | null], …]]]`. */
-export function readEntries(reply: ReplyCursor): EntriesReply {
+export function parseEntriesReply(reply: ReplyCursor): EntriesReply {
   if (reply.list() === undefined) return noEntries;
   reply.list();
   reply.skipText();
@@ -90,7 +90,7 @@ export function readEntries(reply: ReplyCursor): EntriesReply {
 }
 
 /** XAUTOCLAIM's reply: `[cursor, entries, deleted ids]`. */
-export function readClaim(reply: ReplyCursor): EntriesReply & { readonly cursor: string } {
+export function parseClaimReply(reply: ReplyCursor): EntriesReply & { readonly cursor: string } {
   const parts = reply.list() ?? 0;
   const cursor = reply.text();
   const { entries, vanishedIds, bytes } = readRows(reply);

@@ -8,11 +8,17 @@ import {
   ensureGroup,
   type GroupMember,
   isGroupMissing,
-  killNamesakes,
-  removeGoneConsumers,
+  killConnectionsByName,
+  deleteIdleConsumers,
   streamLength,
 } from './consumer-group.ts';
-import { type EntriesReply, type Entry, parseDeliveries, readClaim, readEntries } from './entry-reply.ts';
+import {
+  type EntriesReply,
+  type Entry,
+  parseDeliveries,
+  parseClaimReply,
+  parseEntriesReply,
+} from './entry-reply.ts';
 import { LossWatch } from './loss-watch.ts';
 import { StreamConnection } from './stream-connection.ts';
 
@@ -44,9 +50,9 @@ export interface ReaderOptions extends GroupMember {
    * Not from reads of new ones: a group that was made again gives them anew, and one whose ack came before that would
    * stay pending.
    */
-  readonly withheldIds: () => ReadonlySet<string>;
+  readonly excludedIds: () => ReadonlySet<string>;
   /** Called at each turn: a read answered, a deadline missed, a retry begun. Liveness is made of these. */
-  readonly onTurn: () => void;
+  readonly onProgress: () => void;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -97,9 +103,9 @@ export class EntryReader {
         await this.#turn(connection, stop);
         this.#failures = 0;
       } catch (error) {
-        await this.#mend(error, stop);
+        await this.#recover(error, stop);
       }
-      this.#options.onTurn();
+      this.#options.onProgress();
     }
   }
 
@@ -117,9 +123,14 @@ export class EntryReader {
 
   /** Own entries that were delivered and never acknowledged, a page at a time. */
   async #readPending(connection: StreamConnection, cursor: string): Promise<void> {
-    const readCount = this.#affordable(this.#options.readCount);
-    const withheld = this.#withheld();
-    const page = await connection.call('XREADGROUP', this.#readArgs(readCount, cursor), 5000, readEntries);
+    const readCount = this.#countFor(this.#options.readCount);
+    const withheld = this.#excludedIds();
+    const page = await connection.call(
+      'XREADGROUP',
+      this.#readArgs(readCount, cursor),
+      5000,
+      parseEntriesReply,
+    );
     const ids = [...page.entries.map(({ id }) => id), ...page.vanishedIds];
     this.#count('pending', page);
     if (ids.length === 0) {
@@ -134,11 +145,11 @@ export class EntryReader {
   /** Entries that another consumer was given and left; the cursor is kept, for one call looks at few. */
   async #claim(connection: StreamConnection): Promise<void> {
     const { stream, group, consumer, claimIdleMs, claimIntervalMs } = this.#options;
-    const readCount = this.#affordable(this.#options.readCount);
+    const readCount = this.#countFor(this.#options.readCount);
     const { metrics, log } = this.#options;
     const args = [stream, group, consumer, claimIdleMs, this.#claimCursor, 'COUNT', readCount];
-    const withheld = this.#withheld();
-    const claimed = await connection.call('XAUTOCLAIM', args, 5000, readClaim);
+    const withheld = this.#excludedIds();
+    const claimed = await connection.call('XAUTOCLAIM', args, 5000, parseClaimReply);
     this.#count('claimed', claimed);
     this.#claimCursor = claimed.cursor;
     const taken = await this.#enqueue(connection, claimed, withheld);
@@ -149,7 +160,7 @@ export class EntryReader {
     if (claimed.cursor !== '0-0') return;
     let gone: readonly string[];
     try {
-      gone = await removeGoneConsumers(connection, this.#options, this.#options.consumerGoneMs, 5000);
+      gone = await deleteIdleConsumers(connection, this.#options, this.#options.consumerGoneMs, 5000);
     } finally {
       // From the end of it, and if it fails too: where Redis is slow there is a read between two claims all the same.
       this.#nextClaimAtMs = Date.now() + claimIntervalMs;
@@ -163,7 +174,7 @@ export class EntryReader {
    */
   async #readNew(connection: StreamConnection, stop: AbortSignal): Promise<void> {
     const { lingerMs } = this.#options;
-    const batchSize = this.#affordable(this.#options.batchSize);
+    const batchSize = this.#countFor(this.#options.batchSize);
     await this.#losses.look(connection);
     let entries = await this.#readAtOnce(connection, batchSize);
     if (entries.length === 0 && !stop.aborted) {
@@ -191,7 +202,7 @@ export class EntryReader {
       [
         { command: 'XINFO', args: ['STREAM', stream] },
         { command: 'XINFO', args: ['GROUPS', stream] },
-        { command: 'XREADGROUP', args: this.#readArgs(count, '>'), read: readEntries },
+        { command: 'XREADGROUP', args: this.#readArgs(count, '>'), read: parseEntriesReply },
       ],
       5000,
     );
@@ -204,13 +215,13 @@ export class EntryReader {
 
   async #blockingRead(connection: StreamConnection, stop: AbortSignal): Promise<readonly Entry[]> {
     const { blockMs, readCount, batchSize } = this.#options;
-    const count = this.#affordable(Math.min(readCount, batchSize));
+    const count = this.#countFor(Math.min(readCount, batchSize));
     const answered = new AbortController();
     const unblock = (): void => void this.#unblock(connection, answered.signal);
     stop.addEventListener('abort', unblock, { once: true });
     try {
       const args = this.#readArgs(count, '>', Math.max(1, blockMs));
-      const reply = await connection.call('XREADGROUP', args, blockMs + replyGraceMs, readEntries);
+      const reply = await connection.call('XREADGROUP', args, blockMs + replyGraceMs, parseEntriesReply);
       const { entries } = reply;
       this.#count(entries.length > 0 ? 'entries' : 'empty', reply);
       return entries;
@@ -290,8 +301,8 @@ export class EntryReader {
    * Ids that a read or a claim may bring and that are not to be handed on. Asked for before the command is sent: an
    * ack that is answered meanwhile, on the other connection, would let its entry through.
    */
-  #withheld(): ReadonlySet<string> {
-    const withheld = new Set(this.#options.withheldIds());
+  #excludedIds(): ReadonlySet<string> {
+    const withheld = new Set(this.#options.excludedIds());
     for (const { entries, vanishedIds } of this.#queue) {
       for (const { id } of entries) withheld.add(id);
       for (const id of vanishedIds) withheld.add(id);
@@ -310,12 +321,12 @@ export class EntryReader {
     try {
       // Before anything is read: the old connection may still be blocked in Redis, and would take entries.
       if (this.#staleClientId !== undefined) {
-        await killNamesakes(connection, name, 5000, this.#staleClientId);
+        await killConnectionsByName(connection, name, 5000, this.#staleClientId);
       }
       if (!this.#hasEverConnected) {
         const length = await streamLength(connection, stream, 5000);
         // Only at the start: two processes with one name would otherwise kill each other for ever.
-        const killed = await killNamesakes(connection, name, 5000);
+        const killed = await killConnectionsByName(connection, name, 5000);
         log.info(
           { stream, exists: length !== undefined, length: length ?? 0, group, consumer, killed },
           'reading stream',
@@ -335,7 +346,7 @@ export class EntryReader {
     return connection;
   }
 
-  async #mend(problem: unknown, stop: AbortSignal): Promise<void> {
+  async #recover(problem: unknown, stop: AbortSignal): Promise<void> {
     const { stream, metrics, log } = this.#options;
     this.#failures += 1;
     if (this.#connection !== undefined && isGroupMissing(problem)) {
@@ -369,7 +380,7 @@ export class EntryReader {
   }
 
   /** So many entries, or fewer where they are large. */
-  #affordable(count: number): number {
+  #countFor(count: number): number {
     return Math.max(1, Math.min(count, Math.floor(this.#options.batchBytes / this.#entryBytes)));
   }
 }

@@ -67,7 +67,7 @@ test('duplicates that the domain does not hear are found out', async () => {
   sabotage.bend = (parts) => ({
     ...parts,
     writer: {
-      whenCalm: () => parts.writer.whenCalm(),
+      whenNotRetrying: () => parts.writer.whenNotRetrying(),
       write: async (fixes, abandon, attempt) => {
         const written = await parts.writer.write(fixes, abandon, attempt);
         const durable = written.durable.filter(({ entry }) => !seen.has(entry.id));
@@ -94,7 +94,7 @@ test('a refused row that is acknowledged and not parked is found out', async () 
   sabotage.bend = (parts) => ({
     ...parts,
     writer: {
-      whenCalm: () => parts.writer.whenCalm(),
+      whenNotRetrying: () => parts.writer.whenNotRetrying(),
       write: async (fixes, abandon, attempt) => {
         const written = await parts.writer.write(fixes, abandon, attempt);
         return { ...written, refused: [] };

@@ -3,7 +3,7 @@ import { createLog } from '@app/runtime/log';
 import { closeRedis, connectRedis, type Redis } from '@app/runtime/redis';
 import { Registry } from 'prom-client';
 import type { ProcessorConfig } from '../../src/config.ts';
-import type { DeviceState, Heard } from '../../src/state/device-states.ts';
+import type { DeviceState, StateTransition } from '../../src/state/device-states.ts';
 import { PostgresClient } from '../../src/store/postgres-client.ts';
 import { StreamLoop } from '../../src/pipeline/stream-loop.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
@@ -53,7 +53,7 @@ export class Life {
   /** Given, and surely received. */
   readonly received = new Set<string>();
   readonly #vanished = new Set<string>();
-  readonly #heard = new Map<string, Heard>();
+  readonly #heard = new Map<string, StateTransition>();
   /** States as the domain has heard them, in this life. */
   readonly #chain = new Map<string, DeviceState>();
   /** The marks of the entries that this life tries alone: from when they may stand in Redis until they are surely gone. */
@@ -74,7 +74,7 @@ export class Life {
     return this.#failure;
   }
 
-  get heard(): ReadonlyMap<string, Heard> {
+  get heard(): ReadonlyMap<string, StateTransition> {
     return this.#heard;
   }
 
@@ -125,7 +125,7 @@ export class Life {
       redis,
       postgres,
       afterWrite: (heard) => this.#hear(heard),
-      onTurn: () => undefined,
+      onProgress: () => undefined,
       metrics: this.metrics,
       log,
     });
@@ -239,7 +239,7 @@ export class Life {
     }
   }
 
-  async #hear(heard: readonly Heard[]): Promise<void> {
+  async #hear(heard: readonly StateTransition[]): Promise<void> {
     const scene = this.#scene;
     const trouble = await this.#judge('hear');
     if (trouble === 'death before') this.die(false);

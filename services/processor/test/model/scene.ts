@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type postgres from 'postgres';
 import type { Fix } from '../../src/pipeline/decode-entries.ts';
-import type { Heard } from '../../src/state/device-states.ts';
+import type { StateTransition } from '../../src/state/device-states.ts';
 import { Faults } from './faults.ts';
 import { Ledger, type SentEntry } from './ledger.ts';
 import { gatherEvidence, keyOf, type Evidence } from './witness.ts';
@@ -139,7 +139,7 @@ export class Scene {
     return [...this.#marksOfDeaths].filter((mark) => mark.startsWith(`${id} `)).length;
   }
 
-  noteHeard({ fix, before, after }: Heard): void {
+  noteHeard({ fix, before, after }: StateTransition): void {
     const { deviceId, fixAtMs } = fix.position;
     this.#heardKeys.add(`${keyOf({ deviceId, fixAtMs })}:${contentOf(fix)}`);
     const isAdvance =

@@ -21,10 +21,10 @@ test('there is room at once below the limit, and else as soon as batches leave',
   const inFlight = new InFlight();
   const batches = [batch(['1-0']), batch(['2-0']), batch(['3-0'])];
   for (const each of batches) inFlight.add(each);
-  await inFlight.room(3);
+  await inFlight.capacity(3);
 
   const events: string[] = [];
-  const waited = inFlight.room(1).then(() => events.push('room'));
+  const waited = inFlight.capacity(1).then(() => events.push('room'));
   for (const each of batches.slice(0, 2)) {
     await Promise.resolve();
     events.push('left');

@@ -5,19 +5,19 @@ test('a loop is alive until it has not turned for longer than the limit', () => 
   let nowMs = 1000;
   const progress = new LoopProgress(['a'], 50, () => nowMs);
   nowMs += 50;
-  expect(progress.verdict()).toEqual({ ok: true });
+  expect(progress.status()).toEqual({ ok: true });
   nowMs += 1;
-  expect(progress.verdict()).toEqual({ ok: false, reason: 'the loop of a has not turned for 51 ms' });
-  progress.turn('a');
-  expect(progress.verdict()).toEqual({ ok: true });
+  expect(progress.status()).toEqual({ ok: false, reason: 'the loop of a has not turned for 51 ms' });
+  progress.noteProgress('a');
+  expect(progress.status()).toEqual({ ok: true });
 });
 
 test('one loop that hangs is enough, whatever the others do', () => {
   let nowMs = 0;
   const progress = new LoopProgress(['a', 'b'], 50, () => nowMs);
   nowMs = 60;
-  progress.turn('b');
-  expect(progress.verdict()).toMatchObject({ ok: false, reason: expect.stringContaining('loop of a') });
+  progress.noteProgress('b');
+  expect(progress.status()).toMatchObject({ ok: false, reason: expect.stringContaining('loop of a') });
 });
 
 test('the limit is three times the longest turn that is as it should be', () => {

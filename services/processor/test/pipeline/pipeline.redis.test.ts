@@ -7,7 +7,7 @@ import { openWorld, type World } from '../support/open-world.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
 import { runLoop, type RunningLoop } from '../support/run-loop.ts';
 import { record, records, send, sendFields } from '../support/telemetry.ts';
-import type { Heard } from '../../src/state/device-states.ts';
+import type { StateTransition } from '../../src/state/device-states.ts';
 import { attemptsKey } from '../../src/pipeline/marked-attempt.ts';
 import { deadLetterStream } from '../../src/stream/dead-letter.ts';
 
@@ -40,7 +40,7 @@ function run(options: Partial<Parameters<typeof runLoop>[0]> = {}): RunningLoop 
 /** A domain that writes down the ids it hears. */
 function listener(): {
   readonly ids: string[];
-  readonly afterWrite: (heard: readonly Heard[]) => Promise<void>;
+  readonly afterWrite: (heard: readonly StateTransition[]) => Promise<void>;
 } {
   const ids: string[] = [];
   return {
@@ -123,7 +123,7 @@ test('where the group is made again, all that is left is heard behind what was i
 
 test('while the domain fails on a batch nothing behind it passes; then it hears the same again', async () => {
   const { redis, stream } = world;
-  const heard: (readonly Heard[])[] = [];
+  const heard: (readonly StateTransition[])[] = [];
   const sent = await send(redis, stream, records(30));
   await using loop = run({
     env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
@@ -181,7 +181,7 @@ test('after a crash between write and commit a fix still counts as new', async (
     await using loop = run({ afterWrite: failing });
     await expect(loop.ended).rejects.toThrow('no');
   }
-  const heard: Heard[] = [];
+  const heard: StateTransition[] = [];
   await using _loop = run({
     afterWrite: async (batch) => {
       heard.push(...batch);

@@ -17,7 +17,7 @@ function lastFix(fixAtMs: number): LastFix {
 async function hear(states: DeviceStates, fixes: readonly Fix[]): Promise<(number | undefined)[][]> {
   const proposed = await states.next(fixes, never);
   states.commit(proposed);
-  return proposed.heard.map(({ before, after }) => [before.lastFix?.fixAtMs, after.lastFix?.fixAtMs]);
+  return proposed.transitions.map(({ before, after }) => [before.lastFix?.fixAtMs, after.lastFix?.fixAtMs]);
 }
 
 test('a newer fix moves the state of its device, and of no other', async () => {
@@ -37,7 +37,7 @@ test('a newer fix moves the state of its device, and of no other', async () => {
 test('a late fix, and the same one again, move nothing', async () => {
   const states = new DeviceStates(10, nothingStored, observe().metrics);
   await hear(states, [fix({ fixAtMs: noon, latitude: 1 })]);
-  const { heard } = await states.next(
+  const { transitions: heard } = await states.next(
     [fix({ fixAtMs: noon - 1, latitude: 2 }), fix({ fixAtMs: noon, latitude: 3 })],
     never,
   );
@@ -47,14 +47,17 @@ test('a late fix, and the same one again, move nothing', async () => {
 test('a flagged fix is seen, is heard, and moves nothing', async () => {
   const states = new DeviceStates(10, nothingStored, observe().metrics);
   await hear(states, [fix({ fixAtMs: noon })]);
-  const { heard } = await states.next([fix({ fixAtMs: noon + 5000, satellites: 0 })], never);
+  const { transitions: heard } = await states.next([fix({ fixAtMs: noon + 5000, satellites: 0 })], never);
   expect(heard).toHaveLength(1);
   expect(heard[0]?.after).toMatchObject({ lastFix: { fixAtMs: noon }, lastSeenAtMs: noon + 6000 });
 });
 
 test('last seen goes by arrival and never backwards', async () => {
   const states = new DeviceStates(10, nothingStored, observe().metrics);
-  const { heard } = await states.next([fix({ fixAtMs: noon }), fix({ fixAtMs: noon - 9000 })], never);
+  const { transitions: heard } = await states.next(
+    [fix({ fixAtMs: noon }), fix({ fixAtMs: noon - 9000 })],
+    never,
+  );
   expect(heard.map(({ after }) => after.lastSeenAtMs)).toEqual([noon + 1000, noon + 1000]);
 });
 
@@ -68,7 +71,7 @@ test('nothing is kept before the commit: the same batch again is heard as new', 
   expect(await metric('processor_device_state_size')).toBe(0);
   states.commit(second);
   expect(await metric('processor_device_state_size')).toBe(1);
-  expect((await states.next(batch, never)).heard[0]?.before.lastFix?.fixAtMs).toBe(noon);
+  expect((await states.next(batch, never)).transitions[0]?.before.lastFix?.fixAtMs).toBe(noon);
 });
 
 test('devices not seen before are looked up once a batch, older than the oldest good fix it has of them', async () => {
@@ -119,7 +122,7 @@ test('what was stored before the first good fix of this process is found', async
   const stored: FindLastFixes = async () => new Map([['a', lastFix(noon - 60_000)]]);
   const states = new DeviceStates(10, stored, observe().metrics);
   await hear(states, [fix({ deviceId: 'a', fixAtMs: noon - 1000, satellites: 0 })]);
-  const { heard } = await states.next([fix({ deviceId: 'a', fixAtMs: noon })], never);
+  const { transitions: heard } = await states.next([fix({ deviceId: 'a', fixAtMs: noon })], never);
   expect(heard[0]?.before).toMatchObject({ lastFix: { fixAtMs: noon - 60_000 }, lastSeenAtMs: noon });
 });
 
@@ -179,7 +182,7 @@ test('however fixes come, a state never moves backwards and ends at the newest g
         const batch = positions.slice(at, at + batchSize).map((position) => fix(position));
         const proposed = await states.next(batch, never);
         states.commit(proposed);
-        for (const { fix: heard, before, after } of proposed.heard) {
+        for (const { fix: heard, before, after } of proposed.transitions) {
           const { deviceId, fixAtMs, satellites } = heard.position;
           expect(before.lastFix?.fixAtMs).toBe(newest.get(deviceId));
           if (satellites > 0) newest.set(deviceId, Math.max(fixAtMs, newest.get(deviceId) ?? fixAtMs));

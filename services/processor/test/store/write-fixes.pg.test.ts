@@ -242,7 +242,7 @@ test('a transient error is tried again until it is over; meanwhile the writer sa
     const writing = at.writer.write(batch, never);
     await eventually(() => at.retries() >= 2);
     expect(at.writer.isRetrying).toBe(true);
-    const calm = at.writer.whenCalm().then(() => 'calm');
+    const calm = at.writer.whenNotRetrying().then(() => 'calm');
     expect(await Promise.race([calm, sql`select 1`.then(() => 'not yet')])).toBe('not yet');
     await acceptRows(sql, '*');
     expect((await writing).durable).toEqual(batch);
@@ -327,7 +327,7 @@ test('an abandoned write ends with the reason, in the middle of its retries', as
   const stop = eventually(() => at.retries() >= 1).then(() => abandon.abort(new Error('enough')));
   await expect(at.writer.write(fixes(3), abandon.signal)).rejects.toThrow('enough');
   await stop;
-  await at.writer.whenCalm();
+  await at.writer.whenNotRetrying();
   expect(await storedCount()).toBe(0);
   expect(at.messages).not.toContain('info: Postgres takes batches again');
 });

@@ -44,9 +44,9 @@ test('what is acknowledged is no longer pending, and owed no longer', async () =
   await using at = await owing('acks:plain', 2500);
   await at.allow();
   at.acks.add(at.ids, never);
-  expect(at.acks.owedIds.size).toBe(2500);
-  await at.acks.settle(0);
-  expect(at.acks.owedIds.size).toBe(0);
+  expect(at.acks.unackedIds.size).toBe(2500);
+  await at.acks.flush(0);
+  expect(at.acks.unackedIds.size).toBe(0);
   expect(await at.pending()).toBe(0);
   expect(await at.metric('processor_acks_total')).toBe(2500);
 });
@@ -55,14 +55,14 @@ test('an acknowledgement that fails three times is kept, and sent until Redis ha
   await using at = await owing('acks:failing', 3);
   at.acks.add(at.ids.slice(0, 2), never);
   await eventually(() => at.retries() >= 3);
-  expect(at.acks.owedIds).toEqual(new Set(at.ids.slice(0, 2)));
+  expect(at.acks.unackedIds).toEqual(new Set(at.ids.slice(0, 2)));
   expect(await at.pending()).toBe(3);
   expect(await at.metric('processor_acks_total')).toBe(0);
   // What comes meanwhile waits with it.
   at.acks.add(at.ids.slice(2), never);
-  expect(at.acks.owedIds.size).toBe(3);
+  expect(at.acks.unackedIds.size).toBe(3);
   await at.allow();
-  await at.acks.settle(0);
+  await at.acks.flush(0);
   expect(await at.pending()).toBe(0);
   expect(await at.metric('processor_acks_total')).toBe(3);
 });
@@ -70,8 +70,8 @@ test('an acknowledgement that fails three times is kept, and sent until Redis ha
 test('settle waits only until no more are owed than it is told', async () => {
   await using at = await owing('acks:room', 2);
   at.acks.add(at.ids, never);
-  await at.acks.settle(2);
-  const settled = at.acks.settle(1).then(() => 'settled');
+  await at.acks.flush(2);
+  const settled = at.acks.flush(1).then(() => 'settled');
   await eventually(() => at.retries() >= 1);
   expect(await Promise.race([settled, admin.ping()])).toBe('PONG');
   await at.allow();
@@ -83,10 +83,10 @@ test('abandoned acknowledgements end with the reason, and their entries stay pen
   const abandon = new AbortController();
   at.acks.add(at.ids, abandon.signal);
   const abandoned = eventually(() => at.retries() >= 1).then(() => abandon.abort(new Error('enough')));
-  await expect(at.acks.settle(0)).rejects.toThrow('enough');
+  await expect(at.acks.flush(0)).rejects.toThrow('enough');
   await abandoned;
   expect(await at.pending()).toBe(2);
-  expect(at.acks.owedIds.size).toBe(2);
+  expect(at.acks.unackedIds.size).toBe(2);
   // Nothing is sent once all is abandoned.
   await at.allow();
   at.acks.add([], abandon.signal);
@@ -97,13 +97,13 @@ test('many batches at once are acknowledged, each id once', async () => {
   await using at = await owing('acks:many', 1000);
   await at.allow();
   for (let n = 0; n < 1000; n += 10) at.acks.add(at.ids.slice(n, n + 10), never);
-  await at.acks.settle(0);
+  await at.acks.flush(0);
   expect(await at.pending()).toBe(0);
   expect(await at.metric('processor_acks_total')).toBe(1000);
   // A later one finds a flush that has ended, and starts the next.
   await admin.xadd('acks:many', '999999999999999-0', 'a', 'b');
   await admin.xreadgroup('GROUP', 'processor', 'c', 'STREAMS', 'acks:many', '>');
   at.acks.add(['999999999999999-0'], never);
-  await at.acks.settle(0);
+  await at.acks.flush(0);
   expect(await at.pending()).toBe(0);
 });

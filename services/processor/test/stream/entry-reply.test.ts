@@ -7,8 +7,8 @@ import {
   list,
   parseDeliveries,
   parseInfo,
-  readClaim,
-  readEntries,
+  parseClaimReply,
+  parseEntriesReply,
   text,
 } from '../../src/stream/entry-reply.ts';
 import { ReplyCursor } from '../../src/stream/resp-reply.ts';
@@ -19,11 +19,11 @@ const bytes = (words: string): Buffer => Buffer.from(words, 'latin1');
 const foreign = Buffer.from([0xff, 0x0d, 0x0a, 0x00, 0xc3]);
 
 function read(reply: Wire): unknown {
-  return shown(readEntries(new ReplyCursor(wire(reply))));
+  return shown(parseEntriesReply(new ReplyCursor(wire(reply))));
 }
 
 /** With the fields of the entries, which are made when they are asked for. */
-function shown(reply: ReturnType<typeof readEntries>): object {
+function shown(reply: ReturnType<typeof parseEntriesReply>): object {
   const entries = reply.entries.map(({ id, fields, deliveries }) => ({ id, fields, deliveries }));
   return { ...reply, entries };
 }
@@ -55,7 +55,7 @@ test('a claim gives its cursor, and both kinds of vanished ids', () => {
     ['4-0', ['a', 'b']],
     ['5-0', null],
   ] as const;
-  const claim = readClaim(new ReplyCursor(wire(['9-1', rows, ['6-0']])));
+  const claim = parseClaimReply(new ReplyCursor(wire(['9-1', rows, ['6-0']])));
   expect({ ...shown(claim) }).toEqual({
     cursor: '9-1',
     entries: [{ id: '4-0', fields: [bytes('a'), bytes('b')], deliveries: 1 }],
@@ -63,7 +63,7 @@ test('a claim gives its cursor, and both kinds of vanished ids', () => {
     bytes: 2,
   });
   // Redis 6 has no third part.
-  const old = readClaim(new ReplyCursor(wire(['0-0', []])));
+  const old = parseClaimReply(new ReplyCursor(wire(['0-0', []])));
   expect(old).toEqual({ cursor: '0-0', entries: [], vanishedIds: [], bytes: 0 });
 });
 
@@ -115,12 +115,12 @@ test('a record is received as the fields are that hold it, whatever its payload'
 });
 
 function recordOf(fields: readonly (string | Buffer)[]): RawRecord | undefined {
-  const [entry] = readEntries(new ReplyCursor(wire([['stream', [['1-0', fields]]]]))).entries;
+  const [entry] = parseEntriesReply(new ReplyCursor(wire([['stream', [['1-0', fields]]]]))).entries;
   return entry?.record;
 }
 
 test('an entry that is counted again is the same entry', () => {
-  const [entry] = readEntries(new ReplyCursor(wire([['stream', [['1-0', ['a', 'b']]]]]))).entries;
+  const [entry] = parseEntriesReply(new ReplyCursor(wire([['stream', [['1-0', ['a', 'b']]]]]))).entries;
   const again = entry?.deliveredTimes(4);
   expect([again?.id, again?.deliveries, again?.fields]).toEqual(['1-0', 4, [bytes('a'), bytes('b')]]);
   expect(entry?.deliveries).toBe(1);

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
 import { RedisGate } from '../model/redis-gate.ts';
 import { observe } from '../support/observed.ts';
-import { readEntries } from '../../src/stream/entry-reply.ts';
+import { parseEntriesReply } from '../../src/stream/entry-reply.ts';
 import { LossWatch } from '../../src/stream/loss-watch.ts';
 import { StreamConnection } from '../../src/stream/stream-connection.ts';
 
@@ -84,7 +84,7 @@ async function readChecked(stream: string, losses: LossWatch, entries: number): 
       {
         command: 'XREADGROUP',
         args: ['GROUP', group, 'a', 'COUNT', entries, 'STREAMS', stream, '>'],
-        read: readEntries,
+        read: parseEntriesReply,
       },
     ],
     5000,

@@ -92,7 +92,7 @@ test('ids in flight or owing their ack are left out of the drain and of every cl
   await stream.deliver('me', 4);
   const [first = '', second = '', third = '', fourth = ''] = ids;
   await stream.leave('me', [first, second, third, fourth]);
-  await using at = stream.open({ withheldIds: () => new Set([first, third]) });
+  await using at = stream.open({ excludedIds: () => new Set([first, third]) });
   expect(await at.next()).toEqual([second, fourth]);
   expect(await at.next()).toEqual(ids.slice(4));
   // Claims pass over them: they are idle at ourselves, and nothing is taken over.
@@ -108,7 +108,7 @@ test('an id whose ack is answered while a read brings it again is left out all t
   await stream.deliver('me', 2);
   await using network = await startFaultyNetwork({ target: servers.url });
   const owed = new Set(ids);
-  await using at = stream.open({ redisUrl: network.through(servers.url), withheldIds: () => owed });
+  await using at = stream.open({ redisUrl: network.through(servers.url), excludedIds: () => owed });
   network.delay(100, 'toClient');
   const next = at.next();
   // Redis has answered the read; before the answer is here, that of the ack comes on the other connection.
@@ -129,7 +129,7 @@ test('a page of nothing but withheld ids does not stop the drain', async () => {
   const ids = await stream.add(6);
   await stream.deliver('me', 6);
   const withheld = new Set(ids.slice(0, 4));
-  await using at = stream.open({ readCount: 2, withheldIds: () => withheld });
+  await using at = stream.open({ readCount: 2, excludedIds: () => withheld });
   expect(await at.next()).toEqual(ids.slice(4));
 });
 
@@ -255,7 +255,7 @@ test('an entry delivered too often is claimed apart also where much is in flight
     'JUSTID',
   );
   const inFlight = new Set(ids.slice(1, 30));
-  await using at = stream.open({ maxDeliveries: 5, withheldIds: () => inFlight });
+  await using at = stream.open({ maxDeliveries: 5, excludedIds: () => inFlight });
   expect(await at.next()).toEqual([first]);
   expect(await at.nextBatch()).toMatchObject({ isSuspect: true, entries: [{ id: last, deliveries: 10 }] });
 });

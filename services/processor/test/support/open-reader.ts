@@ -36,8 +36,8 @@ export function openReader(
     claimIntervalMs: 20,
     consumerGoneMs: 3_600_000,
     maxDeliveries: 5,
-    withheldIds: () => new Set(),
-    onTurn: () => {
+    excludedIds: () => new Set(),
+    onProgress: () => {
       turns += 1;
     },
     metrics: seen.metrics,

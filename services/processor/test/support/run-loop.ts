@@ -44,7 +44,7 @@ export function runLoop(options: {
     redis,
     postgres: connection.client,
     afterWrite,
-    onTurn: () => {
+    onProgress: () => {
       turns += 1;
     },
     metrics: seen.metrics,

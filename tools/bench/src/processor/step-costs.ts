@@ -2,7 +2,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { decodeEntries, type Fix } from '@app/processor/pipeline/decode-entries';
 import { DeviceStates, selectLastFixes } from '@app/processor/state/device-states';
-import { readEntries } from '@app/processor/stream/entry-reply';
+import { parseEntriesReply } from '@app/processor/stream/entry-reply';
 import { insertPositions } from '@app/processor/store/insert-positions';
 import { StreamConnection } from '@app/processor/stream/stream-connection';
 import { sortByKey } from '@app/processor/store/write-fixes';
@@ -83,7 +83,7 @@ async function openSteps({ redisUrl, postgresUrl, stream }: StepCostOptions): Pr
     async processBatch(run) {
       const args = ['GROUP', group, 'bench', 'COUNT', batchSize, 'STREAMS', stream, '>'];
       const batch = await run('read', async () =>
-        connection.call('XREADGROUP', args, deadlineMs, readEntries),
+        connection.call('XREADGROUP', args, deadlineMs, parseEntriesReply),
       );
       const { fixes } = await run('decode', () =>
         decodeEntries(batch.entries, { flagMs: Infinity, limitMs: Infinity }),
@@ -210,7 +210,7 @@ function stateBytesPerDevice(): number {
     };
     return [`35${String(index).padStart(13, '0')}`, { lastFix, lastSeenAtMs: Date.now() }] as const;
   });
-  states.commit({ heard: [], states: new Map(known) });
+  states.commit({ transitions: [], states: new Map(known) });
   return (usedBytes() - before) / devices;
 }
 

@@ -38,7 +38,14 @@ export class BareMachine {
     copyFileSync(run, this.path('run'));
     this.write('pnpm-workspace.yaml', '');
     this.write('pnpm-lock.yaml', '');
-    for (const folder of ['', 'services/migrate/', 'services/a/', 'testing/b/', 'tools/demo/']) {
+    for (const folder of [
+      '',
+      'packages/p/',
+      'services/migrate/',
+      'services/a/',
+      'testing/b/',
+      'tools/demo/',
+    ]) {
       this.write(`${folder}package.json`, '{ "type": "module" }');
     }
   }

@@ -16,7 +16,7 @@ function machineWithPnpm(): BareMachine {
 echo "$@" >>"$ROOT/installs"
 echo 'GET https://registry.internal.example/zod answered'
 [ ! -e "$ROOT/broken" ] || { echo 'error: https://registry.internal.example/zod: 500' >&2; exit 1; }
-mkdir -p node_modules services/migrate/node_modules services/a/node_modules testing/b/node_modules tools/demo/node_modules`,
+mkdir -p node_modules packages/p/node_modules services/migrate/node_modules services/a/node_modules testing/b/node_modules tools/demo/node_modules`,
   );
   machine.write(
     'services/migrate/src/main.ts',

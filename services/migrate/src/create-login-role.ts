@@ -9,7 +9,7 @@ export interface Login {
 }
 
 /** Makes a role that may log in, or gives it another password. Rejects with Postgres' error where that is not allowed. */
-export async function letLogIn(client: Client, { name, memberOf, password }: Login): Promise<void> {
+export async function createLoginRole(client: Client, { name, memberOf, password }: Login): Promise<void> {
   const { rowCount } = await client.query('select from pg_roles where rolname = $1', [name]);
   const action = rowCount === 0 ? 'create' : 'alter';
   // No statement about roles takes parameters. All of the verifier's characters are harmless in a literal.

@@ -5,7 +5,7 @@ const maxRemembered = 10_000;
  * Records of devices that are in no event: trackers in a drawer, or an assignment that somebody forgot. Each is
  * counted, the first of each device is reported.
  */
-export class Orphans {
+export class UnassignedDevices {
   readonly #reported = new Set<string>();
   readonly #count: () => void;
   readonly #report: (imei: string) => void;

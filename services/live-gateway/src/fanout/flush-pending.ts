@@ -9,9 +9,9 @@ import {
 } from '../protocol/batched-dialect.ts';
 import { encodePlainPosition } from '../protocol/plain-dialect.ts';
 import type { RateGroup } from './rate-group.ts';
-import type { Seat } from './roster.ts';
+import type { IndexedDevice } from './device-index.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
-import { pickOwed, visibleFix } from './pick-owed.ts';
+import { selectPending, visibleFix } from './select-pending.ts';
 
 /** One flush writes no more than this to one client that is served apart: its rest waits for the next. */
 const maxApartBytes = 65_536;
@@ -29,7 +29,7 @@ export interface WriteContext {
  * Writes to one client what it alone is owed, as far as it takes it: news, a `resync`, what its box hides, then
  * positions. The caller puts the subscription in step again if nothing is left.
  */
-export function writeOwed(
+export function flushPending(
   subscription: Subscription,
   group: RateGroup,
   audience: Audience,
@@ -40,40 +40,44 @@ export function writeOwed(
     writePlain(subscription, audience, context);
     return;
   }
-  if (!writeNews(subscription, group, audience)) return;
-  if (subscription.owesResync) {
+  if (!flushControlFrames(subscription, group, audience)) return;
+  if (subscription.needsResync) {
     if (subscription.recipient.writeRows([encodeResync(subscription.topic)]) === 0) return;
-    subscription.owesResync = false;
+    subscription.needsResync = false;
   }
   if (!writeHidden(subscription, audience, context)) return;
   writeRows(subscription, group, audience, context);
 }
 
 /** @returns false if the client takes no more, or has to begin anew. */
-export function writeNews(subscription: Subscription, group: RateGroup, audience: Audience): boolean {
-  if (subscription.newsAt === audience.newsAt) return true;
-  const missed = audience.newsAfter(subscription.newsAt);
+export function flushControlFrames(
+  subscription: Subscription,
+  group: RateGroup,
+  audience: Audience,
+): boolean {
+  if (subscription.controlSeq === audience.controlSeq) return true;
+  const missed = audience.controlFramesAfter(subscription.controlSeq);
   if (missed === undefined) {
     audience.resyncOne(group, subscription);
     return true;
   }
   for (const { number, frames } of missed) {
     if (subscription.recipient.writeRows(frames) < frames.length) return false;
-    subscription.newsAt = number;
+    subscription.controlSeq = number;
     // The cursors that the client has are of the devices of before.
-    subscription.owesCursor = true;
+    subscription.needsCursor = true;
   }
   return true;
 }
 
 /** Tells which of the owed devices have left the client's box. */
 function writeHidden(subscription: Subscription, audience: Audience, context: WriteContext): boolean {
-  const { owed, shown, recipient } = subscription;
+  const { pending: owed, shown, recipient } = subscription;
   if (owed === undefined || shown === undefined) return true;
   const seats: number[] = [];
   const ids: string[] = [];
   for (let at = owed.next(0); at >= 0; at = owed.next(at + 1)) {
-    const seat = audience.roster.at(at);
+    const seat = audience.devices.at(at);
     if (seat === undefined || !shown.has(at)) continue;
     if (visibleFix(subscription, seat, context.latest, context.nowMs) !== undefined) continue;
     seats.push(at);
@@ -96,20 +100,20 @@ function writeRows(
   audience: Audience,
   context: WriteContext,
 ): void {
-  const { topic, recipient, owed } = subscription;
+  const { topic, recipient, pending: owed } = subscription;
   const picking = { maxBytes: context.rowBytes, encode: encodeRow };
   let bytes = 0;
   while (bytes < maxApartBytes && recipient.canTake()) {
-    const { seats, texts, isCut } = pickOwed(
+    const { seats, texts, isCut } = selectPending(
       subscription,
-      audience.roster,
+      audience.devices,
       context.latest,
       context.nowMs,
       picking,
     );
-    const { part } = subscription;
-    if (seats.length === 0 && part === undefined && !subscription.owesCursor) return;
-    const cursor = isCut ? undefined : audience.cursorAt(group.coveredPosition, subscription.bboxHash);
+    const { snapshotPart: part } = subscription;
+    if (seats.length === 0 && part === undefined && !subscription.needsCursor) return;
+    const cursor = isCut ? undefined : audience.cursorAt(group.coveredOffset, subscription.bboxHash);
     const frame =
       part === undefined
         ? encodePositions(topic, texts, cursor)
@@ -122,26 +126,26 @@ function writeRows(
     bytes += frame.length;
     context.onPositionsSent(seats.length);
     if (part !== undefined) {
-      subscription.part = part + 1;
+      subscription.snapshotPart = part + 1;
       subscription.snapshotRows += seats.length;
     }
     if (isCut) continue;
     if (part !== undefined) context.onSnapshot(subscription.snapshotRows);
-    subscription.part = undefined;
-    subscription.owesCursor = false;
+    subscription.snapshotPart = undefined;
+    subscription.needsCursor = false;
     return;
   }
 }
 
 /** A frame a position. */
 function writePlain(subscription: Subscription, audience: Audience, context: WriteContext): void {
-  const { topic, recipient, owed, shown } = subscription;
+  const { topic, recipient, pending: owed, shown } = subscription;
   const picking = {
     maxBytes: maxApartBytes,
-    encode: (_: Seat, fix: LatestFix) => encodePlainPosition(topic, fix),
+    encode: (_: IndexedDevice, fix: LatestFix) => encodePlainPosition(topic, fix),
   };
   const { latest, nowMs } = context;
-  const { seats, texts } = pickOwed(subscription, audience.roster, latest, nowMs, picking);
+  const { seats, texts } = selectPending(subscription, audience.devices, latest, nowMs, picking);
   const taken = texts.length > 0 ? recipient.writeRows(texts) : 0;
   context.onPositionsSent(taken);
   for (const seat of seats.slice(0, taken)) {

@@ -1,10 +1,10 @@
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import { isInside } from './bbox.ts';
-import type { Roster, Seat } from './roster.ts';
+import type { DeviceIndex, IndexedDevice } from './device-index.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 
 /** What of the owed is to be written next. */
-export interface Pick {
+export interface PendingRows {
   readonly seats: number[];
   readonly texts: string[];
   /** More is owed than found room. */
@@ -14,7 +14,7 @@ export interface Pick {
 /** The position of a device that the subscription's client may see now. */
 export function visibleFix(
   subscription: Subscription,
-  seat: Seat | undefined,
+  seat: IndexedDevice | undefined,
   latest: LatestFixes,
   nowMs: number,
 ): LatestFix | undefined {
@@ -31,19 +31,19 @@ export function visibleFix(
  *
  * @param encode gives the text of a position; a character is a byte, and one more separates two.
  */
-export function pickOwed(
+export function selectPending(
   subscription: Subscription,
-  roster: Roster,
+  roster: DeviceIndex,
   latest: LatestFixes,
   nowMs: number,
-  options: { readonly maxBytes: number; readonly encode: (seat: Seat, fix: LatestFix) => string },
-): Pick {
-  const { owed } = subscription;
-  const pick: Pick = { seats: [], texts: [], isCut: false };
+  options: { readonly maxBytes: number; readonly encode: (seat: IndexedDevice, fix: LatestFix) => string },
+): PendingRows {
+  const { pending: owed } = subscription;
+  const pick: PendingRows = { seats: [], texts: [], isCut: false };
   if (owed === undefined || owed.size === 0) return pick;
   let bytes = 0;
   let left = owed.size;
-  let at = owed.next(subscription.nextSeat);
+  let at = owed.next(subscription.nextIndex);
   while (left > 0) {
     if (at < 0) at = owed.next(0);
     const seat = roster.at(at);
@@ -64,6 +64,6 @@ export function pickOwed(
     left -= 1;
     at = owed.next(at + 1);
   }
-  subscription.nextSeat = (pick.seats.at(-1) ?? -1) + 1;
+  subscription.nextIndex = (pick.seats.at(-1) ?? -1) + 1;
   return pick;
 }

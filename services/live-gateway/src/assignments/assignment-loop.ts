@@ -9,7 +9,7 @@ const maxBackoffMs = 15_000;
  * A failing database changes nothing: the last good map stays in force, and the next attempt comes with a backoff that
  * never exceeds the refresh interval. Rejects with the signal's reason.
  */
-export async function keepAssignments(options: {
+export async function runAssignmentLoop(options: {
   readonly load: () => Promise<Assignments>;
   readonly apply: (assignments: Assignments) => Promise<void>;
   /** Compares the latest fixes of all assigned devices with Postgres; rejects only if Postgres fails. */

@@ -3,9 +3,9 @@ import { closeCode } from '@app/shared/protocol';
 import type { Connection } from './connection.ts';
 
 /** When a connection is closed, counted from the beginning, and how much later its client is asked to be back. */
-export interface Departure<T> {
+export interface CloseSchedule<T> {
   readonly who: T;
-  readonly leaveAtMs: number;
+  readonly closeAtMs: number;
   readonly backAfterMs: number;
 }
 
@@ -21,15 +21,15 @@ const slice = 200;
  *
  * @param random a number in [0, 1).
  */
-export function planDepartures<T>(
+export function scheduleCloses<T>(
   all: Iterable<T>,
   windowMs: number,
   random: () => number,
-): readonly Departure<T>[] {
+): readonly CloseSchedule<T>[] {
   const shuffled = Array.from(all, (who) => ({ who, order: random() })).toSorted((a, b) => a.order - b.order);
   return shuffled.map(({ who }, at) => ({
     who,
-    leaveAtMs: (windowMs * at) / shuffled.length,
+    closeAtMs: (windowMs * at) / shuffled.length,
     backAfterMs: Math.floor(random() * Math.min(windowMs, maxBackAfterMs)),
   }));
 }
@@ -39,7 +39,7 @@ export function planDepartures<T>(
  * that says "come back". Closed all at once, they would be back all at once, at gateways that were not ready for them.
  * Ends early if everybody has left. Whoever comes meanwhile is not its business.
  */
-export async function sendAway(
+export async function closeGracefully(
   connections: Iterable<Connection>,
   options: {
     readonly windowMs: number;
@@ -49,11 +49,11 @@ export async function sendAway(
 ): Promise<void> {
   const { windowMs, farewell } = options;
   const startedAtMs = performance.now();
-  const departures = planDepartures(connections, windowMs, Math.random);
-  for (const [at, { who, leaveAtMs, backAfterMs }] of departures.entries()) {
+  const departures = scheduleCloses(connections, windowMs, Math.random);
+  for (const [at, { who, closeAtMs, backAfterMs }] of departures.entries()) {
     // In steps: if they all leave meanwhile there is nothing more to wait for.
     for (;;) {
-      const waitMs = startedAtMs + leaveAtMs - performance.now();
+      const waitMs = startedAtMs + closeAtMs - performance.now();
       if (!who.isOpen || waitMs <= 0) break;
       await wait(Math.min(waitMs, maxStepMs));
     }

@@ -12,17 +12,17 @@ import { startLiveServer } from './server/start-live-server.ts';
 import { acceptClient } from './connection/accept-client.ts';
 import type { Clients } from './connection/clients.ts';
 import type { MessageContext } from './connection/handle-message.ts';
-import type { Registry } from './subscriptions/registry.ts';
+import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
 const maxWaitingReplies = 64;
 
 /** Where clients come in, and what they can say. */
-export async function receiveClients(options: {
+export async function startClientServer(options: {
   readonly config: GatewayConfig;
   readonly access: Access;
   readonly suspended: SuspendedUsers;
   readonly clients: Clients;
-  readonly registry: Registry;
+  readonly registry: SubscriptionRegistry;
   readonly latest: LatestFixes;
   readonly timeline: Timeline;
   readonly readiness: Readiness;

@@ -2,12 +2,12 @@ import type { Bbox, MessageId } from '@app/shared/messages';
 import type { Subscription } from './subscription.ts';
 
 /** A topic that a client has asked for: from before it is authorised until it is given up. */
-export interface Slot {
+export interface SubscriptionEntry {
   readonly topic: string;
   /** What an `update` may change before there is a subscription. */
   readonly view: { maxHz: number | undefined; bbox: Bbox | undefined };
   /** Of the `subscribe` message, as long as that has no reply. */
-  owedReplyTo: { readonly id: MessageId | undefined } | undefined;
+  pendingReplyTo: { readonly id: MessageId | undefined } | undefined;
   /** None as long as the authorisation is not there. */
   subscription: Subscription | undefined;
 }
@@ -16,8 +16,8 @@ export interface Slot {
  * The topics of one connection. A slot is taken before the authorisation is asked for, so that it counts for the limit
  * and for `already-subscribed`, and compared after it: who has unsubscribed or gone in between is not subscribed.
  */
-export class Slots {
-  readonly #slots = new Map<string, Slot>();
+export class SubscriptionEntries {
+  readonly #slots = new Map<string, SubscriptionEntry>();
   readonly #maxSlots: number;
 
   constructor(maxSlots: number) {
@@ -27,16 +27,16 @@ export class Slots {
   take(
     topic: string,
     id: MessageId | undefined,
-    view: Slot['view'],
-  ): Slot | 'already-subscribed' | 'too-many-subscriptions' {
+    view: SubscriptionEntry['view'],
+  ): SubscriptionEntry | 'already-subscribed' | 'too-many-subscriptions' {
     if (this.#slots.has(topic)) return 'already-subscribed';
     if (this.#slots.size >= this.#maxSlots) return 'too-many-subscriptions';
-    const slot: Slot = { topic, view, owedReplyTo: { id }, subscription: undefined };
+    const slot: SubscriptionEntry = { topic, view, pendingReplyTo: { id }, subscription: undefined };
     this.#slots.set(topic, slot);
     return slot;
   }
 
-  get(topic: string): Slot | undefined {
+  get(topic: string): SubscriptionEntry | undefined {
     return this.#slots.get(topic);
   }
 
@@ -45,21 +45,21 @@ export class Slots {
   }
 
   /** Whether the slot is still the one that was taken: neither given up nor given up and taken anew. */
-  holds(slot: Slot): boolean {
+  holds(slot: SubscriptionEntry): boolean {
     return this.#slots.get(slot.topic) === slot;
   }
 
-  release(topic: string): Slot | undefined {
+  release(topic: string): SubscriptionEntry | undefined {
     const slot = this.#slots.get(topic);
     this.#slots.delete(topic);
     return slot;
   }
 
-  all(): Iterable<Slot> {
+  all(): Iterable<SubscriptionEntry> {
     return this.#slots.values();
   }
 
-  releaseAll(): readonly Slot[] {
+  releaseAll(): readonly SubscriptionEntry[] {
     const slots = [...this.#slots.values()];
     this.#slots.clear();
     return slots;

@@ -15,10 +15,10 @@ const noEvents: readonly string[] = [];
  *
  * Everything is synchronous, so that registering, marking and reassigning happen one after the other and never in part.
  */
-export class Registry {
+export class SubscriptionRegistry {
   readonly #audiences = new Map<string, Audience>();
   readonly #latest: Pick<LatestFixes, 'hold'>;
-  readonly #position: () => string | undefined;
+  readonly #streamOffset: () => string | undefined;
   readonly #onConflated: (positions: number) => void;
   readonly #groupSize: number;
   #assignments: Assignments = noAssignments;
@@ -35,7 +35,7 @@ export class Registry {
     readonly groupSize?: number;
   }) {
     this.#latest = options.latest;
-    this.#position = options.position;
+    this.#streamOffset = options.position;
     this.#onConflated = options.onConflated;
     this.#groupSize = options.groupSize ?? defaultGroupSize;
   }
@@ -55,8 +55,8 @@ export class Registry {
   }
 
   /** How far the feed is applied. */
-  get position(): string | undefined {
-    return this.#position();
+  get streamOffset(): string | undefined {
+    return this.#streamOffset();
   }
 
   /** A plan is made: what is changed from now on is not for its frames. */
@@ -95,9 +95,9 @@ export class Registry {
   /** From now on the subscription is told what it is owed, and everything that changes. */
   register(subscription: Subscription, audience: Audience): void {
     this.#audiences.set(audience.eventId, audience);
-    subscription.newsAt = audience.newsAt;
+    subscription.controlSeq = audience.controlSeq;
     subscription.changedAtPlan = this.#planNumber;
-    audience.add(subscription, this.#position());
+    audience.add(subscription, this.#streamOffset());
     this.#subscriptionCount += 1;
   }
 
@@ -118,7 +118,7 @@ export class Registry {
     audience.remove(subscription);
     change(audience);
     subscription.changedAtPlan = this.#planNumber;
-    audience.add(subscription, this.#position());
+    audience.add(subscription, this.#streamOffset());
   }
 
   /** The newest fix of a device has changed. */

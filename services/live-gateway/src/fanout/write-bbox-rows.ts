@@ -11,7 +11,7 @@ import type { ShownDevice } from './shared-frames.ts';
  * The changed devices of one flush with their rows, written once for all who look through a box. Columns, not objects:
  * every client of every flush goes through all of them.
  */
-export interface Sheet {
+export interface EncodedRows {
   readonly seats: Int32Array;
   readonly latitudes: Float64Array;
   readonly longitudes: Float64Array;
@@ -22,7 +22,7 @@ export interface Sheet {
   readonly gone: readonly number[];
 }
 
-export function layOut(changed: DeviceSet, shown: readonly ShownDevice[]): Sheet {
+export function encodeRows(changed: DeviceSet, shown: readonly ShownDevice[]): EncodedRows {
   const gone: number[] = [];
   if (shown.length < changed.size) {
     const seats = new Set(shown.map(({ at }) => at));
@@ -50,10 +50,10 @@ export function layOut(changed: DeviceSet, shown: readonly ShownDevice[]): Sheet
  * @returns how many positions were written; undefined if it is not the common case: then the client is served apart,
  * and told again what it was told perhaps.
  */
-export function writeThroughBox(
+export function writeBboxRows(
   subscription: Subscription,
   bbox: Bbox,
-  { seats, latitudes, longitudes, bytes, starts, gone }: Sheet,
+  { seats, latitudes, longitudes, bytes, starts, gone }: EncodedRows,
   {
     group,
     audience,
@@ -61,9 +61,9 @@ export function writeThroughBox(
   }: { readonly group: RateGroup; readonly audience: Audience; readonly scratch: Buffer },
 ): number | undefined {
   const { shown, recipient, topic } = subscription;
-  if (shown === undefined || subscription.newsAt !== audience.newsAt || !recipient.canTake())
+  if (shown === undefined || subscription.controlSeq !== audience.controlSeq || !recipient.canTake())
     return undefined;
-  const head = encodePositionsHead(topic, audience.cursorAt(group.coveredPosition, subscription.bboxHash));
+  const head = encodePositionsHead(topic, audience.cursorAt(group.coveredOffset, subscription.bboxHash));
   let at = scratch.write(head, 0, 'latin1');
   const left = gone.length > 0 ? gone.filter((seat) => shown.has(seat)) : [];
   let seen = 0;
@@ -94,7 +94,7 @@ export function writeThroughBox(
   at += bytes.copy(scratch, at, from, to);
   const frames: Frame[] = [];
   if (left.length > 0) {
-    const ids = left.flatMap((seat) => audience.roster.at(seat)?.device.id ?? []);
+    const ids = left.flatMap((seat) => audience.devices.at(seat)?.device.id ?? []);
     frames.push(...encodeHidden(topic, ids));
   }
   if (seen > 0) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { staleBookmarks } from '../../src/feed/bookmark.ts';
-import { FeedPlace } from '../../src/feed/feed-place.ts';
+import { staleLagMarkers } from '../../src/feed/lag-marker-group.ts';
+import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 
 function streamEndingAt(lastGeneratedId: string, entriesAdded = 100) {
   return { exists: true, length: 10, lastGeneratedId, entriesAdded };
@@ -8,7 +8,7 @@ function streamEndingAt(lastGeneratedId: string, entriesAdded = 100) {
 
 describe('the place in a stream', () => {
   test("starts the warm window before the stream's end, and has caught up when it is there", () => {
-    const place = new FeedPlace('s');
+    const place = new StreamCursor('s');
     expect(place.locate(streamEndingAt('90000-3'), 60_000)).toBe(false);
     expect(place.appliedId).toBe('30000-0');
     expect(place.isCaughtUp).toBe(false);
@@ -25,10 +25,10 @@ describe('the place in a stream', () => {
   });
 
   test('starts before all entries of a young stream, and has caught up at once with one that is not there', () => {
-    const young = new FeedPlace('s');
+    const young = new StreamCursor('s');
     young.locate(streamEndingAt('5000-0'), 60_000);
     expect(young.appliedId).toBe('0-0');
-    const absent = new FeedPlace('s');
+    const absent = new StreamCursor('s');
     absent.locate({ exists: false, length: 0, lastGeneratedId: '0-0', entriesAdded: 0 }, 60_000);
     expect(absent.isCaughtUp).toBe(true);
     expect(absent.lastRecordAtMs).toBeNaN();
@@ -37,14 +37,14 @@ describe('the place in a stream', () => {
   });
 
   test('has caught up when nothing is left to read, though the last entries were deleted', () => {
-    const place = new FeedPlace('s');
+    const place = new StreamCursor('s');
     place.locate(streamEndingAt('90000-3'), 60_000);
     place.advance([]);
     expect(place.isCaughtUp).toBe(true);
   });
 
   test('stays where it is after a reconnect, and goes to the end of a stream that has gone back', () => {
-    const place = new FeedPlace('s');
+    const place = new StreamCursor('s');
     place.locate(streamEndingAt('90000-0'), 60_000);
     place.advance(['90000-0', '95000-0']);
     expect(place.locate(streamEndingAt('99000-0', 120), 60_000)).toBe(false);
@@ -64,6 +64,6 @@ test('bookmarks are stale that stand an hour behind the end of the stream, and o
     { name: 'live-broadcast-slow', lastDeliveredId: '1001-0' },
     { name: 'processor', lastDeliveredId: '0-0' },
   ];
-  expect(staleBookmarks(groups, `${1001 + hourMs}-0`, 'live-broadcast-')).toEqual(['live-broadcast-dead']);
-  expect(staleBookmarks(groups, '1001-0', 'live-broadcast-')).toEqual([]);
+  expect(staleLagMarkers(groups, `${1001 + hourMs}-0`, 'live-broadcast-')).toEqual(['live-broadcast-dead']);
+  expect(staleLagMarkers(groups, '1001-0', 'live-broadcast-')).toEqual([]);
 });

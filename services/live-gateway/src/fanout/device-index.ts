@@ -4,7 +4,7 @@ import type { DeviceChange } from '../assignments/diff-assignments.ts';
 import type { HeldFix, LatestFix } from '../latest/latest-fixes.ts';
 
 /** A device's place in the roster of an event. */
-export interface Seat {
+export interface IndexedDevice {
   readonly device: Device;
   readonly held: HeldFix;
   /** The fix whose text is kept, and the text: a fix never changes, so each is written down once. */
@@ -13,8 +13,8 @@ export interface Seat {
 }
 
 /** The devices of one event that somebody watches, each at a small number of its own, which a `DeviceSet` is made of. */
-export class Roster {
-  readonly #seats: (Seat | undefined)[] = [];
+export class DeviceIndex {
+  readonly #seats: (IndexedDevice | undefined)[] = [];
   readonly #seatByImei = new Map<string, number>();
   readonly #hold: (imei: string) => HeldFix;
   #hash: string | undefined;
@@ -41,15 +41,15 @@ export class Roster {
     return this.#isHydrated;
   }
 
-  at(seat: number): Seat | undefined {
+  at(seat: number): IndexedDevice | undefined {
     return this.#seats[seat];
   }
 
-  seatOf(imei: string): number | undefined {
+  indexOf(imei: string): number | undefined {
     return this.#seatByImei.get(imei);
   }
 
-  seats(): Iterable<number> {
+  indexes(): Iterable<number> {
     return this.#seatByImei.values();
   }
 

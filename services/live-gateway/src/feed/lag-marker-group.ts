@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { entryArrivedAtMs } from '@app/shared/entry';
-import type { FeedPlace } from './feed-place.ts';
+import type { StreamCursor } from './stream-cursor.ts';
 import { isNoSuchKey, readPairs } from './stream-info.ts';
 
 /** A bookmark that stands so far behind the end of its stream belongs to no living gateway. */
@@ -10,7 +10,7 @@ const staleAfterMs = 3_600_000;
  * Sets this instance's bookmark to its place: a consumer group that nobody reads with, so that XINFO GROUPS shows
  * each gateway's place and lag. A lost one is made again; a stream that does not exist has none.
  */
-export async function setBookmark(redis: Redis, group: string, place: FeedPlace): Promise<void> {
+export async function setLagMarker(redis: Redis, group: string, place: StreamCursor): Promise<void> {
   const { stream, appliedId, entriesRead } = place;
   if (appliedId === undefined) return;
   // Without ENTRIESREAD Redis knows no lag for a group that stands in the middle.
@@ -57,7 +57,7 @@ async function destroyBookmark(redis: Redis, group: string, stream: string): Pro
 }
 
 /** Takes this instance's bookmarks away, for a clean exit. */
-export async function destroyBookmarks(
+export async function destroyLagMarkers(
   redis: Redis,
   group: string,
   streams: readonly string[],
@@ -66,7 +66,7 @@ export async function destroyBookmarks(
 }
 
 /** Destroys the bookmarks that gateways which died without a clean exit have left; returns their names. */
-export async function removeStaleBookmarks(
+export async function removeStaleLagMarkers(
   redis: Redis,
   stream: string,
   streamEndId: string,
@@ -77,7 +77,7 @@ export async function removeStaleBookmarks(
     name: String(pairs.get('name')),
     lastDeliveredId: String(pairs.get('last-delivered-id')),
   }));
-  const stale = staleBookmarks(groups, streamEndId, groupPrefix);
+  const stale = staleLagMarkers(groups, streamEndId, groupPrefix);
   for (const name of stale) await destroyBookmark(redis, name, stream);
   return stale;
 }
@@ -86,7 +86,7 @@ export async function removeStaleBookmarks(
  * A living gateway moves its bookmark once a second, so one that is an hour behind the stream stands still while the
  * stream moves on. Where nothing moves nothing is stale: then no group grows a lag either.
  */
-export function staleBookmarks(
+export function staleLagMarkers(
   groups: readonly { readonly name: string; readonly lastDeliveredId: string }[],
   streamEndId: string,
   groupPrefix: string,

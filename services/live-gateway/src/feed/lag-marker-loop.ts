@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { delay } from '@app/runtime/retry';
-import { isNotPermitted, removeStaleBookmarks, setBookmark } from './bookmark.ts';
+import { isNotPermitted, removeStaleLagMarkers, setLagMarker } from './lag-marker-group.ts';
 import { readEpoch } from './epoch.ts';
-import type { FeedPlace, StreamInfo } from './feed-place.ts';
+import type { StreamCursor, StreamInfo } from './stream-cursor.ts';
 import { measureLagSeconds } from './measure-lag.ts';
 import { readStreamInfo } from './stream-info.ts';
 import type { Timeline } from './timeline.ts';
@@ -13,9 +13,9 @@ const intervalMs = 1_000;
  * Once a second and stream: notices a stream that went back, keeps its epoch, measures the lag, moves the bookmark.
  * Reading depends on none of it, so trouble is reported and tried again. Rejects with the signal's reason.
  */
-export async function keepBookmarks(options: {
+export async function runLagMarkerLoop(options: {
   readonly redis: Redis;
-  readonly places: readonly FeedPlace[];
+  readonly places: readonly StreamCursor[];
   readonly timeline: Timeline;
   /** This instance's bookmark. */
   readonly group: string;
@@ -25,9 +25,9 @@ export async function keepBookmarks(options: {
   readonly onLag: (stream: string, lagSeconds: number) => void;
   /** Once, where Redis' user may not keep bookmarks: everything else goes on without. */
   readonly onNotPermitted: () => void;
-  readonly onWentBack: (place: FeedPlace) => void;
+  readonly onWentBack: (place: StreamCursor) => void;
   /** The stream has another epoch than before. */
-  readonly onEpoch: (place: FeedPlace) => void;
+  readonly onEpoch: (place: StreamCursor) => void;
   /** Once, where Redis' user may not keep epochs: then this process alone resumes what it has shown. */
   readonly onNoEpoch: () => void;
   readonly onStaleRemoved: (stream: string, groups: readonly string[]) => void;
@@ -35,7 +35,7 @@ export async function keepBookmarks(options: {
   readonly onTurn: (error?: unknown) => void;
 }): Promise<never> {
   const { redis, places, timeline, group, signal, nowMs } = options;
-  const cleaned = new Set<FeedPlace>();
+  const cleaned = new Set<StreamCursor>();
   let mayKeep = true;
   let mayKeepEpoch = true;
   for (;;) {
@@ -50,7 +50,7 @@ export async function keepBookmarks(options: {
         options.onLag(place.stream, await measureLagSeconds(redis, place, nowMs()));
         if (!info.exists || !mayKeep) continue;
         try {
-          await setBookmark(redis, group, place);
+          await setLagMarker(redis, group, place);
         } catch (error) {
           if (!isNotPermitted(error)) throw error;
           mayKeep = false;
@@ -58,7 +58,7 @@ export async function keepBookmarks(options: {
           continue;
         }
         if (cleaned.has(place)) continue;
-        const removed = await removeStaleBookmarks(
+        const removed = await removeStaleLagMarkers(
           redis,
           place.stream,
           info.lastGeneratedId,
@@ -81,11 +81,11 @@ export async function keepBookmarks(options: {
 async function keepEpoch(
   redis: Redis,
   timeline: Timeline,
-  place: FeedPlace,
+  place: StreamCursor,
   nowMs: number,
   onChanged: () => void,
 ): Promise<boolean> {
-  const doubted = timeline.doubtedEpoch(place);
+  const doubted = timeline.invalidatedEpoch(place);
   let epoch: string;
   try {
     epoch = await readEpoch(redis, place.stream, doubted, nowMs);
@@ -94,12 +94,16 @@ async function keepEpoch(
     throw error;
   }
   // One that came into doubt while Redis answered is settled in the next turn.
-  if (timeline.doubtedEpoch(place) === doubted && timeline.setEpoch(place, epoch)) onChanged();
+  if (timeline.invalidatedEpoch(place) === doubted && timeline.setEpoch(place, epoch)) onChanged();
   return true;
 }
 
 /** FLUSHALL, or DEL of the stream: an XREAD from the old id would wait for ids that may never come again. */
-async function detectStepBack(redis: Redis, place: FeedPlace, onWentBack: () => void): Promise<StreamInfo> {
+async function detectStepBack(
+  redis: Redis,
+  place: StreamCursor,
+  onWentBack: () => void,
+): Promise<StreamInfo> {
   const { appliedId } = place;
   const info = await readStreamInfo(redis, place.stream);
   // Entries that were applied while Redis answered are no step back.

@@ -13,7 +13,7 @@ export interface StreamInfo {
 }
 
 /** How far this process has come in one stream. */
-export class FeedPlace {
+export class StreamCursor {
   readonly stream: string;
   #appliedId: string | undefined;
   #seenSinceId: string | undefined;

@@ -3,6 +3,6 @@
  * up through an object that inherits from it; a text is none. Until then optimized code searches for every method of a
  * text by its name. `for … in` makes the prototype fast again.
  */
-export function speedUpTextMethods(): void {
+export function restoreStringFastPaths(): void {
   for (const index in Object('')) throw new Error(`an empty text has a character ${index}`);
 }

@@ -5,17 +5,17 @@ import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { readSuspendedUsers } from './access/suspended-users.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
-import { Orphans } from './assignments/orphans.ts';
+import { UnassignedDevices } from './assignments/unassigned-devices.ts';
 import type { PostgresSource } from './assignments/postgres-source.ts';
 import { refreshFromPostgres } from './assignments/refresh-from-postgres.ts';
 import type { FanOut } from './fanout/fan-out.ts';
-import type { FeedPlace } from './feed/feed-place.ts';
+import type { StreamCursor } from './feed/stream-cursor.ts';
 import { feedStreams } from './feed/feed-stream.ts';
-import { keepBookmarks } from './feed/keep-bookmarks.ts';
+import { runLagMarkerLoop } from './feed/lag-marker-loop.ts';
 import { lingerMs } from './feed/linger.ts';
 import type { Timeline } from './feed/timeline.ts';
 import type { GatewayConfig } from './config.ts';
-import { keepSweeping } from './connection/sweep-connections.ts';
+import { runSweepLoop as sweepConnectionsUntil } from './connection/sweep-connections.ts';
 import type { LatestFixes } from './latest/latest-fixes.ts';
 import type { Metrics } from './metrics.ts';
 import { createOutageReport } from './report-outage.ts';
@@ -23,7 +23,7 @@ import { toBeReady } from './server/readiness.ts';
 import type { Readiness } from './server/readiness.ts';
 import type { Clients } from './connection/clients.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
-import type { Registry } from './subscriptions/registry.ts';
+import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
 interface TurningParts {
   readonly config: GatewayConfig;
@@ -32,9 +32,9 @@ interface TurningParts {
   readonly postgres: PostgresSource;
   readonly redis: Redis;
   readonly latest: LatestFixes;
-  readonly places: readonly FeedPlace[];
+  readonly places: readonly StreamCursor[];
   readonly timeline: Timeline;
-  readonly registry: Registry;
+  readonly registry: SubscriptionRegistry;
   readonly fanOut: FanOut;
   readonly clients: Clients;
   readonly suspended: SuspendedUsers;
@@ -53,35 +53,35 @@ interface TurningParts {
  * @returns two that never fulfil: `turning` rejects with the first failure of a part, or with the signal's reason;
  * `bookmarking` rejects once no bookmark is set any more.
  */
-export function keepTurning(parts: TurningParts): {
+export function startLoops(parts: TurningParts): {
   readonly turning: Promise<unknown>;
   readonly bookmarking: Promise<unknown>;
 } {
   const { config, fanOut, reauthorizer, metrics, log, signal } = parts;
-  const orphans = new Orphans({
+  const orphans = new UnassignedDevices({
     count: () => metrics.orphanRecords.inc(),
     report: (imei) => log.info({ device: shortDeviceId(imei) }, 'a device that is in no event reports'),
   });
   const assigned = Promise.withResolvers<void>();
-  const refreshing = keepRefreshing(parts, orphans, assigned.resolve);
+  const refreshing = runRefreshLoop(parts, orphans, assigned.resolve);
   // Before it is known who is in an event every record would be an orphan's.
-  const feeding = assigned.promise.then(() => keepFeeding(parts, orphans));
-  const bookmarking = keepPlaces(parts);
+  const feeding = assigned.promise.then(() => runFeedLoop(parts, orphans));
+  const bookmarking = runStreamStateLoop(parts);
   const turning = Promise.all([
     refreshing,
     feeding,
     bookmarking,
     fanOut.run(config.LIVE_TICK_MS, signal),
-    keepConnections(parts),
-    watchUsers(parts),
+    runSweepLoop(parts),
+    runSuspensionLoop(parts),
     reauthorizer.run(signal),
   ]);
   return { turning, bookmarking };
 }
 
-async function keepRefreshing(
+async function runRefreshLoop(
   { config, postgres, latest, registry, fanOut, readiness, log, nowMs, signal }: TurningParts,
-  orphans: Orphans,
+  orphans: UnassignedDevices,
   onAssigned: () => void,
 ): Promise<never> {
   return refreshFromPostgres({
@@ -110,7 +110,7 @@ async function keepRefreshing(
   });
 }
 
-async function keepFeeding(parts: TurningParts, orphans: Orphans): Promise<void> {
+async function runFeedLoop(parts: TurningParts, orphans: UnassignedDevices): Promise<void> {
   const { config, group, latest, registry, fanOut, timeline, readiness, metrics, log } = parts;
   // A reader gets a new client after each trouble, and reports the trouble itself.
   const quietLog = log.child({}, { level: 'silent' });
@@ -120,7 +120,7 @@ async function keepFeeding(parts: TurningParts, orphans: Orphans): Promise<void>
       latest,
       isAssigned: (imei) => registry.isAssigned(imei),
       markChanged: (imei) => registry.markChanged(imei),
-      noteOrphan: (imei) => orphans.note(imei),
+      noteUnassigned: (imei) => orphans.note(imei),
       futureFlagMs: config.FUTURE_FLAG_MS,
     },
     batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
@@ -131,16 +131,16 @@ async function keepFeeding(parts: TurningParts, orphans: Orphans): Promise<void>
     nowMs: parts.nowMs,
     trace: parts.trace,
     onApplied: (result) => metrics.streamEntries.inc({ result }),
-    onMoved: () => timeline.noteMoved(),
-    onWentBack: (place) => doubt(place, parts),
+    onMoved: () => timeline.noteProgress(),
+    onWentBack: (place) => invalidate(place, parts),
     onCaughtUp: (stream) => readiness.fulfil(toBeReady.caughtUp(stream)),
     log,
   });
 }
 
-async function keepPlaces(parts: TurningParts): Promise<never> {
+async function runStreamStateLoop(parts: TurningParts): Promise<never> {
   const { config, group, redis, places, timeline, registry, fanOut, metrics, log, nowMs, signal } = parts;
-  return keepBookmarks({
+  return runLagMarkerLoop({
     redis,
     places,
     group,
@@ -151,7 +151,7 @@ async function keepPlaces(parts: TurningParts): Promise<never> {
     onNotPermitted: () => log.info({ group }, 'keeps no bookmark: its Redis user may not XGROUP'),
     timeline,
     onWentBack: (place) => {
-      doubt(place, parts);
+      invalidate(place, parts);
       log.warn({ stream: place.stream }, 'the stream has gone back: going on from its end');
     },
     onNoEpoch: () =>
@@ -166,14 +166,14 @@ async function keepPlaces(parts: TurningParts): Promise<never> {
 }
 
 /** The gateway's own picture is in doubt, so are those of its clients: they get new ones. */
-function doubt(place: FeedPlace, { timeline, fanOut, registry }: TurningParts): void {
-  timeline.doubtEpoch(place);
-  timeline.noteMoved();
+function invalidate(place: StreamCursor, { timeline, fanOut, registry }: TurningParts): void {
+  timeline.invalidateEpoch(place);
+  timeline.noteProgress();
   void fanOut.betweenTicks(() => registry.resync());
 }
 
-async function keepConnections({ config, clients, metrics, nowMs, signal }: TurningParts): Promise<never> {
-  return keepSweeping({
+async function runSweepLoop({ config, clients, metrics, nowMs, signal }: TurningParts): Promise<never> {
+  return sweepConnectionsUntil({
     connections: () => clients.connections(),
     limits: {
       pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS,
@@ -187,7 +187,7 @@ async function keepConnections({ config, clients, metrics, nowMs, signal }: Turn
   });
 }
 
-async function watchUsers(parts: TurningParts): Promise<never> {
+async function runSuspensionLoop(parts: TurningParts): Promise<never> {
   const { config, postgres, suspended, clients, log, signal } = parts;
   return suspended.watch({
     read: (userIds) => postgres.ask('reading who is suspended', (sql) => readSuspendedUsers(sql, userIds)),
