@@ -10,7 +10,7 @@ import type { DeviceStates, StateTransition } from '../state/device-states.ts';
 import type { Entry } from '../stream/entry-reply.ts';
 import type { InFlight } from './in-flight.ts';
 import { findMarkedEntries, MarkedAttempt } from './marked-attempt.ts';
-import { type DeadLetterTarget, parkRejected } from '../stream/park-rejected.ts';
+import { type DeadLetterTarget, writeDeadLetters } from '../stream/write-dead-letters.ts';
 import type { EntryBatch } from '../stream/read-entries.ts';
 import { traceInsert } from './trace-insert.ts';
 import type { FixWriter, WrittenFixes } from '../store/write-fixes.ts';
@@ -73,12 +73,12 @@ export async function runPipeline(
     inFlight.add(batch);
     await inFlight.capacity(parts.batchesInFlight);
     // Whatever else were in flight would share the blame.
-    if (batch.isSuspect) await finished;
+    if (batch.isQuarantined) await finished;
     const before = finished;
-    finished = (batch.isSuspect ? processSuspects : processBatch)(parts, batch, before, giveUp);
+    finished = (batch.isQuarantined ? processSuspects : processBatch)(parts, batch, before, giveUp);
     // It is awaited at the end; here a failure only has to end the reading at once.
     finished.catch((error: unknown) => failure.abort(error)).finally(() => inFlight.remove(batch));
-    if (batch.isSuspect) await finished;
+    if (batch.isQuarantined) await finished;
   }
   await finished;
   giveUp.throwIfAborted();
@@ -217,7 +217,7 @@ async function hear(
 async function park(parts: PipelineParts, rejected: readonly Rejected[], giveUp: AbortSignal): Promise<void> {
   if (rejected.length === 0) return;
   const { redis, deadLetters, metrics, log, stream } = parts;
-  await retry(() => parkRejected(redis, deadLetters, rejected), {
+  await retry(() => writeDeadLetters(redis, deadLetters, rejected), {
     signal: giveUp,
     onRetry: (error, delayMs) => {
       parts.onRetry();

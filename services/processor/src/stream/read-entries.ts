@@ -28,7 +28,7 @@ export interface EntryBatch {
   /** Pending ids whose bodies are gone from the stream: nothing is left to do but to acknowledge them. */
   readonly vanishedIds: readonly string[];
   /** Entries delivered so often that one of them may be what ended the process before. */
-  readonly isSuspect: boolean;
+  readonly isQuarantined: boolean;
 }
 
 export interface ReaderOptions extends GroupMember {
@@ -124,7 +124,7 @@ export class EntryReader {
   /** Own entries that were delivered and never acknowledged, a page at a time. */
   async #readPending(connection: StreamConnection, cursor: string): Promise<void> {
     const readCount = this.#countFor(this.#options.readCount);
-    const withheld = this.#excludedIds();
+    const excluded = this.#idsToExclude();
     const page = await connection.call(
       'XREADGROUP',
       this.#readArgs(readCount, cursor),
@@ -137,8 +137,8 @@ export class EntryReader {
       this.#pendingCursor = undefined;
       return;
     }
-    await this.#enqueue(connection, page, withheld);
-    // Withheld ids move the cursor too, or a page full of them would be read for ever.
+    await this.#enqueue(connection, page, excluded);
+    // Excluded ids move the cursor too, or a page full of them would be read for ever.
     this.#pendingCursor = ids.reduce((last, id) => (compareEntryIds(id, last) > 0 ? id : last));
   }
 
@@ -148,11 +148,11 @@ export class EntryReader {
     const readCount = this.#countFor(this.#options.readCount);
     const { metrics, log } = this.#options;
     const args = [stream, group, consumer, claimIdleMs, this.#claimCursor, 'COUNT', readCount];
-    const withheld = this.#excludedIds();
+    const excluded = this.#idsToExclude();
     const claimed = await connection.call('XAUTOCLAIM', args, 5000, parseClaimReply);
     this.#count('claimed', claimed);
     this.#claimCursor = claimed.cursor;
-    const taken = await this.#enqueue(connection, claimed, withheld);
+    const taken = await this.#enqueue(connection, claimed, excluded);
     if (taken > 0) {
       metrics.entriesClaimed.inc(taken);
       log.info({ stream, entries: taken }, 'took over entries that another consumer left');
@@ -181,7 +181,7 @@ export class EntryReader {
       await this.#losses.settle(connection);
       entries = await this.#blockingRead(connection, stop);
     }
-    this.#push({ entries, vanishedIds: [], isSuspect: false });
+    this.#push({ entries, vanishedIds: [], isQuarantined: false });
     // Only now: if this fails, what was read is in the queue.
     await this.#losses.settle(connection);
     if (entries.length === 0 || entries.length >= batchSize) return;
@@ -190,7 +190,7 @@ export class EntryReader {
     const rest = await this.#readAtOnce(connection, batchSize - entries.length);
     if (rest.length > 0) {
       this.#queue.pop();
-      this.#push({ entries: [...entries, ...rest], vanishedIds: [], isSuspect: false });
+      this.#push({ entries: [...entries, ...rest], vanishedIds: [], isQuarantined: false });
     }
     await this.#losses.settle(connection);
   }
@@ -251,18 +251,18 @@ export class EntryReader {
   }
 
   /**
-   * Queues redelivered entries: withheld ones dropped, healthy ones together, often delivered ones apart from them.
+   * Queues redelivered entries: excluded ones dropped, healthy ones together, often delivered ones apart from them.
    * The count alone condemns nothing: reading pending entries raises it too, so ten restarts during an
    * outage make every entry look like poison.
    */
   async #enqueue(
     connection: StreamConnection,
     reply: EntriesReply,
-    withheld: ReadonlySet<string>,
+    excluded: ReadonlySet<string>,
   ): Promise<number> {
     const { stream, group, consumer, maxDeliveries, metrics, log } = this.#options;
-    const entries = reply.entries.filter(({ id }) => !withheld.has(id));
-    const vanishedIds = reply.vanishedIds.filter((id) => !withheld.has(id));
+    const entries = reply.entries.filter(({ id }) => !excluded.has(id));
+    const vanishedIds = reply.vanishedIds.filter((id) => !excluded.has(id));
     if (vanishedIds.length > 0) {
       metrics.entriesVanished.inc(vanishedIds.length);
       const range = { firstId: vanishedIds[0], lastId: vanishedIds.at(-1) };
@@ -274,11 +274,11 @@ export class EntryReader {
     const first = entries[0]?.id;
     const last = entries.at(-1)?.id;
     if (first === undefined || last === undefined) {
-      this.#push({ entries: [], vanishedIds, isSuspect: false });
+      this.#push({ entries: [], vanishedIds, isQuarantined: false });
       return 0;
     }
-    // The range holds what is pending here besides: the ids that vanished, and those that are withheld.
-    const most = reply.entries.length + reply.vanishedIds.length + withheld.size;
+    // The range holds what is pending here besides: the ids that vanished, and those that are excluded.
+    const most = reply.entries.length + reply.vanishedIds.length + excluded.size;
     const args = [stream, group, first, last, most, consumer];
     let deliveries: ReadonlyMap<string, number> = new Map();
     try {
@@ -288,10 +288,10 @@ export class EntryReader {
       const counted = entries.map((entry) => entry.deliveredTimes(deliveries.get(entry.id) ?? 1));
       const healthy = counted.filter((entry) => entry.deliveries <= maxDeliveries);
       const suspect = counted.filter((entry) => entry.deliveries > maxDeliveries);
-      this.#push({ entries: healthy, vanishedIds, isSuspect: false });
+      this.#push({ entries: healthy, vanishedIds, isQuarantined: false });
       for (let from = 0; from < suspect.length; from += suspectsAtOnce) {
         const some = suspect.slice(from, from + suspectsAtOnce);
-        this.#push({ entries: some, vanishedIds: [], isSuspect: true });
+        this.#push({ entries: some, vanishedIds: [], isQuarantined: true });
       }
     }
     return entries.length;
@@ -301,13 +301,13 @@ export class EntryReader {
    * Ids that a read or a claim may bring and that are not to be handed on. Asked for before the command is sent: an
    * ack that is answered meanwhile, on the other connection, would let its entry through.
    */
-  #excludedIds(): ReadonlySet<string> {
-    const withheld = new Set(this.#options.excludedIds());
+  #idsToExclude(): ReadonlySet<string> {
+    const excluded = new Set(this.#options.excludedIds());
     for (const { entries, vanishedIds } of this.#queue) {
-      for (const { id } of entries) withheld.add(id);
-      for (const id of vanishedIds) withheld.add(id);
+      for (const { id } of entries) excluded.add(id);
+      for (const id of vanishedIds) excluded.add(id);
     }
-    return withheld;
+    return excluded;
   }
 
   #push(batch: EntryBatch): void {

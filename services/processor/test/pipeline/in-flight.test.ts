@@ -4,7 +4,7 @@ import { InFlight } from '../../src/pipeline/in-flight.ts';
 import type { EntryBatch } from '../../src/stream/read-entries.ts';
 
 function batch(ids: readonly string[], vanishedIds: readonly string[] = []): EntryBatch {
-  return { entries: ids.map((id) => entryOf(id, [])), vanishedIds, isSuspect: false };
+  return { entries: ids.map((id) => entryOf(id, [])), vanishedIds, isQuarantined: false };
 }
 
 test('knows the ids of all batches in flight, the vanished ones among them', () => {

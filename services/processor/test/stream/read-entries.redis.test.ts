@@ -125,11 +125,11 @@ async function deliveriesOf(id: string): Promise<number> {
   return Array.isArray(row) ? Number(row[3]) : 0;
 }
 
-test('a page of nothing but withheld ids does not stop the drain', async () => {
+test('a page of nothing but excluded ids does not stop the drain', async () => {
   const ids = await stream.add(6);
   await stream.deliver('me', 6);
-  const withheld = new Set(ids.slice(0, 4));
-  await using at = stream.open({ readCount: 2, excludedIds: () => withheld });
+  const excluded = new Set(ids.slice(0, 4));
+  await using at = stream.open({ readCount: 2, excludedIds: () => excluded });
   expect(await at.next()).toEqual(ids.slice(4));
 });
 
@@ -155,7 +155,7 @@ test('a page of nothing but deleted entries is handed on as well', async () => {
   await stream.deliver('me', 2);
   await redis.xtrim(stream.name, 'MAXLEN', 0);
   await using at = stream.open();
-  expect(await at.nextBatch()).toMatchObject({ entries: [], vanishedIds: ids, isSuspect: false });
+  expect(await at.nextBatch()).toMatchObject({ entries: [], vanishedIds: ids, isQuarantined: false });
 });
 
 test('entries that were left and deleted are counted when they are claimed', async () => {
@@ -214,7 +214,7 @@ test('entries delivered too often come apart, after the healthy ones of their pa
   await stream.redeliver([ids[1] ?? '', ids[4] ?? ''], 5);
   await using at = stream.open({ maxDeliveries: 5 });
   const batches = [await at.nextBatch(), await at.nextBatch()];
-  expect(batches.map((batch) => [batch?.isSuspect, batch?.entries.map(({ id }) => id)])).toEqual([
+  expect(batches.map((batch) => [batch?.isQuarantined, batch?.entries.map(({ id }) => id)])).toEqual([
     [false, [ids[0], ids[2], ids[3], ids[5]]],
     [true, [ids[1], ids[4]]],
   ]);
@@ -230,7 +230,10 @@ test('an entry delivered too often comes apart also where deleted ones lie befor
   await redis.xdel(stream.name, ...ids.filter((_, n) => n % 2 === 0));
   await using at = stream.open({ maxDeliveries: 5 });
   expect((await at.nextBatch())?.entries).toHaveLength(19);
-  expect(await at.nextBatch()).toMatchObject({ isSuspect: true, entries: [{ id: ids[39], deliveries: 10 }] });
+  expect(await at.nextBatch()).toMatchObject({
+    isQuarantined: true,
+    entries: [{ id: ids[39], deliveries: 10 }],
+  });
 });
 
 test('an entry delivered too often is claimed apart also where much is in flight here', async () => {
@@ -257,7 +260,10 @@ test('an entry delivered too often is claimed apart also where much is in flight
   const inFlight = new Set(ids.slice(1, 30));
   await using at = stream.open({ maxDeliveries: 5, excludedIds: () => inFlight });
   expect(await at.next()).toEqual([first]);
-  expect(await at.nextBatch()).toMatchObject({ isSuspect: true, entries: [{ id: last, deliveries: 10 }] });
+  expect(await at.nextBatch()).toMatchObject({
+    isQuarantined: true,
+    entries: [{ id: last, deliveries: 10 }],
+  });
 });
 
 test('a small read waits for its linger time and is joined by what came meanwhile', async () => {

@@ -2,7 +2,7 @@ import { startPostgres } from '@app/test-kit/postgres';
 import { startRedis } from '@app/test-kit/redis';
 import { expect, test } from 'vitest';
 import { insertPositions } from '../../src/store/insert-positions.ts';
-import { parkRejected } from '../../src/stream/park-rejected.ts';
+import { writeDeadLetters } from '../../src/stream/write-dead-letters.ts';
 import { checkAllStored } from './expect-all-stored.ts';
 import { fixOf } from './fixes.ts';
 import { openWorld } from './open-world.ts';
@@ -34,7 +34,7 @@ test('the proof of the promise fails for each way to break it', async () => {
   const entry = { id: poison.id, fields: poison.fields, deliveries: 1 };
   const letter = { entry, reason: 'row_refused', detail: 'no' };
   const target = { stream, consumer: 'c', maxLength: 100 };
-  await parkRejected(redis, target, [letter]);
+  await writeDeadLetters(redis, target, [letter]);
 
   await expect(proof()).rejects.toThrow('the positions differ in 3 of 3');
   await insertPositions(sql, [fixOf(first), fixOf(second), fixOf(third)]);
@@ -56,6 +56,6 @@ test('the proof of the promise fails for each way to break it', async () => {
   await expect(proof()).rejects.toThrow('2 times');
 
   const bent = { ...entry, fields: [...poison.fields.slice(0, -1), Buffer.from('bent')] };
-  await parkRejected(redis, target, [{ ...letter, entry: bent }]);
+  await writeDeadLetters(redis, target, [{ ...letter, entry: bent }]);
   await expect(proof()).rejects.toThrow('the bytes of the dead letters');
 });

@@ -14,7 +14,7 @@ export interface DeadLetterTarget {
  * fields that say why. Rejects if any of them was not taken; those taken are then written again by the retry,
  * for twice is better than never.
  */
-export async function parkRejected(
+export async function writeDeadLetters(
   redis: Redis,
   target: DeadLetterTarget,
   rejected: readonly Rejected[],

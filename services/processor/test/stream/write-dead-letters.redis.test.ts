@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import { readDeadLetters } from '../support/expect-all-stored.ts';
 import { entryOf } from '../support/fixes.ts';
 import { deadLetterStream } from '../../src/stream/dead-letter.ts';
-import { parkRejected } from '../../src/stream/park-rejected.ts';
+import { writeDeadLetters } from '../../src/stream/write-dead-letters.ts';
 
 const servers = await startRedis();
 const redis = new Redis(servers.url);
@@ -20,7 +20,7 @@ test('a dead letter is the fields, byte for byte, and why', async () => {
   const fields = ['payload', bytes, 'payload', '', bytes, 'x', 'dlq_reason', 'not ours'];
   const first = { entry: entryOf('5-1', fields, 3), reason: 'not_utf8', detail: 'payload must be UTF-8' };
   const second = { entry: entryOf('6-0', []), reason: 'row_refused', detail: 'no', sqlState: '22003' };
-  await parkRejected(redis, { stream, consumer: 'processor-1', maxLength: 10 }, [first, second]);
+  await writeDeadLetters(redis, { stream, consumer: 'processor-1', maxLength: 10 }, [first, second]);
   const letters = await readDeadLetters(redis, stream);
   expect(letters).toMatchObject([
     {
@@ -48,7 +48,7 @@ test('the stream of the dead letters is trimmed to about its own length, and no 
     reason: 'not_json',
     detail: '',
   }));
-  await parkRejected(redis, { stream, consumer: 'c', maxLength: 100 }, rejected);
+  await writeDeadLetters(redis, { stream, consumer: 'c', maxLength: 100 }, rejected);
   const length = await redis.xlen(deadLetterStream(stream));
   expect(length).toBeGreaterThanOrEqual(100);
   // Redis trims whole nodes of its tree, of 100 entries each.
@@ -60,7 +60,7 @@ test('it rejects if one of the letters was not taken', async () => {
   const stream = `${servers.keyPrefix}taken`;
   await redis.set(deadLetterStream(stream), 'not a stream');
   const letter = { entry: entryOf('1-0', ['a', 'b']), reason: 'not_json', detail: '' };
-  await expect(parkRejected(redis, { stream, consumer: 'c', maxLength: 10 }, [letter])).rejects.toThrow(
+  await expect(writeDeadLetters(redis, { stream, consumer: 'c', maxLength: 10 }, [letter])).rejects.toThrow(
     'WRONGTYPE',
   );
 });
