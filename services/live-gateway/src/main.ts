@@ -20,8 +20,8 @@ import { LatestFixes } from './latest/latest-fixes.ts';
 import { createMetrics, meterDirectus, meterFanOut } from './metrics.ts';
 import { startClientServer } from './start-client-server.ts';
 import { drain } from './server/drain.ts';
-import { checkProgress } from './server/progress.ts';
-import { Readiness, toBeReady } from './server/readiness.ts';
+import { checkProgress } from './server/check-progress.ts';
+import { Readiness, readinessConditions } from './server/readiness.ts';
 import { registerStateGauges } from './state-gauges.ts';
 import { Clients } from './connection/clients.ts';
 import { Reauthorizer } from './subscriptions/reauthorizer.ts';
@@ -67,7 +67,11 @@ await runService({
     });
     const fanOut = new FanOut({ registry, latest, meter: meterFanOut(metrics), nowMs });
     const readiness = new Readiness(
-      [toBeReady.assigned, toBeReady.hydrated, ...streams.map(toBeReady.caughtUp)],
+      [
+        readinessConditions.assigned,
+        readinessConditions.hydrated,
+        ...streams.map(readinessConditions.caughtUp),
+      ],
       () => log.info('ready'),
     );
 

@@ -1,7 +1,7 @@
 import { closeCode } from '@app/shared/protocol';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
-import type { CacheResult } from './access/answer-cache.ts';
+import type { CacheResult } from './access/directus-cache.ts';
 import type { OnDirectusCall } from './access/authenticate.ts';
 import type { FanOutMeter } from './fanout/fan-out.ts';
 import type { Traffic } from './connection/traffic.ts';

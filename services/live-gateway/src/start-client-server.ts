@@ -14,7 +14,7 @@ import type { Clients } from './connection/clients.ts';
 import type { MessageContext } from './connection/handle-message.ts';
 import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
-const maxWaitingReplies = 64;
+const maxQueuedReplies = 64;
 
 /** Where clients come in, and what they can say. */
 export async function startClientServer(options: {
@@ -50,13 +50,13 @@ export async function startClientServer(options: {
   };
   return startLiveServer({
     config,
-    authenticate: options.suspended.refuse(access.authenticate),
+    authenticate: options.suspended.wrapAuthenticate(access.authenticate),
     handlers: createSocketHandlers({
       onOpen: (connection) => acceptClient(connection, clients, limits, messageContext),
       limits: {
         highWaterBytes: config.LIVE_HIGH_WATER_BYTES,
         unansweredBytes: config.LIVE_UNANSWERED_BYTES,
-        maxWaitingReplies,
+        maxQueuedReplies,
       },
       traffic: meterTraffic(metrics),
       nowMs,

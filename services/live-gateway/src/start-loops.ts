@@ -19,7 +19,7 @@ import { runSweepLoop as sweepConnectionsUntil } from './connection/sweep-connec
 import type { LatestFixes } from './latest/latest-fixes.ts';
 import type { Metrics } from './metrics.ts';
 import { createOutageReport } from './report-outage.ts';
-import { toBeReady } from './server/readiness.ts';
+import { readinessConditions } from './server/readiness.ts';
 import type { Readiness } from './server/readiness.ts';
 import type { Clients } from './connection/clients.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
@@ -102,10 +102,10 @@ async function runRefreshLoop(
     refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
     signal,
     onAssigned: () => {
-      readiness.fulfil(toBeReady.assigned);
+      readiness.fulfil(readinessConditions.assigned);
       onAssigned();
     },
-    onHydrated: () => readiness.fulfil(toBeReady.hydrated),
+    onHydrated: () => readiness.fulfil(readinessConditions.hydrated),
     onTurn: createOutageReport(log, 'reading assignments and latest fixes from Postgres'),
   });
 }
@@ -133,7 +133,7 @@ async function runFeedLoop(parts: TurningParts, orphans: UnassignedDevices): Pro
     onApplied: (result) => metrics.streamEntries.inc({ result }),
     onMoved: () => timeline.noteProgress(),
     onWentBack: (place) => invalidate(place, parts),
-    onCaughtUp: (stream) => readiness.fulfil(toBeReady.caughtUp(stream)),
+    onCaughtUp: (stream) => readiness.fulfil(readinessConditions.caughtUp(stream)),
     log,
   });
 }
@@ -189,12 +189,12 @@ async function runSweepLoop({ config, clients, metrics, nowMs, signal }: Turning
 
 async function runSuspensionLoop(parts: TurningParts): Promise<never> {
   const { config, postgres, suspended, clients, log, signal } = parts;
-  return suspended.watch({
+  return suspended.run({
     read: (userIds) => postgres.ask('reading who is suspended', (sql) => readSuspendedUsers(sql, userIds)),
     connectedUserIds: () => clients.userIds(),
     onSuspended: (userId) => clients.endSessionsOf(userId),
     onUnreadable: () => log.info('directus_users cannot be read: Directus alone says who is suspended'),
-    onTurn: createOutageReport(log, 'reading from Postgres who is suspended'),
+    onResult: createOutageReport(log, 'reading from Postgres who is suspended'),
     intervalMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
     signal,
   });

@@ -1,9 +1,9 @@
 import { eventually } from '@app/test-kit/eventually';
 import { startNginx } from '@app/test-kit/nginx';
 import { expect, test } from 'vitest';
-import { fixOf, openWorld } from './support/open-world.ts';
-import { startCrowd } from './support/start-crowd.ts';
-import type { CrowdReport } from './support/start-crowd.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
+import { startClients } from './support/start-clients.ts';
+import type { ClientsReport } from './support/start-clients.ts';
 import { testOrigin } from './support/start-gateway.ts';
 import { connect } from './support/viewer.ts';
 
@@ -15,7 +15,7 @@ test(
   'two gateways behind nginx, one told to stop under load: all viewers end with the right positions at the other one',
   { timeout: 120_000 },
   async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(4);
     const env = {
       LIVE_TRUSTED_PROXIES: '127.0.0.1',
@@ -109,7 +109,7 @@ test(
 /** Two processes of viewers, asked as one. */
 function startCrowds(port: number, eventId: string, sessions: readonly string[]) {
   const started = Array.from({ length: crowds }, () =>
-    startCrowd({
+    startClients({
       url: `ws://127.0.0.1:${port}/ws-live`,
       origin: testOrigin,
       topic: `event:${eventId}`,
@@ -118,12 +118,12 @@ function startCrowds(port: number, eventId: string, sessions: readonly string[])
     }),
   );
   return {
-    report: async (expected: Readonly<Record<string, number>>): Promise<CrowdReport> => {
+    report: async (expected: Readonly<Record<string, number>>): Promise<ClientsReport> => {
       const reports = await Promise.all(started.map((crowd) => crowd.report(expected)));
-      const sum = (of: (report: CrowdReport) => number): number =>
+      const sum = (of: (report: ClientsReport) => number): number =>
         reports.reduce((total, report) => total + of(report), 0);
       const sums = (
-        of: (report: CrowdReport) => Readonly<Record<string, number>>,
+        of: (report: ClientsReport) => Readonly<Record<string, number>>,
       ): Record<string, number> => {
         const keys = new Set(reports.flatMap((report) => Object.keys(of(report))));
         return Object.fromEntries([...keys].map((key) => [key, sum((report) => of(report)[key] ?? 0)]));

@@ -6,14 +6,14 @@ import type { FaultyNetwork } from '@app/test-kit/faulty-network';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startClientPage } from './support/client-page-server.ts';
 import type { ClientPageServer } from './support/client-page-server.ts';
-import { fixOf, openWorld } from './support/open-world.ts';
-import type { TestDevice, World } from './support/open-world.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
+import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 
 type Chromium = Awaited<ReturnType<typeof startChromium>>;
 type Page = Awaited<ReturnType<Chromium['newPage']>>;
 
-let world: World;
+let world: Fixture;
 let site: ClientPageServer;
 let gateway: RunningGateway;
 /** Between the browser and the gateway. */
@@ -23,7 +23,7 @@ let renewed: string | undefined;
 
 beforeAll(async () => {
   browser = await startChromium();
-  world = await openWorld();
+  world = await openFixture();
   site = await startClientPage(world, () => renewed);
   gateway = await world.start({
     env: {

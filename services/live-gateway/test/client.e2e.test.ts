@@ -3,19 +3,19 @@ import type { Change, ConnectOptions, LiveClient, LiveState } from '@app/live-cl
 import { eventually } from '@app/test-kit/eventually';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { fixOf, openWorld } from './support/open-world.ts';
-import type { TestDevice, World } from './support/open-world.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
+import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import { testOrigin } from './support/start-gateway.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 
-let world: World;
+let world: Fixture;
 let gateway: RunningGateway;
 let other: RunningGateway;
 
 const settings = { REAUTHORIZE_INTERVAL_MS: '500', AUTH_CACHE_TTL_MS: '0', AUTHZ_CACHE_TTL_MS: '0' };
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openFixture();
   [gateway, other] = await Promise.all([
     world.start({ instanceId: 'one', env: settings }),
     world.start({ instanceId: 'two', env: settings }),

@@ -8,8 +8,8 @@ import { Draw } from './fuzz/draw.ts';
 import { mutateMessage, validMessage } from './fuzz/mutate-message.ts';
 import { oddHandshake } from './fuzz/odd-handshakes.ts';
 import { sendRaw } from './fuzz/raw-socket.ts';
-import { fixOf, openWorld } from './support/open-world.ts';
-import type { TestDevice, World } from './support/open-world.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
+import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import { testOrigin } from './support/start-gateway.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 import { connect } from './support/viewer.ts';
@@ -30,7 +30,7 @@ const patienceMs = 40_000;
  */
 const ending = { afterMs: 1_000, bytes: 'x'.repeat(100_000) };
 
-let world: World;
+let world: Fixture;
 let gateway: RunningGateway;
 let device: TestDevice;
 let topics: [string, ...string[]];
@@ -40,7 +40,7 @@ let restBytes = 0;
 let restFiles = 0;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openFixture();
   const event = await world.addEvent(1);
   const [first] = event.devices;
   if (first === undefined) throw new Error('no device');

@@ -5,7 +5,7 @@ import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { expect, onTestFinished, test } from 'vitest';
-import { fixOf, openWorld } from './support/open-world.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
 import { connect } from './support/viewer.ts';
 
 const password = 'of-this-test';
@@ -40,7 +40,7 @@ async function openDatabase() {
 test('with no more rights than it is shipped with a gateway shows snapshots and what comes live', async () => {
   await using redis = await startRedisWithUsers();
   const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
-  await using world = await openWorld({ redisUrl: redis.urlOf('admin'), postgresUrl });
+  await using world = await openFixture({ redisUrl: redis.urlOf('admin'), postgresUrl });
   const { eventId, devices } = await world.addEvent(2);
   const [stored, streamed] = devices;
   if (stored === undefined || streamed === undefined) throw new Error('no devices');

@@ -5,16 +5,16 @@ import { eventually } from '@app/test-kit/eventually';
 import { MetricsSeen, whatIsMissing } from '@app/test-kit/metrics-seen';
 import { readMetric } from '@app/test-kit/read-metric';
 import { expect, test } from 'vitest';
-import { askToUpgrade } from './support/ask-to-upgrade.ts';
-import { fixOf, newDevice, openWorld } from './support/open-world.ts';
-import type { TestDevice, World } from './support/open-world.ts';
+import { requestUpgrade } from './support/request-upgrade.ts';
+import { fixOf, newDevice, openFixture } from './support/open-fixture.ts';
+import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 import { connect, connectBatched, tryConnect } from './support/viewer.ts';
 import type { Handshake, Viewer } from './support/viewer.ts';
 
 /** A gateway that is tried in every way, and what its metrics have said at any time. */
 interface Tried {
-  readonly world: World;
+  readonly world: Fixture;
   readonly gateway: RunningGateway;
   readonly eventId: string;
   readonly topic: string;
@@ -24,7 +24,7 @@ interface Tried {
 }
 
 test('every documented metric moves when the gateway is driven', { timeout: 120_000 }, async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const { eventId, devices } = await world.addEvent(2);
   const env = {
     DIRECTUS_AUTH_TIMEOUT_MS: '1000',
@@ -96,7 +96,7 @@ async function driveUpgrades(tried: Tried): Promise<void> {
   expect(await statusOf({ session: 'unknown' })).toBe(401);
   expect(await statusOf({ session, origin: 'https://evil.example.org' })).toBe(403);
   const cookie = `directus_session_token=${session}`;
-  const [response] = await once(askToUpgrade(gateway.wsUrl, { connection: 'close', cookie }), 'response');
+  const [response] = await once(requestUpgrade(gateway.wsUrl, { connection: 'close', cookie }), 'response');
   expect(response).toMatchObject({ statusCode: 400 });
   for (const mode of ['429', '500', 'hang', 'refuse', 'page'] as const) {
     world.directus.misbehave(mode);
@@ -121,7 +121,7 @@ async function driveUpgrades(tried: Tried): Promise<void> {
   await statusOf({ session });
   const callsBefore = world.directus.calls.length;
   const newCookie = `directus_session_token=${world.addViewer().session}`;
-  const leaver = askToUpgrade(gateway.wsUrl, { cookie: newCookie });
+  const leaver = requestUpgrade(gateway.wsUrl, { cookie: newCookie });
   await eventually(() => world.directus.calls.length > callsBefore);
   leaver.destroy();
   await eventually(async () => (await gateway.metric('live_upgrades_total', { result: 'aborted' })) > 0);

@@ -1,8 +1,8 @@
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startOwnRedis } from '@app/test-kit/redis';
 import { describe, expect, test } from 'vitest';
-import { fixOf, openWorld } from './support/open-world.ts';
-import type { TestDevice } from './support/open-world.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
+import type { TestDevice } from './support/open-fixture.ts';
 import { connect, connectBatched } from './support/viewer.ts';
 
 function firstOf(devices: readonly TestDevice[]): TestDevice {
@@ -18,7 +18,7 @@ async function readiness(opsUrl: string): Promise<string> {
 
 describe('without Postgres', () => {
   test('a gateway starts, says what it waits for, answers degraded, and makes up for it later', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     await using network = await startFaultyNetwork({ target: world.postgresUrl });
     await network.refuse();
     const { eventId, devices } = await world.addEvent(1);
@@ -42,7 +42,7 @@ describe('without Postgres', () => {
   });
 
   test('a running gateway goes on with the last good assignments, stays ready, and finds new devices afterwards', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     await using network = await startFaultyNetwork({ target: world.postgresUrl });
     const { eventId, devices } = await world.addEvent(1);
     const gateway = await world.start({ postgresUrl: network.through(world.postgresUrl) });
@@ -71,7 +71,7 @@ describe('without Postgres', () => {
 });
 
 test('where only the last fixes cannot be read a gateway is ready all the same, and answers degraded', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const { eventId, devices } = await world.addEvent(1);
   const stored = fixOf(firstOf(devices), { fixAtMs: Date.now() - 60_000 });
   await world.store(stored);
@@ -99,7 +99,7 @@ test('where only the last fixes cannot be read a gateway is ready all the same, 
 describe('without Redis', () => {
   test('a gateway waits for it, and the feed goes on after a restart, whether the stream is still there or not', async () => {
     await using redis = await startOwnRedis({ keepsData: true });
-    await using world = await openWorld({ redisUrl: redis.url });
+    await using world = await openFixture({ redisUrl: redis.url });
     const { eventId, devices } = await world.addEvent(1);
     const device = firstOf(devices);
     await redis.stop();
@@ -129,7 +129,7 @@ describe('without Redis', () => {
 
   test('that is killed under fan-out, twenty viewers of live.v1 end with the newest positions', async () => {
     await using redis = await startOwnRedis({ keepsData: true });
-    await using world = await openWorld({ redisUrl: redis.url });
+    await using world = await openFixture({ redisUrl: redis.url });
     const { eventId, devices } = await world.addEvent(20);
     const gateway = await world.start();
     await gateway.ready();
@@ -169,7 +169,7 @@ describe('without Redis', () => {
   });
 
   test('a connection that is dead without a word is replaced, and no entry is lost', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     await using network = await startFaultyNetwork({ target: world.redisUrl });
     const { eventId, devices } = await world.addEvent(1);
     const gateway = await world.start({ redisUrl: network.through(world.redisUrl) });
@@ -189,7 +189,7 @@ describe('without Redis', () => {
 
 describe('without Directus', () => {
   test('those who are connected go on watching', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(1);
     const gateway = await world.start();
     await gateway.ready();

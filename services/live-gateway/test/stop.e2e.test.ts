@@ -1,12 +1,12 @@
 import { connect as connectTcp } from 'node:net';
 import { expect, test } from 'vitest';
 import { eventually } from '@app/test-kit/eventually';
-import { fixOf, openWorld } from './support/open-world.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
 import { startGateway, testOrigin } from './support/start-gateway.ts';
 import { connect, tryConnect } from './support/viewer.ts';
 
 test('told to stop, a gateway leaves the balancer, goes on serving, and sends everyone away over the window', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const { eventId, devices } = await world.addEvent(1);
   const [device] = devices;
   if (device === undefined) throw new Error('no device');
@@ -65,14 +65,14 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
 });
 
 test('told to stop with nobody there, a gateway does not wait for the window to pass', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const gateway = await world.start({ env: { LIVE_WS_DRAIN_TIMEOUT_MS: '600000' } });
   await gateway.ready();
   expect(await gateway.stop()).toBe(0);
 });
 
 test('told to stop while Redis and Postgres are away, a gateway still exits 0', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const gateway = await world.start({
     redisUrl: 'redis://127.0.0.1:1',
     postgresUrl: 'postgres://nobody@127.0.0.1:1/none',
@@ -84,7 +84,7 @@ test('told to stop while Redis and Postgres are away, a gateway still exits 0', 
 });
 
 test('a port that is in use, and a wrong configuration, end a gateway with a message that says so', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const gateway = await world.start();
   const port = new URL(gateway.wsUrl).port;
   const options = {
@@ -102,7 +102,7 @@ test('a port that is in use, and a wrong configuration, end a gateway with a mes
 });
 
 test('nobody is let in over a connection that was open before the stop, neither before nor after the port is closed', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const gateway = await world.start({
     env: { LIVE_WS_DRAIN_NOTICE_MS: '700', LIVE_WS_DRAIN_TIMEOUT_MS: '3000' },
   });

@@ -2,11 +2,11 @@ import { encodeFields } from '@app/shared/entry';
 import { eventually } from '@app/test-kit/eventually';
 import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { expect, test } from 'vitest';
-import { fixOf, openWorld } from './support/open-world.ts';
+import { fixOf, openFixture } from './support/open-fixture.ts';
 import { connect } from './support/viewer.ts';
 
 test('what is read from the stream and what Directus is asked are spans, without an id of an event or a user', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   await using receiver = await startTraceReceiver();
   const { eventId, devices } = await world.addEvent(1);
   const [device] = devices;

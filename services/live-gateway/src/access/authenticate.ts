@@ -1,7 +1,7 @@
-import { AnswerCache } from './answer-cache.ts';
-import type { CacheResult } from './answer-cache.ts';
-import { readDataId } from './ask-directus.ts';
-import type { AskDirectus, DirectusReply } from './ask-directus.ts';
+import { DirectusCache } from './directus-cache.ts';
+import type { CacheResult } from './directus-cache.ts';
+import { readDataId } from './call-directus.ts';
+import type { CallDirectus, DirectusReply } from './call-directus.ts';
 import type { Visitor } from './visitor.ts';
 
 export type Identity =
@@ -25,7 +25,7 @@ const maxAnswers = 50_000;
  * cookie are made once; that Directus did not answer is never kept.
  */
 export function createAuthenticate(options: {
-  readonly askDirectus: AskDirectus;
+  readonly askDirectus: CallDirectus;
   readonly timeoutMs: number;
   readonly cacheTtlMs: number;
   readonly nowMs: () => number;
@@ -33,14 +33,14 @@ export function createAuthenticate(options: {
   readonly onCacheResult: (result: CacheResult) => void;
 }): Authenticate {
   const { askDirectus, timeoutMs, cacheTtlMs, nowMs } = options;
-  const cache = new AnswerCache<Identity>({ maxAnswers, nowMs, onResult: options.onCacheResult });
+  const cache = new DirectusCache<Identity>({ maxAnswers, nowMs, onResult: options.onCacheResult });
   return (visitor) =>
     cache.get(visitor.cookie.hash, async () => {
       const askedAtMs = nowMs();
       const reply = await askDirectus('/users/me', visitor, timeoutMs);
       const identity = identify(reply);
       options.onCall(reply.answered ? identity.kind : reply.reason, nowMs() - askedAtMs);
-      return { value: identity, keepMs: keepMs(identity, cacheTtlMs) };
+      return { value: identity, ttlMs: keepMs(identity, cacheTtlMs) };
     });
 }
 

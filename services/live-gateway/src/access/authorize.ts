@@ -1,8 +1,8 @@
 import { isUuid } from '@app/shared/topics';
-import { AnswerCache } from './answer-cache.ts';
-import type { CacheResult } from './answer-cache.ts';
-import { readDataId } from './ask-directus.ts';
-import type { AskDirectus, DirectusReply } from './ask-directus.ts';
+import { DirectusCache } from './directus-cache.ts';
+import type { CacheResult } from './directus-cache.ts';
+import { readDataId } from './call-directus.ts';
+import type { CallDirectus, DirectusReply } from './call-directus.ts';
 import type { OnDirectusCall } from './authenticate.ts';
 import type { Visitor } from './visitor.ts';
 
@@ -25,7 +25,7 @@ const maxAnswers = 100_000;
 
 /** By `/items/events/:id?fields=id` in the visitor's name; kept by cookie hash and event. */
 export function createAuthorize(options: {
-  readonly askDirectus: AskDirectus;
+  readonly askDirectus: CallDirectus;
   readonly timeoutMs: number;
   readonly cacheTtlMs: number;
   readonly nowMs: () => number;
@@ -33,7 +33,7 @@ export function createAuthorize(options: {
   readonly onCacheResult: (result: CacheResult) => void;
 }): Authorize {
   const { askDirectus, timeoutMs, cacheTtlMs, nowMs } = options;
-  const cache = new AnswerCache<Permission>({ maxAnswers, nowMs, onResult: options.onCacheResult });
+  const cache = new DirectusCache<Permission>({ maxAnswers, nowMs, onResult: options.onCacheResult });
   return async (visitor, eventId, notBeforeMs) => {
     // Checked here again, where the URL is made: '', '.' and '../../users/me' would be answered 200, with other data.
     if (!isUuid(eventId)) return { kind: 'forbidden', isRestricted: false };
@@ -44,7 +44,7 @@ export function createAuthorize(options: {
         const reply = await askDirectus(`/items/events/${eventId}?fields=id`, visitor, timeoutMs);
         const permission = toPermission(reply, eventId);
         options.onCall(outcome(reply, permission), nowMs() - askedAtMs);
-        return { value: permission, keepMs: keepMs(permission, cacheTtlMs) };
+        return { value: permission, ttlMs: keepMs(permission, cacheTtlMs) };
       },
       notBeforeMs,
     );

@@ -1,6 +1,6 @@
 import type { TraceStep } from '@app/runtime/tracing';
-import type { CacheResult } from './answer-cache.ts';
-import { createAskDirectus } from './ask-directus.ts';
+import type { CacheResult } from './directus-cache.ts';
+import { createCallDirectus } from './call-directus.ts';
 import { createAuthenticate } from './authenticate.ts';
 import type { Authenticate, OnDirectusCall } from './authenticate.ts';
 import { createAuthorize } from './authorize.ts';
@@ -36,7 +36,7 @@ export function createAccess(options: {
   readonly nowMs: () => number;
 }): Access {
   const { config, meter, trace, nowMs } = options;
-  const ask = createAskDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxWaiting });
+  const ask = createCallDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxWaiting });
   const askDirectus = traceDirectus(trace, ask);
   return {
     authenticate: createAuthenticate({

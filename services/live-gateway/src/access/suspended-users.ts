@@ -40,7 +40,7 @@ export class SuspendedUsers {
   #userIds: ReadonlySet<string> = new Set();
 
   /** Lets nobody in who is suspended, whatever Directus says. */
-  refuse(authenticate: Authenticate): Authenticate {
+  wrapAuthenticate(authenticate: Authenticate): Authenticate {
     return async (visitor) => {
       const identity = await authenticate(visitor);
       return identity.kind === 'user' && this.#userIds.has(identity.userId) ? { kind: 'nobody' } : identity;
@@ -51,13 +51,13 @@ export class SuspendedUsers {
    * Keeps them known until the signal; rejects with its reason. Asks about those who are connected, and about those
    * who were found suspended before: they may have been let in again.
    */
-  async watch(options: {
+  async run(options: {
     readonly read: (userIds: readonly string[]) => Promise<readonly string[] | undefined>;
     readonly connectedUserIds: () => Iterable<string>;
     readonly onSuspended: (userId: string) => void;
     readonly onUnreadable: () => void;
     /** Called once a turn: with the error, or without one when it went well. */
-    readonly onTurn: (error?: unknown) => void;
+    readonly onResult: (error?: unknown) => void;
     readonly intervalMs: number;
     readonly signal: AbortSignal;
   }): Promise<never> {
@@ -76,7 +76,7 @@ export class SuspendedUsers {
         signal.throwIfAborted();
         problem = error;
       }
-      options.onTurn(problem);
+      options.onResult(problem);
       for (const userId of this.#userIds) options.onSuspended(userId);
     }
   }

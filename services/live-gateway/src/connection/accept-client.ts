@@ -18,7 +18,7 @@ export function acceptClient(
   const client = new Client(connection, limits);
   clients.add(client);
   if (connection.isBatched) connection.reply(helloReply(limits, context.tickMs, context.nowMs()));
-  connection.onSilence = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
+  connection.onIdle = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
   return {
     // A rejection is a programmer's error: nobody handles it, and it ends the process.
     onMessage: (text) => void handleMessage(client, text, context),

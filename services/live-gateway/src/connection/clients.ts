@@ -1,4 +1,4 @@
-import { closeCode } from '@app/shared/protocol';
+import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 import type { Client } from './client.ts';
 
@@ -41,7 +41,7 @@ export class Clients {
     this.#all.add(client);
     if (own.size <= this.#maxPerUser) return;
     const [oldest] = own;
-    oldest?.connection.end(closeCode.tooManyConnections, 'opened in too many places');
+    oldest?.connection.end(closeReasons.tooManyConnections);
   }
 
   remove(client: Client): void {
@@ -56,7 +56,7 @@ export class Clients {
   endSessionsOf(userId: string): void {
     // A copy: `end` calls the close handler synchronously, which takes the client out of the set.
     for (const { connection } of Array.from(this.#byUser.get(userId) ?? [])) {
-      connection.end(closeCode.sessionInvalid, 'the session is no longer valid');
+      connection.end(closeReasons.sessionInvalid);
     }
   }
 }

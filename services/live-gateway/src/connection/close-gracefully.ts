@@ -1,64 +1,66 @@
-import { setImmediate as letOthersRun, setTimeout as wait } from 'node:timers/promises';
-import { closeCode } from '@app/shared/protocol';
+import { setImmediate as yieldToEventLoop, setTimeout as wait } from 'node:timers/promises';
+import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 
-/** When a connection is closed, counted from the beginning, and how much later its client is asked to be back. */
+/** When to close a connection, from the start of the shutdown, and the reconnect delay to send to its client. */
 export interface CloseSchedule<T> {
-  readonly who: T;
+  readonly connection: T;
   readonly closeAtMs: number;
-  readonly backAfterMs: number;
+  readonly reconnectAfterMs: number;
 }
 
-/** Enough to take the edge off what closes within one moment; the rest of the spreading is the window's. */
-const maxBackAfterMs = 1_000;
-const maxStepMs = 100;
-/** Connections closed before others get a turn. */
-const slice = 200;
+/** Spreads the reconnects of connections that close at the same moment; the window does the rest. */
+const maxReconnectAfterMs = 1_000;
+const maxWaitStepMs = 100;
+/** Connections closed before yielding to the event loop. */
+const sliceSize = 200;
 
 /**
- * Spreads the departures evenly over the window, in an order of their own: neighbours in the set came together, often
- * from the same proxy or the last gateway that went, and would arrive together.
+ * Spreads the closes evenly over the window in random order. Neighbours in the set connected together, often through
+ * the same proxy, and in set order would reconnect together.
  *
  * @param random a number in [0, 1).
  */
 export function scheduleCloses<T>(
-  all: Iterable<T>,
+  connections: Iterable<T>,
   windowMs: number,
   random: () => number,
 ): readonly CloseSchedule<T>[] {
-  const shuffled = Array.from(all, (who) => ({ who, order: random() })).toSorted((a, b) => a.order - b.order);
-  return shuffled.map(({ who }, at) => ({
-    who,
+  const shuffled = Array.from(connections, (connection) => ({ connection, order: random() })).toSorted(
+    (a, b) => a.order - b.order,
+  );
+  return shuffled.map(({ connection }, at) => ({
+    connection,
     closeAtMs: (windowMs * at) / shuffled.length,
-    backAfterMs: Math.floor(random() * Math.min(windowMs, maxBackAfterMs)),
+    reconnectAfterMs: Math.floor(random() * Math.min(windowMs, maxReconnectAfterMs)),
   }));
 }
 
 /**
- * Sends everyone away who is there, spread over the window: each is told when to come back, and closed with the code
- * that says "come back". Closed all at once, they would be back all at once, at gateways that were not ready for them.
- * Ends early if everybody has left. Whoever comes meanwhile is not its business.
+ * Closes these connections over the window, each after a message with its reconnect delay. Closed all at once, they
+ * would all reconnect at once, to gateways without the capacity for them.
+ *
+ * Resolves early if all connections have closed. Connections opened meanwhile are not closed.
  */
 export async function closeGracefully(
   connections: Iterable<Connection>,
   options: {
     readonly windowMs: number;
-    /** The message that says so. */
-    readonly farewell: (backAfterMs: number) => string;
+    readonly reconnectMessage: (afterMs: number) => string;
   },
 ): Promise<void> {
-  const { windowMs, farewell } = options;
+  const { windowMs, reconnectMessage } = options;
   const startedAtMs = performance.now();
-  const departures = scheduleCloses(connections, windowMs, Math.random);
-  for (const [at, { who, closeAtMs, backAfterMs }] of departures.entries()) {
-    // In steps: if they all leave meanwhile there is nothing more to wait for.
+  const schedule = scheduleCloses(connections, windowMs, Math.random);
+  for (const [at, { connection, closeAtMs, reconnectAfterMs }] of schedule.entries()) {
+    // In steps, to notice when the remaining connections close on their own.
     for (;;) {
       const waitMs = startedAtMs + closeAtMs - performance.now();
-      if (!who.isOpen || waitMs <= 0) break;
-      await wait(Math.min(waitMs, maxStepMs));
+      if (!connection.isOpen || waitMs <= 0) break;
+      await wait(Math.min(waitMs, maxWaitStepMs));
     }
-    who.reply(farewell(backAfterMs));
-    who.end(closeCode.restart, 'the server restarts');
-    if (at % slice === slice - 1) await letOthersRun();
+    connection.reply(reconnectMessage(reconnectAfterMs));
+    connection.end(closeReasons.restart);
+    if (at % sliceSize === sliceSize - 1) await yieldToEventLoop();
   }
 }

@@ -1,5 +1,6 @@
 import type { WebSocket } from 'uWebSockets.js';
-import { closeCode } from '@app/shared/protocol';
+import { closeReasons } from './close-reasons.ts';
+import type { CloseReason } from './close-reasons.ts';
 import type { Viewer } from '../access/visitor.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -10,7 +11,7 @@ export interface ConnectionLimits {
   /** Nor above so many bytes since the last ping that the client has answered. */
   readonly unansweredBytes: number;
   /** So many replies wait for a client that does not read; one more closes the connection. */
-  readonly maxWaitingReplies: number;
+  readonly maxQueuedReplies: number;
 }
 
 type Socket = Pick<WebSocket<unknown>, 'send' | 'cork' | 'ping' | 'end' | 'getBufferedAmount'>;
@@ -44,7 +45,7 @@ export class Connection {
   readonly isBatched: boolean;
   readonly openedAtMs: number;
   /** Called when nothing was sent for a while. */
-  onSilence: () => void = () => undefined;
+  onIdle: () => void = () => undefined;
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
   readonly #traffic: Traffic;
@@ -96,7 +97,7 @@ export class Connection {
    * Since when the client is behind, by the process's clock: since the oldest ping that it has not answered, or since its
    * socket's buffer is full. Undefined if it keeps up.
    */
-  get behindSinceMs(): number | undefined {
+  get laggingSinceMs(): number | undefined {
     if (!this.#isOpen || !this.#isBehind()) return undefined;
     const pingedAtMs = this.#openPings[0]?.atMs ?? Infinity;
     return Math.min(pingedAtMs, this.#backedUpSinceMs ?? pingedAtMs);
@@ -134,10 +135,10 @@ export class Connection {
     if (!this.#isOpen) return;
     if (this.canTake()) {
       this.#send([text]);
-    } else if (this.#waitingReplies.length < this.#limits.maxWaitingReplies) {
+    } else if (this.#waitingReplies.length < this.#limits.maxQueuedReplies) {
       this.#waitingReplies.push(text);
     } else {
-      this.end(closeCode.tooSlow, 'too many replies wait to be read');
+      this.end(closeReasons.tooManyQueuedReplies);
     }
   }
 
@@ -154,7 +155,7 @@ export class Connection {
   }
 
   /** Closes with a close frame, which a client over its backpressure limit will not get: it sees 1006. */
-  end(code: number, reason: string): void {
+  end({ code, reason }: CloseReason): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#waitingReplies = [];
@@ -167,7 +168,7 @@ export class Connection {
   }
 
   /** For the socket's handlers: the client has read all that came before this ping. */
-  noteAnswered(pingNumber: number): void {
+  notePong(pingNumber: number): void {
     // Not in the list: a pong that nobody has asked for, or an old one.
     const at = this.#openPings.findIndex(({ number }) => number === pingNumber);
     if (at === -1) return;
@@ -218,7 +219,7 @@ export class Connection {
     const sent = isAlone ? this.#sendEach(frames) : this.#sendCorked(frames);
     this.#traffic.onSent(sent, this.#sentBytes - sentBytesBefore);
     // A client that has missed one frame no longer holds what the others hold, and cannot know it.
-    if (this.#hasLost) this.end(closeCode.tooSlow, 'a frame was lost');
+    if (this.#hasLost) this.end(closeReasons.frameDropped);
     return sent;
   }
 

@@ -1,4 +1,4 @@
-import { closeCode } from '@app/shared/protocol';
+import { closeReasons } from './close-reasons.ts';
 import { parseClientMessage } from '@app/shared/parse-client-message';
 import type { Client } from './client.ts';
 import { errorReply, pongReply, unsubscribedReply } from '../protocol/replies.ts';
@@ -21,7 +21,7 @@ export async function handleMessage(client: Client, text: string, context: Messa
   const hasToken = client.messages.take(context.nowMs());
   if (!hasToken && client.messages.isAbused) {
     context.onReceived('rate-limited');
-    client.connection.end(closeCode.tooManyMessages, 'too many messages');
+    client.connection.end(closeReasons.tooManyMessages);
     return;
   }
   const message = parseClientMessage(text);

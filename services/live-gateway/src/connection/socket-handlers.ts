@@ -1,5 +1,6 @@
 import type { WebSocket, WebSocketBehavior } from 'uWebSockets.js';
-import { closeCode, maxMessageBytes } from '@app/shared/protocol';
+import { maxMessageBytes } from '@app/shared/protocol';
+import { closeReasons } from './close-reasons.ts';
 import type { Viewer } from '../access/visitor.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionLimits } from './connection.ts';
@@ -59,8 +60,7 @@ export function createSocketHandlers(options: {
       const link = heard(socket);
       if (link === undefined || !link.connection.isOpen) return;
       if (isBinary || message.byteLength > maxMessageBytes) {
-        const reason = isBinary ? 'messages are text' : `a message has at most ${maxMessageBytes} bytes`;
-        link.connection.end(closeCode.brokeProtocol, reason);
+        link.connection.end(isBinary ? closeReasons.binaryMessage : closeReasons.messageTooLong);
         return;
       }
       // Decoded at once: the buffer is void as soon as this returns.
@@ -68,7 +68,7 @@ export function createSocketHandlers(options: {
     },
     pong: (socket, message) => {
       // The number of the ping; what is none is in no list.
-      heard(socket)?.connection.noteAnswered(Number(Buffer.from(message).toString('latin1')));
+      heard(socket)?.connection.notePong(Number(Buffer.from(message).toString('latin1')));
     },
     drain: (socket) => socket.getUserData().link?.connection.noteDrained(),
     dropped: (socket) => {

@@ -1,9 +1,9 @@
 import { setImmediate as letOthersRun } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
-import { closeCode } from '@app/shared/protocol';
+import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 
-export interface LifeLimits {
+export interface SweepLimits {
   readonly pingIntervalMs: number;
   /** A client that is behind, and has left a ping unanswered for so long, is cut. */
   readonly lagLimitMs: number;
@@ -27,7 +27,7 @@ const sweepIntervalMs = 1_000;
 export function sweepConnections(
   connections: Iterable<Connection>,
   nowMs: number,
-  limits: LifeLimits,
+  limits: SweepLimits,
   random: () => number = Math.random,
 ): number {
   const { maxAgeMs } = limits;
@@ -36,16 +36,16 @@ export function sweepConnections(
   let lagging = 0;
   // A copy: `end` calls the close handler synchronously, which takes the connection out of the set.
   for (const connection of Array.from(connections)) {
-    const { behindSinceMs } = connection;
+    const { laggingSinceMs: behindSinceMs } = connection;
     if (nowMs - connection.lastActivityAtMs > 2.5 * limits.pingIntervalMs) {
-      connection.end(closeCode.noSignOfLife, 'no answer to pings');
+      connection.end(closeReasons.pingTimeout);
     } else if (behindSinceMs !== undefined && nowMs - behindSinceMs > limits.lagLimitMs) {
-      connection.end(closeCode.tooSlow, 'too slow for too long');
+      connection.end(closeReasons.laggingTooLong);
     } else if (maxAgeMs > 0 && nowMs - connection.openedAtMs > maxAgeMs && random() < oldShare) {
-      connection.end(closeCode.reconnect, 'connected for long enough');
+      connection.end(closeReasons.maxAge);
     } else {
       if (behindSinceMs !== undefined) lagging += 1;
-      if (nowMs - connection.sentAtMs >= limits.heartbeatMs) connection.onSilence();
+      if (nowMs - connection.sentAtMs >= limits.heartbeatMs) connection.onIdle();
       if (connection.isPingDue(nowMs, limits.pingIntervalMs)) connection.ping();
     }
   }
@@ -58,7 +58,7 @@ const slice = 500;
 /** Sweeps once a second until the signal; rejects with its reason. */
 export async function runSweepLoop(options: {
   readonly connections: () => Iterable<Connection>;
-  readonly limits: LifeLimits;
+  readonly limits: SweepLimits;
   readonly nowMs: () => number;
   readonly onLagging: (connections: number) => void;
   readonly signal: AbortSignal;

@@ -6,7 +6,7 @@ import { readSessionCookie } from '../access/session-cookie.ts';
 import type { Viewer } from '../access/visitor.ts';
 import { clientAddress } from './client-address.ts';
 import type { TrustedProxies } from './client-address.ts';
-import { asksFor } from './upgrade-request.ts';
+import { offersSubprotocol } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** How a request to upgrade ended; the label of `live_upgrades_total`. */
@@ -41,7 +41,7 @@ export interface AdmissionRules {
   readonly isFull: () => boolean;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustedProxies: TrustedProxies;
-  readonly takesPlainDialect: boolean;
+  readonly allowsPlainDialect: boolean;
   readonly cookieName: string;
   readonly authenticate: Authenticate;
 }
@@ -59,7 +59,7 @@ export async function admit(request: UpgradeRequest, rules: AdmissionRules): Pro
   if (!isAllowedOrigin(request.origin, rules.allowedOrigins)) {
     return refuse('foreign_origin', '403 Forbidden', 'this origin may not connect');
   }
-  if (!rules.takesPlainDialect && !asksFor(request.protocols, subprotocol)) {
+  if (!rules.allowsPlainDialect && !offersSubprotocol(request.protocols, subprotocol)) {
     return refuse('plain_dialect', '400 Bad Request', `ask for the subprotocol ${subprotocol}`);
   }
   const cookie = readSessionCookie(request.cookieHeader, rules.cookieName);

@@ -23,7 +23,7 @@ export async function drain(options: {
   readiness.drain();
   await wait(noticeMs);
   server.stopListening();
-  await closeGracefully(connections(), { windowMs, farewell: reconnectReply });
+  await closeGracefully(connections(), { windowMs, reconnectMessage: reconnectReply });
   // Those whose upgrade was under way when the others were counted.
-  await closeGracefully(connections(), { windowMs: 0, farewell: reconnectReply });
+  await closeGracefully(connections(), { windowMs: 0, reconnectMessage: reconnectReply });
 }

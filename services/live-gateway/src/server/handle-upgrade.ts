@@ -3,9 +3,9 @@ import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets
 import { subprotocol } from '@app/shared/protocol';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import type { Admission, Refusal, UpgradeResult } from './admit.ts';
-import { asksFor, readUpgradeRequest } from './upgrade-request.ts';
+import { offersSubprotocol, readUpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
-import type { UpgradeGuard } from './upgrade-guard.ts';
+import type { UpgradeCork } from './upgrade-cork.ts';
 
 /**
  * The handler of requests to upgrade.
@@ -15,7 +15,7 @@ import type { UpgradeGuard } from './upgrade-guard.ts';
  */
 export function createUpgradeHandler(options: {
   readonly admit: (request: UpgradeRequest) => Promise<Admission>;
-  readonly desk: UpgradeGuard;
+  readonly desk: UpgradeCork;
   readonly onPending: (change: 1 | -1) => void;
   readonly onResult: (result: UpgradeResult) => void;
 }): (response: HttpResponse, request: HttpRequest, context: us_socket_context_t) => Promise<void> {
@@ -41,7 +41,7 @@ export function createUpgradeHandler(options: {
     } else if (admission.isAdmitted) {
       onResult('accepted');
       const { key, extensions } = upgradeRequest;
-      const isBatched = asksFor(upgradeRequest.protocols, subprotocol);
+      const isBatched = offersSubprotocol(upgradeRequest.protocols, subprotocol);
       const data: SocketData = { viewer: admission.viewer, isBatched, link: undefined };
       const protocol = isBatched ? subprotocol : '';
       desk.run(() => response.upgrade(data, key, protocol, extensions, context));

@@ -1,8 +1,8 @@
 import type { HttpResponse, WebSocketBehavior, us_listen_socket } from 'uWebSockets.js';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import { loadUws } from './load-uws.ts';
-import { openUpgradeGuard } from './upgrade-guard.ts';
-import type { UpgradeGuard } from './upgrade-guard.ts';
+import { openUpgradeCork } from './upgrade-cork.ts';
+import type { UpgradeCork } from './upgrade-cork.ts';
 
 type Upgrade = NonNullable<WebSocketBehavior<SocketData>['upgrade']>;
 
@@ -23,11 +23,11 @@ export async function listen(options: {
   readonly path: string;
   readonly maxHeaderBytes: number;
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
-  readonly createUpgrade: (desk: UpgradeGuard) => Upgrade;
+  readonly createUpgrade: (desk: UpgradeCork) => Upgrade;
 }): Promise<LiveServer> {
   const { host, port, path, handlers, createUpgrade } = options;
   const uws = await loadUws(options.maxHeaderBytes);
-  const desk = await openUpgradeGuard(uws);
+  const desk = await openUpgradeCork(uws);
   const app = uws.App();
   app.ws(path, { ...handlers, upgrade: createUpgrade(desk) });
   app.any(path, (response) => answer(response, '426 Upgrade Required', 'this is a WebSocket endpoint\n'));

@@ -1,7 +1,7 @@
 import type { HealthStatus } from '@app/runtime/ops-server';
 
 /** What the gateway waits for before it is ready, in words. */
-export const toBeReady = {
+export const readinessConditions = {
   assigned: 'the assignments are loaded',
   hydrated: 'Postgres has been asked for the latest fixes',
   caughtUp: (stream: string) => `${stream} is caught up`,

@@ -38,7 +38,7 @@ export async function startLiveServer(options: {
     isFull: () => options.connectionCount() + pending > config.LIVE_MAX_CONNECTIONS,
     allowedOrigins: config.LIVE_ALLOWED_ORIGINS,
     trustedProxies,
-    takesPlainDialect: config.LIVE_PLAIN_DIALECT,
+    allowsPlainDialect: config.LIVE_PLAIN_DIALECT,
     cookieName: config.DIRECTUS_SESSION_COOKIE,
     authenticate: options.authenticate,
   };

@@ -39,6 +39,6 @@ function readForwardedFor(request: HttpRequest): string {
 }
 
 /** Whether a `Sec-WebSocket-Protocol` header names the subprotocol among those that the client speaks. */
-export function asksFor(protocols: string, subprotocol: string): boolean {
+export function offersSubprotocol(protocols: string, subprotocol: string): boolean {
   return protocols.split(',').some((protocol) => protocol.trim() === subprotocol);
 }

@@ -1,5 +1,5 @@
 import { delay } from '@app/runtime/retry';
-import { closeCode } from '@app/shared/protocol';
+import { closeReasons } from '../connection/close-reasons.ts';
 import type { Authorize, Permission } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
 import { unsubscribedReply } from '../protocol/replies.ts';
@@ -111,7 +111,7 @@ export class Reauthorizer {
 
   #giveUp(client: Client): void {
     this.#onOutcome('grace-over');
-    client.connection.end(closeCode.overload, 'the permission could not be confirmed');
+    client.connection.end(closeReasons.permissionUnconfirmed);
   }
 
   /** Spread over half an interval, so that those who came in one storm are not checked in one. */
@@ -169,7 +169,7 @@ export class Reauthorizer {
         client.reply(unsubscribedReply(undefined, slot.topic, 'forbidden'));
         return;
       case 'session-ended':
-        client.connection.end(closeCode.sessionInvalid, 'the session is no longer valid');
+        client.connection.end(closeReasons.sessionInvalid);
         return;
       case 'unavailable': {
         if (nowMs - check.dueAtMs > this.#graceMs) {

@@ -1,4 +1,4 @@
-import { closeCode } from '@app/shared/protocol';
+import { closeReasons } from '../connection/close-reasons.ts';
 import type { ClientMessage } from '@app/shared/messages';
 import { parseTopic } from '@app/shared/topics';
 import type { Authorize } from '../access/authorize.ts';
@@ -62,7 +62,7 @@ export async function subscribe(
       return;
     }
     case 'session-ended':
-      client.connection.end(closeCode.sessionInvalid, 'the session is no longer valid');
+      client.connection.end(closeReasons.sessionInvalid);
       return;
     case 'forbidden':
       client.subscriptions.release(topic);

@@ -2,9 +2,9 @@ import { inspect } from 'node:util';
 import { startDirectus } from '@app/test-kit/directus';
 import type { TestDirectus } from '@app/test-kit/directus';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { AnswerCache } from '../../src/access/answer-cache.ts';
-import type { Answer, CacheResult } from '../../src/access/answer-cache.ts';
-import { createAskDirectus } from '../../src/access/ask-directus.ts';
+import { DirectusCache } from '../../src/access/directus-cache.ts';
+import type { Cacheable, CacheResult } from '../../src/access/directus-cache.ts';
+import { createCallDirectus } from '../../src/access/call-directus.ts';
 import { createAuthenticate, identify } from '../../src/access/authenticate.ts';
 import { createAuthorize, toPermission } from '../../src/access/authorize.ts';
 import type { Authorize } from '../../src/access/authorize.ts';
@@ -27,7 +27,7 @@ async function openDirectus(): Promise<TestDirectus> {
 }
 
 function ask(directus: TestDirectus, limits = { maxInFlight: 32, maxWaiting: 100 }) {
-  return createAskDirectus({ baseUrl: directus.url, ...limits });
+  return createCallDirectus({ baseUrl: directus.url, ...limits });
 }
 
 const failing = (): Promise<never> => Promise.reject(new Error('down'));
@@ -41,14 +41,15 @@ const ignored = { onCall: () => undefined, onCacheResult: () => undefined };
 function openCache() {
   let nowMs = 1_000;
   const results: CacheResult[] = [];
-  const cache = new AnswerCache<string>({
+  const cache = new DirectusCache<string>({
     maxAnswers: 10,
     nowMs: () => nowMs,
     onResult: (result) => results.push(result),
   });
-  const answers: ((answer: Answer<string>) => void)[] = [];
-  const load = (): Promise<Answer<string>> => new Promise((resolve) => answers.push(resolve));
-  const give = (which: number, value: string, keepMs: number): void => answers[which]?.({ value, keepMs });
+  const answers: ((answer: Cacheable<string>) => void)[] = [];
+  const load = (): Promise<Cacheable<string>> => new Promise((resolve) => answers.push(resolve));
+  const give = (which: number, value: string, keepMs: number): void =>
+    answers[which]?.({ value, ttlMs: keepMs });
   return { cache, results, load, give, asked: () => answers.length, passMs: (ms: number) => (nowMs += ms) };
 }
 

@@ -4,7 +4,7 @@ import { eventually } from '@app/test-kit/eventually';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { expect, test } from 'vitest';
-import { fixOf, openWorld } from '../support/open-world.ts';
+import { fixOf, openFixture } from '../support/open-fixture.ts';
 import { testOrigin } from '../support/start-gateway.ts';
 import { connect, tryConnect } from '../support/viewer.ts';
 import type { Viewer } from '../support/viewer.ts';
@@ -25,7 +25,7 @@ const modes = [
 ] as const;
 
 test('no cookie is in any log line, metric, trace, answer or close reason, whatever goes wrong', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   await using postgres = await startFaultyNetwork({ target: world.postgresUrl });
   await using collector = await startTraceReceiver();
   const { eventId, devices } = await world.addEvent(1);

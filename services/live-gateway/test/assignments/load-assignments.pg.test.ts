@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { DeadlineError } from '@app/runtime/deadline';
 import { expect, test } from 'vitest';
 import postgres from 'postgres';
-import { openWorld } from '../support/open-world.ts';
+import { openFixture } from '../support/open-fixture.ts';
 import { loadAssignments } from '../../src/assignments/load-assignments.ts';
 import { PostgresSource } from '../../src/assignments/postgres-source.ts';
 
 test('assignments come from the entries of an event, by IMEI, and a device without one is left out', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const { eventId, devices } = await world.addEvent(2);
   const other = await world.addEvent(1);
   const [first] = devices;
@@ -29,7 +29,7 @@ test('assignments come from the entries of an event, by IMEI, and a device witho
 });
 
 test('a Postgres that does not answer in time is asked anew over a new connection', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   let connected = 0;
   await using source = new PostgresSource(() => {
     connected += 1;

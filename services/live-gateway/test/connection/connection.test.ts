@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { readSessionCookie } from '../../src/access/session-cookie.ts';
 import { createUpgradeHandler } from '../../src/server/handle-upgrade.ts';
 import { listen } from '../../src/server/listen.ts';
+import { closeReasons } from '../../src/connection/close-reasons.ts';
 import type { Connection } from '../../src/connection/connection.ts';
 import { scheduleCloses, closeGracefully } from '../../src/connection/close-gracefully.ts';
 import { createSocketHandlers } from '../../src/connection/socket-handlers.ts';
@@ -13,7 +14,7 @@ import { sweepConnections } from '../../src/connection/sweep-connections.ts';
 
 /** A server that lets everybody in, and what happens at it. */
 async function openServer(
-  limits = { highWaterBytes: 65_536, unansweredBytes: Infinity, maxWaitingReplies: 64 },
+  limits = { highWaterBytes: 65_536, unansweredBytes: Infinity, maxQueuedReplies: 64 },
 ) {
   const connections: Connection[] = [];
   const messages: string[] = [];
@@ -113,7 +114,7 @@ describe('a connection', () => {
     openDeafClient(server.port);
     const connection = await server.connection();
     let taken = 0;
-    for (let round = 0; round < 1_000 && connection.behindSinceMs === undefined; round += 1) {
+    for (let round = 0; round < 1_000 && connection.laggingSinceMs === undefined; round += 1) {
       taken += connection.writeRows(Array.from({ length: 100 }, () => frame));
     }
     expect(connection.canTake()).toBe(false);
@@ -127,7 +128,7 @@ describe('a connection', () => {
     const server = await openServer({
       highWaterBytes: 1_000,
       unansweredBytes: Infinity,
-      maxWaitingReplies: 3,
+      maxQueuedReplies: 3,
     });
     openDeafClient(server.port);
     const connection = await server.connection();
@@ -144,7 +145,7 @@ describe('a connection', () => {
     const server = await openServer({
       highWaterBytes: 1_000,
       unansweredBytes: Infinity,
-      maxWaitingReplies: 64,
+      maxQueuedReplies: 64,
     });
     const client = await openClient(server.port);
     const received: string[] = [];
@@ -157,7 +158,7 @@ describe('a connection', () => {
     expect(connection.writeRows([Buffer.from('row')])).toBe(0);
     client.resume();
     await eventually(() => connection.canTake());
-    expect(connection.behindSinceMs).toBeUndefined();
+    expect(connection.laggingSinceMs).toBeUndefined();
     expect(connection.writeRows([Buffer.from('row')])).toBe(1);
     await eventually(() => received.at(-1) === 'row');
     expect(received.slice(-3)).toEqual(['reply 1', 'reply 2', 'row']);
@@ -167,7 +168,7 @@ describe('a connection', () => {
     const server = await openServer({
       highWaterBytes: 65_536,
       unansweredBytes: 40_000,
-      maxWaitingReplies: 64,
+      maxQueuedReplies: 64,
     });
     openDeafClient(server.port);
     const connection = await server.connection();
@@ -177,17 +178,17 @@ describe('a connection', () => {
     expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(41);
     expect(connection.canTake()).toBe(false);
     server.passMs(1_000);
-    expect(connection.behindSinceMs).toBe(5_000);
+    expect(connection.laggingSinceMs).toBe(5_000);
     expect(connection.writeRows([frame])).toBe(0);
     connection.reply('kept');
     // An answer to what was not asked, or asked long ago, is none.
-    connection.noteAnswered(7);
+    connection.notePong(7);
     expect(connection.canTake()).toBe(false);
-    connection.noteAnswered(1);
+    connection.notePong(1);
     expect(connection.canTake()).toBe(true);
-    expect(connection.behindSinceMs).toBeUndefined();
-    connection.noteAnswered(2);
-    connection.noteAnswered(1);
+    expect(connection.laggingSinceMs).toBeUndefined();
+    connection.notePong(2);
+    connection.notePong(1);
     expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(39);
   });
 
@@ -195,7 +196,7 @@ describe('a connection', () => {
     const server = await openServer({
       highWaterBytes: 65_536,
       unansweredBytes: 40_000,
-      maxWaitingReplies: 64,
+      maxQueuedReplies: 64,
     });
     const client = await openClient(server.port);
     let received = 0;
@@ -239,9 +240,9 @@ describe('a connection', () => {
     const connection = await server.connection();
     client.send('heard');
     await eventually(() => server.messages.length === 1);
-    connection.end(4400, 'enough');
+    connection.end(closeReasons.binaryMessage);
     const [code, reason] = await once(client, 'close');
-    expect([code, String(reason)]).toEqual([4400, 'enough']);
+    expect([code, String(reason)]).toEqual([4400, 'messages must be text']);
     expect(server.messages).toEqual(['heard']);
   });
 });
@@ -276,7 +277,7 @@ describe('the sweep', () => {
     const client = await openClient(server.port);
     const connection = await server.connection();
     const heard: string[] = [];
-    connection.onSilence = () => connection.reply('beat');
+    connection.onIdle = () => connection.reply('beat');
     client.on('ping', () => heard.push('ping'));
     client.on('message', (data: Buffer) => heard.push(data.toString()));
     const sweep = (): number =>
@@ -340,7 +341,7 @@ describe('sending away', () => {
       messages.push(code);
       return messages;
     });
-    await closeGracefully(all, { windowMs: 50, farewell: (afterMs) => `come back ${afterMs < 50}` });
+    await closeGracefully(all, { windowMs: 50, reconnectMessage: (afterMs) => `come back ${afterMs < 50}` });
     expect(await Promise.all(heard)).toEqual(Array.from({ length: 20 }, () => ['come back true', 1012]));
   });
 
@@ -350,8 +351,8 @@ describe('sending away', () => {
     const all = [await server.connection(1), await server.connection(2)];
     client.terminate();
     await eventually(() => server.gone() === 1);
-    const away = closeGracefully(all, { windowMs: 86_400_000, farewell: String });
-    for (const connection of all) connection.end(1000, 'left by itself');
+    const away = closeGracefully(all, { windowMs: 86_400_000, reconnectMessage: String });
+    for (const connection of all) connection.end(closeReasons.maxAge);
     await away;
     expect(server.gone()).toBe(2);
   });
@@ -365,10 +366,10 @@ describe('sending away', () => {
     expect(departures.map(({ closeAtMs: leaveAtMs }) => leaveAtMs)).toEqual(
       Array.from({ length: 1_000 }, (_, n) => n * 20),
     );
-    const order = departures.map(({ who }) => who);
+    const order = departures.map(({ connection: who }) => who);
     expect(order.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 1_000 }, (_, n) => n));
     expect(order).not.toEqual(order.toSorted((a, b) => a - b));
-    const backAfterMs = departures.map((departure) => departure.backAfterMs);
+    const backAfterMs = departures.map((departure) => departure.reconnectAfterMs);
     expect(new Set(backAfterMs).size).toBeGreaterThan(100);
     expect(Math.min(...backAfterMs)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...backAfterMs)).toBeLessThan(1_000);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { fixOf, openWorld } from '../support/open-world.ts';
-import type { TestDevice, World } from '../support/open-world.ts';
+import { fixOf, openFixture } from '../support/open-fixture.ts';
+import type { TestDevice, Fixture } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
 import { connectBatched } from '../support/viewer.ts';
 import type { BatchedViewer } from '../support/viewer.ts';
@@ -9,14 +9,14 @@ const lagLimitMs = 2_000;
 const unansweredBytes = 65_536;
 const deviceCount = 100;
 
-let world: World;
+let world: Fixture;
 let gateway: RunningGateway;
 let eventId: string;
 let devices: readonly TestDevice[];
 let fixAtMs = Date.now() - 600_000;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openFixture();
   ({ eventId, devices } = await world.addEvent(deviceCount));
   gateway = await world.start({
     env: {

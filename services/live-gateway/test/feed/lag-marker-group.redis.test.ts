@@ -2,7 +2,7 @@ import { encodeFields } from '@app/shared/entry';
 import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
-import { fixOf, newDevice } from '../support/open-world.ts';
+import { fixOf, newDevice } from '../support/open-fixture.ts';
 import { destroyLagMarkers, removeStaleLagMarkers, setLagMarker } from '../../src/feed/lag-marker-group.ts';
 import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 import { measureLagSeconds } from '../../src/feed/measure-lag.ts';

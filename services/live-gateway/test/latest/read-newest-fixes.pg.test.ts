@@ -1,6 +1,6 @@
 import postgres from 'postgres';
 import { describe, expect, test } from 'vitest';
-import { fixOf, newDevice, openWorld } from '../support/open-world.ts';
+import { fixOf, newDevice, openFixture } from '../support/open-fixture.ts';
 import { hydrateLatest } from '../../src/latest/hydrate-latest.ts';
 import type { Hydration } from '../../src/latest/hydrate-latest.ts';
 import { LatestFixes } from '../../src/latest/latest-fixes.ts';
@@ -10,7 +10,7 @@ const hourMs = 3_600_000;
 
 describe('the newest fixes in Postgres', () => {
   test('are per device the newest that is neither flagged nor faulty nor beyond the look-back', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const nowMs = Date.now();
     const [good, old, none] = [newDevice(), newDevice(), newDevice()];
     const wanted = fixOf(good, {
@@ -51,7 +51,7 @@ describe('the newest fixes in Postgres', () => {
   });
 
   test('say of the fix that is held whether it has been found faulty, and the latest fix goes back', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const nowMs = Date.now();
     const device = newDevice();
     await world.store(fixOf(device, { fixAtMs: nowMs - 2_000 }));
@@ -75,7 +75,7 @@ describe('the newest fixes in Postgres', () => {
   });
 
   test('are found by the unique index, two probes a device, and no scan of the table', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     await world.sql`
       insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
       select 'device-' || n % 50, now() - n * interval '1 second', 46, 8, 0, 0, 0, 9, 0, '8E'

@@ -1,17 +1,17 @@
 import { seedEvent } from '@app/test-kit/directus-tables';
 import { columns } from '@app/shared/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fixOf, openWorld } from '../support/open-world.ts';
-import type { TestDevice, World } from '../support/open-world.ts';
+import { fixOf, openFixture } from '../support/open-fixture.ts';
+import type { TestDevice, Fixture } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
 import { connectBatched, tryConnect } from '../support/viewer.ts';
 import type { BatchedViewer } from '../support/viewer.ts';
 
-let world: World;
+let world: Fixture;
 let gateway: RunningGateway;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openFixture();
   gateway = await world.start({ env: { LIVE_MESSAGE_RATE_PER_S: '100', LIVE_HEARTBEAT_MS: '1500' } });
   await gateway.ready();
 });

@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { askToUpgrade } from '../support/ask-to-upgrade.ts';
-import { openWorld } from '../support/open-world.ts';
-import type { World } from '../support/open-world.ts';
+import { requestUpgrade } from '../support/request-upgrade.ts';
+import { openFixture } from '../support/open-fixture.ts';
+import type { Fixture } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
 import { connect, tryConnect } from '../support/viewer.ts';
 import type { Handshake, Refusal } from '../support/viewer.ts';
 
-let world: World;
+let world: Fixture;
 let gateway: RunningGateway;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openFixture();
   gateway = await world.start({
     env: {
       LIVE_TRUSTED_PROXIES: '127.0.0.1',
@@ -52,7 +52,7 @@ describe('a request to upgrade', () => {
   test('is from whom the proxy names, in a line of its own too, and not from whom the client names', async () => {
     const { session } = world.addViewer();
     const callsBefore = world.directus.calls.length;
-    const asked = askToUpgrade(gateway.wsUrl, {
+    const asked = requestUpgrade(gateway.wsUrl, {
       cookie: `directus_session_token=${session}`,
       'x-forwarded-for': ['203.0.113.9', '198.51.100.4'],
     });
@@ -137,7 +137,7 @@ describe('a request to upgrade', () => {
     world.directus.misbehave('slow', { slowMs: 150 });
     const callsBefore = world.directus.calls.length;
     const abortedBefore = await gateway.metric('live_upgrades_total', { result: 'aborted' });
-    const leaver = askToUpgrade(gateway.wsUrl, { cookie: `directus_session_token=${session}` });
+    const leaver = requestUpgrade(gateway.wsUrl, { cookie: `directus_session_token=${session}` });
     await expect.poll(() => world.directus.calls.length).toBe(callsBefore + 1);
     leaver.destroy();
     await expect
@@ -149,7 +149,7 @@ describe('a request to upgrade', () => {
 
   test('that also says Connection: close is a 400', async () => {
     const { session } = world.addViewer();
-    const asked = askToUpgrade(gateway.wsUrl, {
+    const asked = requestUpgrade(gateway.wsUrl, {
       connection: 'close',
       cookie: `directus_session_token=${session}`,
     });

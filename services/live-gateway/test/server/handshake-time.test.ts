@@ -13,7 +13,7 @@ async function openServer(): Promise<number> {
     maxHeaderBytes: 16_384,
     handlers: createSocketHandlers({
       onOpen: () => ({ onMessage: () => undefined, onClosed: () => undefined }),
-      limits: { highWaterBytes: 65_536, maxWaitingReplies: 64, unansweredBytes: 65_536 },
+      limits: { highWaterBytes: 65_536, maxQueuedReplies: 64, unansweredBytes: 65_536 },
       traffic: { onSent: () => undefined, onDropped: () => undefined, onClosed: () => undefined },
       nowMs: Date.now,
     }),

@@ -2,16 +2,16 @@ import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { eventually } from '@app/test-kit/eventually';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openWorld } from '../support/open-world.ts';
-import type { World } from '../support/open-world.ts';
+import { openFixture } from '../support/open-fixture.ts';
+import type { Fixture } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
 import { connect, tryConnect } from '../support/viewer.ts';
 
-let world: World;
+let world: Fixture;
 let gateway: RunningGateway;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openFixture();
   gateway = await world.start({
     env: {
       LIVE_MAX_CONNECTIONS: '3',

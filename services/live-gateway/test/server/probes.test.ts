@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkProgress } from '../../src/server/progress.ts';
+import { checkProgress } from '../../src/server/check-progress.ts';
 import { Readiness } from '../../src/server/readiness.ts';
 
 test('a gateway is ready once everything has happened once, in any order, and says until then what is missing', () => {

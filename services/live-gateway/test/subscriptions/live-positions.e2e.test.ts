@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { seedEvent } from '@app/test-kit/directus-tables';
 import { describe, expect, test } from 'vitest';
-import { fixOf, newDevice, openWorld } from '../support/open-world.ts';
+import { fixOf, newDevice, openFixture } from '../support/open-fixture.ts';
 import { connect } from '../support/viewer.ts';
 
 describe('a viewer of an event', () => {
   test('gets the snapshot, then what comes over the stream within a second', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(3);
     const [stored, streamed, silent] = devices;
     if (stored === undefined || streamed === undefined || silent === undefined) throw new Error('no devices');
@@ -47,7 +47,7 @@ describe('a viewer of an event', () => {
   });
 
   test('gets, of an event too large for one frame, the rest as positions', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(700);
     const fixAtMs = Date.now() - 10_000;
     for (const device of devices) await world.publish(fixOf(device, { fixAtMs }));
@@ -65,7 +65,7 @@ describe('a viewer of an event', () => {
   });
 
   test('sees no marker moved by a late, a repeated or a flagged fix, nor by one that is no record', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(1);
     const [device] = devices;
     if (device === undefined) throw new Error('no device');
@@ -94,7 +94,7 @@ describe('a viewer of an event', () => {
   });
 
   test('sees a device that joins the event later, and goes back from a fix found faulty', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(1);
     const [device] = devices;
     const { devices: others } = await world.addEvent(1);
@@ -116,7 +116,7 @@ describe('a viewer of an event', () => {
   });
 
   test('gets no more than the rate that it asked for, and always the newest', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(1);
     const [device] = devices;
     if (device === undefined) throw new Error('no device');
@@ -141,7 +141,7 @@ describe('a viewer of an event', () => {
   });
 
   test('may ask for another rate', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(1);
     const [device] = devices;
     if (device === undefined) throw new Error('no device');
@@ -167,7 +167,7 @@ describe('a viewer of an event', () => {
   });
 
   test('may look through a box, and through none again: it is told what that shows it anew', async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const { eventId, devices } = await world.addEvent(2);
     const [inside, outside] = devices;
     if (inside === undefined || outside === undefined) throw new Error('no devices');

@@ -7,8 +7,8 @@ import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { isInside } from '../../src/fanout/bbox.ts';
 import { ModelViewer } from '../support/model-viewer.ts';
-import { fixOf, openWorld } from '../support/open-world.ts';
-import type { TestDevice, World } from '../support/open-world.ts';
+import { fixOf, openFixture } from '../support/open-fixture.ts';
+import type { TestDevice, Fixture } from '../support/open-fixture.ts';
 import { testOrigin } from '../support/start-gateway.ts';
 
 const boxes: readonly (Bbox | undefined)[] = [undefined, [0, 0, 5, 90], [3, 0, 9, 90], [8, 0, 2, 90]];
@@ -108,14 +108,14 @@ class SocketViewer {
 
 /** An event, what was published of its devices, and what must be seen of them in the end. */
 class Race {
-  readonly #world: World;
+  readonly #world: Fixture;
   readonly eventId: string;
   readonly #devices: readonly TestDevice[];
   readonly #assigned: Set<TestDevice>;
   readonly #good = new Map<TestDevice, { ts: number; longitude: number }[]>();
   #nowMs = Date.now() - 3_600_000;
 
-  constructor(world: World, event: { eventId: string; devices: readonly TestDevice[] }) {
+  constructor(world: Fixture, event: { eventId: string; devices: readonly TestDevice[] }) {
     this.#world = world;
     this.eventId = event.eventId;
     this.#devices = event.devices;
@@ -179,7 +179,7 @@ test(
   'over real sockets and two gateways no client is taken back, and at rest each holds what the newest fixes say',
   { timeout: 120_000 },
   async () => {
-    await using world = await openWorld();
+    await using world = await openFixture();
     const gateways = await Promise.all(
       ['one', 'two'].map((instanceId) =>
         world.start({ instanceId, env: { LIVE_MESSAGE_RATE_PER_S: '1000' } }),

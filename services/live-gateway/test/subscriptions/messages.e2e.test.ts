@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { fixOf, openWorld } from '../support/open-world.ts';
-import type { TestDevice, World } from '../support/open-world.ts';
+import { fixOf, openFixture } from '../support/open-fixture.ts';
+import type { TestDevice, Fixture } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
 import { connect } from '../support/viewer.ts';
 import type { Viewer } from '../support/viewer.ts';
 
-let world: World;
+let world: Fixture;
 let gateway: RunningGateway;
 let eventId: string;
 let topic: string;
 let device: TestDevice;
 
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openFixture();
   const event = await world.addEvent(1);
   eventId = event.eventId;
   topic = `event:${eventId}`;

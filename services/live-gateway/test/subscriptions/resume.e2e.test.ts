@@ -1,8 +1,8 @@
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startOwnRedis } from '@app/test-kit/redis';
 import { expect, test } from 'vitest';
-import { fixOf, openWorld } from '../support/open-world.ts';
-import type { TestDevice } from '../support/open-world.ts';
+import { fixOf, openFixture } from '../support/open-fixture.ts';
+import type { TestDevice } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
 import { connectBatched } from '../support/viewer.ts';
 import type { BatchedViewer } from '../support/viewer.ts';
@@ -42,7 +42,7 @@ async function isShown(viewer: BatchedViewer, ts: number): Promise<void> {
 }
 
 test('a client goes on at another gateway where it was: told what it missed, and nothing else', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   const { eventId, devices } = await world.addEvent(4);
   const topic = `event:${eventId}`;
   const [still, moved, stored, silent] = devices;
@@ -97,7 +97,7 @@ test('a client goes on at another gateway where it was: told what it missed, and
 });
 
 test('a gateway that is behind the cursor asks for patience, and resumes once it has caught up', async () => {
-  await using world = await openWorld();
+  await using world = await openFixture();
   await using network = await startFaultyNetwork({ target: world.redisUrl });
   const { eventId, devices } = await world.addEvent(1);
   const topic = `event:${eventId}`;
@@ -149,7 +149,7 @@ test('a gateway that is behind the cursor asks for patience, and resumes once it
 
 test('when Redis was emptied everybody gets a new snapshot, and no cursor of before is taken up', async () => {
   await using redis = await startOwnRedis({ keepsData: true });
-  await using world = await openWorld({ redisUrl: redis.url });
+  await using world = await openFixture({ redisUrl: redis.url });
   const { eventId, devices } = await world.addEvent(1);
   const topic = `event:${eventId}`;
   const [device] = devices;

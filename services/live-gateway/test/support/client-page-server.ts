@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createPageServer } from '@app/live-client/testing/client-page';
-import type { World } from './open-world.ts';
+import type { Fixture } from './open-fixture.ts';
 
 export interface ClientPageServer extends AsyncDisposable {
   readonly origin: string;
@@ -12,7 +12,7 @@ export interface ClientPageServer extends AsyncDisposable {
  * browser's cookie, and `/auth/refresh` gives the browser the session that `renew` makes, if it makes one.
  */
 export async function startClientPage(
-  world: World,
+  world: Fixture,
   renew: () => string | undefined,
 ): Promise<ClientPageServer> {
   const servePage = await createPageServer();

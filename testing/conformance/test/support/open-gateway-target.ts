@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { openWorld } from '@app/live-gateway/testing/open-world';
+import { openFixture } from '@app/live-gateway/testing/open-fixture';
 import { testOrigin } from '@app/live-gateway/testing/start-gateway';
 import { learnLimits, usualLimits } from '../../src/learn-limits.ts';
 import { openStage } from '../../src/open-stage.ts';
@@ -30,7 +30,7 @@ export interface GatewayTarget extends Required<Target>, AsyncDisposable {
 /** A real gateway with everything that any sentence needs: its streams, its database, its Directus, and replicas. */
 export async function openGatewayTarget(): Promise<GatewayTarget> {
   await using stack = new AsyncDisposableStack();
-  const world = stack.use(await openWorld());
+  const world = stack.use(await openFixture());
   const { directus, redis, sql, stream } = world;
   const gateway = await world.start({ env: settings });
   await gateway.ready();

@@ -4,7 +4,7 @@ import type { HttpResponse, us_listen_socket } from 'uWebSockets.js';
 import type { loadUws } from './load-uws.ts';
 
 /** Where responses are upgraded after an await. */
-export interface UpgradeGuard extends Disposable {
+export interface UpgradeCork extends Disposable {
   /** Runs `upgrade`, a call of `response.upgrade`, at once. */
   run(upgrade: () => void): void;
 }
@@ -18,7 +18,7 @@ export interface UpgradeGuard extends Disposable {
  * So it is done inside the cork of another response, one that stays open for good: to a request that this process sends
  * itself over loopback. That response is never upgraded, and the one that is writes past the cork.
  */
-export async function openUpgradeGuard(uws: Awaited<ReturnType<typeof loadUws>>): Promise<UpgradeGuard> {
+export async function openUpgradeCork(uws: Awaited<ReturnType<typeof loadUws>>): Promise<UpgradeCork> {
   let held: HttpResponse | undefined;
   const app = uws.App();
   const isHeld = new Promise<void>((resolve) => {

@@ -16,7 +16,7 @@ export type UnavailableReason =
   | 'bad_reply';
 
 /** Asks Directus for one path in a visitor's name. Never rejects: no answer is an answer. */
-export type AskDirectus = (path: string, visitor: Visitor, timeoutMs: number) => Promise<DirectusReply>;
+export type CallDirectus = (path: string, visitor: Visitor, timeoutMs: number) => Promise<DirectusReply>;
 
 const maxRetryAfterMs = 60_000;
 /**
@@ -30,11 +30,11 @@ const leastTimeShare = 0.1;
  * @param maxInFlight calls at once: a storm of reconnects must not become a storm on Directus.
  * @param maxWaiting calls that wait for their turn; more are refused at once as `overloaded`.
  */
-export function createAskDirectus(options: {
+export function createCallDirectus(options: {
   readonly baseUrl: string;
   readonly maxInFlight: number;
   readonly maxWaiting: number;
-}): AskDirectus {
+}): CallDirectus {
   const limit = pLimit(options.maxInFlight);
   return async (path, visitor, timeoutMs) => {
     if (limit.pendingCount >= options.maxWaiting) return { answered: false, reason: 'overloaded' };

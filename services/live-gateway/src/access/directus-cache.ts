@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
 
 /** An answer and for how long it may be given again, counted from the moment it was asked for; 0 keeps it not at all. */
-export interface Answer<T> {
+export interface Cacheable<T> {
   readonly value: T;
-  readonly keepMs: number;
+  readonly ttlMs: number;
 }
 
 export type CacheResult = 'hit' | 'miss' | 'coalesced';
@@ -25,7 +25,7 @@ interface Asking<T> {
  * An answer tells how things were when the question was sent, not when the reply came: its age counts from there, a
  * slow old reply never replaces a newer one, and whoever needs to know how things are now says `notBeforeMs`.
  */
-export class AnswerCache<T> {
+export class DirectusCache<T> {
   readonly #kept: LRUCache<string, Kept<T>>;
   readonly #asking = new Map<string, Asking<T>>();
   readonly #nowMs: () => number;
@@ -46,7 +46,7 @@ export class AnswerCache<T> {
    * @param load asks Directus; its rejection reaches everyone who waits for this answer and is not kept.
    * @param notBeforeMs an answer asked for earlier than this is not good enough.
    */
-  async get(key: string, load: () => Promise<Answer<T>>, notBeforeMs = 0): Promise<T> {
+  async get(key: string, load: () => Promise<Cacheable<T>>, notBeforeMs = 0): Promise<T> {
     const nowMs = this.#nowMs();
     const kept = this.#kept.get(key);
     if (kept !== undefined && nowMs < kept.keptUntilMs && kept.askedAtMs >= notBeforeMs) {
@@ -62,7 +62,7 @@ export class AnswerCache<T> {
     return this.#ask(key, load, nowMs);
   }
 
-  async #ask(key: string, load: () => Promise<Answer<T>>, askedAtMs: number): Promise<T> {
+  async #ask(key: string, load: () => Promise<Cacheable<T>>, askedAtMs: number): Promise<T> {
     const asking = { askedAtMs, value: this.#loadAndKeep(key, load, askedAtMs) };
     this.#asking.set(key, asking);
     try {
@@ -73,8 +73,8 @@ export class AnswerCache<T> {
     }
   }
 
-  async #loadAndKeep(key: string, load: () => Promise<Answer<T>>, askedAtMs: number): Promise<T> {
-    const { value, keepMs } = await load();
+  async #loadAndKeep(key: string, load: () => Promise<Cacheable<T>>, askedAtMs: number): Promise<T> {
+    const { value, ttlMs: keepMs } = await load();
     const newer = this.#kept.get(key);
     if (newer === undefined || newer.askedAtMs <= askedAtMs) {
       if (keepMs > 0) this.#kept.set(key, { value, askedAtMs, keptUntilMs: askedAtMs + keepMs });

@@ -20,7 +20,7 @@ export interface TestDevice {
 }
 
 /** One stream, one database, one Directus, and what a test needs to fill them and to run gateways on them. */
-export interface World extends AsyncDisposable {
+export interface Fixture extends AsyncDisposable {
   readonly redis: Redis;
   readonly sql: postgres.Sql;
   /** A client of Postgres with the settings of the gateway's own. */
@@ -51,7 +51,7 @@ export interface OwnServers {
   readonly postgresUrl?: string;
 }
 
-export async function openWorld(own: OwnServers = {}): Promise<World> {
+export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
   await using stack = new AsyncDisposableStack();
   const sharedRedis = own.redisUrl === undefined ? stack.use(await startRedis()) : undefined;
   const sharedPostgres = own.postgresUrl === undefined ? stack.use(await startPostgres()) : undefined;

@@ -8,9 +8,9 @@ import { connect } from '@app/live-client';
 import type { LiveClient } from '@app/live-client';
 import { batchedServerMessage } from '@app/shared/messages';
 import { WebSocket } from 'ws';
-import type { CrowdOptions, CrowdReport } from './start-crowd.ts';
+import type { ClientsOptions, ClientsReport } from './start-clients.ts';
 
-const options: CrowdOptions = JSON.parse(process.argv[2] ?? '');
+const options: ClientsOptions = JSON.parse(process.argv[2] ?? '');
 const { url, origin, topic } = options;
 // The first rows come with the next tick of their rate, so that few at a time would take long.
 const openAtOnce = 250;
@@ -90,7 +90,7 @@ createInterface({ input: process.stdin })
   .on('line', (line) => {
     const expected = Object.entries<number>(JSON.parse(line));
     const watching = spectators.filter(({ client }) => client.state === 'live');
-    const report: CrowdReport = {
+    const report: ClientsReport = {
       watching: watching.length,
       right: watching.filter((spectator) => expected.every(([deviceId, ts]) => spectator.holds(deviceId, ts)))
         .length,

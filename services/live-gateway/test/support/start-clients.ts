@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-export interface CrowdOptions {
+export interface ClientsOptions {
   readonly url: string;
   readonly origin: string;
   readonly topic: string;
@@ -13,7 +13,7 @@ export interface CrowdOptions {
 }
 
 /** How a crowd is; counts since its beginning. */
-export interface CrowdReport {
+export interface ClientsReport {
   readonly watching: number;
   /** Those of them who hold what was asked about. */
   readonly right: number;
@@ -31,15 +31,15 @@ export interface CrowdReport {
   readonly returnedAtMs: readonly number[];
 }
 
-export interface Crowd extends AsyncDisposable {
+export interface TestClients extends AsyncDisposable {
   /** @param expected fix times by device. */
-  report(expected: Readonly<Record<string, number>>): Promise<CrowdReport>;
+  report(expected: Readonly<Record<string, number>>): Promise<ClientsReport>;
 }
 
-const crowdPath = fileURLToPath(new URL('crowd.ts', import.meta.url));
+const crowdPath = fileURLToPath(new URL('clients.ts', import.meta.url));
 
 /** Starts viewers in a process of their own; it ends with this one. They go on opening after this has returned. */
-export function startCrowd(options: CrowdOptions): Crowd {
+export function startClients(options: ClientsOptions): TestClients {
   const child = spawn(process.execPath, [crowdPath, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });

@@ -3,7 +3,7 @@ import type { ClientRequest } from 'node:http';
 import { testOrigin } from './start-gateway.ts';
 
 /** Asks to upgrade by a bare request, to be broken off or looked at. Of several values each gets a line of its own. */
-export function askToUpgrade(
+export function requestUpgrade(
   wsUrl: string,
   headers: Readonly<Record<string, string | string[]>>,
 ): ClientRequest {
