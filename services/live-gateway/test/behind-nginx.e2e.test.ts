@@ -15,16 +15,16 @@ test(
   'two gateways behind nginx, one told to stop under load: all viewers end with the right positions at the other one',
   { timeout: 120_000 },
   async () => {
-    await using world = await openFixture();
-    const { eventId, devices } = await world.addEvent(4);
+    await using fixture = await openFixture();
+    const { eventId, devices } = await fixture.addEvent(4);
     const env = {
       LIVE_TRUSTED_PROXIES: '127.0.0.1',
       LIVE_MAX_CONNECTIONS_PER_USER: String(viewers),
       LIVE_WS_DRAIN_NOTICE_MS: '1000',
       LIVE_WS_DRAIN_TIMEOUT_MS: String(windowMs),
     };
-    const staying = await world.start({ instanceId: 'staying', env });
-    const leaving = await world.start({ instanceId: 'leaving', env });
+    const staying = await fixture.start({ instanceId: 'staying', env });
+    const leaving = await fixture.start({ instanceId: 'leaving', env });
     await Promise.all([staying.ready(), leaving.ready()]);
     await using nginx = await startNginx({
       upstreamPorts: [staying, leaving].map(({ wsUrl }) => Number(new URL(wsUrl).port)),
@@ -34,14 +34,14 @@ test(
     let newest: Record<string, number> = {};
     using feed = feedEvery(1_000, async () => {
       const fixes = devices.map((device) => fixOf(device));
-      for (const fix of fixes) await world.publish(fix);
+      for (const fix of fixes) await fixture.publish(fix);
       newest = Object.fromEntries(devices.map(({ id }, at) => [id, fixes[at]?.fixAtMs ?? 0]));
     });
 
     await using crowd = startCrowds(
       nginx.port,
       eventId,
-      Array.from({ length: 20 }, () => world.addViewer(eventId).session),
+      Array.from({ length: 20 }, () => fixture.addViewer(eventId).session),
     );
     await eventually(async () => (await crowd.report({})).watching === viewers, {
       timeoutMs: 60_000,
@@ -54,7 +54,7 @@ test(
     const exitCode = leaving.stop();
     await eventually(async () => (await fetch(`${leaving.opsUrl}/readyz`)).status === 503);
     // Whoever comes now is let in, though every second one is sent to the gateway that leaves, at first.
-    const { session } = world.addViewer(eventId);
+    const { session } = fixture.addViewer(eventId);
     let newcomers = 0;
     let hasLeft = false;
     void exitCode.then(() => (hasLeft = true));

@@ -13,7 +13,7 @@ import type { RunningGateway } from './support/start-gateway.ts';
 type Chromium = Awaited<ReturnType<typeof startChromium>>;
 type Page = Awaited<ReturnType<Chromium['newPage']>>;
 
-let world: Fixture;
+let fixture: Fixture;
 let site: ClientPageServer;
 let gateway: RunningGateway;
 /** Between the browser and the gateway. */
@@ -23,9 +23,9 @@ let renewed: string | undefined;
 
 beforeAll(async () => {
   browser = await startChromium();
-  world = await openFixture();
-  site = await startClientPage(world, () => renewed);
-  gateway = await world.start({
+  fixture = await openFixture();
+  site = await startClientPage(fixture, () => renewed);
+  gateway = await fixture.start({
     env: {
       LIVE_ALLOWED_ORIGINS: site.origin,
       REAUTHORIZE_INTERVAL_MS: '500',
@@ -41,7 +41,7 @@ afterAll(async () => {
   await network?.[Symbol.asyncDispose]();
   await site?.[Symbol.asyncDispose]();
   await browser?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
+  await fixture?.[Symbol.asyncDispose]();
 });
 
 interface Scene extends AsyncDisposable {
@@ -57,10 +57,10 @@ async function openScene({ clockStands = false, inWindow = false } = {}): Promis
   await network.heal();
   renewed = undefined;
   await using stack = new AsyncDisposableStack();
-  const { eventId, devices } = await world.addEvent(2);
+  const { eventId, devices } = await fixture.addEvent(2);
   const [first, second] = devices;
   if (first === undefined || second === undefined) throw new Error('too few devices');
-  const { session } = world.addViewer(eventId);
+  const { session } = fixture.addViewer(eventId);
   const window = inWindow ? browser.contexts()[0] : undefined;
   const context = window ?? stack.use(await browser.newContext());
   await context.addCookies([
@@ -78,7 +78,7 @@ async function openScene({ clockStands = false, inWindow = false } = {}): Promis
   // A fix of a device that the gateway does not know yet is nobody's.
   await eventually(
     async () => {
-      await world.publish(fixOf(first));
+      await fixture.publish(fixOf(first));
       return (await look(page)).held[topic]?.length === 1;
     },
     { timeoutMs: 15_000, intervalMs: 200 },
@@ -96,7 +96,7 @@ async function openScene({ clockStands = false, inWindow = false } = {}): Promis
 
 async function publishAll({ devices }: Scene): Promise<Record<string, number>> {
   const fixAtMs = Date.now();
-  for (const device of devices) await world.publish(fixOf(device, { fixAtMs }));
+  for (const device of devices) await fixture.publish(fixOf(device, { fixAtMs }));
   return Object.fromEntries(devices.map(({ id }) => [id, fixAtMs]));
 }
 
@@ -117,7 +117,7 @@ describe('the client in a browser, with the gateway', () => {
     const { read: before } = await look(scene.page);
     network.cut();
     const missed = fixOf(first);
-    await world.publish(missed);
+    await fixture.publish(missed);
     await expectShown(scene.page, scene.topic, { ...fixes, [first.id]: missed.fixAtMs });
     expect(await gateway.metric('live_resumes_total', { outcome: 'recovered' })).toBe(recoveredBefore + 1);
     const { read } = await look(scene.page);
@@ -164,7 +164,7 @@ describe('the client in a browser, with the gateway', () => {
     // As after a sleep: the connection is there, and nothing comes through it any more.
     network.halfOpen();
     const missed = fixOf(devices[0]);
-    await world.publish(missed);
+    await fixture.publish(missed);
     expect((await look(page)).state).toBe('live');
     expect(front.url()).toBe('about:blank');
     await page.bringToFront();
@@ -177,8 +177,8 @@ describe('the client in a browser, with the gateway', () => {
     await using scene = await openScene();
     const fixes = await publishAll(scene);
     await expectShown(scene.page, scene.topic, fixes);
-    renewed = world.addViewer(scene.eventId).session;
-    world.directus.expireSession(scene.session);
+    renewed = fixture.addViewer(scene.eventId).session;
+    fixture.directus.expireSession(scene.session);
     await eventually(async () => (await look(scene.page)).asked.length === 2, { timeoutMs: 20_000 });
     await expectState(scene.page, 'live');
     expect((await look(scene.page)).asked).toEqual(['/users/me 401', '/auth/refresh 200']);
@@ -187,7 +187,7 @@ describe('the client in a browser, with the gateway', () => {
 
   test('whose session is gone for good stops, though it cannot see why it was refused', async () => {
     await using scene = await openScene();
-    world.directus.expireSession(scene.session);
+    fixture.directus.expireSession(scene.session);
     await expectState(scene.page, 'unauthorised', 20_000);
     const { asked, endings } = await look(scene.page);
     expect(asked).toEqual(['/users/me 401', '/auth/refresh 401']);
@@ -196,7 +196,7 @@ describe('the client in a browser, with the gateway', () => {
 
   test('of a foreign site is refused, and asks its own site once it was refused twice', async () => {
     await using scene = await openScene();
-    await using foreign = await startClientPage(world, () => undefined);
+    await using foreign = await startClientPage(fixture, () => undefined);
     const page = await scene.page.context().newPage();
     await watchInPage(page, foreign.origin, { url: gateway.wsUrl, topics: [scene.topic] });
     await eventually(async () => (await look(page)).asked.length > 0, { timeoutMs: 20_000 });

@@ -8,26 +8,26 @@ import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import { testOrigin } from './support/start-gateway.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 
-let world: Fixture;
+let fixture: Fixture;
 let gateway: RunningGateway;
 let other: RunningGateway;
 
 const settings = { REAUTHORIZE_INTERVAL_MS: '500', AUTH_CACHE_TTL_MS: '0', AUTHZ_CACHE_TTL_MS: '0' };
 
 beforeAll(async () => {
-  world = await openFixture();
+  fixture = await openFixture();
   [gateway, other] = await Promise.all([
-    world.start({ instanceId: 'one', env: settings }),
-    world.start({ instanceId: 'two', env: settings }),
+    fixture.start({ instanceId: 'one', env: settings }),
+    fixture.start({ instanceId: 'two', env: settings }),
   ]);
   await Promise.all([gateway.ready(), other.ready()]);
 });
 
 afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
+  await fixture?.[Symbol.asyncDispose]();
 });
 
-beforeEach(() => world.healDirectus());
+beforeEach(() => fixture.healDirectus());
 
 /** A client in Node, that a test can cut off and lead to another replica. */
 interface Watching extends Disposable {
@@ -51,13 +51,13 @@ async function watch(
   options: { readonly deviceCount?: number; readonly renew?: () => string } & Partial<ConnectOptions> = {},
 ): Promise<Watching> {
   const { deviceCount = 3, renew, ...connectOptions } = options;
-  const { eventId, devices } = await world.addEvent(deviceCount);
+  const { eventId, devices } = await fixture.addEvent(deviceCount);
   const topic = `event:${eventId}`;
   const states: LiveState[] = [];
   const changes: Change[] = [];
   const asked: string[] = [];
   let socket: WebSocket | undefined;
-  const viewer = world.addViewer(eventId);
+  const viewer = fixture.addViewer(eventId);
   await untilKnown(topic, viewer.session, deviceCount);
   const watching: Omit<Watching, 'live'> = {
     topic,
@@ -84,7 +84,7 @@ async function watch(
     },
     checkSession: async (signal) => {
       const headers = { cookie: `directus_session_token=${watching.session}` };
-      const { status } = await fetch(`${world.directus.url}/users/me`, { headers, signal });
+      const { status } = await fetch(`${fixture.directus.url}/users/me`, { headers, signal });
       asked.push(`check ${status}`);
       return { status };
     },
@@ -144,7 +144,7 @@ function deviceAt(watching: Watching, at: number): TestDevice {
 /** Publishes a fix of now for each of these devices; fix times by device id. */
 async function publish(...devices: readonly TestDevice[]): Promise<Record<string, number>> {
   const fixAtMs = Date.now();
-  for (const device of devices) await world.publish(fixOf(device, { fixAtMs }));
+  for (const device of devices) await fixture.publish(fixOf(device, { fixAtMs }));
   return Object.fromEntries(devices.map(({ id }) => [id, fixAtMs]));
 }
 
@@ -264,7 +264,7 @@ describe('the client in Node, with the gateway', () => {
     const [inside, outside] = [deviceAt(watching, 0), deviceAt(watching, 1)];
     const shown = await publish(inside);
     const fixAtMs = Date.now();
-    await world.publish(fixOf(outside, { fixAtMs, longitude: 20 }));
+    await fixture.publish(fixOf(outside, { fixAtMs, longitude: 20 }));
     await expectHeld(watching, shown);
     watching.live.update({ bbox: [15, 40, 25, 50] });
     await expectHeld(watching, { [outside.id]: fixAtMs });
@@ -273,10 +273,10 @@ describe('the client in Node, with the gateway', () => {
   });
 
   test('whose session ends tries its cookie, asks, refreshes, and goes on', async () => {
-    using watching = await watch({ renew: () => world.addViewer(watching.eventId).session });
+    using watching = await watch({ renew: () => fixture.addViewer(watching.eventId).session });
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
-    world.directus.expireSession(watching.session);
+    fixture.directus.expireSession(watching.session);
     await expectLost(watching);
     const missed = await publish(deviceAt(watching, 0));
     await expectHeld(watching, { ...fixes, ...missed });
@@ -287,17 +287,17 @@ describe('the client in Node, with the gateway', () => {
   test('whose session ends and cannot be renewed stops, and knows why', async () => {
     using watching = await watch();
     await expectState(watching, 'live');
-    world.directus.expireSession(watching.session);
+    fixture.directus.expireSession(watching.session);
     await expectState(watching, 'unauthorised');
     expect(watching.asked).toEqual(['check 401']);
   });
 
   test('whose cookie was renewed by another tab comes back with that, and refreshes nothing', async () => {
-    using watching = await watch({ renew: () => world.addViewer(watching.eventId).session });
+    using watching = await watch({ renew: () => fixture.addViewer(watching.eventId).session });
     await expectState(watching, 'live');
     const ended = watching.session;
-    watching.session = world.addViewer(watching.eventId).session;
-    world.directus.expireSession(ended);
+    watching.session = fixture.addViewer(watching.eventId).session;
+    fixture.directus.expireSession(ended);
     await expectLost(watching);
     await expectState(watching, 'live');
     expect(watching.asked).toEqual([]);
@@ -307,15 +307,15 @@ describe('the client in Node, with the gateway', () => {
     using watching = await watch();
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
-    world.directus.forbid(watching.userId, watching.eventId);
+    fixture.directus.forbid(watching.userId, watching.eventId);
     await expectState(watching, 'unauthorised');
     await expectHeld(watching, {});
   });
 
   test('goes on trying while Directus is down, and is live when it is back', async () => {
-    world.directus.misbehave('503');
-    const { eventId } = await world.addEvent(0);
-    const { session } = world.addViewer(eventId);
+    fixture.directus.misbehave('503');
+    const { eventId } = await fixture.addEvent(0);
+    const { session } = fixture.addViewer(eventId);
     const asked: number[] = [];
     using live = connect({
       url: gateway.wsUrl,
@@ -325,7 +325,7 @@ describe('the client in Node, with the gateway', () => {
           headers: { origin: testOrigin, cookie: `directus_session_token=${session}` },
         }),
       checkSession: async (signal) => {
-        const { status } = await fetch(`${world.directus.url}/users/me`, { signal });
+        const { status } = await fetch(`${fixture.directus.url}/users/me`, { signal });
         asked.push(status);
         return { status };
       },
@@ -333,12 +333,12 @@ describe('the client in Node, with the gateway', () => {
     await eventually(() => asked.length > 0, { timeoutMs: 15_000 });
     expect(asked).toEqual([503]);
     expect(live.state).toBe('connecting');
-    await world.healDirectus();
+    await fixture.healDirectus();
     await eventually(() => live.state === 'live', { timeoutMs: 30_000 });
   });
 
   test('is sent away by a gateway that stops, and goes on at another without a step back', async () => {
-    const leaving = await world.start({
+    const leaving = await fixture.start({
       instanceId: 'leaving',
       env: { ...settings, LIVE_WS_DRAIN_TIMEOUT_MS: '200' },
     });

@@ -30,7 +30,7 @@ const patienceMs = 40_000;
  */
 const ending = { afterMs: 1_000, bytes: 'x'.repeat(100_000) };
 
-let world: Fixture;
+let fixture: Fixture;
 let gateway: RunningGateway;
 let device: TestDevice;
 let topics: [string, ...string[]];
@@ -40,19 +40,19 @@ let restBytes = 0;
 let restFiles = 0;
 
 beforeAll(async () => {
-  world = await openFixture();
-  const event = await world.addEvent(1);
+  fixture = await openFixture();
+  const event = await fixture.addEvent(1);
   const [first] = event.devices;
   if (first === undefined) throw new Error('no device');
   device = first;
-  const other = await world.addEvent(0);
+  const other = await fixture.addEvent(0);
   topics = [
     `event:${event.eventId}`,
     `event:${other.eventId}`,
     'event:0190c5de-7a5b-7000-8000-000000000001',
     'event:.',
   ];
-  gateway = await world.start({
+  gateway = await fixture.start({
     env: {
       // A heap that is full after a leak of a few hundred bytes a frame ends the process, and the test with it.
       NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=2',
@@ -68,7 +68,7 @@ beforeAll(async () => {
     },
   });
   await gateway.ready();
-  const { session } = world.addViewer(event.eventId, other.eventId);
+  const { session } = fixture.addViewer(event.eventId, other.eventId);
   cookie = `directus_session_token=${session}`;
   witness = await connect(gateway.wsUrl, { session });
   witness.send({ type: 'subscribe', topic: topics[0], maxHz: 20 });
@@ -83,7 +83,7 @@ beforeAll(async () => {
 }, 120_000);
 
 afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
+  await fixture?.[Symbol.asyncDispose]();
 });
 
 const port = (): number => Number(new URL(gateway.wsUrl).port);
@@ -106,7 +106,7 @@ describe(`with FUZZ_SEED=${seed}`, { timeout: 120_000 }, () => {
 test('afterwards the process serves as before, and has no more memory and no more files', async () => {
   await expectAtRest();
   const shown = fixOf(device);
-  await world.publish(shown);
+  await fixture.publish(shown);
   await witness.next('position', ({ ts }) => ts === shown.fixAtMs);
   expect(await gateway.metric('process_open_fds')).toBeLessThanOrEqual(restFiles + 5);
   // What the allocator and V8 keep for a next time differs by some MiB; 400 bytes a frame would be 40 MiB.

@@ -28,7 +28,7 @@ describe('without Postgres', () => {
     using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });
     viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
     expect(await viewer.next('subscribed')).toMatchObject({ snapshot: [], degraded: true });
-    expect(await readiness(gateway.opsUrl)).toContain('503 not yet: the assignments are loaded');
+    expect(await readiness(gateway.opsUrl)).toContain('503 waiting for: assignments');
     expect((await fetch(`${gateway.opsUrl}/healthz`)).status).toBe(200);
 
     await network.heal();
@@ -104,7 +104,7 @@ describe('without Redis', () => {
     const device = firstOf(devices);
     await redis.stop();
     const gateway = await world.start();
-    await expect.poll(() => readiness(gateway.opsUrl)).toContain('is caught up');
+    await expect.poll(() => readiness(gateway.opsUrl)).toContain('to catch up');
     await redis.start();
     await gateway.ready();
     using viewer = await connect(gateway.wsUrl, { session: world.addViewer(eventId).session });

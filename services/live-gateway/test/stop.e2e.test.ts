@@ -6,22 +6,22 @@ import { startGateway, testOrigin } from './support/start-gateway.ts';
 import { connect, tryConnect } from './support/viewer.ts';
 
 test('told to stop, a gateway leaves the balancer, goes on serving, and sends everyone away over the window', async () => {
-  await using world = await openFixture();
-  const { eventId, devices } = await world.addEvent(1);
+  await using fixture = await openFixture();
+  const { eventId, devices } = await fixture.addEvent(1);
   const [device] = devices;
   if (device === undefined) throw new Error('no device');
-  await world.redis.xadd(world.stream, '*', 'not', 'a record');
+  await fixture.redis.xadd(fixture.stream, '*', 'not', 'a record');
   const env = { LIVE_WS_DRAIN_NOTICE_MS: '1500', LIVE_WS_DRAIN_TIMEOUT_MS: '2000' };
-  const gateway = await world.start({ instanceId: 'one', env });
+  const gateway = await fixture.start({ instanceId: 'one', env });
   await gateway.ready();
-  const { session } = world.addViewer(eventId);
+  const { session } = fixture.addViewer(eventId);
   const viewers = await Promise.all(Array.from({ length: 20 }, () => connect(gateway.wsUrl, { session })));
   for (const viewer of viewers) viewer.send({ type: 'subscribe', topic: `event:${eventId}`, maxHz: 20 });
   for (const viewer of viewers) await viewer.next('subscribed');
   const closedAtMs: number[] = [];
   for (const viewer of viewers) viewer.socket.on('close', () => closedAtMs.push(Date.now()));
   const bookmarks = async (): Promise<string> =>
-    JSON.stringify(await world.redis.xinfo('GROUPS', world.stream));
+    JSON.stringify(await fixture.redis.xinfo('GROUPS', fixture.stream));
   await expect.poll(bookmarks, { timeout: 10_000 }).toContain('live-broadcast-one');
 
   const exitCode = gateway.stop();
@@ -33,7 +33,7 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
   expect((await fetch(`${gateway.opsUrl}/healthz`)).status).toBe(200);
   expect(await tryConnect(gateway.wsUrl, { session })).toMatchObject({ status: 503, retryAfter: '1' });
   const fix = fixOf(device);
-  await world.publish(fix);
+  await fixture.publish(fix);
   for (const viewer of viewers) await viewer.next('position', ({ ts }) => ts === fix.fixAtMs);
   expect(closedAtMs).toEqual([]);
 
@@ -41,7 +41,7 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
   const remaining = new Set<number>();
   await eventually(
     async () => {
-      await world.publish(fixOf(device));
+      await fixture.publish(fixOf(device));
       if (closedAtMs.length === viewers.length) return true;
       remaining.add(await gateway.metric('live_drain_remaining').catch(() => 0));
       return false;
@@ -65,15 +65,15 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
 });
 
 test('told to stop with nobody there, a gateway does not wait for the window to pass', async () => {
-  await using world = await openFixture();
-  const gateway = await world.start({ env: { LIVE_WS_DRAIN_TIMEOUT_MS: '600000' } });
+  await using fixture = await openFixture();
+  const gateway = await fixture.start({ env: { LIVE_WS_DRAIN_TIMEOUT_MS: '600000' } });
   await gateway.ready();
   expect(await gateway.stop()).toBe(0);
 });
 
 test('told to stop while Redis and Postgres are away, a gateway still exits 0', async () => {
-  await using world = await openFixture();
-  const gateway = await world.start({
+  await using fixture = await openFixture();
+  const gateway = await fixture.start({
     redisUrl: 'redis://127.0.0.1:1',
     postgresUrl: 'postgres://nobody@127.0.0.1:1/none',
   });
@@ -84,30 +84,30 @@ test('told to stop while Redis and Postgres are away, a gateway still exits 0', 
 });
 
 test('a port that is in use, and a wrong configuration, end a gateway with a message that says so', async () => {
-  await using world = await openFixture();
-  const gateway = await world.start();
+  await using fixture = await openFixture();
+  const gateway = await fixture.start();
   const port = new URL(gateway.wsUrl).port;
   const options = {
-    redisUrl: world.redisUrl,
-    postgresUrl: world.postgresUrl,
-    directusUrl: world.directus.url,
-    stream: world.stream,
+    redisUrl: fixture.redisUrl,
+    postgresUrl: fixture.postgresUrl,
+    directusUrl: fixture.directus.url,
+    stream: fixture.stream,
   };
   await expect(startGateway({ ...options, env: { LIVE_WS_PORT: port } })).rejects.toThrow(
     new RegExp(`exit code 1;.*port ${port}: is it in use`, 's'),
   );
   await expect(startGateway({ ...options, env: { LIVE_ALLOWED_ORIGINS: '*' } })).rejects.toThrow(
-    /exit code 78;.*LIVE_ALLOWED_ORIGINS "\*" is no origin/s,
+    /exit code 78;.*LIVE_ALLOWED_ORIGINS "\*" is not an origin/s,
   );
 });
 
 test('nobody is let in over a connection that was open before the stop, neither before nor after the port is closed', async () => {
-  await using world = await openFixture();
-  const gateway = await world.start({
+  await using fixture = await openFixture();
+  const gateway = await fixture.start({
     env: { LIVE_WS_DRAIN_NOTICE_MS: '700', LIVE_WS_DRAIN_TIMEOUT_MS: '3000' },
   });
   await gateway.ready();
-  const { session } = world.addViewer();
+  const { session } = fixture.addViewer();
   // As long as two are there the gateway lives on for half the window.
   using first = await connect(gateway.wsUrl, { session });
   using second = await connect(gateway.wsUrl, { session });

@@ -1,28 +1,28 @@
-/** Which pages may open a connection: the browser sends the cookie whoever's page asks, so the page's origin must be one of ours. */
+/** The origins whose pages may connect. A browser sends the session cookie with any page's upgrade, so the origin is the only check. */
 export interface AllowedOrigins {
   readonly origins: readonly string[];
-  /** Programs send no Origin; every browser does. */
+  /** Whether requests without an Origin are accepted: programs send none, browsers always do. */
   readonly allowMissing: boolean;
 }
 
-/** The word in `LIVE_ALLOWED_ORIGINS` that lets clients without an Origin header in. */
-const missingOriginWord = 'none';
+/** The entry of `LIVE_ALLOWED_ORIGINS` that allows requests without an Origin header. */
+const missingOriginEntry = 'none';
 
 /**
  * Reads `https://live.example.org,https://ops.example.org,none`.
- * @returns the problem as a text if an entry is no origin, exactly as a browser would send it.
+ * @returns an error message if an entry is not an origin as a browser sends it.
  */
 export function parseAllowedOrigins(text: string): AllowedOrigins | string {
   const entries = text
     .split(',')
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '');
-  if (entries.length === 0) return `name at least one origin, or the word ${missingOriginWord}`;
-  const origins = entries.filter((entry) => entry !== missingOriginWord);
-  // '*' would let any page use a visitor's session; 'null' is what any sandboxed frame sends.
+  if (entries.length === 0) return `must contain at least one origin, or ${missingOriginEntry}`;
+  const origins = entries.filter((entry) => entry !== missingOriginEntry);
+  // '*' would let any page use a user's session; 'null' is the origin of every sandboxed frame.
   const wrong = origins.find((entry) => !isOrigin(entry));
   if (wrong !== undefined) {
-    return `${JSON.stringify(wrong)} is no origin: write scheme, host and port as a browser sends them, such as https://live.example.org`;
+    return `${JSON.stringify(wrong)} is not an origin: expected scheme, host and port as a browser sends them, such as https://live.example.org`;
   }
   return { origins, allowMissing: origins.length < entries.length };
 }

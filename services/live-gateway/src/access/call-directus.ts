@@ -1,12 +1,12 @@
 import pLimit from 'p-limit';
 import type { Visitor } from './visitor.ts';
 
-/** A reply of Directus, its body parsed; or that there was none to be had. */
+/** A response of Directus with its parsed body, or the reason why there is none. */
 export type DirectusReply =
   | { readonly answered: true; readonly status: number; readonly body: unknown; readonly errorCode?: string }
   | { readonly answered: false; readonly reason: UnavailableReason; readonly retryAfterMs?: number };
 
-/** Why Directus had no answer, as a metric's label. */
+/** Why there is no response; the `outcome` label of `live_auth_duration_seconds`. */
 export type UnavailableReason =
   | 'timeout'
   | 'unreachable'
@@ -15,45 +15,45 @@ export type UnavailableReason =
   | 'server_error'
   | 'bad_reply';
 
-/** Asks Directus for one path in a visitor's name. Never rejects: no answer is an answer. */
+/** Requests one path from Directus with a visitor's session. Never rejects. */
 export type CallDirectus = (path: string, visitor: Visitor, timeoutMs: number) => Promise<DirectusReply>;
 
 const maxRetryAfterMs = 60_000;
 /**
- * Less than this much of its time is too little for a call. Those who came together run out of time together: each turn
- * that the first ones leave behind would become a call that is broken off at once, at a Directus that is in trouble.
+ * A queued call with less than this share of its timeout left is not made. Calls queued together time out together:
+ * each slot that a timed-out call frees would start a call that is aborted at once, at an overloaded Directus.
  */
-const leastTimeShare = 0.1;
+const minTimeLeftShare = 0.1;
 
 /**
- * @param baseUrl of Directus, a path included, with no slash at the end.
- * @param maxInFlight calls at once: a storm of reconnects must not become a storm on Directus.
- * @param maxWaiting calls that wait for their turn; more are refused at once as `overloaded`.
+ * @param baseUrl of Directus, may include a path, without a trailing slash.
+ * @param maxInFlight maximum concurrent calls, so that a reconnect storm does not reach Directus.
+ * @param maxQueued maximum queued calls; further ones fail at once as `overloaded`.
  */
 export function createCallDirectus(options: {
   readonly baseUrl: string;
   readonly maxInFlight: number;
-  readonly maxWaiting: number;
+  readonly maxQueued: number;
 }): CallDirectus {
   const limit = pLimit(options.maxInFlight);
   return async (path, visitor, timeoutMs) => {
-    if (limit.pendingCount >= options.maxWaiting) return { answered: false, reason: 'overloaded' };
-    // The time limit covers the wait for a turn: a visitor's handshake lasts no longer than that.
+    if (limit.pendingCount >= options.maxQueued) return { answered: false, reason: 'overloaded' };
+    // The timeout includes the time in the queue, so it also bounds the client's handshake.
     const signal = AbortSignal.timeout(timeoutMs);
-    const tooLateAtMs = performance.now() + timeoutMs * (1 - leastTimeShare);
+    const latestStartAtMs = performance.now() + timeoutMs * (1 - minTimeLeftShare);
     return limit(async () => {
-      if (performance.now() > tooLateAtMs) return { answered: false, reason: 'overloaded' };
-      return ask(`${options.baseUrl}${path}`, visitor, signal);
+      if (performance.now() > latestStartAtMs) return { answered: false, reason: 'overloaded' };
+      return request(`${options.baseUrl}${path}`, visitor, signal);
     });
   };
 }
 
-async function ask(url: string, visitor: Visitor, signal: AbortSignal): Promise<DirectusReply> {
+async function request(url: string, visitor: Visitor, signal: AbortSignal): Promise<DirectusReply> {
   let response: Response;
   let text: string;
   try {
     response = await fetch(url, {
-      // Directus limits by address and believes this header: it gets the one that the gateway has worked out.
+      // Directus trusts this header for its rate limit: it gets the address determined by the gateway.
       headers: {
         cookie: visitor.cookie.header(),
         'x-forwarded-for': visitor.address,
@@ -64,13 +64,13 @@ async function ask(url: string, visitor: Visitor, signal: AbortSignal): Promise<
     });
     text = await response.text();
   } catch {
-    // What fetch throws says no more than these two words, and its cause may quote the request.
+    // The error is dropped: its cause may contain the request, and with it the cookie.
     return { answered: false, reason: signal.aborted ? 'timeout' : 'unreachable' };
   }
   return readReply(response.status, response.headers.get('retry-after'), text);
 }
 
-/** 429 and 5xx say "later", not "no"; so does whatever Directus itself never sends (a proxy's page, a redirect). */
+/** 429 and 5xx are temporary; so is a body that is not JSON, such as a proxy's error page. */
 function readReply(status: number, retryAfter: string | null, text: string): DirectusReply {
   if (status === 429 || status >= 500) {
     const retryAfterMs = parseRetryAfterMs(retryAfter);
@@ -83,14 +83,14 @@ function readReply(status: number, retryAfter: string | null, text: string): Dir
   return { answered: true, status, body, ...(errorCode !== undefined && { errorCode }) };
 }
 
-/** `data.id` of a reply, if it is a text. */
+/** `data.id` of a response body, if it is a non-empty string. */
 export function readDataId(body: unknown): string | undefined {
   const data = property(body, 'data');
   const id = property(data, 'id');
   return typeof id === 'string' && id !== '' ? id : undefined;
 }
 
-/** `{"errors":[{"extensions":{"code"}}]}`. */
+/** `errors[0].extensions.code` of a response body. */
 function readErrorCode(body: unknown): string | undefined {
   const errors = property(body, 'errors');
   const code: unknown = Array.isArray(errors)
@@ -113,7 +113,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Only the form in seconds: Directus sends no dates. */
+/** Seconds only: Directus sends no dates. */
 function parseRetryAfterMs(header: string | null): number | undefined {
   if (header === null || !/^\d{1,6}$/.test(header)) return undefined;
   return Math.min(Number(header) * 1000, maxRetryAfterMs);

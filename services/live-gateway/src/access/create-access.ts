@@ -7,21 +7,21 @@ import { createAuthorize } from './authorize.ts';
 import type { Authorize } from './authorize.ts';
 import { traceDirectus } from './trace-directus.ts';
 
-/** What Directus decides: who somebody is, and what they may see. */
+/** Authentication and authorisation by Directus. */
 export interface Access {
   readonly authenticate: Authenticate;
   readonly authorize: Authorize;
 }
 
-/** What is measured of the questions of one kind. */
+/** Metrics of one kind of call. */
 export interface DirectusMeter {
   readonly onCall: OnDirectusCall;
   readonly onCacheResult: (result: CacheResult) => void;
 }
 
-/** Calls at once, of both kinds together, and those that may wait for their turn. */
+/** Limits of both kinds of calls together. */
 const maxInFlight = 32;
-const maxWaiting = 5_000;
+const maxQueued = 5_000;
 
 export function createAccess(options: {
   readonly config: {
@@ -36,18 +36,18 @@ export function createAccess(options: {
   readonly nowMs: () => number;
 }): Access {
   const { config, meter, trace, nowMs } = options;
-  const ask = createCallDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxWaiting });
-  const askDirectus = traceDirectus(trace, ask);
+  const call = createCallDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxQueued });
+  const callDirectus = traceDirectus(trace, call);
   return {
     authenticate: createAuthenticate({
-      askDirectus,
+      callDirectus,
       timeoutMs: config.DIRECTUS_AUTH_TIMEOUT_MS,
       cacheTtlMs: config.AUTH_CACHE_TTL_MS,
       nowMs,
       ...meter('authenticate'),
     }),
     authorize: createAuthorize({
-      askDirectus,
+      callDirectus,
       timeoutMs: config.DIRECTUS_AUTHZ_TIMEOUT_MS,
       cacheTtlMs: config.AUTHZ_CACHE_TTL_MS,
       nowMs,

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-/** An answer and for how long it may be given again, counted from the moment it was asked for; 0 keeps it not at all. */
+/** A value of Directus and its TTL from the time of the request; 0 is not cached. */
 export interface Cacheable<T> {
   readonly value: T;
   readonly ttlMs: number;
@@ -8,77 +8,77 @@ export interface Cacheable<T> {
 
 export type CacheResult = 'hit' | 'miss' | 'coalesced';
 
-interface Kept<T> {
+interface Entry<T> {
   readonly value: T;
-  readonly askedAtMs: number;
-  readonly keptUntilMs: number;
+  readonly requestedAtMs: number;
+  readonly expiresAtMs: number;
 }
 
-interface Asking<T> {
-  readonly askedAtMs: number;
+interface PendingRequest<T> {
+  readonly requestedAtMs: number;
   readonly value: Promise<T>;
 }
 
 /**
- * Answers of Directus, each asked for once however many want it at the same time.
+ * Caches values of Directus; concurrent requests for one key share one call.
  *
- * An answer tells how things were when the question was sent, not when the reply came: its age counts from there, a
- * slow old reply never replaces a newer one, and whoever needs to know how things are now says `notBeforeMs`.
+ * A value describes Directus at the time of the request, not of the response: its age counts from the request, a late
+ * response never replaces a newer value, and a caller that needs a current value passes `notBeforeMs`.
  */
 export class DirectusCache<T> {
-  readonly #kept: LRUCache<string, Kept<T>>;
-  readonly #asking = new Map<string, Asking<T>>();
+  readonly #entries: LRUCache<string, Entry<T>>;
+  readonly #pending = new Map<string, PendingRequest<T>>();
   readonly #nowMs: () => number;
   readonly #onResult: (result: CacheResult) => void;
 
   constructor(options: {
-    /** The least recently used answer goes when there are more. */
-    readonly maxAnswers: number;
+    /** Above this the least recently used entry is evicted. */
+    readonly maxEntries: number;
     readonly nowMs: () => number;
     readonly onResult: (result: CacheResult) => void;
   }) {
-    this.#kept = new LRUCache({ max: options.maxAnswers });
+    this.#entries = new LRUCache({ max: options.maxEntries });
     this.#nowMs = options.nowMs;
     this.#onResult = options.onResult;
   }
 
   /**
-   * @param load asks Directus; its rejection reaches everyone who waits for this answer and is not kept.
-   * @param notBeforeMs an answer asked for earlier than this is not good enough.
+   * @param load calls Directus. A rejection reaches every caller that shares the call, and is not cached.
+   * @param notBeforeMs earliest acceptable time of the request.
    */
   async get(key: string, load: () => Promise<Cacheable<T>>, notBeforeMs = 0): Promise<T> {
     const nowMs = this.#nowMs();
-    const kept = this.#kept.get(key);
-    if (kept !== undefined && nowMs < kept.keptUntilMs && kept.askedAtMs >= notBeforeMs) {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined && nowMs < entry.expiresAtMs && entry.requestedAtMs >= notBeforeMs) {
       this.#onResult('hit');
-      return kept.value;
+      return entry.value;
     }
-    const asking = this.#asking.get(key);
-    if (asking !== undefined && asking.askedAtMs >= notBeforeMs) {
+    const pending = this.#pending.get(key);
+    if (pending !== undefined && pending.requestedAtMs >= notBeforeMs) {
       this.#onResult('coalesced');
-      return asking.value;
+      return pending.value;
     }
     this.#onResult('miss');
-    return this.#ask(key, load, nowMs);
+    return this.#request(key, load, nowMs);
   }
 
-  async #ask(key: string, load: () => Promise<Cacheable<T>>, askedAtMs: number): Promise<T> {
-    const asking = { askedAtMs, value: this.#loadAndKeep(key, load, askedAtMs) };
-    this.#asking.set(key, asking);
+  async #request(key: string, load: () => Promise<Cacheable<T>>, requestedAtMs: number): Promise<T> {
+    const pending = { requestedAtMs, value: this.#loadEntry(key, load, requestedAtMs) };
+    this.#pending.set(key, pending);
     try {
-      return await asking.value;
+      return await pending.value;
     } finally {
-      // Someone who needed a fresher answer may have put theirs in this place.
-      if (this.#asking.get(key) === asking) this.#asking.delete(key);
+      // A caller that needed a newer value may have replaced this request.
+      if (this.#pending.get(key) === pending) this.#pending.delete(key);
     }
   }
 
-  async #loadAndKeep(key: string, load: () => Promise<Cacheable<T>>, askedAtMs: number): Promise<T> {
-    const { value, ttlMs: keepMs } = await load();
-    const newer = this.#kept.get(key);
-    if (newer === undefined || newer.askedAtMs <= askedAtMs) {
-      if (keepMs > 0) this.#kept.set(key, { value, askedAtMs, keptUntilMs: askedAtMs + keepMs });
-      else this.#kept.delete(key);
+  async #loadEntry(key: string, load: () => Promise<Cacheable<T>>, requestedAtMs: number): Promise<T> {
+    const { value, ttlMs } = await load();
+    const current = this.#entries.get(key);
+    if (current === undefined || current.requestedAtMs <= requestedAtMs) {
+      if (ttlMs > 0) this.#entries.set(key, { value, requestedAtMs, expiresAtMs: requestedAtMs + ttlMs });
+      else this.#entries.delete(key);
     }
     return value;
   }

@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import { parseCookie } from 'cookie';
 
-/** What a cookie's value may consist of (RFC 6265, section 4.1.1, quotes included): nothing that could end a header line. */
+/** A cookie value by RFC 6265, section 4.1.1, quotes included: nothing that could end a header line. */
 const cookieValue = /^"?[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+"?$/;
 
 /**
- * The session cookie of one visitor, kept only in memory. The value leaves it in one way, `header()`, on the way to
- * Directus; whatever prints or serialises this object gets a placeholder, so that no log line can hold a session.
+ * A visitor's session cookie, held only in memory. Only `header()` returns the value; printing or serialising the object
+ * gives a placeholder, so that no log line can contain a session.
  */
 export class SessionCookie {
   readonly #header: string;
-  /** SHA-256 of the value: names a session in caches, useless to whoever reads it. */
+  /** SHA-256 of the value, the key of a session in caches. */
   readonly hash: string;
 
   constructor(name: string, value: string) {
@@ -19,7 +19,7 @@ export class SessionCookie {
     this.hash = createHash('sha256').update(value).digest('base64url');
   }
 
-  /** The `Cookie` header for Directus: this cookie and none of the browser's others. */
+  /** The `Cookie` header for Directus, without the browser's other cookies. */
   header(): string {
     return this.#header;
   }
@@ -34,10 +34,10 @@ export class SessionCookie {
 }
 
 /**
- * The session cookie in a `Cookie` header, or undefined if there is none that could be one.
- * The value is taken as it was sent, not decoded: Directus must get the bytes that the browser holds.
+ * The session cookie in a `Cookie` header; undefined if it is missing or invalid. The value is not decoded: Directus
+ * must get the bytes that the browser sent.
  */
 export function readSessionCookie(cookieHeader: string, cookieName: string): SessionCookie | undefined {
-  const value = parseCookie(cookieHeader, { decode: (text) => text })[cookieName];
+  const value = parseCookie(cookieHeader, { decode: (encoded) => encoded })[cookieName];
   return value !== undefined && cookieValue.test(value) ? new SessionCookie(cookieName, value) : undefined;
 }

@@ -4,42 +4,42 @@ import { delay } from '@app/runtime/retry';
 import { isUuid } from '@app/shared/topics';
 import type { Authenticate } from './authenticate.ts';
 
-/** Undefined table; insufficient privilege. */
-const unreadable: ReadonlySet<unknown> = new Set(['42P01', '42501']);
+/** SQLSTATE: undefined table, insufficient privilege. */
+const unreadableCodes: ReadonlySet<unknown> = new Set(['42P01', '42501']);
 
 /**
- * Which of these users may no longer come in, by `directus_users.status`; undefined where there is no such table, or
- * none that may be read. Rejects with postgres.js' other errors.
+ * Returns those of the users that are not active, by `directus_users.status`; undefined if the table is missing or not
+ * readable. Rejects with postgres.js' other errors.
  *
- * One who is not in the table at all is not named: Directus ends the sessions of those whom it deletes.
+ * Users missing from the table are not returned: Directus ends the sessions of users that it deletes.
  */
 export async function readSuspendedUsers(
   sql: Sql,
   userIds: readonly string[],
 ): Promise<readonly string[] | undefined> {
-  // As a text: the services' clients know no array types.
-  const asked = JSON.stringify(userIds.filter(isUuid));
+  // JSON, since the services' Postgres clients do not fetch array types.
+  const requested = JSON.stringify(userIds.filter(isUuid));
   try {
     const rows = await sql<{ id: string }[]>`
       select id::text
         from directus_users
-        join json_array_elements_text(${asked}::text::json) as asked (user_id) on id = asked.user_id::uuid
+        join json_array_elements_text(${requested}::text::json) as requested (user_id) on id = requested.user_id::uuid
        where status <> 'active'`;
     return densify(rows).map(({ id }) => id);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && unreadable.has(error.code)) return undefined;
+    if (error instanceof Error && 'code' in error && unreadableCodes.has(error.code)) return undefined;
     throw error;
   }
 }
 
 /**
- * The users known to be suspended. Directus 11 goes on answering a suspended user's session as if nothing had happened,
- * so that closing its connections would not keep it out.
+ * The suspended users. Directus 11 keeps accepting the sessions of a suspended user, so that without this list the user
+ * could reconnect after its connections are closed.
  */
 export class SuspendedUsers {
   #userIds: ReadonlySet<string> = new Set();
 
-  /** Lets nobody in who is suspended, whatever Directus says. */
+  /** Refuses suspended users even if Directus accepts their session. */
   wrapAuthenticate(authenticate: Authenticate): Authenticate {
     return async (visitor) => {
       const identity = await authenticate(visitor);
@@ -48,15 +48,15 @@ export class SuspendedUsers {
   }
 
   /**
-   * Keeps them known until the signal; rejects with its reason. Asks about those who are connected, and about those
-   * who were found suspended before: they may have been let in again.
+   * Polls Postgres and disconnects suspended users until the signal aborts; rejects with its reason. Covers connected
+   * users and those suspended so far, which may have been reactivated.
    */
   async run(options: {
     readonly read: (userIds: readonly string[]) => Promise<readonly string[] | undefined>;
     readonly connectedUserIds: () => Iterable<string>;
     readonly onSuspended: (userId: string) => void;
     readonly onUnreadable: () => void;
-    /** Called once a turn: with the error, or without one when it went well. */
+    /** Called after each poll, with the error if it failed. */
     readonly onResult: (error?: unknown) => void;
     readonly intervalMs: number;
     readonly signal: AbortSignal;
@@ -65,18 +65,18 @@ export class SuspendedUsers {
     let isUnreadable = false;
     for (;;) {
       await delay(intervalMs, signal);
-      const asked = new Set([...options.connectedUserIds(), ...this.#userIds]);
-      let problem: unknown;
+      const userIds = new Set([...options.connectedUserIds(), ...this.#userIds]);
+      let failure: unknown;
       try {
-        const found = asked.size === 0 ? [] : await read([...asked]);
-        if (found === undefined && !isUnreadable) options.onUnreadable();
-        isUnreadable = found === undefined;
-        this.#userIds = new Set(found);
+        const suspended = userIds.size === 0 ? [] : await read([...userIds]);
+        if (suspended === undefined && !isUnreadable) options.onUnreadable();
+        isUnreadable = suspended === undefined;
+        this.#userIds = new Set(suspended);
       } catch (error) {
         signal.throwIfAborted();
-        problem = error;
+        failure = error;
       }
-      options.onResult(problem);
+      options.onResult(failure);
       for (const userId of this.#userIds) options.onSuspended(userId);
     }
   }

@@ -1,13 +1,13 @@
 import type { SessionCookie } from './session-cookie.ts';
 
-/** Somebody who asks to be let in: all that Directus is told about them. */
+/** An unauthenticated client: what is sent to Directus for it. */
 export interface Visitor {
   readonly cookie: SessionCookie;
-  /** One address, worked out by the gateway, never what the client claimed. */
+  /** The client address determined by the gateway, never one that the client claims. */
   readonly address: string;
 }
 
-/** A visitor whom Directus knows. */
+/** An authenticated visitor. */
 export interface Viewer extends Visitor {
   readonly userId: string;
 }

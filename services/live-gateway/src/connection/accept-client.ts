@@ -8,7 +8,7 @@ import type { MessageContext } from './handle-message.ts';
 import { heartbeatReply } from '../protocol/heartbeat.ts';
 import { helloReply } from '../protocol/hello.ts';
 
-/** A client from its first moment to its last: what it says is answered, and when it goes nothing of it stays. */
+/** Registers a client, answers its messages, and removes its subscriptions when it disconnects. */
 export function acceptClient(
   connection: Connection,
   clients: Clients,
@@ -20,7 +20,7 @@ export function acceptClient(
   if (connection.isBatched) connection.reply(helloReply(limits, context.tickMs, context.nowMs()));
   connection.onIdle = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
   return {
-    // A rejection is a programmer's error: nobody handles it, and it ends the process.
+    // Not caught: a rejection is a bug and ends the process.
     onMessage: (text) => void handleMessage(client, text, context),
     onClosed: () => {
       clients.remove(client);

@@ -9,7 +9,7 @@ export interface ClientLimits {
   readonly messageRatePerS: number;
 }
 
-/** A connection and what the protocol keeps about it. */
+/** A connection and its protocol state. */
 export class Client {
   readonly connection: Connection;
   readonly subscriptions: SubscriptionEntries;

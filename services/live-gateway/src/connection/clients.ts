@@ -2,10 +2,10 @@ import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 import type { Client } from './client.ts';
 
-/** The clients that are connected, by user: each user may have so many, and a new one closes the oldest. */
+/** The connected clients by user, at most `maxPerUser` each: one more closes the user's oldest connection. */
 export class Clients {
   readonly #all = new Set<Client>();
-  /** In the order of opening. */
+  /** Each set in the order of opening. */
   readonly #byUser = new Map<string, Set<Client>>();
   readonly #maxPerUser: number;
 
@@ -25,14 +25,14 @@ export class Clients {
     return Array.from(this.#all, (client) => client.connection);
   }
 
-  /** The ids of all who are connected. */
+  /** The ids of all connected users. */
   userIds(): Iterable<string> {
     return this.#byUser.keys();
   }
 
   /**
-   * The newest wins: it is the one that somebody looks at, and a forgotten tab must not lock its owner out. The close
-   * code tells the oldest to stop, or the two would throw each other out for ever.
+   * Above the limit the oldest connection is closed, not the new one refused: a forgotten tab must not lock its user
+   * out. The close code tells the closed client not to reconnect, or the two would evict each other for ever.
    */
   add(client: Client): void {
     const { userId } = client.viewer;
@@ -52,9 +52,9 @@ export class Clients {
     this.#all.delete(client);
   }
 
-  /** Ends all connections of a user whose sessions are no longer valid. */
+  /** Closes all connections of a user whose sessions are no longer valid. */
   endSessionsOf(userId: string): void {
-    // A copy: `end` calls the close handler synchronously, which takes the client out of the set.
+    // A copy: `end` calls the close handler synchronously, which removes the client from the set.
     for (const { connection } of Array.from(this.#byUser.get(userId) ?? [])) {
       connection.end(closeReasons.sessionInvalid);
     }

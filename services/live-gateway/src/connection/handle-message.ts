@@ -1,21 +1,24 @@
-import { closeReasons } from './close-reasons.ts';
+import type { ClientMessage } from '@app/shared/messages';
 import { parseClientMessage } from '@app/shared/parse-client-message';
-import type { Client } from './client.ts';
 import { errorReply, pongReply, unsubscribedReply } from '../protocol/replies.ts';
 import { subscribe } from '../subscriptions/subscribe.ts';
 import type { SubscribeContext } from '../subscriptions/subscribe.ts';
 import { update } from '../subscriptions/update.ts';
+import type { Client } from './client.ts';
+import { closeReasons } from './close-reasons.ts';
+
+type UnsubscribeMessage = Extract<ClientMessage, { type: 'unsubscribe' }>;
 
 export interface MessageContext extends SubscribeContext {
-  /** Once per message: its type, or what was wrong with it. */
+  /** Called once per message with its type, or with the code of the error that answers it. */
   readonly onReceived: (type: string) => void;
 }
 
 /**
- * Answers one text frame of a client. Each is answered, if only with what is wrong with it; none makes this throw.
+ * Handles one text frame of a client. Every frame gets a reply, invalid ones an `error`.
  *
- * Every frame costs a token, a bad one too. Without a token it is still read, for its id, and answered
- * `rate-limited`; who goes on regardless is closed.
+ * Every frame costs a token, invalid ones included. Without a token the frame is parsed for its id only and answered
+ * `rate-limited`; a client that keeps sending is disconnected.
  */
 export async function handleMessage(client: Client, text: string, context: MessageContext): Promise<void> {
   const hasToken = client.messages.take(context.nowMs());
@@ -40,24 +43,26 @@ export async function handleMessage(client: Client, text: string, context: Messa
   switch (message.type) {
     case 'ping':
       client.reply(pongReply(message.id));
-      return;
+      break;
     case 'subscribe':
       await subscribe(client, message, context);
-      return;
-    case 'unsubscribe': {
-      const slot = client.subscriptions.release(message.topic);
-      if (slot === undefined) {
-        client.reply(errorReply(message.id, 'not-subscribed', 'not subscribed to this topic'));
-        return;
-      }
-      if (slot.subscription !== undefined) context.registry.unregister(slot.subscription);
-      // The `subscribe` that is still being authorised gets its one reply too: how its wish has ended.
-      if (slot.pendingReplyTo !== undefined)
-        client.reply(unsubscribedReply(slot.pendingReplyTo.id, slot.topic));
-      client.reply(unsubscribedReply(message.id, slot.topic));
-      return;
-    }
+      break;
+    case 'unsubscribe':
+      unsubscribe(client, message, context);
+      break;
     case 'update':
       update(client, message, context);
   }
+}
+
+function unsubscribe(client: Client, { id, topic }: UnsubscribeMessage, context: MessageContext): void {
+  const entry = client.subscriptions.release(topic);
+  if (entry === undefined) {
+    client.reply(errorReply(id, 'not-subscribed', 'not subscribed to this topic'));
+    return;
+  }
+  if (entry.subscription !== undefined) context.registry.unregister(entry.subscription);
+  // A `subscribe` that is still being authorised also gets its one reply.
+  if (entry.pendingReplyTo !== undefined) client.reply(unsubscribedReply(entry.pendingReplyTo.id, topic));
+  client.reply(unsubscribedReply(id, topic));
 }

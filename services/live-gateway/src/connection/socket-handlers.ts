@@ -1,15 +1,16 @@
 import type { WebSocket, WebSocketBehavior } from 'uWebSockets.js';
 import { maxMessageBytes } from '@app/shared/protocol';
-import { closeReasons } from './close-reasons.ts';
 import type { Viewer } from '../access/visitor.ts';
+import { closeReasons } from './close-reasons.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionLimits } from './connection.ts';
 import type { Traffic } from './traffic.ts';
 
-/** What belongs to a socket. uWebSockets.js makes a socket before there is a `Connection` for it. */
+/** The user data of a socket. uWebSockets.js creates the socket before its `Connection` exists. */
 export interface SocketData {
   readonly viewer: Viewer;
   readonly isBatched: boolean;
+  /** Undefined until the open handler has run. */
   link: Link | undefined;
 }
 
@@ -18,22 +19,21 @@ interface Link {
   readonly client: ClientHandlers;
 }
 
-/** Whoever listens to a connection. */
 export interface ClientHandlers {
   readonly onMessage: (text: string) => void;
   readonly onClosed: () => void;
 }
 
 /**
- * uWebSockets.js cuts whoever sends more than this, without a close frame. It is above the protocol's own limit, so
- * that a message a little too long gets a close code that says why.
+ * uWebSockets.js terminates a connection with a longer message, without a close frame. Above the protocol's own limit,
+ * so that a slightly longer message gets a close code.
  */
 const maxPayloadBytes = 4 * maxMessageBytes;
 
-/** Room above the high-water mark for one round of writes: a snapshot's frame and what follows until the next look. */
-const backpressureRoomBytes = 256 * 1024;
+/** Backpressure allowed above the high-water mark: one snapshot frame and the writes until the next check. */
+const backpressureMarginBytes = 256 * 1024;
 
-/** The handlers that uWebSockets.js calls, each turned into a call on a `Connection` or on its client. */
+/** The uWebSockets.js handlers; each calls a `Connection` or its client. */
 export function createSocketHandlers(options: {
   readonly onOpen: (connection: Connection) => ClientHandlers;
   readonly limits: ConnectionLimits;
@@ -43,8 +43,8 @@ export function createSocketHandlers(options: {
   const { limits, traffic, nowMs } = options;
   return {
     maxPayloadLength: maxPayloadBytes,
-    maxBackpressure: limits.highWaterBytes + backpressureRoomBytes,
-    // Own pings: see `sweepConnections`.
+    maxBackpressure: limits.highWaterBytes + backpressureMarginBytes,
+    // The gateway sends its own pings: see `sweepConnections`.
     idleTimeout: 0,
     sendPingsAutomatically: false,
     open: (socket) => {
@@ -52,27 +52,27 @@ export function createSocketHandlers(options: {
       const { viewer, isBatched } = data;
       const connection = new Connection({ socket, viewer, isBatched, limits, traffic, nowMs });
       const client = options.onOpen(connection);
-      // Closed by the one who was told of it: the close handler has found nobody to tell.
+      // If `onOpen` closed the connection, the close handler has run before there was a link.
       if (connection.isOpen) data.link = { connection, client };
       else client.onClosed();
     },
     message: (socket, message, isBinary) => {
-      const link = heard(socket);
+      const link = noteActivity(socket);
       if (link === undefined || !link.connection.isOpen) return;
       if (isBinary || message.byteLength > maxMessageBytes) {
         link.connection.end(isBinary ? closeReasons.binaryMessage : closeReasons.messageTooLong);
         return;
       }
-      // Decoded at once: the buffer is void as soon as this returns.
+      // Decoded now: the buffer is invalid after this handler returns.
       link.client.onMessage(Buffer.from(message).toString('utf8'));
     },
     pong: (socket, message) => {
-      // The number of the ping; what is none is in no list.
-      heard(socket)?.connection.notePong(Number(Buffer.from(message).toString('latin1')));
+      // The payload is the ping's number. NaN, from a client's own payload, matches no ping.
+      noteActivity(socket)?.connection.notePong(Number(Buffer.from(message).toString('latin1')));
     },
     drain: (socket) => socket.getUserData().link?.connection.noteDrained(),
     dropped: (socket) => {
-      // A close frame that did not fit is no loss to count: its connection is no longer open.
+      // A dropped close frame does not count: its connection is no longer open.
       if (socket.getUserData().link?.connection.isOpen === true) traffic.onDropped();
     },
     close: (socket, code) => {
@@ -84,7 +84,7 @@ export function createSocketHandlers(options: {
   };
 }
 
-function heard(socket: WebSocket<SocketData>): Link | undefined {
+function noteActivity(socket: WebSocket<SocketData>): Link | undefined {
   const { link } = socket.getUserData();
   link?.connection.noteActivity();
   return link;

@@ -1,28 +1,28 @@
-import { setImmediate as letOthersRun } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
 import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 
 export interface SweepLimits {
   readonly pingIntervalMs: number;
-  /** A client that is behind, and has left a ping unanswered for so long, is cut. */
+  /** Maximum time a client may lag. */
   readonly lagLimitMs: number;
-  /** A client that is connected for longer is asked to come again; 0 asks nobody. */
+  /** Age above which a connection is closed; 0 for no limit. */
   readonly maxAgeMs: number;
-  /** A client that was sent nothing for so long is told that the server lives. */
+  /** Time without a frame after which a heartbeat is sent. */
   readonly heartbeatMs: number;
 }
 
 const sweepIntervalMs = 1_000;
 
 /**
- * Pings whoever is due, closes whoever gives no sign of life or lags for too long.
+ * Closes connections that have timed out, lag for too long or are too old; pings the others when due.
  *
- * The server pings, not uWebSockets.js' `idleTimeout`: that one counts what the server sends as life, so a client that
- * went away behind a proxy would be fed for minutes.
+ * uWebSockets.js' `idleTimeout` cannot replace the pings: it counts sent bytes as activity, so a client that vanished
+ * behind a proxy would stay connected for minutes.
  *
  * @param random a number in [0, 1).
- * @returns how many lag now.
+ * @returns the number of lagging connections.
  */
 export function sweepConnections(
   connections: Iterable<Connection>,
@@ -31,20 +31,20 @@ export function sweepConnections(
   random: () => number = Math.random,
 ): number {
   const { maxAgeMs } = limits;
-  // Those who came in one storm must not go in one, so each sweep takes some of the old: over a tenth of the age.
-  const oldShare = (10 * sweepIntervalMs) / maxAgeMs;
+  // Connections opened in one storm must not close in one: each sweep closes a random share, over a tenth of the age.
+  const expiringShare = (10 * sweepIntervalMs) / maxAgeMs;
   let lagging = 0;
-  // A copy: `end` calls the close handler synchronously, which takes the connection out of the set.
+  // A copy: `end` calls the close handler synchronously, which removes the connection from the set.
   for (const connection of Array.from(connections)) {
-    const { laggingSinceMs: behindSinceMs } = connection;
+    const { laggingSinceMs } = connection;
     if (nowMs - connection.lastActivityAtMs > 2.5 * limits.pingIntervalMs) {
       connection.end(closeReasons.pingTimeout);
-    } else if (behindSinceMs !== undefined && nowMs - behindSinceMs > limits.lagLimitMs) {
+    } else if (laggingSinceMs !== undefined && nowMs - laggingSinceMs > limits.lagLimitMs) {
       connection.end(closeReasons.laggingTooLong);
-    } else if (maxAgeMs > 0 && nowMs - connection.openedAtMs > maxAgeMs && random() < oldShare) {
+    } else if (maxAgeMs > 0 && nowMs - connection.openedAtMs > maxAgeMs && random() < expiringShare) {
       connection.end(closeReasons.maxAge);
     } else {
-      if (behindSinceMs !== undefined) lagging += 1;
+      if (laggingSinceMs !== undefined) lagging += 1;
       if (nowMs - connection.sentAtMs >= limits.heartbeatMs) connection.onIdle();
       if (connection.isPingDue(nowMs, limits.pingIntervalMs)) connection.ping();
     }
@@ -52,10 +52,10 @@ export function sweepConnections(
   return lagging;
 }
 
-/** Connections swept before others get a turn: where an event falls silent, all its viewers are due at once. */
-const slice = 500;
+/** Connections swept before yielding: when an event stops sending, all its viewers are due for a ping at once. */
+const sliceSize = 500;
 
-/** Sweeps once a second until the signal; rejects with its reason. */
+/** Sweeps every second until the signal aborts; rejects with its reason. */
 export async function runSweepLoop(options: {
   readonly connections: () => Iterable<Connection>;
   readonly limits: SweepLimits;
@@ -67,9 +67,9 @@ export async function runSweepLoop(options: {
   for (;;) {
     const all = Array.from(connections());
     let lagging = 0;
-    for (let at = 0; at < all.length; at += slice) {
-      lagging += sweepConnections(all.slice(at, at + slice), nowMs(), limits);
-      await letOthersRun();
+    for (let at = 0; at < all.length; at += sliceSize) {
+      lagging += sweepConnections(all.slice(at, at + sliceSize), nowMs(), limits);
+      await yieldToEventLoop();
     }
     onLagging(lagging);
     await delay(sweepIntervalMs, signal);

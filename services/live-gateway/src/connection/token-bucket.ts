@@ -1,6 +1,4 @@
-/**
- * Lets `ratePerS` messages a second through, and a burst of as many at once. Time comes in, so that a test needs none.
- */
+/** A rate limit of `ratePerS` tokens per second, with bursts of up to `burst`. */
 export class TokenBucket {
   readonly #ratePerS: number;
   readonly #burst: number;
@@ -15,8 +13,8 @@ export class TokenBucket {
   }
 
   /**
-   * Takes a token; false if there was none. The debt then grows down to a further burst: who goes on knocking waits
-   * longer, and `isAbused` says when it is no accident any more.
+   * Takes a token; returns false if there was none. A failed attempt also costs a token, down to minus `burst`: a client
+   * that keeps sending waits longer, and at minus `burst` it counts as abusive.
    */
   take(nowMs: number): boolean {
     const elapsedMs = Math.max(0, nowMs - this.#filledAtMs);
@@ -31,7 +29,7 @@ export class TokenBucket {
     return this.#tokens <= -this.#burst;
   }
 
-  /** How long until a token is there, if nothing is taken meanwhile. */
+  /** Time until a token is available, if none is taken meanwhile. */
   get retryAfterMs(): number {
     return Math.max(0, Math.ceil(((1 - this.#tokens) / this.#ratePerS) * 1000));
   }

@@ -1,7 +1,7 @@
-/** What goes over the sockets, for the metrics. */
+/** The metrics of the sockets. */
 export interface Traffic {
   readonly onSent: (frames: number, bytes: number) => void;
-  /** uWebSockets.js has thrown a frame away: an alarm, never the policy. */
+  /** uWebSockets.js has dropped a frame: a bug, since `Connection` stops writing before that. */
   readonly onDropped: () => void;
   readonly onClosed: (code: number) => void;
 }

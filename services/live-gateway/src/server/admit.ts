@@ -9,20 +9,20 @@ import type { TrustedProxies } from './client-address.ts';
 import { offersSubprotocol } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
-/** How a request to upgrade ended; the label of `live_upgrades_total`. */
+/** The result of an upgrade request; the `result` label of `live_upgrades_total`. */
 export type UpgradeResult =
   | 'accepted'
   | 'draining'
   | 'full'
-  /** It asks to upgrade, and to close the connection. */
+  /** The Connection header lacks `Upgrade`. */
   | 'bad_request'
   | 'foreign_origin'
-  /** It does not ask for `live.v1`, and `LIVE_PLAIN_DIALECT` is off. */
+  /** `live.v1` is not offered, and `LIVE_PLAIN_DIALECT` is off. */
   | 'plain_dialect'
   | 'no_cookie'
   | 'unauthorised'
   | 'unavailable'
-  /** The client was gone before there was an answer. */
+  /** The client disconnected before the response. */
   | 'aborted';
 
 export type Admission =
@@ -46,36 +46,35 @@ export interface AdmissionRules {
   readonly authenticate: Authenticate;
 }
 
-const retryAfterS = { draining: 1, full: 10, unavailable: 5 } as const;
+const defaultRetryAfterS = { draining: 1, full: 10, unavailable: 5 } as const;
 
-/** Decides about a request to upgrade, from cheap to dear: only the last check asks anybody. */
+/** Admits or refuses an upgrade request. The cheapest checks come first; only the last one calls Directus. */
 export async function admit(request: UpgradeRequest, rules: AdmissionRules): Promise<Admission> {
-  if (rules.isDraining()) return refuseUntilLater('draining', 'this server is going away');
-  if (rules.isFull()) return refuseUntilLater('full', 'too many connections');
-  // RFC 6455 wants the word there. uWebSockets.js does not look, and upgrades a connection that it then closes.
+  if (rules.isDraining()) return refuseTemporarily('draining', 'server shutting down');
+  if (rules.isFull()) return refuseTemporarily('full', 'too many connections');
+  // Required by RFC 6455. uWebSockets.js does not check it, and closes such a connection right after the upgrade.
   if (!/\bupgrade\b/i.test(request.connection)) {
-    return refuse('bad_request', '400 Bad Request', 'the Connection header must say Upgrade');
+    return refuse('bad_request', '400 Bad Request', 'Connection header must contain Upgrade');
   }
   if (!isAllowedOrigin(request.origin, rules.allowedOrigins)) {
-    return refuse('foreign_origin', '403 Forbidden', 'this origin may not connect');
+    return refuse('foreign_origin', '403 Forbidden', 'origin not allowed');
   }
   if (!rules.allowsPlainDialect && !offersSubprotocol(request.protocols, subprotocol)) {
-    return refuse('plain_dialect', '400 Bad Request', `ask for the subprotocol ${subprotocol}`);
+    return refuse('plain_dialect', '400 Bad Request', `subprotocol ${subprotocol} required`);
   }
   const cookie = readSessionCookie(request.cookieHeader, rules.cookieName);
-  if (cookie === undefined) return refuse('no_cookie', '401 Unauthorized', 'no session');
+  if (cookie === undefined) return refuse('no_cookie', '401 Unauthorized', 'no session cookie');
   const visitor = {
     cookie,
     address: clientAddress(request.socketAddress, request.forwardedFor, rules.trustedProxies),
   };
   const identity = await rules.authenticate(visitor);
-  if (identity.kind === 'nobody')
-    return refuse('unauthorised', '401 Unauthorized', 'the session is not valid');
+  if (identity.kind === 'nobody') return refuse('unauthorised', '401 Unauthorized', 'session not valid');
   if (identity.kind === 'unavailable') {
-    return refuseUntilLater('unavailable', 'the session cannot be checked now', identity.retryAfterMs);
+    return refuseTemporarily('unavailable', 'session cannot be checked now', identity.retryAfterMs);
   }
-  // It may have begun to drain while Directus was asked.
-  if (rules.isDraining()) return refuseUntilLater('draining', 'this server is going away');
+  // Draining may have started during the Directus call.
+  if (rules.isDraining()) return refuseTemporarily('draining', 'server shutting down');
   return { isAdmitted: true, viewer: { ...visitor, userId: identity.userId } };
 }
 
@@ -83,10 +82,10 @@ function refuse(result: Refusal['result'], status: Refusal['status'], message: s
   return { isAdmitted: false, refusal: { result, status, message } };
 }
 
-function refuseUntilLater(
-  result: keyof typeof retryAfterS,
+function refuseTemporarily(
+  result: keyof typeof defaultRetryAfterS,
   message: string,
-  retryAfterMs = retryAfterS[result] * 1000,
+  retryAfterMs = defaultRetryAfterS[result] * 1000,
 ): Admission {
   const afterS = Math.max(1, Math.ceil(retryAfterMs / 1000));
   return {

@@ -1,6 +1,6 @@
 import type { HealthStatus } from '@app/runtime/ops-server';
 
-/** Something that must go on turning, by the process's clock. */
+/** A loop that must make progress within `limitMs`, by the process's clock. */
 export interface MonitoredLoop {
   readonly name: string;
   readonly lastProgressAtMs: () => number;
@@ -8,11 +8,11 @@ export interface MonitoredLoop {
 }
 
 /**
- * Whether every loop still turns. One that waits for Redis turns too, at each deadline that it misses: liveness fails
- * slowly, because a restart during an outage adds to it.
+ * Liveness: whether every loop makes progress. A loop that waits for Redis also makes progress, at each missed deadline:
+ * restarting a gateway during a Redis outage would only make it worse. A loop that has not started (NaN) is not stuck.
  */
 export function checkProgress(loops: readonly MonitoredLoop[], nowMs: number): HealthStatus {
-  const stuck = loops.filter(({ lastProgressAtMs: turnedAtMs, limitMs }) => nowMs - turnedAtMs() > limitMs);
+  const stuck = loops.filter(({ lastProgressAtMs, limitMs }) => nowMs - lastProgressAtMs() > limitMs);
   return stuck.length === 0
     ? { ok: true }
     : { ok: false, reason: `no progress: ${stuck.map(({ name }) => name).join(', ')}` };

@@ -1,11 +1,11 @@
 import { BlockList, isIP } from 'node:net';
 
-/** The proxies whose word about a client's address is taken. */
+/** The proxies whose `X-Forwarded-For` is trusted. */
 export type TrustedProxies = BlockList;
 
 /**
- * Reads `10.0.0.0/8,192.0.2.7,fd00::/8`; an empty text trusts nobody.
- * @returns the problem as a text if an entry is neither an address nor a network.
+ * Parses `10.0.0.0/8,192.0.2.7,fd00::/8`; an empty string trusts no proxy.
+ * @returns an error message if an entry is neither an address nor a network.
  */
 export function parseTrustedProxies(text: string): TrustedProxies | string {
   const proxies = new BlockList();
@@ -23,12 +23,12 @@ export function parseTrustedProxies(text: string): TrustedProxies | string {
 }
 
 /**
- * The address a request comes from: the connection's own, or, if that is a trusted proxy's, the last one in
- * `X-Forwarded-For` that is not. Read from the right: what stands further left is what the client claims.
+ * The client's address: the socket's own, or, if that is a trusted proxy, the last one in `X-Forwarded-For` that is not
+ * a trusted proxy. Addresses further left are the client's own claim.
  */
 export function clientAddress(socketAddress: string, forwardedFor: string, trusted: TrustedProxies): string {
-  let address = plainAddress(socketAddress);
-  const hops = forwardedFor.split(',').map((hop) => plainAddress(hop.trim()));
+  let address = unmapAddress(socketAddress);
+  const hops = forwardedFor.split(',').map((hop) => unmapAddress(hop.trim()));
   while (isTrusted(address, trusted)) {
     const hop = hops.pop();
     if (hop === undefined || isIP(hop) === 0) break;
@@ -42,13 +42,13 @@ function isTrusted(address: string, trusted: TrustedProxies): boolean {
   return family !== 0 && trusted.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** An IPv4 address as a dual-stack socket shows it (`::ffff:192.0.2.1`, long form too) is that IPv4 address. */
-function plainAddress(address: string): string {
+/** Converts an IPv4-mapped IPv6 address (`::ffff:192.0.2.1`, long form too) to IPv4. */
+function unmapAddress(address: string): string {
   const mapped = /^(?:::|(?:0{1,4}:){5})ffff:(.+)$/i.exec(address)?.[1];
   if (mapped === undefined) return address;
   if (isIP(mapped) === 4) return mapped;
-  const words = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(mapped);
-  if (words === null) return address;
-  const [high, low] = [parseInt(words[1] ?? '', 16), parseInt(words[2] ?? '', 16)];
+  const groups = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(mapped);
+  if (groups === null) return address;
+  const [high, low] = [parseInt(groups[1] ?? '', 16), parseInt(groups[2] ?? '', 16)];
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');
 }

@@ -6,11 +6,10 @@ import type { LiveServer } from './listen.ts';
 import type { Readiness } from './readiness.ts';
 
 /**
- * Leaves the balancer and then its clients, who are served all the while.
+ * Takes the gateway out of the load balancer, then closes its connections over `windowMs`. They are served until closed.
  *
- * Balancers learn late that a gateway is not ready any more, so for `noticeMs` it goes on listening: whoever is sent
- * here is refused with a 503, which a proxy can take elsewhere, instead of finding nobody. Then nobody can come in any
- * more, not over a connection kept alive either, and those who are here are sent away, spread over `windowMs`.
+ * A balancer notices late that a gateway is not ready. For `noticeMs` the gateway keeps listening and refuses upgrades
+ * with a 503, which a proxy retries elsewhere; a closed port would fail the client.
  */
 export async function drain(options: {
   readonly readiness: Readiness;
@@ -24,6 +23,6 @@ export async function drain(options: {
   await wait(noticeMs);
   server.stopListening();
   await closeGracefully(connections(), { windowMs, reconnectMessage: reconnectReply });
-  // Those whose upgrade was under way when the others were counted.
+  // Connections whose upgrade was in progress when the schedule was made.
   await closeGracefully(connections(), { windowMs: 0, reconnectMessage: reconnectReply });
 }

@@ -1,4 +1,4 @@
-import { setImmediate as leaveTheHandler } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
 import { subprotocol } from '@app/shared/protocol';
 import type { SocketData } from '../connection/socket-handlers.ts';
@@ -8,20 +8,20 @@ import type { UpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeCork } from './upgrade-cork.ts';
 
 /**
- * The handler of requests to upgrade.
+ * Creates the handler of upgrade requests.
  *
- * @param onPending called with 1 when a request starts to be examined and with -1 when it is done with.
+ * @param onPending called with 1 before a request is checked and with -1 afterwards.
  * @param onResult called once per request.
  */
 export function createUpgradeHandler(options: {
   readonly admit: (request: UpgradeRequest) => Promise<Admission>;
-  readonly desk: UpgradeCork;
+  readonly upgradeCork: UpgradeCork;
   readonly onPending: (change: 1 | -1) => void;
   readonly onResult: (result: UpgradeResult) => void;
 }): (response: HttpResponse, request: HttpRequest, context: us_socket_context_t) => Promise<void> {
-  const { desk, onPending, onResult } = options;
+  const { upgradeCork, onPending, onResult } = options;
   return async (response, request, context) => {
-    // First of all: without it a client that goes away while Directus is asked aborts the process.
+    // Registered before any await: without it a client that disconnects meanwhile aborts the process.
     let isAborted = false;
     response.onAborted(() => {
       isAborted = true;
@@ -31,8 +31,8 @@ export function createUpgradeHandler(options: {
     let admission: Admission;
     try {
       admission = await options.admit(upgradeRequest);
-      // An answer from memory comes while uWebSockets.js is still parsing; then this would be another kind of upgrade.
-      await leaveTheHandler();
+      // A cached answer arrives inside the handler, where uWebSockets.js takes another code path to upgrade.
+      await yieldToEventLoop();
     } finally {
       onPending(-1);
     }
@@ -44,7 +44,7 @@ export function createUpgradeHandler(options: {
       const isBatched = offersSubprotocol(upgradeRequest.protocols, subprotocol);
       const data: SocketData = { viewer: admission.viewer, isBatched, link: undefined };
       const protocol = isBatched ? subprotocol : '';
-      desk.run(() => response.upgrade(data, key, protocol, extensions, context));
+      upgradeCork.run(() => response.upgrade(data, key, protocol, extensions, context));
     } else {
       const { refusal } = admission;
       onResult(refusal.result);

@@ -7,15 +7,15 @@ import type { UpgradeCork } from './upgrade-cork.ts';
 type Upgrade = NonNullable<WebSocketBehavior<SocketData>['upgrade']>;
 
 export interface LiveServer extends Disposable {
-  /** The port that it listens on: the one asked for, or the one the system chose for 0. */
+  /** The configured port, or the one that the system chose for 0. */
   readonly port: number;
-  /** Takes no new connections; those there are stay. One kept alive can still ask to upgrade, and is refused by then. */
+  /** Closes the port. Open connections stay; an upgrade over a kept-alive one is refused, since the gateway drains. */
   stopListening(): void;
 }
 
 /**
- * Listens for WebSocket clients on one path; every other path is a 404.
- * Rejects if the binding does not load or the port is taken.
+ * Listens for WebSocket clients on one path; other paths are a 404.
+ * Rejects if the binding does not load or the port is in use.
  */
 export async function listen(options: {
   readonly host: string;
@@ -23,17 +23,17 @@ export async function listen(options: {
   readonly path: string;
   readonly maxHeaderBytes: number;
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
-  readonly createUpgrade: (desk: UpgradeCork) => Upgrade;
+  readonly createUpgrade: (upgradeCork: UpgradeCork) => Upgrade;
 }): Promise<LiveServer> {
   const { host, port, path, handlers, createUpgrade } = options;
   const uws = await loadUws(options.maxHeaderBytes);
-  const desk = await openUpgradeCork(uws);
+  const upgradeCork = await openUpgradeCork(uws);
   const app = uws.App();
-  app.ws(path, { ...handlers, upgrade: createUpgrade(desk) });
-  app.any(path, (response) => answer(response, '426 Upgrade Required', 'this is a WebSocket endpoint\n'));
+  app.ws(path, { ...handlers, upgrade: createUpgrade(upgradeCork) });
+  app.any(path, (response) => answer(response, '426 Upgrade Required', 'WebSocket endpoint\n'));
   app.any('/*', (response) => answer(response, '404 Not Found', 'not found\n'));
   let socket: us_listen_socket | undefined;
-  // Exclusive: otherwise another process could share the port and take half of the clients, without an error.
+  // Exclusive: otherwise a second process could listen on the same port and get half of the clients.
   app.listen(host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (listening) => {
     if (listening !== false) socket = listening;
   });
@@ -50,7 +50,7 @@ export async function listen(options: {
     [Symbol.dispose]() {
       stopListening();
       app.close();
-      desk[Symbol.dispose]();
+      upgradeCork[Symbol.dispose]();
     },
   };
 }

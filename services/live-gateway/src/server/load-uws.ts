@@ -1,11 +1,11 @@
-/** What uWebSockets.js takes from the environment, when it is loaded for the first time. */
+/** Read by uWebSockets.js from the environment when it is first loaded. */
 const maxHeaderVariable = 'UWS_HTTP_MAX_HEADERS_SIZE';
 
 /**
- * Loads uWebSockets.js, whose binary fits fewer systems than Node does. Its own message names a wrong reason first, so
- * what it takes is said here, with the true one (the last line of its message).
+ * Loads uWebSockets.js, whose binary supports fewer systems than Node. Its own error starts with a misleading reason:
+ * the actual one is the last line.
  *
- * @param maxHeaderBytes the longest head of a request; a longer one is answered 431.
+ * @param maxHeaderBytes maximum size of a request's head; a larger one gets 431.
  */
 export async function loadUws(maxHeaderBytes: number) {
   process.env[maxHeaderVariable] = String(maxHeaderBytes);

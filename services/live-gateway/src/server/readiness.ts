@@ -1,28 +1,28 @@
 import type { HealthStatus } from '@app/runtime/ops-server';
 
-/** What the gateway waits for before it is ready, in words. */
+/** What must happen once before the gateway is ready; shown in the body of `/readyz`. */
 export const readinessConditions = {
-  assigned: 'the assignments are loaded',
-  hydrated: 'Postgres has been asked for the latest fixes',
-  caughtUp: (stream: string) => `${stream} is caught up`,
+  assigned: 'assignments',
+  hydrated: 'latest fixes from Postgres',
+  caughtUp: (stream: string) => `${stream} to catch up`,
 };
 
 /**
- * What must have happened once before clients may come. Nothing that happens later to Postgres, Redis or the lag makes
- * a gateway unready: all replicas would leave the balancer at once, and the map with them.
+ * Readiness: every condition has been fulfilled once, and the gateway is not draining. Outages of Postgres or Redis and
+ * lag do not make a ready gateway unready: all replicas would leave the load balancer at once.
  */
 export class Readiness {
   readonly #pending: Set<string>;
   readonly #onReady: () => void;
   #isDraining = false;
 
-  /** @param conditions in words, such as `the assignments are loaded`. */
+  /** @param conditions as shown in the body of `/readyz`. */
   constructor(conditions: readonly string[], onReady: () => void) {
     this.#pending = new Set(conditions);
     this.#onReady = onReady;
   }
 
-  /** The condition is fulfilled, once and for all. */
+  /** Marks a condition as fulfilled, for good. */
   fulfil(condition: string): void {
     if (this.#pending.delete(condition) && this.#pending.size === 0) this.#onReady();
   }
@@ -38,6 +38,6 @@ export class Readiness {
   status(): HealthStatus {
     if (this.#isDraining) return { ok: false, reason: 'draining' };
     if (this.#pending.size === 0) return { ok: true };
-    return { ok: false, reason: `not yet: ${[...this.#pending].join('; ')}` };
+    return { ok: false, reason: `waiting for: ${[...this.#pending].join('; ')}` };
   }
 }

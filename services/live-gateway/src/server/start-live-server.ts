@@ -9,7 +9,7 @@ import { createUpgradeHandler } from './handle-upgrade.ts';
 import { listen } from './listen.ts';
 import type { LiveServer } from './listen.ts';
 
-/** Lets in who may come in, up to `LIVE_MAX_CONNECTIONS`, those whose session is still being checked included. */
+/** Starts the WebSocket server. Upgrades in progress count towards `LIVE_MAX_CONNECTIONS`. */
 export async function startLiveServer(options: {
   readonly config: {
     readonly LIVE_WS_HOST: string;
@@ -34,7 +34,7 @@ export async function startLiveServer(options: {
   let pending = 0;
   const rules = {
     isDraining: options.isDraining,
-    // The one that asks is among the pending ones.
+    // The request being checked is one of the pending ones.
     isFull: () => options.connectionCount() + pending > config.LIVE_MAX_CONNECTIONS,
     allowedOrigins: config.LIVE_ALLOWED_ORIGINS,
     trustedProxies,
@@ -48,10 +48,10 @@ export async function startLiveServer(options: {
     path: config.LIVE_WS_PATH,
     maxHeaderBytes: config.LIVE_MAX_HEADER_BYTES,
     handlers: options.handlers,
-    createUpgrade: (desk) =>
+    createUpgrade: (upgradeCork) =>
       createUpgradeHandler({
         admit: (request) => admit(request, rules),
-        desk,
+        upgradeCork,
         onPending: (change) => {
           pending += change;
         },

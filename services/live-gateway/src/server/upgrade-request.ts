@@ -1,6 +1,6 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 
-/** What the gateway reads of a request to upgrade. A value: uWebSockets.js' own request is gone after the first await. */
+/** The parts of an upgrade request that the gateway reads, copied: uWebSockets.js' request is invalid after an await. */
 export interface UpgradeRequest {
   readonly connection: string;
   readonly origin: string;
@@ -12,7 +12,7 @@ export interface UpgradeRequest {
   readonly extensions: string;
 }
 
-/** Headers that are missing are ''. */
+/** Missing headers are ''. */
 export function readUpgradeRequest(response: HttpResponse, request: HttpRequest): UpgradeRequest {
   return {
     connection: request.getHeader('connection'),
@@ -27,8 +27,8 @@ export function readUpgradeRequest(response: HttpResponse, request: HttpRequest)
 }
 
 /**
- * All `X-Forwarded-For` lines as one. `getHeader` gives the first, which is the client's own where a proxy adds a line
- * for its word instead of lengthening the one that is there, as HAProxy does.
+ * All `X-Forwarded-For` lines joined. `getHeader` returns only the first: a proxy that appends a line of its own, as
+ * HAProxy does, leaves the client's own claim there.
  */
 function readForwardedFor(request: HttpRequest): string {
   const lines: string[] = [];
@@ -38,7 +38,7 @@ function readForwardedFor(request: HttpRequest): string {
   return lines.join(',');
 }
 
-/** Whether a `Sec-WebSocket-Protocol` header names the subprotocol among those that the client speaks. */
+/** Whether a `Sec-WebSocket-Protocol` header contains the subprotocol. */
 export function offersSubprotocol(protocols: string, subprotocol: string): boolean {
   return protocols.split(',').some((protocol) => protocol.trim() === subprotocol);
 }

@@ -26,7 +26,7 @@ async function openDirectus(): Promise<TestDirectus> {
   return directus;
 }
 
-function ask(directus: TestDirectus, limits = { maxInFlight: 32, maxWaiting: 100 }) {
+function callerOf(directus: TestDirectus, limits = { maxInFlight: 32, maxQueued: 100 }) {
   return createCallDirectus({ baseUrl: directus.url, ...limits });
 }
 
@@ -42,24 +42,30 @@ function openCache() {
   let nowMs = 1_000;
   const results: CacheResult[] = [];
   const cache = new DirectusCache<string>({
-    maxAnswers: 10,
+    maxEntries: 10,
     nowMs: () => nowMs,
     onResult: (result) => results.push(result),
   });
-  const answers: ((answer: Cacheable<string>) => void)[] = [];
-  const load = (): Promise<Cacheable<string>> => new Promise((resolve) => answers.push(resolve));
-  const give = (which: number, value: string, keepMs: number): void =>
-    answers[which]?.({ value, ttlMs: keepMs });
-  return { cache, results, load, give, asked: () => answers.length, passMs: (ms: number) => (nowMs += ms) };
+  const responses: ((response: Cacheable<string>) => void)[] = [];
+  const load = (): Promise<Cacheable<string>> => new Promise((resolve) => responses.push(resolve));
+  const respond = (which: number, value: string, ttlMs: number): void => responses[which]?.({ value, ttlMs });
+  return {
+    cache,
+    results,
+    load,
+    respond,
+    callCount: () => responses.length,
+    passMs: (ms: number) => (nowMs += ms),
+  };
 }
 
-describe('the answer cache', () => {
-  test('asks once for all who want to know at the same time, and remembers from the question on', async () => {
-    const { cache, results, load, give, passMs } = openCache();
+describe('the Directus cache', () => {
+  test('makes one call for concurrent requests, and counts the TTL from the request', async () => {
+    const { cache, results, load, respond, passMs } = openCache();
     const first = cache.get('k', load);
     const second = cache.get('k', load);
     passMs(90);
-    give(0, 'yes', 100);
+    respond(0, 'yes', 100);
     expect(await Promise.all([first, second])).toEqual(['yes', 'yes']);
     passMs(9);
     expect(await cache.get('k', load)).toBe('yes');
@@ -68,37 +74,37 @@ describe('the answer cache', () => {
     expect(results).toEqual(['miss', 'coalesced', 'hit', 'miss']);
   });
 
-  test('asks again whoever needs a newer answer, and a slow old reply does not replace a newer one', async () => {
-    const { cache, load, give, asked, passMs } = openCache();
+  test('makes another call for a newer value, and a late response does not replace it', async () => {
+    const { cache, load, respond, callCount, passMs } = openCache();
     const old = cache.get('k', load);
     passMs(10);
     const fresh = cache.get('k', load, 1_010);
-    expect(asked()).toBe(2);
-    give(1, 'no', 1_000);
+    expect(callCount()).toBe(2);
+    respond(1, 'no', 1_000);
     expect(await fresh).toBe('no');
-    give(0, 'yes', 1_000);
+    respond(0, 'yes', 1_000);
     expect(await old).toBe('yes');
     expect(await cache.get('k', load)).toBe('no');
-    expect(asked()).toBe(2);
+    expect(callCount()).toBe(2);
   });
 
-  test('keeps no failure, and tells everyone who waited', async () => {
-    const { cache, load, give } = openCache();
+  test('rejects every waiting caller when the call fails, and does not cache the failure', async () => {
+    const { cache, load, respond } = openCache();
     const both = [cache.get('k', failing), cache.get('k', load)];
     await expect(both[0]).rejects.toThrow('down');
     await expect(both[1]).rejects.toThrow('down');
     const next = cache.get('k', load);
-    give(0, 'yes', 100);
+    respond(0, 'yes', 100);
     expect(await next).toBe('yes');
   });
 });
 
 describe('authentication', () => {
-  test('remembers a user for as long as configured, and a refusal for 5 s at most', async () => {
+  test('caches a user for the configured TTL, and a refusal for 5 s', async () => {
     const directus = await openDirectus();
     let nowMs = 0;
     const authenticate = createAuthenticate({
-      askDirectus: ask(directus),
+      callDirectus: callerOf(directus),
       timeoutMs: 1_000,
       cacheTtlMs: 10_000,
       nowMs: () => nowMs,
@@ -119,7 +125,7 @@ describe('authentication', () => {
     expect(directus.calls).toHaveLength(4);
   });
 
-  test('takes only a text in data.id of a 200 for a user, and an odd status for no verdict', () => {
+  test('accepts only a 200 with a string in data.id; an unexpected status counts as unavailable', () => {
     expect(identityIn(200, { data: { id: 'u' } })).toEqual({ kind: 'user', userId: 'u' });
     for (const body of [
       {},
@@ -138,18 +144,18 @@ describe('authentication', () => {
     for (const status of [204, 302, 404]) expect(identityIn(status, {})).toEqual({ kind: 'unavailable' });
   });
 
-  test('bounds the calls in flight and those that wait, and passes on when to come back', async () => {
+  test('bounds concurrent and queued calls, and passes Retry-After on', async () => {
     const directus = await openDirectus();
     directus.misbehave('hang');
-    const askDirectus = ask(directus, { maxInFlight: 2, maxWaiting: 3 });
+    const callDirectus = callerOf(directus, { maxInFlight: 2, maxQueued: 3 });
     const visitors = Array.from({ length: 10 }, (_, n) => visitorWith(`s${n}`));
-    const replies = await Promise.all(visitors.map((visitor) => askDirectus('/users/me', visitor, 200)));
+    const replies = await Promise.all(visitors.map((visitor) => callDirectus('/users/me', visitor, 200)));
     expect(directus.calls).toHaveLength(2);
     const reasons = replies.map((reply) => (reply.answered ? reply.status : reply.reason));
-    // Two were asked, three waited in vain for their turn, five were told at once.
+    // Two calls were made, three timed out in the queue, five were refused at once.
     expect(reasons).toEqual(['timeout', 'timeout', ...Array.from({ length: 8 }, () => 'overloaded')]);
     directus.misbehave('429');
-    expect(await askDirectus('/users/me', visitorWith('s'), 1_000)).toEqual({
+    expect(await callDirectus('/users/me', visitorWith('s'), 1_000)).toEqual({
       answered: false,
       reason: 'rate_limited',
       retryAfterMs: 1_000,
@@ -165,7 +171,7 @@ async function openAuthorize(): Promise<{
   const directus = await openDirectus();
   let nowMs = 0;
   const authorize = createAuthorize({
-    askDirectus: ask(directus),
+    callDirectus: callerOf(directus),
     timeoutMs: 1_000,
     cacheTtlMs: 30_000,
     nowMs: () => nowMs,
@@ -179,7 +185,7 @@ async function openAuthorize(): Promise<{
 
 describe('authorisation', () => {
   test.each(['', '.', '%2e', '../../users/me', '..%2f..%2fusers%2fme', `${eventId}/`, eventId.toUpperCase()])(
-    'of %j is refused without a request: Directus would answer 200 with something else',
+    'of %j is refused without a call: Directus would answer 200 with other data',
     async (wrongId) => {
       const { directus, authorize } = await openAuthorize();
       expect(await authorize(visitorWith('s'), wrongId)).toMatchObject({ kind: 'forbidden' });
@@ -187,7 +193,7 @@ describe('authorisation', () => {
     },
   );
 
-  test('follows Directus, and a withdrawn permission is seen at once by whoever asks for a new answer', async () => {
+  test('follows Directus, and a caller with notBeforeMs sees a withdrawn permission at once', async () => {
     const { directus, authorize, passMs } = await openAuthorize();
     expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'forbidden', isRestricted: false });
     directus.allow('user-1', eventId);
@@ -200,7 +206,7 @@ describe('authorisation', () => {
     expect(await authorize(visitorWith('s'), eventId)).toMatchObject({ kind: 'forbidden' });
   });
 
-  test('is of a session that has ended where Directus says 401, or 403 INVALID_TOKEN', async () => {
+  test('reports an ended session when Directus answers 401, or 403 INVALID_TOKEN', async () => {
     const { directus, authorize } = await openAuthorize();
     directus.addForeignSession('foreign');
     expect(await authorize(visitorWith('foreign'), eventId)).toEqual({ kind: 'session-ended' });
@@ -208,14 +214,14 @@ describe('authorisation', () => {
     expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'session-ended' });
   });
 
-  test('tells a missing licence from a missing permission', async () => {
+  test('distinguishes a missing licence from a missing permission', async () => {
     const { directus, authorize } = await openAuthorize();
     directus.allow('user-1', eventId);
     directus.misbehave('unlicensed');
     expect(await authorize(visitorWith('s'), eventId)).toEqual({ kind: 'forbidden', isRestricted: true });
   });
 
-  test('of another event than the one asked for is none', () => {
+  test('is refused if Directus answers with another event', () => {
     const reply = (id: unknown) =>
       toPermission({ answered: true, status: 200, body: { data: { id } } }, eventId);
     expect(reply(eventId)).toEqual({ kind: 'allowed' });
@@ -227,7 +233,7 @@ describe('authorisation', () => {
   });
 });
 
-test('a session cookie shows its value to nobody but Directus', () => {
+test('a session cookie shows its value only in the header for Directus', () => {
   const { cookie } = visitorWith('se%20cret');
   expect(cookie.header()).toBe('directus_session_token=se%20cret');
   const shown = `${JSON.stringify({ cookie })} ${inspect({ cookie }, { depth: 5 })} ${Object.entries(cookie).join(' ')}`;

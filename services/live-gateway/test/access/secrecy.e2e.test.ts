@@ -9,7 +9,7 @@ import { testOrigin } from '../support/start-gateway.ts';
 import { connect, tryConnect } from '../support/viewer.ts';
 import type { Viewer } from '../support/viewer.ts';
 
-/** In every session's cookie of this test: whatever shows one shows this. */
+/** Part of every session cookie in this test. */
 const secret = `secret${randomUUID()}`;
 const modes = [
   'ok',
@@ -24,14 +24,14 @@ const modes = [
   'redirect',
 ] as const;
 
-test('no cookie is in any log line, metric, trace, answer or close reason, whatever goes wrong', async () => {
-  await using world = await openFixture();
-  await using postgres = await startFaultyNetwork({ target: world.postgresUrl });
+test('no session cookie appears in a log line, metric, trace, reply or close reason, whatever fails', async () => {
+  await using fixture = await openFixture();
+  await using postgres = await startFaultyNetwork({ target: fixture.postgresUrl });
   await using collector = await startTraceReceiver();
-  const { eventId, devices } = await world.addEvent(1);
+  const { eventId, devices } = await fixture.addEvent(1);
   const topic = `event:${eventId}`;
-  const gateway = await world.start({
-    postgresUrl: postgres.through(world.postgresUrl),
+  const gateway = await fixture.start({
+    postgresUrl: postgres.through(fixture.postgresUrl),
     env: {
       LOG_LEVEL: 'trace',
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
@@ -55,8 +55,8 @@ test('no cookie is in any log line, metric, trace, answer or close reason, whate
   const addUser = (): string => {
     const session = newSession();
     const userId = randomUUID();
-    world.directus.addSession(session, userId);
-    world.directus.allow(userId, eventId);
+    fixture.directus.addSession(session, userId);
+    fixture.directus.allow(userId, eventId);
     return session;
   };
   const open = async (session: string): Promise<Viewer> => {
@@ -67,15 +67,15 @@ test('no cookie is in any log line, metric, trace, answer or close reason, whate
   };
 
   for (const mode of modes) {
-    await world.healDirectus();
+    await fixture.healDirectus();
     const watching = await open(addUser());
     watching.send({ type: 'subscribe', topic });
     await watching.next('subscribed');
     const asking = await open(addUser());
     const newcomer = addUser();
     const checked = await gateway.metric('live_reauthorizations_total');
-    world.directus.misbehave(mode, { slowMs: 100 });
-    // One who comes, one who subscribes, one who is asked about again.
+    fixture.directus.misbehave(mode, { slowMs: 100 });
+    // A new connection, a new subscription and a recheck of an existing one.
     const base = gateway.wsUrl.replace('ws:', 'http:');
     const cookie = `theme=dark; directus_session_token=${newcomer}`;
     shown.push(inspect(await tryConnect(gateway.wsUrl, { session: newcomer })));
@@ -84,11 +84,11 @@ test('no cookie is in any log line, metric, trace, answer or close reason, whate
     await eventually(() => asking.messages.some((message) => 'id' in message && message.id === 'mine'));
     await eventually(async () => (await gateway.metric('live_reauthorizations_total')) > checked);
   }
-  await world.healDirectus();
+  await fixture.healDirectus();
 
-  // Sessions that are none, that end, that were shared, and what only looks like one.
-  world.directus.addShareToken(`${secret}.share`);
-  world.directus.addForeignSession(`${secret}.foreign`);
+  // Shared, foreign, unknown, malformed and expired sessions.
+  fixture.directus.addShareToken(`${secret}.share`);
+  fixture.directus.addForeignSession(`${secret}.foreign`);
   for (const cookieValue of [
     '.share',
     '.foreign',
@@ -101,27 +101,27 @@ test('no cookie is in any log line, metric, trace, answer or close reason, whate
   }
   const ended = addUser();
   const viewer = await open(ended);
-  world.directus.expireSession(ended);
+  fixture.directus.expireSession(ended);
   viewer.send({ type: 'subscribe', topic });
   expect(await viewer.closed()).toBe(4001);
-  // A client that says its cookie aloud, and too many connections of one user.
-  const talkative = await open(addUser());
-  talkative.send({ type: secret, id: secret.slice(0, 40), topic: secret });
-  talkative.send(`not JSON ${secret}`);
-  talkative.send({ type: 'subscribe', topic: `event:${secret}` });
-  await eventually(() => talkative.messages.filter(({ type }) => type === 'error').length === 3);
+  // A client that sends its cookie in messages, and too many connections of one user.
+  const leakingClient = await open(addUser());
+  leakingClient.send({ type: secret, id: secret.slice(0, 40), topic: secret });
+  leakingClient.send(`not JSON ${secret}`);
+  leakingClient.send({ type: 'subscribe', topic: `event:${secret}` });
+  await eventually(() => leakingClient.messages.filter(({ type }) => type === 'error').length === 3);
   const one = addUser();
   for (let n = 0; n < 3; n += 1) await open(one);
 
-  // The servers behind it fail, and it stops.
+  // Redis and Postgres fail, and the gateway stops.
   postgres.cut();
   await postgres.refuse();
-  await world.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await fixture.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
   await eventually(() => gateway.log.filter(({ level }) => level === 'warn').length >= 2, {
     timeoutMs: 15_000,
   });
   const device = devices[0];
-  if (device !== undefined) await world.publish(fixOf(device));
+  if (device !== undefined) await fixture.publish(fixOf(device));
   const response = await fetch(`${gateway.opsUrl}/metrics`);
   shown.push(await response.text());
   expect(await gateway.stop()).toBe(0);
@@ -133,13 +133,13 @@ test('no cookie is in any log line, metric, trace, answer or close reason, whate
   expect(output.length).toBeGreaterThan(1_000);
   expect(shown.length).toBeGreaterThan(30);
   expect(sessions).toBeGreaterThan(30);
-  // Answers may repeat the id that a client has chosen, and no more.
-  const messages = viewers.filter((each) => each !== talkative).flatMap((each) => each.messages);
+  // Replies repeat only the id that the client chose.
+  const messages = viewers.filter((each) => each !== leakingClient).flatMap((each) => each.messages);
   for (const text of [output, JSON.stringify(messages), ...shown]) {
     expect(text.includes(secret)).toBe(false);
     expect(text.includes('directus_session_token=')).toBe(false);
   }
-  for (const message of talkative.messages.filter(({ type }) => type === 'error')) {
+  for (const message of leakingClient.messages.filter(({ type }) => type === 'error')) {
     expect(JSON.stringify({ ...message, id: '' })).not.toContain(secret);
   }
   for (const each of viewers) each[Symbol.dispose]();

@@ -12,14 +12,14 @@ import { scheduleCloses, closeGracefully } from '../../src/connection/close-grac
 import { createSocketHandlers } from '../../src/connection/socket-handlers.ts';
 import { sweepConnections } from '../../src/connection/sweep-connections.ts';
 
-/** A server that lets everybody in, and what happens at it. */
+/** A server that admits every client, and a record of its events. */
 async function openServer(
   limits = { highWaterBytes: 65_536, unansweredBytes: Infinity, maxQueuedReplies: 64 },
 ) {
   const connections: Connection[] = [];
   const messages: string[] = [];
   const closes: number[] = [];
-  let gone = 0;
+  let closedClients = 0;
   let dropped = 0;
   let nowMs = 0;
   const cookie = readSessionCookie('s=x', 's');
@@ -36,7 +36,7 @@ async function openServer(
         return {
           onMessage: (text) => messages.push(text),
           onClosed: () => {
-            gone += 1;
+            closedClients += 1;
           },
         };
       },
@@ -48,10 +48,10 @@ async function openServer(
       },
       nowMs: () => nowMs,
     }),
-    createUpgrade: (desk) =>
+    createUpgrade: (upgradeCork) =>
       createUpgradeHandler({
         admit: () => Promise.resolve({ isAdmitted: true, viewer }),
-        desk,
+        upgradeCork,
         onPending: () => undefined,
         onResult: () => undefined,
       }),
@@ -61,13 +61,13 @@ async function openServer(
     port: server.port,
     messages,
     closes,
-    gone: () => gone,
+    closedClients: () => closedClients,
     dropped: () => dropped,
     passMs: (ms: number) => {
       nowMs += ms;
     },
     nowMs: () => nowMs,
-    /** The connection that has come last, once there are so many. */
+    /** Waits for the connection opened as number `count`. */
     connection: (count = 1) =>
       eventually(() => (connections.length >= count ? connections[count - 1] : undefined)),
   };
@@ -81,8 +81,8 @@ async function openClient(port: number): Promise<WebSocket> {
   return client;
 }
 
-/** A client that shakes hands and then never reads again. */
-function openDeafClient(port: number): void {
+/** A client that sends the handshake and never reads. */
+function openStalledClient(port: number): void {
   const socket = connectTcp({ port, host: '127.0.0.1', onread: undefined });
   onTestFinished(() => void socket.destroy());
   socket.on('error', () => undefined);
@@ -96,7 +96,7 @@ function openDeafClient(port: number): void {
 const frame = Buffer.alloc(1_000, 'x');
 
 describe('a connection', () => {
-  test('takes everything a reader can take, in order', async () => {
+  test('sends replies and rows in order', async () => {
     const server = await openServer();
     const client = await openClient(server.port);
     const received: string[] = [];
@@ -109,9 +109,9 @@ describe('a connection', () => {
     expect(received).toEqual(['first', ...frames.map(String)]);
   });
 
-  test('takes no more rows from the high-water mark on, loses none of them, and lags', async () => {
+  test('takes no more rows above the high-water mark, drops none, and counts as lagging', async () => {
     const server = await openServer();
-    openDeafClient(server.port);
+    openStalledClient(server.port);
     const connection = await server.connection();
     let taken = 0;
     for (let round = 0; round < 1_000 && connection.laggingSinceMs === undefined; round += 1) {
@@ -124,13 +124,13 @@ describe('a connection', () => {
     expect(connection.isOpen).toBe(true);
   });
 
-  test('keeps so many replies for one who does not read, and closes at one more', async () => {
+  test('queues replies for a client that does not read, and closes at one above the limit', async () => {
     const server = await openServer({
       highWaterBytes: 1_000,
       unansweredBytes: Infinity,
       maxQueuedReplies: 3,
     });
-    openDeafClient(server.port);
+    openStalledClient(server.port);
     const connection = await server.connection();
     while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
     for (const reply of ['1', '2', '3']) connection.reply(reply);
@@ -138,10 +138,10 @@ describe('a connection', () => {
     connection.reply('4');
     expect(connection.isOpen).toBe(false);
     expect(server.closes).toEqual([4002]);
-    expect(server.gone()).toBe(1);
+    expect(server.closedClients()).toBe(1);
   });
 
-  test('sends what was kept as soon as the client reads again, replies before rows', async () => {
+  test('sends queued replies once the client reads again, before further rows', async () => {
     const server = await openServer({
       highWaterBytes: 1_000,
       unansweredBytes: Infinity,
@@ -164,24 +164,24 @@ describe('a connection', () => {
     expect(received.slice(-3)).toEqual(['reply 1', 'reply 2', 'row']);
   });
 
-  test('asks twice within what may be unanswered how far the client has read, and holds back the rest', async () => {
+  test('pings at half of the unanswered-bytes limit and stops writing at the limit', async () => {
     const server = await openServer({
       highWaterBytes: 65_536,
       unansweredBytes: 40_000,
       maxQueuedReplies: 64,
     });
-    openDeafClient(server.port);
+    openStalledClient(server.port);
     const connection = await server.connection();
     server.passMs(5_000);
     expect(connection.canTake()).toBe(true);
-    // The kernel has room for megabytes: only the answers are missing.
+    // The kernel would take megabytes: only the pongs are missing.
     expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(41);
     expect(connection.canTake()).toBe(false);
     server.passMs(1_000);
     expect(connection.laggingSinceMs).toBe(5_000);
     expect(connection.writeRows([frame])).toBe(0);
-    connection.reply('kept');
-    // An answer to what was not asked, or asked long ago, is none.
+    connection.reply('queued');
+    // Unsolicited and repeated pongs are ignored.
     connection.notePong(7);
     expect(connection.canTake()).toBe(false);
     connection.notePong(1);
@@ -192,7 +192,7 @@ describe('a connection', () => {
     expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(39);
   });
 
-  test('of a reader takes any amount, for the reader answers', async () => {
+  test('takes any amount of rows for a client that answers pings', async () => {
     const server = await openServer({
       highWaterBytes: 65_536,
       unansweredBytes: 40_000,
@@ -214,43 +214,43 @@ describe('a connection', () => {
     expect(connection.isOpen).toBe(true);
   });
 
-  test('asks with a frame what would have to be asked soon, and the sweep has nothing to ask', async () => {
+  test('sends a ping with a frame when one is due soon, so that the sweep sends none', async () => {
     const server = await openServer();
     const client = await openClient(server.port);
     const connection = await server.connection();
-    const heard: string[] = [];
-    client.on('ping', () => heard.push('ping'));
-    client.on('message', () => heard.push('row'));
-    // Four flushes a second, for five seconds, and a sweep after each.
+    const received: string[] = [];
+    client.on('ping', () => received.push('ping'));
+    client.on('message', () => received.push('row'));
+    // Four flushes per second for five seconds, each followed by a sweep.
     for (let flush = 0; flush < 20; flush += 1) {
       server.passMs(250);
       connection.writeRows([frame]);
       expect(connection.isPingDue(server.nowMs(), 10_000)).toBe(false);
     }
-    await eventually(() => heard.length === 22);
-    // The first at 1.75 s, the second as long after it.
-    expect(heard.flatMap((what, at) => (what === 'ping' ? [at] : []))).toEqual([7, 15]);
+    await eventually(() => received.length === 22);
+    // At 1.75 s and at 3.75 s.
+    expect(received.flatMap((what, at) => (what === 'ping' ? [at] : []))).toEqual([7, 15]);
     server.passMs(2_000);
     expect(connection.isPingDue(server.nowMs(), 10_000)).toBe(true);
   });
 
-  test('hears nothing more from a client after it was closed', async () => {
+  test('receives no messages after it was closed', async () => {
     const server = await openServer();
     const client = await openClient(server.port);
     const connection = await server.connection();
-    client.send('heard');
+    client.send('hello');
     await eventually(() => server.messages.length === 1);
     connection.end(closeReasons.binaryMessage);
     const [code, reason] = await once(client, 'close');
     expect([code, String(reason)]).toEqual([4400, 'messages must be text']);
-    expect(server.messages).toEqual(['heard']);
+    expect(server.messages).toEqual(['hello']);
   });
 });
 
 describe('the sweep', () => {
   const limits = { pingIntervalMs: 10_000, lagLimitMs: 15_000, heartbeatMs: 25_000, maxAgeMs: 0 };
 
-  test('pings whoever is due, and closes whoever has given no sign of life', async () => {
+  test('pings connections when due, and closes those that do not answer', async () => {
     const server = await openServer();
     const client = await openClient(server.port);
     const connection = await server.connection();
@@ -272,14 +272,14 @@ describe('the sweep', () => {
     expect(server.closes).toEqual([4003]);
   });
 
-  test('asks a client that was sent a little, and tells one that was sent nothing that the server lives', async () => {
+  test('pings 2 s after a frame, and sends a heartbeat when no frame was sent', async () => {
     const server = await openServer();
     const client = await openClient(server.port);
     const connection = await server.connection();
-    const heard: string[] = [];
-    connection.onIdle = () => connection.reply('beat');
-    client.on('ping', () => heard.push('ping'));
-    client.on('message', (data: Buffer) => heard.push(data.toString()));
+    const received: string[] = [];
+    connection.onIdle = () => connection.reply('heartbeat');
+    client.on('ping', () => received.push('ping'));
+    client.on('message', (data: Buffer) => received.push(data.toString()));
     const sweep = (): number =>
       sweepConnections([connection], server.nowMs(), { ...limits, pingIntervalMs: 1e9 });
     connection.reply('row');
@@ -288,18 +288,18 @@ describe('the sweep', () => {
     server.passMs(1);
     sweep();
     sweep();
-    await eventually(() => heard.length === 2);
+    await eventually(() => received.length === 2);
     server.passMs(22_999);
     sweep();
     server.passMs(1);
     sweep();
-    await eventually(() => heard.includes('beat'));
-    expect(heard.slice(0, 3)).toEqual(['row', 'ping', 'beat']);
+    await eventually(() => received.includes('heartbeat'));
+    expect(received.slice(0, 3)).toEqual(['row', 'ping', 'heartbeat']);
   });
 
-  test('counts who lags, and cuts who lags for too long', async () => {
+  test('counts lagging connections, and closes those that lag for too long', async () => {
     const server = await openServer();
-    openDeafClient(server.port);
+    openStalledClient(server.port);
     const connection = await server.connection();
     while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
     server.passMs(15_000);
@@ -310,68 +310,68 @@ describe('the sweep', () => {
   });
 });
 
-test('the sweep asks the old to come again, not all at once, and nobody where no age is set', async () => {
+test('the sweep closes a random share of the connections above the maximum age, and none without one', async () => {
   const server = await openServer();
   const [first, second] = await Promise.all([openClient(server.port), openClient(server.port)]);
   const all = [await server.connection(1), await server.connection(2)];
-  const ofAge = { pingIntervalMs: 1e9, lagLimitMs: 1e9, heartbeatMs: 1e9, maxAgeMs: 3_600_000 };
+  const ageLimits = { pingIntervalMs: 1e9, lagLimitMs: 1e9, heartbeatMs: 1e9, maxAgeMs: 3_600_000 };
   server.passMs(3_600_000);
-  sweepConnections(all, server.nowMs(), ofAge, () => 0);
+  sweepConnections(all, server.nowMs(), ageLimits, () => 0);
   server.passMs(1);
-  sweepConnections(all, server.nowMs(), { ...ofAge, maxAgeMs: 0 }, () => 0);
+  sweepConnections(all, server.nowMs(), { ...ageLimits, maxAgeMs: 0 }, () => 0);
   expect(server.closes).toEqual([]);
-  // A sweep a second takes 1 in 360 of them: chance decides who.
+  // A sweep closes 1 in 360 of them at random.
   const chances = [1 / 361, 1 / 359];
   const codes = Promise.race([once(first, 'close'), once(second, 'close')]);
-  sweepConnections(all, server.nowMs(), ofAge, () => chances.shift() ?? 1);
+  sweepConnections(all, server.nowMs(), ageLimits, () => chances.shift() ?? 1);
   expect((await codes)[0]).toBe(4000);
   expect(server.closes).toEqual([4000]);
 });
 
-describe('sending away', () => {
-  test('tells everybody when to come back, then closes with 1012, though each leaves the set meanwhile', async () => {
+describe('a graceful close', () => {
+  test('sends each client a reconnect delay and closes with 1012, while the set shrinks', async () => {
     const server = await openServer();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openClient(server.port)));
     const all = new Set<Connection>();
     for (let n = 1; n <= 20; n += 1) all.add(await server.connection(n));
-    const heard = clients.map(async (client) => {
+    const received = clients.map(async (client) => {
       const messages: unknown[] = [];
       client.on('message', (data: Buffer) => messages.push(data.toString()));
       const [code] = await once(client, 'close');
       messages.push(code);
       return messages;
     });
-    await closeGracefully(all, { windowMs: 50, reconnectMessage: (afterMs) => `come back ${afterMs < 50}` });
-    expect(await Promise.all(heard)).toEqual(Array.from({ length: 20 }, () => ['come back true', 1012]));
+    await closeGracefully(all, { windowMs: 50, reconnectMessage: (afterMs) => `reconnect ${afterMs < 50}` });
+    expect(await Promise.all(received)).toEqual(Array.from({ length: 20 }, () => ['reconnect true', 1012]));
   });
 
-  test('ends as soon as nobody is left, however long the window is', async () => {
+  test('ends once all connections have closed, whatever the window', async () => {
     const server = await openServer();
     const [client] = await Promise.all([openClient(server.port), openClient(server.port)]);
     const all = [await server.connection(1), await server.connection(2)];
     client.terminate();
-    await eventually(() => server.gone() === 1);
-    const away = closeGracefully(all, { windowMs: 86_400_000, reconnectMessage: String });
+    await eventually(() => server.closedClients() === 1);
+    const closing = closeGracefully(all, { windowMs: 86_400_000, reconnectMessage: String });
     for (const connection of all) connection.end(closeReasons.maxAge);
-    await away;
-    expect(server.gone()).toBe(2);
+    await closing;
+    expect(server.closedClients()).toBe(2);
   });
 
-  test('spreads everybody evenly over the window, in another order than they came', () => {
-    const departures = scheduleCloses(
+  test('spreads the closes evenly over the window, in random order', () => {
+    const schedule = scheduleCloses(
       Array.from({ length: 1_000 }, (_, n) => n),
       20_000,
       Math.random,
     );
-    expect(departures.map(({ closeAtMs: leaveAtMs }) => leaveAtMs)).toEqual(
+    expect(schedule.map(({ closeAtMs }) => closeAtMs)).toEqual(
       Array.from({ length: 1_000 }, (_, n) => n * 20),
     );
-    const order = departures.map(({ connection: who }) => who);
+    const order = schedule.map(({ connection }) => connection);
     expect(order.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 1_000 }, (_, n) => n));
     expect(order).not.toEqual(order.toSorted((a, b) => a - b));
-    const backAfterMs = departures.map((departure) => departure.reconnectAfterMs);
-    expect(new Set(backAfterMs).size).toBeGreaterThan(100);
-    expect(Math.min(...backAfterMs)).toBeGreaterThanOrEqual(0);
-    expect(Math.max(...backAfterMs)).toBeLessThan(1_000);
+    const delaysMs = schedule.map(({ reconnectAfterMs }) => reconnectAfterMs);
+    expect(new Set(delaysMs).size).toBeGreaterThan(100);
+    expect(Math.min(...delaysMs)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...delaysMs)).toBeLessThan(1_000);
   });
 });

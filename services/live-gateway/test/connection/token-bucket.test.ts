@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { TokenBucket } from '../../src/connection/token-bucket.ts';
 
 describe('a token bucket', () => {
-  test('lets no more through than the burst and the rate allow, in any span', () => {
+  test('admits no more than the burst and the rate allow, over any period', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(400), { maxLength: 100 }), (gapsMs) => {
         const bucket = new TokenBucket(10, 20, 0);
@@ -18,7 +18,7 @@ describe('a token bucket', () => {
     );
   });
 
-  test('says when to come back, and whoever waits so long gets through', () => {
+  test('admits a message after the reported delay', () => {
     const bucket = new TokenBucket(10, 20, 0);
     for (let n = 0; n < 25; n += 1) bucket.take(0);
     expect(bucket.isAbused).toBe(false);
@@ -27,7 +27,7 @@ describe('a token bucket', () => {
     expect(bucket.take(retryAfterMs)).toBe(true);
   });
 
-  test('calls it abuse when somebody goes on for another burst', () => {
+  test('reports abuse after a further burst without tokens', () => {
     const bucket = new TokenBucket(10, 20, 0);
     for (let n = 0; n < 39; n += 1) bucket.take(0);
     expect(bucket.isAbused).toBe(false);
@@ -35,7 +35,7 @@ describe('a token bucket', () => {
     expect(bucket.isAbused).toBe(true);
   });
 
-  test('does not mind a clock that steps back', () => {
+  test('tolerates a clock that steps back', () => {
     const bucket = new TokenBucket(10, 1, 5_000);
     expect(bucket.take(4_000)).toBe(true);
     expect(bucket.take(4_000)).toBe(false);

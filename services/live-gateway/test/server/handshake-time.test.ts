@@ -17,10 +17,10 @@ async function openServer(): Promise<number> {
       traffic: { onSent: () => undefined, onDropped: () => undefined, onClosed: () => undefined },
       nowMs: Date.now,
     }),
-    createUpgrade: (desk) =>
+    createUpgrade: (upgradeCork) =>
       createUpgradeHandler({
-        admit: () => Promise.reject(new Error('no request was complete')),
-        desk,
+        admit: () => Promise.reject(new Error('unexpected complete request')),
+        upgradeCork,
         onPending: () => undefined,
         onResult: () => undefined,
       }),
@@ -29,7 +29,7 @@ async function openServer(): Promise<number> {
   return server.port;
 }
 
-/** A request to upgrade that never ends: it begins so, and goes on with a byte a second if it can. */
+/** Opens a connection that sends the beginning of a request and then a byte per second. */
 function openSlowly(port: number, beginning: string) {
   const socket = connect(port, '127.0.0.1');
   let isClosed = false;
@@ -39,21 +39,21 @@ function openSlowly(port: number, beginning: string) {
   });
   socket.resume();
   socket.write(beginning);
-  const dripping = setInterval(() => socket.writable && beginning !== '' && socket.write('y'), 1_000);
+  const writing = setInterval(() => socket.writable && beginning !== '' && socket.write('y'), 1_000);
   onTestFinished(() => {
-    clearInterval(dripping);
+    clearInterval(writing);
     socket.destroy();
   });
   return { isClosed: () => isClosed };
 }
 
-// The limit is uWebSockets.js' own, some 30 s from the connection to the end of the head, however busy the client is.
-test('a connection whose handshake does not come to its end is closed', { timeout: 90_000 }, async () => {
+// The timeout is uWebSockets.js' own: some 30 s from the connection to the end of the head, sent bytes or not.
+test('a connection whose handshake is not completed in time is closed', { timeout: 90_000 }, async () => {
   const port = await openServer();
-  const slowOnes = ['', 'GET /ws HTTP/1.1\r\n', 'GET /ws HTTP/1.1\r\nX: '].map((beginning) =>
+  const slowClients = ['', 'GET /ws HTTP/1.1\r\n', 'GET /ws HTTP/1.1\r\nX: '].map((beginning) =>
     openSlowly(port, beginning),
   );
-  for (const slowOne of slowOnes) {
-    expect(await eventually(() => slowOne.isClosed(), { timeoutMs: 80_000, intervalMs: 500 })).toBe(true);
+  for (const slowClient of slowClients) {
+    expect(await eventually(() => slowClient.isClosed(), { timeoutMs: 80_000, intervalMs: 500 })).toBe(true);
   }
 });

@@ -2,21 +2,18 @@ import { expect, test } from 'vitest';
 import { checkProgress } from '../../src/server/check-progress.ts';
 import { Readiness } from '../../src/server/readiness.ts';
 
-test('a gateway is ready once everything has happened once, in any order, and says until then what is missing', () => {
+test('a gateway is ready once every condition was fulfilled, in any order, and until then lists the others', () => {
   let ready = 0;
-  const readiness = new Readiness(
-    ['the assignments are loaded', 'the stream is caught up'],
-    () => (ready += 1),
-  );
+  const readiness = new Readiness(['assignments', 'telemetry:0 to catch up'], () => (ready += 1));
   expect(readiness.status()).toEqual({
     ok: false,
-    reason: 'not yet: the assignments are loaded; the stream is caught up',
+    reason: 'waiting for: assignments; telemetry:0 to catch up',
   });
-  readiness.fulfil('the stream is caught up');
-  readiness.fulfil('the stream is caught up');
-  expect(readiness.status()).toEqual({ ok: false, reason: 'not yet: the assignments are loaded' });
-  readiness.fulfil('the assignments are loaded');
-  readiness.fulfil('the assignments are loaded');
+  readiness.fulfil('telemetry:0 to catch up');
+  readiness.fulfil('telemetry:0 to catch up');
+  expect(readiness.status()).toEqual({ ok: false, reason: 'waiting for: assignments' });
+  readiness.fulfil('assignments');
+  readiness.fulfil('assignments');
   expect(readiness.status()).toEqual({ ok: true });
   expect(ready).toBe(1);
   readiness.drain();
@@ -27,12 +24,12 @@ function loop(name: string, lastProgressAtMs: number, limitMs: number) {
   return { name, lastProgressAtMs: () => lastProgressAtMs, limitMs };
 }
 
-test('a gateway is alive while each loop has turned within its own limit', () => {
+test('a gateway is alive while each loop makes progress within its own limit', () => {
   const nowMs = 100_000;
   expect(checkProgress([loop('the tick', 85_000, 15_000), loop('reading', 40_000, 60_000)], nowMs)).toEqual({
     ok: true,
   });
-  // One that has not begun yet waits for what readiness waits for.
+  // A loop that has not started yet counts as alive.
   expect(checkProgress([loop('reading', Number.NaN, 1_000)], nowMs)).toEqual({ ok: true });
   expect(checkProgress([loop('the tick', 84_999, 15_000), loop('reading', 99_999, 60_000)], nowMs)).toEqual({
     ok: false,

@@ -12,7 +12,7 @@ export interface ClientPageServer extends AsyncDisposable {
  * browser's cookie, and `/auth/refresh` gives the browser the session that `renew` makes, if it makes one.
  */
 export async function startClientPage(
-  world: Fixture,
+  fixture: Fixture,
   renew: () => string | undefined,
 ): Promise<ClientPageServer> {
   const servePage = await createPageServer();
@@ -29,7 +29,7 @@ export async function startClientPage(
       return;
     }
     const cookie = request.headers.cookie ?? '';
-    void fetch(`${world.directus.url}${request.url}`, { headers: { cookie } })
+    void fetch(`${fixture.directus.url}${request.url}`, { headers: { cookie } })
       .then((answer) => answer.status)
       .catch(() => 502)
       .then((status) => response.writeHead(status).end());

@@ -29,7 +29,7 @@ export interface Fixture extends AsyncDisposable {
   readonly stream: string;
   readonly redisUrl: string;
   readonly postgresUrl: string;
-  /** Starts a gateway of this world; it ends with it. */
+  /** Starts a gateway of this fixture; it ends with it. */
   start(options?: Partial<GatewayOptions>): Promise<RunningGateway>;
   /** A new event with so many devices. */
   addEvent(
@@ -79,7 +79,7 @@ export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
     statementTimeoutMs: 10_000,
   });
   stack.defer(() => gatewaySql.end({ timeout: 1 }));
-  const world = stack.move();
+  const resources = stack.move();
   return {
     redis,
     sql,
@@ -89,7 +89,9 @@ export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
     redisUrl,
     postgresUrl,
     start: async (options = {}) =>
-      world.use(await startGateway({ redisUrl, postgresUrl, directusUrl: directus.url, stream, ...options })),
+      resources.use(
+        await startGateway({ redisUrl, postgresUrl, directusUrl: directus.url, stream, ...options }),
+      ),
     addEvent: async (deviceCount) => {
       const eventId = randomUUID();
       const devices = Array.from({ length: deviceCount }, newDevice);
@@ -121,7 +123,7 @@ export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
            ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
            ${position.priority}, '8E', ${quality})`;
     },
-    [Symbol.asyncDispose]: () => world.disposeAsync(),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
 
