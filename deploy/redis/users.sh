@@ -30,7 +30,7 @@ user ingestion "${INGESTION_PASSWORD:-}" "$connection %W~$streams +xadd +xlen"
 user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill +client|unblock +multi +exec +discard +time +eval \
 ~$streams +xreadgroup +xautoclaim +xack +xpending +xgroup|create +xgroup|setid +xgroup|delconsumer \
 +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xlen \
-(~$streams:dlq +xadd +xlen) (~$streams:attempts +sadd +srem +smembers +expire +pexpire)"
+(~$streams:dlq +xadd +xlen) (~$streams:attempts +hget +hset +hdel)"
 # Faces the internet, and reads. No XGROUP: whoever may move its own bookmark may move the processor's group too,
 # and entries would never be read. It works without one, and says so in its log. The one key that it writes is the
 # epoch of a stream, by which clients are resumed.

@@ -3,7 +3,6 @@ import type { EntryBatch } from '../stream/read-entries.ts';
 /** The batches between their read and their acknowledgement. */
 export class InFlight {
   readonly #batches = new Set<EntryBatch>();
-  #removed = Promise.withResolvers<void>();
 
   add(batch: EntryBatch): void {
     this.#batches.add(batch);
@@ -11,16 +10,9 @@ export class InFlight {
 
   remove(batch: EntryBatch): void {
     this.#batches.delete(batch);
-    this.#removed.resolve();
-    this.#removed = Promise.withResolvers<void>();
   }
 
-  /** Resolves when no more than `limit` batches are in flight. */
-  async capacity(limit: number): Promise<void> {
-    while (this.#batches.size > limit) await this.#removed.promise;
-  }
-
-  /** Built when asked for: redeliveries are rare, and every entry would pay for an index kept up to date. */
+  /** Computed on demand: redeliveries are rare, and an index kept up to date would cost every entry. */
   ids(): Set<string> {
     const ids = new Set<string>();
     for (const { entries, vanishedIds } of this.#batches) {

@@ -3,13 +3,20 @@ import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { consumerName, type ProcessorConfig } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
-import { EntryAcks } from '../stream/ack-entries.ts';
 import { DeviceStates, selectLastFixes } from '../state/device-states.ts';
-import { InFlight } from './in-flight.ts';
-import { type AfterWrite, runPipeline } from './pipeline.ts';
 import type { PostgresClient } from '../store/postgres-client.ts';
-import { EntryReader } from '../stream/read-entries.ts';
-import { FixWriter } from '../store/write-fixes.ts';
+import { FixWriter, type WrittenFixes } from '../store/write-fixes.ts';
+import { EntryAcks } from '../stream/ack-entries.ts';
+import type { Entry } from '../stream/entry-reply.ts';
+import { type EntryBatch, EntryReader } from '../stream/read-entries.ts';
+import { type AfterWrite, runAfterWrite } from './after-write.ts';
+import { type DeadLetterContext, deadLetterRejected, rejectConflicting } from './dead-letter-rejected.ts';
+import { decodeEntries, type Rejected } from './decode-entries.ts';
+import { InFlight } from './in-flight.ts';
+import { OrderedQueue } from './ordered-queue.ts';
+import { processQuarantined } from './quarantine.ts';
+import { logBatch, observeDurable } from './report-batch.ts';
+import { traceInsert } from './trace-insert.ts';
 
 export interface StreamLoopOptions {
   readonly stream: string;
@@ -17,31 +24,62 @@ export interface StreamLoopOptions {
   readonly redis: Redis;
   readonly postgres: PostgresClient;
   readonly afterWrite: AfterWrite;
-  /** Called at each turn of the loop; liveness is made of these. */
+  /** Called at each iteration and before each retry; liveness is computed from it. */
   readonly onProgress: () => void;
   readonly trace?: TraceStep | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
 
-/** Ten times what a full batch of real records weighs. */
+/** Ten times the size of a full batch of real records. */
 const batchBytes = 8 * 1024 * 1024;
+/** Reading waits while more acknowledgements than this are unanswered. */
+const maxUnacked = 20_000;
 
-/** The loop of one stream, put together; nothing happens before `run`. */
+interface WrittenBatch {
+  readonly written: WrittenFixes;
+  /** Entries that could not be decoded. */
+  readonly undecodable: readonly Rejected[];
+}
+
+/**
+ * The loop of one stream: read, decode and insert, then, in reading order, propose states, domain step, commit states,
+ * dead letters, acknowledge. Nothing happens before `run`.
+ */
 export class StreamLoop {
   readonly #options: StreamLoopOptions;
   readonly #inFlight = new InFlight();
-  readonly #acks: EntryAcks;
-  readonly #writer: FixWriter;
   readonly #reader: EntryReader;
+  readonly #writer: FixWriter;
+  readonly #states: DeviceStates;
+  readonly #deadLetters: DeadLetterContext;
+  readonly #acks: EntryAcks;
 
   constructor(options: StreamLoopOptions) {
-    const { stream, config, redis, postgres, onProgress: onTurn, metrics, log } = options;
-    const member = { stream, group: config.REDIS_CONSUMER_GROUP, consumer: consumerName(config) };
+    const { stream, config, redis, postgres, onProgress, metrics, log } = options;
+    const consumer = consumerName(config);
+    const member = { stream, group: config.REDIS_CONSUMER_GROUP, consumer };
     this.#options = options;
-    this.#acks = new EntryAcks(redis, member, metrics, log, onTurn);
-    const concurrency = config.WRITE_CONCURRENCY;
-    this.#writer = new FixWriter({ postgres, concurrency, metrics, log, onRetry: onTurn });
+    this.#acks = new EntryAcks(redis, member, metrics, log, onProgress);
+    this.#writer = new FixWriter({
+      postgres,
+      concurrency: config.WRITE_CONCURRENCY,
+      metrics,
+      log,
+      onRetry: onProgress,
+    });
+    this.#states = new DeviceStates(
+      config.DEVICE_STATE_CAP,
+      (olderThanMs, signal) => this.#writer.run((sql) => selectLastFixes(sql, olderThanMs), signal),
+      metrics,
+    );
+    this.#deadLetters = {
+      redis,
+      target: { stream, consumer, maxLength: config.DLQ_MAX_LENGTH },
+      metrics,
+      log,
+      onRetry: onProgress,
+    };
     this.#reader = new EntryReader({
       ...member,
       redisUrl: config.REDIS_URL,
@@ -56,47 +94,96 @@ export class StreamLoop {
       consumerGoneMs: 60 * config.CLAIM_IDLE_MS,
       maxDeliveries: config.MAX_DELIVERIES,
       excludedIds: () => this.#inFlight.ids().union(this.#acks.unackedIds),
-      onProgress: onTurn,
+      onProgress,
       metrics,
       log,
     });
   }
 
-  /** A batch waits for Postgres: not ready. */
+  /** An insert is being retried: not ready. */
   get isRetrying(): boolean {
     return this.#writer.isRetrying;
   }
 
-  /** See `runPipeline`. */
+  /**
+   * Runs until `stop` aborts and everything that was read is acknowledged. Rejects if a step fails for a reason that no
+   * retry heals, and with `abandon`'s reason once that aborts; what is not acknowledged by then stays pending.
+   */
   async run(stop: AbortSignal, abandon: AbortSignal): Promise<void> {
-    const { stream, config, redis, afterWrite, onProgress: onTurn, trace, metrics, log } = this.#options;
-    const find = (olderThanMs: ReadonlyMap<string, number>, signal: AbortSignal) =>
-      this.#writer.run((sql) => selectLastFixes(sql, olderThanMs), signal);
+    // One batch more is read ahead, but not decoded: decoded ahead it would outlive V8's young generation.
+    const queue = new OrderedQueue(this.#options.config.WRITE_CONCURRENCY);
+    const giveUp = AbortSignal.any([abandon, queue.failed]);
+    const stopReading = AbortSignal.any([stop, giveUp]);
     try {
-      await runPipeline(
-        {
-          stream,
-          next: (signal) => this.#reader.next(signal),
-          writer: this.#writer,
-          states: new DeviceStates(config.DEVICE_STATE_CAP, find, metrics),
-          afterWrite,
-          redis,
-          deadLetters: { stream, consumer: consumerName(config), maxLength: config.DLQ_MAX_LENGTH },
-          acks: this.#acks,
-          inFlight: this.#inFlight,
-          future: { flagMs: config.FUTURE_FLAG_MS, limitMs: config.FUTURE_LIMIT_MS },
-          // One more is read ahead. Decoded ahead, batches would outlive the young generation: CPU for nothing.
-          batchesInFlight: config.WRITE_CONCURRENCY,
-          onRetry: onTurn,
-          trace,
-          metrics,
-          log,
-        },
-        stop,
-        abandon,
-      );
+      for (;;) {
+        await this.#writer.whenNotRetrying();
+        await this.#acks.flush(maxUnacked);
+        const batch = await this.#reader.next(stopReading);
+        if (batch === undefined) break;
+        this.#inFlight.add(batch);
+        if (batch.isQuarantined) {
+          await queue.drain();
+          await this.#processQuarantined(batch, giveUp);
+        } else {
+          await queue.push(
+            () => this.#insert(batch.entries, giveUp),
+            (result) => this.#finish(batch, result, giveUp),
+          );
+        }
+      }
+      await queue.drain();
+      giveUp.throwIfAborted();
+      await this.#acks.flush(0);
     } finally {
       this.#reader.close();
     }
+  }
+
+  /** Overlaps with the inserts of other batches. */
+  async #insert(entries: readonly Entry[], giveUp: AbortSignal, onWait?: () => void): Promise<WrittenBatch> {
+    const { stream, config, trace } = this.#options;
+    const future = { flagMs: config.FUTURE_FLAG_MS, limitMs: config.FUTURE_LIMIT_MS };
+    const decoded = decodeEntries(entries, future);
+    const written = await traceInsert(trace, stream, entries, () =>
+      this.#writer.write(decoded.fixes, giveUp, onWait),
+    );
+    return { written, undecodable: decoded.rejected };
+  }
+
+  /** In reading order, after the same of the batch before. */
+  async #finish(
+    batch: EntryBatch,
+    { written, undecodable }: WrittenBatch,
+    giveUp: AbortSignal,
+  ): Promise<void> {
+    const { stream, afterWrite, onProgress, metrics, log } = this.#options;
+    const { durable, refused, conflicting } = written;
+    observeDurable(metrics, durable);
+    const proposed = await this.#states.next(durable, giveUp);
+    await runAfterWrite(afterWrite, proposed.transitions, { signal: giveUp, onRetry: onProgress, log });
+    this.#states.commit(proposed);
+    for (const { reason } of undecodable) metrics.decodeErrors.inc({ reason });
+    const rejected = [...undecodable, ...refused, ...conflicting.map(rejectConflicting)];
+    await deadLetterRejected(rejected, this.#deadLetters, giveUp);
+    // Acknowledge last: a crash before this point must redeliver the batch.
+    this.#acks.add([...batch.entries.map(({ id }) => id), ...batch.vanishedIds], giveUp);
+    this.#inFlight.remove(batch);
+    logBatch(log, stream, batch.entries, durable, rejected);
+  }
+
+  async #processQuarantined(batch: EntryBatch, giveUp: AbortSignal): Promise<void> {
+    const { redis, stream, onProgress } = this.#options;
+    const process = async (entry: Entry, onWait: () => void): Promise<void> => {
+      const single: EntryBatch = { entries: [entry], vanishedIds: [], isQuarantined: true };
+      await this.#finish(single, await this.#insert([entry], giveUp, onWait), giveUp);
+    };
+    const reject = async (entry: Entry, attempts: number): Promise<void> => {
+      const detail = `the process died ${attempts} times while it processed this entry alone`;
+      await deadLetterRejected([{ entry, reason: 'ended_process', detail }], this.#deadLetters, giveUp);
+      this.#acks.add([entry.id], giveUp);
+    };
+    const options = { signal: giveUp, onRetry: onProgress };
+    await processQuarantined(redis, stream, batch.entries, { process, reject }, options);
+    this.#inFlight.remove(batch);
   }
 }

@@ -25,12 +25,6 @@ const longestRetryMs = 15_000;
 const firstRetryMs = 50;
 const statementTimeout = '57014';
 
-/** An attempt that is marked while it works, and not while it waits for a transient error to pass. */
-export interface PausableAttempt {
-  suspend(): Promise<void>;
-  resume(): Promise<void>;
-}
-
 export interface WriterOptions {
   readonly postgres: PostgresClient;
   /** Batches that are written at the same time. */
@@ -68,22 +62,21 @@ export class FixWriter {
     while (this.isRetrying) await this.#notRetrying.promise;
   }
 
-  /** Rejects with the database's error if it is ours, or with the signal's reason once `abandon` aborts. */
-  async write(fixes: readonly Fix[], abandon: AbortSignal, attempt?: PausableAttempt): Promise<WrittenFixes> {
-    return this.#limit(() => this.#write(fixes, abandon, attempt));
+  /**
+   * Calls `onWait` before each wait for Postgres. Rejects with the database's error if it is neither transient nor about a row, or with the
+   * signal's reason once `abandon` aborts.
+   */
+  async write(fixes: readonly Fix[], abandon: AbortSignal, onWait?: () => void): Promise<WrittenFixes> {
+    return this.#limit(() => this.#write(fixes, abandon, onWait));
   }
 
-  async #write(
-    fixes: readonly Fix[],
-    abandon: AbortSignal,
-    attempt?: PausableAttempt,
-  ): Promise<WrittenFixes> {
+  async #write(fixes: readonly Fix[], abandon: AbortSignal, onWait?: () => void): Promise<WrittenFixes> {
     const refused: Rejected[] = [];
     const known: Fix[] = [];
     const echoes: Repeated[] = [];
     let { unique, repeated } = sortByKey(fixes);
     while (unique.length > 0) {
-      known.push(...(await this.#bisect(insertPositions, unique, refused, abandon, attempt)));
+      known.push(...(await this.#bisect(insertPositions, unique, refused, abandon, onWait)));
       const isRefused = isAmong(refused);
       // A key whose first fix was refused is not in the table, so the next fix with it is inserted in its turn.
       const untried = repeated.filter(({ first }) => isRefused(first));
@@ -94,7 +87,7 @@ export class FixWriter {
       known.push(...stored.filter((each) => !isEcho(each)).map(({ fix }) => fix));
       ({ unique, repeated } = sortByKey(untried.map(({ fix }) => fix)));
     }
-    const different = new Set(await this.#bisect(findDifferent, known, refused, abandon, attempt));
+    const different = new Set(await this.#bisect(findDifferent, known, refused, abandon, onWait));
     const echoed = echoes.filter(({ first }) => different.has(first)).map(({ fix }) => fix);
     const conflicting = [...different, ...echoed];
     const there = known.length + echoes.length;
@@ -116,12 +109,12 @@ export class FixWriter {
     rows: readonly Fix[],
     refused: Rejected[],
     abandon: AbortSignal,
-    attempt?: PausableAttempt,
+    onWait?: () => void,
   ): Promise<readonly Fix[]> {
     const first = rows[0];
     if (first === undefined) return [];
     try {
-      const picked = await this.run((sql) => statement(sql, rows), abandon, rows.length, attempt);
+      const picked = await this.run((sql) => statement(sql, rows), abandon, rows.length, onWait);
       return picked.flatMap((index) => rows[index] ?? []);
     } catch (error) {
       const tookTooLong = isTooSlow(error, rows.length);
@@ -134,8 +127,8 @@ export class FixWriter {
       // A lock makes the halves of the halves wait as well, for minutes in all: a retry like any other.
       using retrying = tookTooLong ? this.#beginRetrying(error, rows.length) : undefined;
       const middle = rows.length >> 1;
-      const left = await this.#bisect(statement, rows.slice(0, middle), refused, abandon, attempt);
-      const right = await this.#bisect(statement, rows.slice(middle), refused, abandon, attempt);
+      const left = await this.#bisect(statement, rows.slice(0, middle), refused, abandon, onWait);
+      const right = await this.#bisect(statement, rows.slice(middle), refused, abandon, onWait);
       retrying?.succeed();
       return [...left, ...right];
     }
@@ -149,20 +142,16 @@ export class FixWriter {
     statement: (sql: postgres.Sql) => Promise<T>,
     abandon: AbortSignal,
     rowCount = 1,
-    attempt?: PausableAttempt,
+    onWait?: () => void,
   ): Promise<T> {
     const { postgres: client, metrics } = this.#options;
     using stack = new DisposableStack();
     let retrying: Retrying | undefined;
     const result = await retry(
       async () => {
-        await attempt?.resume();
         const end = metrics.writeDurationSeconds.startTimer();
         try {
           return await client.run(statement);
-        } catch (error) {
-          if (isTransient(error) && !isTooSlow(error, rowCount)) await attempt?.suspend();
-          throw error;
         } finally {
           end();
         }
@@ -173,6 +162,7 @@ export class FixWriter {
         maxDelayMs: longestRetryMs,
         isRetryable: (error) => isTransient(error) && !isTooSlow(error, rowCount),
         onRetry: (error) => {
+          onWait?.();
           if (retrying === undefined) retrying = stack.use(this.#beginRetrying(error, rowCount));
           else this.#countRetry(error);
         },

@@ -1,7 +1,7 @@
 import type { TelemetryRecord } from '@app/shared/entry';
 import { eventually } from '@app/test-kit/eventually';
 import { describe, expect, test } from 'vitest';
-import { attemptsKey } from '../../src/pipeline/marked-attempt.ts';
+import { attemptsKey } from '../../src/pipeline/quarantine.ts';
 import { readDeadLetters } from '../support/expect-all-stored.ts';
 import { lockPositions, ownWorld, pending, stored } from '../support/own-world.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
@@ -202,18 +202,18 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await processor.metrics('processor_dead_letters_total')).toBeUndefined();
   });
 
-  test('is killed again and again while a suspect waits for a lock does not take it for the cause', async () => {
+  test('is killed repeatedly while a quarantined entry waits for a lock does not blame the entry', async () => {
     await using world = await ownWorld();
     const env = { MAX_DELIVERIES: '1', WRITE_TIMEOUT_MS: '60000' };
     const sent = await send(world.redis, world.stream, records(2));
     await world.redis.xgroup('CREATE', world.stream, 'processor', '0');
     await world.redis.xreadgroup('GROUP', 'processor', 'processor-1', 'STREAMS', world.stream, '>');
     const lock = await lockPositions(world);
-    const marks = (): Promise<number> => world.redis.scard(attemptsKey(world.stream));
+    const attempts = (): Promise<number> => world.redis.hlen(attemptsKey(world.stream));
     for (let kill = 0; kill < 3; kill += 1) {
       await using processor = await world.start({ env });
-      await eventually(async () => (await marks()) === 2);
-      await eventually(async () => (await marks()) === 0);
+      await eventually(async () => (await attempts()) === 1);
+      await eventually(async () => (await attempts()) === 0);
       await processor.crash();
     }
     await lock.release();
@@ -222,7 +222,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await processor.metrics('processor_acks_total')).toBe(2);
   });
 
-  test('an entry kills parks it in the end, it alone, and stores the rest', async () => {
+  test('an entry kills dead-letters that entry alone in the end, and stores the rest', async () => {
     await using world = await ownWorld();
     const deadly = record({ deviceId: 'DEADLY' });
     const sent = await send(world.redis, world.stream, [
@@ -241,11 +241,11 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
       if (outcome === 'over') break;
       expect(outcome).toEqual({ code: null, signal: 'SIGKILL' });
       deaths += 1;
-      // Two before it is a suspect, one as such in company, two alone; each more is one too many.
-      expect(deaths).toBeLessThanOrEqual(5);
+      // Two before it is quarantined, two alone; each more is one too many.
+      expect(deaths).toBeLessThanOrEqual(4);
       over.catch(() => undefined);
     }
-    expect(deaths).toBe(5);
+    expect(deaths).toBe(4);
     expect(await world.redis.exists(attemptsKey(world.stream))).toBe(0);
   });
 

@@ -3,7 +3,6 @@ import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { afterAll, expect, test } from 'vitest';
-import type { Fault } from './faults.ts';
 import type { Draft } from './ledger.ts';
 import { type RunReport, runPlan } from './run-plan.ts';
 import type { PacedStep, Step } from './steps.ts';
@@ -63,45 +62,4 @@ test('what is read late because the group was made again is heard late, and righ
     { do: 'lose group' },
   ]);
   expect(accusations).toEqual([]);
-});
-
-test('who dies while the mark of its lone attempt is on its way has died in that attempt', async () => {
-  const death: Fault = { call: 'mark', trouble: 'death meanwhile', skip: 0 };
-  const { accusations, happened } = await play('mark', [
-    // It dies of it, is told so by the count, and then twice in the lone attempt.
-    add('killer', 1),
-    { do: 'arm', fault: death },
-    { do: 'start', who: 0 },
-    { do: 'start', who: 0 },
-    { do: 'start', who: 0 },
-  ]);
-  expect(accusations).toEqual([]);
-  expect(happened.get('mark: death meanwhile')).toBe(1);
-  expect(happened.get('dead')).toBe(3);
-  expect(happened.get('parked: ended_process')).toBe(1);
-});
-
-test('who is stopped for long under the mark of its lone attempt cannot be told from a dead one', async () => {
-  const death: Fault = { call: 'insert', trouble: 'death before', skip: 0 };
-  // Nothing to wake: only time passes, until the other consumer has waited long enough.
-  const pauses = Array.from({ length: 25 }, (): Step => ({ do: 'wake', who: 1 }));
-  const { accusations, happened } = await play(
-    'stopped',
-    [
-      { do: 'arm', fault: death },
-      add('fix', 1),
-      { do: 'arm', fault: death },
-      { do: 'start', who: 0 },
-      { do: 'arm', fault: { call: 'insert', trouble: 'silence', skip: 0 } },
-      { do: 'start', who: 0 },
-      { do: 'stall', who: 0 },
-      { do: 'start', who: 1 },
-      ...pauses,
-      { do: 'wake', who: 0 },
-    ],
-    true,
-  );
-  expect(accusations).toEqual([]);
-  expect(happened.get('dead')).toBe(3);
-  expect(happened.get('parked: ended_process')).toBe(1);
 });

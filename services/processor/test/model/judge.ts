@@ -57,7 +57,7 @@ function judgeLetters(scene: Scene, { rows, letters }: Evidence): void {
       scene.accuse(`the dead letter of ${entryId} has not the bytes of its entry`);
     }
     const hasTrueReason =
-      reason === 'ended_process' ? scene.deathsUnderMark(entryId) >= 2 : entry.reasons.includes(reason);
+      reason === 'ended_process' ? scene.attemptsAt(entryId) > 2 : entry.reasons.includes(reason);
     if (!hasTrueReason) scene.accuse(`${entryId} (${entry.content}) is parked as ${reason}, which is not so`);
     if (reason === 'same_time') {
       const stored = rows.get(keyOf(entry));

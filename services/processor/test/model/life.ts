@@ -10,7 +10,7 @@ import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import type { PortCall, Trouble } from './faults.ts';
 import { gatePostgres } from './postgres-gate.ts';
 import { RedisGate, type GatedCommand } from './redis-gate.ts';
-import { RespError, type RespValue } from './resp.ts';
+import type { RespValue } from './resp.ts';
 import type { Scene } from './scene.ts';
 import { isParked, isStored } from './witness.ts';
 
@@ -22,9 +22,6 @@ const statementDeadlineMs = 1000;
 const commandTimeoutMs = 500;
 const calmCommandTimeoutMs = 10_000;
 const drainLimitMs = 60_000;
-/** Whoever is stopped for longer under its mark is not waited for by the next that tries its entry. */
-const outlivedMs = 1000;
-
 /**
  * One life of a processor: the real loop, from its start to a clean stop, a failure or a sudden death. Whatever
  * a dead one still wants to do reaches nothing: only what was on its way to a server is still carried out there.
@@ -56,8 +53,6 @@ export class Life {
   readonly #heard = new Map<string, StateTransition>();
   /** States as the domain has heard them, in this life. */
   readonly #chain = new Map<string, DeviceState>();
-  /** The marks of the entries that this life tries alone: from when they may stand in Redis until they are surely gone. */
-  readonly #marks = new Set<string>();
 
   constructor(scene: Scene, name: string, consumer: string) {
     this.#scene = scene;
@@ -167,7 +162,6 @@ export class Life {
   die(isHalfOpen: boolean): void {
     if (this.#ending !== 'running') return;
     this.#end('dead');
-    this.#noteDeathUnderMarks();
     this.#gate?.setDown(true);
     this.#gate?.breakAll(isHalfOpen);
     this.#abandon.abort(new Error('dead'));
@@ -185,8 +179,6 @@ export class Life {
 
   wake(): void {
     if (this.#stalledAtMs !== undefined) this.#scene.note(this.name, 'wakes');
-    // From outside it was as good as dead.
-    if (performance.now() - (this.#stalledAtMs ?? Number.NaN) > outlivedMs) this.#noteDeathUnderMarks();
     this.#stalledAtMs = undefined;
     this.#wake();
   }
@@ -315,20 +307,11 @@ export class Life {
   }
 
   #noteSent({ call, words }: GatedCommand): void {
-    // Not when it is carried out: of one who dies meanwhile nobody hears that the mark stands. Of several that are marked
-    // together none is tried alone.
-    const marks = words.slice(2);
-    if (call === 'mark' && marks.length === 1) for (const mark of marks) this.#marks.add(mark);
+    const id = words[2];
+    if (call === 'mark' && id !== undefined) this.#scene.noteAttempt(id, this.name);
   }
 
-  #noteDeathUnderMarks(): void {
-    for (const mark of this.#marks) this.#scene.noteDeathUnder(mark);
-  }
-
-  #noteCarriedOut({ call, words }: GatedCommand, reply: RespValue): void {
-    if (call === 'unmark' && !(reply instanceof RespError)) {
-      for (const mark of words.slice(2)) this.#marks.delete(mark);
-    }
+  #noteCarriedOut({ call }: GatedCommand, reply: RespValue): void {
     const { entries, gone } = entriesOf(call, reply);
     for (const id of entries) {
       if (call === 'own pending' || call === 'claim') this.#givenAgain.add(id);

@@ -23,7 +23,6 @@ describe('whatever happens, every entry is stored once or parked', () => {
   });
 });
 
-// A death in the instant of a mark is too rare for chance, once in 1,000 runs: `judge.pg.test.ts` produces it.
 const mustHappen = [
   'insert: fails',
   'insert: silence',

@@ -256,9 +256,9 @@ function portCallOf(words: readonly string[]): PortCall | undefined {
       return 'park';
     case 'EVAL':
       return words[1]?.includes('ENTRIESREAD') === true ? 'settle' : undefined;
-    case 'SADD':
+    case 'HSET':
       return 'mark';
-    case 'SREM':
+    case 'HDEL':
       return 'unmark';
     default:
       return undefined;

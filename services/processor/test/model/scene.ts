@@ -40,7 +40,7 @@ export class Scene {
   readonly #accusations: string[] = [];
   readonly #happened = new Map<string, number>();
   readonly #afterwards: Promise<unknown>[] = [];
-  readonly #marksOfDeaths = new Set<string>();
+  readonly #attempts = new Set<string>();
   readonly #advances = new Map<string, number>();
   readonly #heardKeys = new Set<string>();
   readonly #restartRedis: (() => Promise<void>) | undefined;
@@ -130,13 +130,13 @@ export class Scene {
     await Promise.all(this.#afterwards);
   }
 
-  noteDeathUnder(mark: string): void {
-    this.#marksOfDeaths.add(mark);
+  noteAttempt(id: string, processor: string): void {
+    this.#attempts.add(`${id} ${processor}`);
   }
 
-  /** How many processes died while they tried this entry alone. */
-  deathsUnderMark(id: string): number {
-    return [...this.#marksOfDeaths].filter((mark) => mark.startsWith(`${id} `)).length;
+  /** How many processes have begun an attempt at this entry alone. */
+  attemptsAt(id: string): number {
+    return [...this.#attempts].filter((attempt) => attempt.startsWith(`${id} `)).length;
   }
 
   noteHeard({ fix, before, after }: StateTransition): void {

@@ -1,7 +1,7 @@
 import { readConfig } from '@app/runtime/config';
 import { closeRedis, connectRedis } from '@app/runtime/redis';
 import { processorSettings } from '../../src/config.ts';
-import type { AfterWrite } from '../../src/pipeline/pipeline.ts';
+import type { AfterWrite } from '../../src/pipeline/after-write.ts';
 import { StreamLoop } from '../../src/pipeline/stream-loop.ts';
 import { observe, type Observed } from './observed.ts';
 import { openClient } from './postgres-clients.ts';

@@ -8,7 +8,7 @@ import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
 import { runLoop, type RunningLoop } from '../support/run-loop.ts';
 import { record, records, send, sendFields } from '../support/telemetry.ts';
 import type { StateTransition } from '../../src/state/device-states.ts';
-import { attemptsKey } from '../../src/pipeline/marked-attempt.ts';
+import { attemptsKey } from '../../src/pipeline/quarantine.ts';
 import { deadLetterStream } from '../../src/stream/dead-letter.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -59,7 +59,7 @@ async function pending(): Promise<number> {
   return Number((await world.redis.xpending(world.stream, 'processor'))[0]);
 }
 
-test('the domain hears every durable fix in reading order, duplicates and conflicts included', async () => {
+test('the domain step gets every durable fix in reading order, duplicates and conflicts included', async () => {
   const { redis, stream } = world;
   const [first, second] = records(2);
   if (!first || !second) throw new Error('two records');
@@ -72,7 +72,7 @@ test('the domain hears every durable fix in reading order, duplicates and confli
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
-test('the order stays that of the stream where a later batch is written before an earlier one', async () => {
+test('a batch that is inserted before an earlier one still completes after it', async () => {
   const { redis, sql, stream } = world;
   await sql`
     create or replace function refuse_row() returns trigger language plpgsql as
@@ -96,7 +96,7 @@ test('the order stays that of the stream where a later batch is written before a
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
-test('where the group is made again, all that is left is heard behind what was in flight, in its order', async () => {
+test('after the group is recreated, redelivered entries follow those in flight, in order', async () => {
   const { redis, stream } = world;
   const sent = await send(redis, stream, records(10));
   const domain = listener();
@@ -121,7 +121,7 @@ test('where the group is made again, all that is left is heard behind what was i
   expect(await loop.metric('processor_consumer_reads_total', { result: 'group_missing' })).toBe(1);
 });
 
-test('while the domain fails on a batch nothing behind it passes; then it hears the same again', async () => {
+test('while the domain step fails nothing behind the batch passes; then it gets the same batch again', async () => {
   const { redis, stream } = world;
   const heard: (readonly StateTransition[])[] = [];
   const sent = await send(redis, stream, records(30));
@@ -139,10 +139,10 @@ test('while the domain fails on a batch nothing behind it passes; then it hears 
   // The states were not kept meanwhile: it is heard as new each time.
   expect(heard[4]).toEqual(heard[1]);
   expect(await loop.metric('processor_acks_total')).toBe(30);
-  expect(loop.messages.filter((message) => message.startsWith('error: the domain failed'))).toHaveLength(3);
+  expect(loop.messages.filter((message) => message.startsWith('error: domain step failed'))).toHaveLength(3);
 });
 
-test('a domain that keeps failing ends the loop; its entries stay pending, and come again', async () => {
+test('a domain step that keeps failing ends the loop; its entries stay pending and are redelivered', async () => {
   const { redis, stream } = world;
   const sent = await send(redis, stream, records(5));
   // The waits between the attempts are random; here they are none.
@@ -194,7 +194,7 @@ test('after a crash between write and commit a fix still counts as new', async (
   ]);
 });
 
-test('an error that is ours ends the loop and parks nothing', async () => {
+test('a fatal error ends the loop and dead-letters nothing', async () => {
   const { redis, sql, stream } = world;
   const sent = await send(redis, stream, records(50));
   const bad = await sendFields(redis, stream, [['payload', 'x', 'codec', '8']]);
@@ -211,7 +211,7 @@ test('an error that is ours ends the loop and parks nothing', async () => {
   await world.expectStored([...sent, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
 });
 
-test('bad rows of too many devices end the loop and park nothing', async () => {
+test('refused rows of too many devices end the loop and dead-letter nothing', async () => {
   const { redis, sql, stream } = world;
   const sent = await send(redis, stream, records(100, { devices: 20 }));
   await sql`alter table positions add constraint impossible check (speed < 0)`;
@@ -235,7 +235,7 @@ test('nothing is acknowledged before its dead letter is written', async () => {
   await redis.set(deadLetterStream(stream), 'not a stream');
   await using loop = run();
   const refusals = (): number =>
-    loop.messages.filter((message) => message.includes('did not take the dead letters')).length;
+    loop.messages.filter((message) => message.includes('dead-letter write failed')).length;
   await eventually(() => refusals() >= 3);
   expect(await pending()).toBe(4);
   expect(await loop.metric('processor_dead_letters_total')).toBeUndefined();
@@ -245,7 +245,7 @@ test('nothing is acknowledged before its dead letter is written', async () => {
   expect(await loop.metric('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(1);
 });
 
-test('while a batch is tried again nothing more is read than is in flight already', async () => {
+test('while an insert is retried nothing is read beyond what is in flight', async () => {
   const { redis, sql, stream } = world;
   await refuseRows(sql, '*', '53100');
   const sent = await send(redis, stream, records(1000));
@@ -260,7 +260,7 @@ test('while a batch is tried again nothing more is read than is in flight alread
   expect(loop.loop.isRetrying).toBe(false);
 });
 
-test('a stop finishes all that is in hand, and leaves nothing pending', async () => {
+test('a stop finishes everything in flight and leaves nothing pending', async () => {
   const { redis, stream } = world;
   await send(redis, stream, records(5000));
   const domain = listener();
@@ -274,7 +274,7 @@ test('a stop finishes all that is in hand, and leaves nothing pending', async ()
   expect(row?.n).toBe(domain.ids.length);
 });
 
-test('abandoned work ends with the reason, and stays pending', async () => {
+test('abandoned work rejects with the reason and stays pending', async () => {
   const { redis, sql, stream } = world;
   const sent = await send(redis, stream, records(100));
   await refuseRows(sql, '*', '57P03');
@@ -299,46 +299,19 @@ async function deliver(ids: readonly string[], deliveries: number): Promise<void
   await redis.call('XCLAIM', stream, 'processor', 'processor-1', 0, ...ids, 'RETRYCOUNT', count, 'JUSTID');
 }
 
-/** How many entries there were in each batch. */
-function sizesOf(loop: RunningLoop): readonly number[] {
-  return loop.lines.filter(({ msg }) => msg === 'batch done').map(({ entries }) => Number(entries));
-}
-
-test('entries that were delivered often, but end well, are stored: a count alone parks nothing', async () => {
+test('entries that were delivered often but end well are stored: a count alone dead-letters nothing', async () => {
   const { redis, stream } = world;
   const sent = await send(redis, stream, records(250));
-  await deliver(
-    sent.map(({ id }) => id),
-    100,
-  );
-  await using loop = run();
-  await world.expectStored(sent);
-  // Together, as many as a page holds and no more than 100: one by one this would take as long as an outage.
-  expect(sizesOf(loop).length).toBeLessThanOrEqual(5);
-  expect(Math.max(...sizesOf(loop))).toBe(100);
-  expect(await redis.exists(attemptsKey(stream))).toBe(0);
-});
-
-test('suspects with which the process died before are tried alone, all others together, in reading order', async () => {
-  const { redis, stream } = world;
-  const sent = await send(redis, stream, records(10));
   const ids = sent.map(({ id }) => id);
   await deliver(ids, 100);
-  const died = ['in-company one', 'in-company two', 'in-company three', 'one'];
-  await redis.sadd(
-    attemptsKey(stream),
-    ...died.map((mark) => `${ids[3]} ${mark}`),
-    `${ids[4]} in-company one`,
-  );
   const domain = listener();
-  await using loop = run({ afterWrite: domain.afterWrite });
+  await using _loop = run({ afterWrite: domain.afterWrite });
   await world.expectStored(sent);
-  expect(sizesOf(loop)).toEqual([3, 1, 1, 5]);
   expect(domain.ids).toEqual(ids);
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
 });
 
-test('a transient error during a lone attempt is no strike against the entry', async () => {
+test('the wait for Postgres does not count against a quarantined entry', async () => {
   const { redis, sql, stream } = world;
   const sent = await send(redis, stream, records(3));
   await deliver(
@@ -349,8 +322,6 @@ test('a transient error during a lone attempt is no strike against the entry', a
   {
     await using loop = run();
     await eventually(async () => ((await loop.metric('processor_write_retries_total')) ?? 0) >= 3);
-    loop.abandon(new Error('killed'));
-    await expect(loop.ended).rejects.toThrow('killed');
     expect(await redis.exists(attemptsKey(stream))).toBe(0);
   }
   await acceptRows(sql, '*');
@@ -358,7 +329,7 @@ test('a transient error during a lone attempt is no strike against the entry', a
   await world.expectStored(sent);
 });
 
-test('an entry whose lone attempt ends in a row’s error is parked with its deliveries', async () => {
+test('a quarantined entry that Postgres refuses is dead-lettered with its deliveries', async () => {
   const { redis, sql, stream } = world;
   const sent = await send(redis, stream, [...records(3), record({ deviceId: 'bad' })]);
   await deliver(
@@ -368,30 +339,33 @@ test('an entry whose lone attempt ends in a row’s error is parked with its del
   await refuseRows(sql, 'bad', '22003');
   await using _loop = run();
   await world.expectStored(sent, { parked: new Map([[sent[3]?.id ?? '', 'row_refused']]) });
-  const [letter] = await readDeadLetters(redis, stream);
-  expect(letter?.cause).toMatchObject({ dlq_deliveries: '7', dlq_sqlstate: '22003' });
+  const [deadLetter] = await readDeadLetters(redis, stream);
+  expect(deadLetter?.cause).toMatchObject({ dlq_deliveries: '7', dlq_sqlstate: '22003' });
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
 });
 
-test('an entry under whose lone attempts the process died twice is parked untried, and its marks are removed', async () => {
+test('an entry whose last two attempts never ended is dead-lettered unprocessed', async () => {
   const { redis, sql, stream } = world;
   const sent = await send(redis, stream, records(3));
-  const poison = sent[1]?.id ?? '';
+  const [, poison, healthy] = sent.map(({ id }) => id);
+  if (poison === undefined || healthy === undefined) throw new Error('three entries were sent');
   await deliver(
     sent.map(({ id }) => id),
     7,
   );
-  await redis.sadd(attemptsKey(stream), `${poison} one`, `${poison} two`, `${sent[2]?.id ?? ''} one`);
+  await redis.hset(attemptsKey(stream), poison, 2, healthy, 1);
   await using _loop = run();
   await world.expectStored(sent, { parked: new Map([[poison, 'ended_process']]) });
-  const [letter] = await readDeadLetters(redis, stream);
-  expect(letter?.cause['dlq_detail']).toBe('the process died 2 times while it tried this entry alone');
+  const [deadLetter] = await readDeadLetters(redis, stream);
+  expect(deadLetter?.cause['dlq_detail']).toBe(
+    'the process died 2 times while it processed this entry alone',
+  );
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
   const [row] = await sql<{ n: number }[]>`select count(*)::int as n from positions`;
   expect(row?.n).toBe(2);
 });
 
-test('vanished entries are acknowledged, and nothing else happens to them', async () => {
+test('vanished entries are acknowledged and nothing else', async () => {
   const { redis, stream } = world;
   const sent = await send(redis, stream, records(4));
   await deliver(
