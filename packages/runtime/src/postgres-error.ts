@@ -1,9 +1,8 @@
 /**
- * What to do with a failed statement: `transient`, try it again for as long as
- * it lasts; `row`, one of the values is not storable; `ours`, the statement,
- * the schema or the set-up is wrong, and no retry will help.
+ * How to handle a failed statement: `transient`, retry it; `data`, a value cannot be stored; `fatal`, the statement, the
+ * schema or the configuration is wrong, and no retry will help.
  */
-export type PostgresErrorClass = 'transient' | 'row' | 'ours';
+export type PostgresErrorClass = 'transient' | 'data' | 'fatal';
 
 const maxCauses = 5;
 
@@ -31,27 +30,27 @@ const connectionCodes: ReadonlySet<string> = new Set([
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 const transientClasses: ReadonlySet<string> = new Set(['08', '53', '58']);
 const transientStates: ReadonlySet<string> = new Set([
-  '25006', // read-only: the server was a replica, or is about to become the primary
+  '25006', // read-only: the server is a replica, or about to be promoted
   '26000', // a pooler lost the prepared statement
   '40001',
   '40003',
   '40P01',
   '55P03',
-  '57014', // our own statement_timeout, or someone's pg_cancel_backend
+  '57014', // statement_timeout or pg_cancel_backend
   '57P01',
   '57P02',
   '57P03',
   '57P05', // the server closed an idle connection
 ]);
 const configurationLimit = '53400';
-const rowClass = '22';
-const rowStates: ReadonlySet<string> = new Set(['23502', '23503', '23514']);
+const dataClass = '22';
+const dataStates: ReadonlySet<string> = new Set(['23502', '23503', '23514']);
 
-/** Which of the three an error of postgres.js is; looks through `cause`. Unknown errors are `ours`. */
+/** Classifies an error of postgres.js; follows `cause`. Unknown errors are `fatal`. */
 export function classifyPostgresError(error: unknown): PostgresErrorClass {
   const state = sqlState(error);
   if (state === undefined) {
-    return isConnectionError(error) ? 'transient' : 'ours';
+    return isConnectionError(error) ? 'transient' : 'fatal';
   }
   if (
     state !== configurationLimit &&
@@ -59,13 +58,13 @@ export function classifyPostgresError(error: unknown): PostgresErrorClass {
   ) {
     return 'transient';
   }
-  return state.startsWith(rowClass) || rowStates.has(state) ? 'row' : 'ours';
+  return state.startsWith(dataClass) || dataStates.has(state) ? 'data' : 'fatal';
 }
 
-/** The five-character SQLSTATE that the server sent with an error; looks through `cause`. */
+/** The five-character SQLSTATE of a server error; follows `cause`. */
 export function sqlState(error: unknown): string | undefined {
   for (const link of causes(error)) {
-    // `EPIPE` has the form of a SQLSTATE too; only the server's errors carry a severity.
+    // `EPIPE` also looks like a SQLSTATE; only server errors have a severity.
     if ('severity' in link && 'code' in link && isSqlState(link.code)) {
       return link.code;
     }

@@ -39,30 +39,30 @@ async function errorOf(work: PromiseLike<unknown>): Promise<unknown> {
 
 describe('an error that Postgres itself makes', () => {
   const cases: readonly (readonly [string, string, PostgresErrorClass, () => PromiseLike<unknown>])[] = [
-    ['a text that is no number', '22P02', 'row', () => sql`select ${'abc'}::text::real`],
-    ['a number out of range', '22003', 'row', () => sql`select ${'1e400'}::text::double precision`],
-    ['a NUL in JSON', '22P05', 'row', () => sql`select ${String.raw`"\u0000"`}::text::jsonb`],
-    ['a missing value', '23502', 'row', () => sql`insert into fixes (device_id) values ('a')`],
-    ['a broken check', '23514', 'row', () => sql`insert into fixes values ('a', -1)`],
-    ['a missing parent', '23503', 'row', () => sql`insert into fixes values ('a', 1, 'b')`],
+    ['a text that is no number', '22P02', 'data', () => sql`select ${'abc'}::text::real`],
+    ['a number out of range', '22003', 'data', () => sql`select ${'1e400'}::text::double precision`],
+    ['a NUL in JSON', '22P05', 'data', () => sql`select ${String.raw`"\u0000"`}::text::jsonb`],
+    ['a missing value', '23502', 'data', () => sql`insert into fixes (device_id) values ('a')`],
+    ['a broken check', '23514', 'data', () => sql`insert into fixes values ('a', -1)`],
+    ['a missing parent', '23503', 'data', () => sql`insert into fixes values ('a', 1, 'b')`],
     [
       'a duplicate without ON CONFLICT',
       '23505',
-      'ours',
+      'fatal',
       () => sql`insert into fixes values ('a', 1), ('a', 1)`,
     ],
-    ['a missing table', '42P01', 'ours', () => sql`select from nothing`],
-    ['a missing column', '42703', 'ours', () => sql`select nothing from fixes`],
-    ['a wrong statement', '42601', 'ours', () => sql.unsafe('selekt 1')],
+    ['a missing table', '42P01', 'fatal', () => sql`select from nothing`],
+    ['a missing column', '42703', 'fatal', () => sql`select nothing from fixes`],
+    ['a wrong statement', '42601', 'fatal', () => sql.unsafe('selekt 1')],
     [
       'a row updated twice',
       '21000',
-      'ours',
+      'fatal',
       () => sql`
       insert into fixes values ('a', 1), ('a', 2) on conflict (device_id) do update set speed = excluded.speed`,
     ],
-    ['a wrong password', '28P01', 'ours', () => client(withPassword('wrong'))`select 1`],
-    ['a missing database', '3D000', 'ours', () => client(withDatabase('nothing'))`select 1`],
+    ['a wrong password', '28P01', 'fatal', () => client(withPassword('wrong'))`select 1`],
+    ['a missing database', '3D000', 'fatal', () => client(withDatabase('nothing'))`select 1`],
     [
       'a statement that takes too long',
       '57014',
@@ -139,8 +139,8 @@ describe('a state that the server reports', () => {
       '58030',
       '58P01',
     ],
-    row: ['22001', '22003', '22007', '22008', '22021', '22023', '22P02', '22P05', '23502', '23503', '23514'],
-    ours: [
+    data: ['22001', '22003', '22007', '22008', '22021', '22023', '22P02', '22P05', '23502', '23503', '23514'],
+    fatal: [
       '0A000',
       '21000',
       '23000',
@@ -205,10 +205,10 @@ describe('an error without a state', () => {
     expect([sqlState(error), classifyPostgresError(error)]).toEqual([undefined, 'transient']);
   });
 
-  test('is ours when it is a mistake in the program', async () => {
+  test('is fatal when the program is wrong', async () => {
     const tooMany = await errorOf(sql`select 1 where 1 in ${sql(Array.from({ length: 65_535 }, () => 1))}`);
     for (const error of [tooMany, new TypeError('x is not a function'), 'thrown text', undefined]) {
-      expect([sqlState(error), classifyPostgresError(error)]).toEqual([undefined, 'ours']);
+      expect([sqlState(error), classifyPostgresError(error)]).toEqual([undefined, 'fatal']);
     }
   });
 });

@@ -118,7 +118,7 @@ export class FixWriter {
       return picked.flatMap((index) => rows[index] ?? []);
     } catch (error) {
       const tookTooLong = isTooSlow(error, rows.length);
-      if (!tookTooLong && classifyPostgresError(error) !== 'row') throw error;
+      if (!tookTooLong && classifyPostgresError(error) !== 'data') throw error;
       if (rows.length === 1) {
         refused.push(refusal(first, error));
         assertFewDevices(refused, error);
