@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { registerBuildInfo } from '@app/runtime/build-info';
 import { startOpsServer } from '@app/runtime/ops-server';
 import { connectPostgres } from '@app/runtime/postgres';
+import { PostgresClient } from '@app/runtime/postgres-client';
 import { closeRedis, connectRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { createAccess } from './access/create-access.ts';
 import { SuspendedUsers } from './access/suspended-users.ts';
-import { PostgresSource } from './assignments/postgres-source.ts';
 import { destroyLagMarkers } from './feed/lag-marker-group.ts';
 import { newEpoch } from './feed/epoch.ts';
 import { FanOut } from './fanout/fan-out.ts';
@@ -119,7 +119,7 @@ await runService({
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 
     const postgres = cleanup.use(
-      new PostgresSource(
+      new PostgresClient(
         () =>
           connectPostgres(config.POSTGRES_URL, {
             name: group,

@@ -1,12 +1,12 @@
 import { shortDeviceId } from '@app/runtime/log';
 import type { Logger } from '@app/runtime/log';
+import type { PostgresClient } from '@app/runtime/postgres-client';
 import { connectRedis } from '@app/runtime/redis';
 import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { readSuspendedUsers } from './access/suspended-users.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
 import { UnassignedDevices } from './assignments/unassigned-devices.ts';
-import type { PostgresSource } from './assignments/postgres-source.ts';
 import { refreshFromPostgres } from './assignments/refresh-from-postgres.ts';
 import type { FanOut } from './fanout/fan-out.ts';
 import type { StreamCursor } from './feed/stream-cursor.ts';
@@ -29,7 +29,7 @@ interface TurningParts {
   readonly config: GatewayConfig;
   /** The name of the bookmark, and of the connections. */
   readonly group: string;
-  readonly postgres: PostgresSource;
+  readonly postgres: PostgresClient;
   readonly redis: Redis;
   readonly latest: LatestFixes;
   readonly places: readonly StreamCursor[];
@@ -190,7 +190,7 @@ async function runSweepLoop({ config, clients, metrics, nowMs, signal }: Turning
 async function runSuspensionLoop(parts: TurningParts): Promise<never> {
   const { config, postgres, suspended, clients, log, signal } = parts;
   return suspended.run({
-    read: (userIds) => postgres.ask('reading who is suspended', (sql) => readSuspendedUsers(sql, userIds)),
+    read: (userIds) => postgres.run((sql) => readSuspendedUsers(sql, userIds), 'reading who is suspended'),
     connectedUserIds: () => clients.userIds(),
     onSuspended: (userId) => clients.endSessionsOf(userId),
     onUnreadable: () => log.info('directus_users cannot be read: Directus alone says who is suspended'),

@@ -6,6 +6,7 @@ import {
   endPostgres,
   waitForPostgres,
 } from '@app/runtime/postgres';
+import { PostgresClient } from '@app/runtime/postgres-client';
 import { closeRedis, connectRedis, waitForRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
@@ -13,7 +14,6 @@ import { Registry } from 'prom-client';
 import { processorSettings } from './config.ts';
 import { createConsumerLagSampler } from './stream/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
-import { PostgresClient } from './store/postgres-client.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
 import { announcePanic } from './domain/announce-panic.ts';
 import { createMetrics } from './metrics.ts';
@@ -61,9 +61,7 @@ await runService({
         // Below our own deadline: an abandoned statement must not hold locks against its own retry.
         statementTimeoutMs: Math.ceil(config.WRITE_TIMEOUT_MS * 0.8),
       });
-    const postgres = cleanup.adopt(new PostgresClient(connect, config.WRITE_TIMEOUT_MS), (client) =>
-      client.end(1000),
-    );
+    const postgres = cleanup.use(new PostgresClient(connect, config.WRITE_TIMEOUT_MS));
     const probe = cleanup.adopt(
       connectPostgres(config.POSTGRES_URL, {
         name: `${config.INSTANCE_ID}:health`,

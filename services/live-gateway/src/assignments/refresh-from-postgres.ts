@@ -1,3 +1,4 @@
+import type { PostgresClient } from '@app/runtime/postgres-client';
 import { hydrateLatest } from '../latest/hydrate-latest.ts';
 import type { Hydration } from '../latest/hydrate-latest.ts';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
@@ -6,14 +7,13 @@ import type { Assignments } from './assignments.ts';
 import { runAssignmentLoop } from './assignment-loop.ts';
 import { loadAssignments } from './load-assignments.ts';
 import type { UnassignedDevices } from './unassigned-devices.ts';
-import type { PostgresSource } from './postgres-source.ts';
 
 /**
  * Keeps what is read from Postgres current until the signal: the assignments, and with them the latest fixes of the
  * assigned devices. What has changed is marked for those who watch. Rejects with the signal's reason.
  */
 export async function refreshFromPostgres(options: {
-  readonly postgres: PostgresSource;
+  readonly postgres: PostgresClient;
   readonly latest: LatestFixes;
   readonly orphans: UnassignedDevices;
   /** Puts new assignments in force, between two ticks. */
@@ -32,7 +32,7 @@ export async function refreshFromPostgres(options: {
 }): Promise<never> {
   const { postgres, latest, orphans, lookbackMs } = options;
   return runAssignmentLoop({
-    load: () => postgres.ask('reading the assignments', loadAssignments),
+    load: () => postgres.run(loadAssignments, 'reading the assignments'),
     apply: async (assignments) => {
       await options.reassign(assignments);
       const isAssigned = (imei: string): boolean => assignments.eventsByImei.has(imei);
@@ -44,7 +44,7 @@ export async function refreshFromPostgres(options: {
       try {
         await hydrateLatest(latest, [...eventsByImei.keys()], {
           readNewest: (questions) =>
-            postgres.ask('reading the latest fixes', (sql) => readNewestFixes(sql, questions, lookbackMs)),
+            postgres.run((sql) => readNewestFixes(sql, questions, lookbackMs), 'reading the latest fixes'),
           settle: options.settle,
           nowMs: options.nowMs,
         });

@@ -1,10 +1,10 @@
 import type { Logger } from '@app/runtime/log';
+import type { PostgresClient } from '@app/runtime/postgres-client';
 import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { consumerName, type ProcessorConfig } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
 import { DeviceStates, selectLastFixes } from '../state/device-states.ts';
-import type { PostgresClient } from '../store/postgres-client.ts';
 import { FixWriter, type WrittenFixes } from '../store/write-fixes.ts';
 import { EntryAcks } from '../stream/ack-entries.ts';
 import type { Entry } from '../stream/entry-reply.ts';

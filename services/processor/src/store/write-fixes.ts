@@ -1,13 +1,13 @@
 import { DeadlineError } from '@app/runtime/deadline';
 import { classifyPostgresError, sqlState } from '@app/runtime/postgres';
 import type { Logger } from '@app/runtime/log';
+import type { PostgresClient } from '@app/runtime/postgres-client';
 import { retry } from '@app/runtime/retry';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
 import type { Fix, Rejected } from '../pipeline/decode-entries.ts';
 import { findDifferent, insertPositions } from './insert-positions.ts';
-import type { PostgresClient } from './postgres-client.ts';
 
 /** What became of a batch: every fix given is either durable or refused. */
 export interface WrittenFixes {

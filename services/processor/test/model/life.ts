@@ -4,7 +4,7 @@ import { closeRedis, connectRedis, type Redis } from '@app/runtime/redis';
 import { Registry } from 'prom-client';
 import type { ProcessorConfig } from '../../src/config.ts';
 import type { DeviceState, StateTransition } from '../../src/state/device-states.ts';
-import { PostgresClient } from '../../src/store/postgres-client.ts';
+import { PostgresClient } from '@app/runtime/postgres-client';
 import { StreamLoop } from '../../src/pipeline/stream-loop.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import type { PortCall, Trouble } from './faults.ts';

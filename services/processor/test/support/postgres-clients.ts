@@ -1,7 +1,7 @@
 import { connectPostgres, endPostgres } from '@app/runtime/postgres';
 import type { Logger } from '@app/runtime/log';
 import type postgres from 'postgres';
-import { PostgresClient } from '../../src/store/postgres-client.ts';
+import { PostgresClient } from '@app/runtime/postgres-client';
 
 /** The processor's client, connected as its `main.ts` does, with what a test wants to know of it. */
 export interface TestClient extends AsyncDisposable {
