@@ -2,16 +2,15 @@ import type { Logger } from '@app/runtime/log';
 import { shortDeviceId } from '@app/runtime/log';
 import type { StateTransition } from '../state/device-states.ts';
 
-/** Priority of a record that a tracker sends when its panic button is pressed. */
+/** Priority of a record sent when the tracker's panic button is pressed. */
 const panicPriority = 2;
 
 /**
- * Says in the log, once per record, that a vehicle calls for help. Flags of the fix do not matter here: a car
- * in a ditch without satellites calls all the same. Hearing a record again repeats the line with the same
- * entry id, and no state hangs on it.
+ * Logs each panic record, whatever its quality flags: a car in a ditch may have no satellites. A redelivered record is
+ * logged again, with the same entry id.
  */
-export async function announcePanic(heard: readonly StateTransition[], log: Logger): Promise<void> {
-  for (const { fix } of heard) {
+export async function announcePanic(transitions: readonly StateTransition[], log: Logger): Promise<void> {
+  for (const { fix } of transitions) {
     if (fix.position.priority !== panicPriority) continue;
     const { entry, position, arrivedAtMs } = fix;
     const lateMs = arrivedAtMs - position.fixAtMs;

@@ -4,7 +4,7 @@ import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
 import type { Fix } from '../pipeline/decode-entries.ts';
 
-/** The newest good fix of a device, as far as a state needs it. */
+/** A device's newest good fix: one without quality flags. */
 export interface LastFix {
   readonly fixAtMs: number;
   readonly latitude: number;
@@ -15,13 +15,13 @@ export interface LastFix {
 }
 
 export interface DeviceState {
-  /** Undefined until the device has had a good fix in this process; the first one looks up what was before it. */
+  /** Undefined until this process handles a good fix of the device; that one loads its stored predecessor. */
   readonly lastFix: LastFix | undefined;
-  /** Arrival (Redis' clock) of the newest record of any quality; 0 if none came since the start. */
+  /** Arrival (Redis clock) of the newest fix of any quality; 0 if none arrived since the start. */
   readonly lastSeenAtMs: number;
 }
 
-/** One durable fix with the device's state before and after it, in reading order. */
+/** A durable fix with the device's state before and after it. */
 export interface StateTransition {
   readonly fix: Fix;
   readonly before: DeviceState;
@@ -35,13 +35,13 @@ export interface ProposedStates {
 
 const unseen: DeviceState = { lastFix: undefined, lastSeenAtMs: 0 };
 
-/** Finds, for each device, the newest good fix that is older than the time given; devices without one are left out. */
+/** Finds each device's newest good fix that is older than the given time; devices without one are left out. */
 export type FindLastFixes = (
   olderThanMs: ReadonlyMap<string, number>,
   abandon: AbortSignal,
 ) => Promise<ReadonlyMap<string, LastFix>>;
 
-/** The state of each device, in memory, rebuilt from the database when a device is not known. */
+/** Device states in memory, at most `cap` of them; unknown devices are loaded from the database. */
 export class DeviceStates {
   readonly #states: LRUCache<string, DeviceState>;
   readonly #findLastFixes: FindLastFixes;
@@ -59,15 +59,14 @@ export class DeviceStates {
   }
 
   /**
-   * Folds durable fixes into proposed states; nothing is kept before `commit`. All fixes of a batch are folded,
-   * those included that the table had already: after a crash all of them are there, and none was heard.
+   * Computes the transitions of durable fixes in stream order; nothing is kept before `commit`. Duplicates count too:
+   * after a crash all fixes of a batch may be stored although none was passed to the domain step.
    */
   async next(fixes: readonly Fix[], abandon: AbortSignal): Promise<ProposedStates> {
     const states = new Map<string, DeviceState>();
-    // Of each device whose last fix is not known, the time of its oldest good fix: what is looked up is older than
-    // that, for a fix that was stored but not yet heard must still count as new. A device without a good fix here is
-    // not looked up: a flagged fix moves nothing, and what is older than it may lie ahead in the stream, stored by a
-    // process that died before it was heard.
+    // The time of each unknown device's oldest good fix in this batch. Only older fixes are loaded: after a crash the
+    // batch itself may be stored already and must still count as new. A device with only flagged fixes is not loaded:
+    // a stored good fix that is older than the flagged one may still follow in the stream.
     const olderThanMs = new Map<string, number>();
     for (const { position, quality } of fixes) {
       const { deviceId, fixAtMs } = position;
@@ -82,25 +81,25 @@ export class DeviceStates {
         states.set(deviceId, { ...(states.get(deviceId) ?? unseen), lastFix });
       }
     }
-    const heard = fixes.map((fix) => {
+    const transitions = fixes.map((fix) => {
       const before = states.get(fix.position.deviceId) ?? unseen;
       const after = fold(before, fix);
       states.set(fix.position.deviceId, after);
       return { fix, before, after };
     });
-    return { transitions: heard, states };
+    return { transitions, states };
   }
 
-  /** Keeps what `next` proposed. */
+  /** Keeps the states that `next` proposed. */
   commit({ states }: ProposedStates): void {
     const sizeBefore = this.#states.size;
     for (const [deviceId, state] of states) this.#states.set(deviceId, state);
-    // By the difference: each stream has states of its own, and the gauge is one.
+    // By the difference: all streams share the gauge.
     this.#metrics.deviceStateSize.inc(this.#states.size - sizeBefore);
   }
 }
 
-/** A flagged fix is seen and moves nothing; a late one moves nothing backwards. */
+/** A flagged or late fix updates `lastSeenAtMs` only. */
 function fold(before: DeviceState, { position, quality, arrivedAtMs }: Fix): DeviceState {
   const isNewer = before.lastFix === undefined || position.fixAtMs > before.lastFix.fixAtMs;
   return {
@@ -114,7 +113,7 @@ function lastFixOf(position: Fix['position']): LastFix {
   return { fixAtMs, latitude, longitude, altitudeM, courseDeg, speedKmh };
 }
 
-/** FindLastFixes over the table: one statement, one index probe a device. */
+/** FindLastFixes on the positions table: one statement, one index probe per device. */
 export async function selectLastFixes(
   sql: postgres.Sql,
   olderThanMs: ReadonlyMap<string, number>,

@@ -2,9 +2,9 @@ import { densify } from '@app/runtime/postgres';
 import type postgres from 'postgres';
 import type { Fix } from '../pipeline/decode-entries.ts';
 
-// One text for every batch size, so that each connection prepares it once. Arrays and not one JSON text:
-// json_to_recordset costs Postgres as much again as the whole insert. The attributes are split at a control
-// character, which no JSON text holds, because quoting them as elements of an array would double every quote.
+// One statement for every batch size, so that each connection prepares it once. Arrays, because json_to_recordset
+// costs Postgres as much as the insert itself. The attributes are joined by a control character, which cannot occur
+// in JSON: as array elements, every quote in them would have to be escaped.
 const incoming = `
   select * from rows from (
     unnest($1::text::text[], $2::text::timestamptz[], $3::text::float8[], $4::text::float8[], $5::text::real[],
@@ -14,8 +14,8 @@ const incoming = `
   ) with ordinality as row (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority,
                             codec, quality, attributes, number)`;
 
-// RETURNING stays inside: only the rows that were NOT inserted travel back.
-const insertText = `
+// RETURNING stays inside the CTE: only the rows that were not inserted are sent back.
+const insertStatement = `
   with incoming as materialized (${incoming}), inserted as (
     insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority,
                            codec, quality, attributes)
@@ -27,10 +27,10 @@ const insertText = `
   )
   select number::int from incoming where (device_id, ts) not in (select device_id, ts from inserted)`;
 
-// Compared in the database, where both sides have been through the same column types. One index probe a row, held to
-// that by the limit: as a plain join it is planned for the 1,000 rows that Postgres expects of any function, and
-// reads the whole of a table that is small, or new and has no statistics yet.
-const differText = `
+// Compared in Postgres, after both sides were converted to the column types. The limit forces one index probe per row:
+// a plain join is planned for the default estimate of 1,000 rows per function, and scans the whole table if it is small
+// or has no statistics yet.
+const differStatement = `
   select incoming.number::int from (${incoming}) as incoming
   cross join lateral (
     select latitude, longitude, altitude, angle, speed, satellites, priority, attributes from positions
@@ -44,44 +44,48 @@ const differText = `
          incoming.satellites, incoming.priority, incoming.attributes::jsonb)`;
 
 /**
- * Inserts rows in one auto-commit statement, idempotent by `(device_id, ts)`. The rows must be in key order,
- * or two writers deadlock, and hold each key once. Durable when it resolves (`synchronous_commit` stays on).
+ * Inserts rows in one auto-commit statement, idempotent by `(device_id, ts)`. The rows must be sorted by key, or two
+ * writers can deadlock, and each key must occur once. Durable when it resolves (`synchronous_commit` is on).
  *
- * @returns the indexes of the rows whose keys were there already; all others are inserted.
+ * @returns the indexes of the rows whose keys already existed; all others were inserted.
  */
 export async function insertPositions(sql: postgres.Sql, rows: readonly Fix[]): Promise<readonly number[]> {
-  return pickRows(sql, insertText, rows);
+  return pickRows(sql, insertStatement, rows);
 }
 
-/** Of rows whose keys are stored: the indexes of those whose content is not what is stored. */
+/** Returns the indexes of the rows whose key is stored with different content. */
 export async function findDifferent(sql: postgres.Sql, rows: readonly Fix[]): Promise<readonly number[]> {
-  return pickRows(sql, differText, rows);
+  return pickRows(sql, differStatement, rows);
 }
 
-async function pickRows(sql: postgres.Sql, text: string, rows: readonly Fix[]): Promise<readonly number[]> {
-  const picked = await sql.unsafe<{ number: number }[]>(text, encodeRows(rows), { prepare: true });
+async function pickRows(
+  sql: postgres.Sql,
+  statement: string,
+  rows: readonly Fix[],
+): Promise<readonly number[]> {
+  const picked = await sql.unsafe<{ number: number }[]>(statement, encodeRows(rows), { prepare: true });
   return densify(picked).map(({ number }) => number - 1);
 }
 
-// IMEIs and codecs hold nothing that needs escaping; but an IMEI may be the word NULL, which only quotes keep a text.
+// IMEIs and codecs contain nothing that needs escaping, but an IMEI may be NULL, which is a string only in quotes.
 function encodeRows(rows: readonly Fix[]): string[] {
   return [
-    arrayOf(rows, ({ position }) => `"${position.deviceId}"`),
-    arrayOf(rows, ({ position }) => new Date(position.fixAtMs).toISOString()),
-    arrayOf(rows, ({ position }) => position.latitude),
-    arrayOf(rows, ({ position }) => position.longitude),
-    arrayOf(rows, ({ position }) => position.altitudeM),
-    arrayOf(rows, ({ position }) => position.courseDeg),
-    arrayOf(rows, ({ position }) => position.speedKmh),
-    arrayOf(rows, ({ position }) => position.satellites),
-    arrayOf(rows, ({ position }) => position.priority),
-    arrayOf(rows, ({ codec }) => codec),
-    arrayOf(rows, ({ quality }) => quality),
+    encodeArray(rows, ({ position }) => `"${position.deviceId}"`),
+    encodeArray(rows, ({ position }) => new Date(position.fixAtMs).toISOString()),
+    encodeArray(rows, ({ position }) => position.latitude),
+    encodeArray(rows, ({ position }) => position.longitude),
+    encodeArray(rows, ({ position }) => position.altitudeM),
+    encodeArray(rows, ({ position }) => position.courseDeg),
+    encodeArray(rows, ({ position }) => position.speedKmh),
+    encodeArray(rows, ({ position }) => position.satellites),
+    encodeArray(rows, ({ position }) => position.priority),
+    encodeArray(rows, ({ codec }) => codec),
+    encodeArray(rows, ({ quality }) => quality),
     rows.map(({ position }) => position.attributesJson).join('\u001e'),
   ];
 }
 
-/** An array literal of Postgres: `{1,2,3}`. */
-function arrayOf(rows: readonly Fix[], valueOf: (fix: Fix) => string | number): string {
+/** Encodes a Postgres array literal: `{1,2,3}`. */
+function encodeArray(rows: readonly Fix[], valueOf: (fix: Fix) => string | number): string {
   return `{${rows.map(valueOf).join(',')}}`;
 }
