@@ -2,7 +2,7 @@ import { ConfigError, readConfig } from '@app/runtime/config';
 import { expect, test } from 'vitest';
 import { consumerName, processorSettings } from '../src/config.ts';
 
-const least = {
+const required = {
   REDIS_URL: 'redis://localhost:6379',
   POSTGRES_URL: 'postgres://tracking@localhost/tracking',
   REDIS_TELEMETRY_STREAM: 'telemetry:teltonika',
@@ -18,8 +18,8 @@ function problemsOf(env: Record<string, string>): readonly string[] {
   return [];
 }
 
-test('three settings are enough; all others have the documented defaults', () => {
-  const { REDIS_URL: _redis, POSTGRES_URL: _postgres, ...config } = readConfig(processorSettings, least);
+test('three settings are required; all others have their documented defaults', () => {
+  const { REDIS_URL: _redis, POSTGRES_URL: _postgres, ...config } = readConfig(processorSettings, required);
   expect(config).toEqual({
     NODE_ENV: 'production',
     LOG_LEVEL: 'info',
@@ -46,31 +46,31 @@ test('three settings are enough; all others have the documented defaults', () =>
   });
 });
 
-function named(env: Record<string, string>): string {
-  return consumerName(readConfig(processorSettings, { ...least, ...env }));
+function consumerNameFor(env: Record<string, string>): string {
+  return consumerName(readConfig(processorSettings, { ...required, ...env }));
 }
 
-test('there is no default stream: a processor that reads another key than the producer writes is silent', () => {
-  const { REDIS_TELEMETRY_STREAM: _stream, ...rest } = least;
+test('the stream has no default', () => {
+  const { REDIS_TELEMETRY_STREAM: _stream, ...rest } = required;
   expect(problemsOf(rest)).toEqual([expect.stringMatching(/^REDIS_TELEMETRY_STREAM is not set/u)]);
 });
 
-test('the stream may be a list', () => {
+test('the stream setting accepts a list', () => {
   const config = readConfig(processorSettings, {
-    ...least,
+    ...required,
     REDIS_TELEMETRY_STREAM: 'telemetry:teltonika:{00}, telemetry:teltonika:{01}',
   });
   expect(config.REDIS_TELEMETRY_STREAM).toEqual(['telemetry:teltonika:{00}', 'telemetry:teltonika:{01}']);
 });
 
-test('the consumer is named after the instance unless it has a name of its own', () => {
-  expect(named({})).toBe('processor-1');
-  expect(named({ INSTANCE_ID: 'processor-7' })).toBe('processor-7');
-  expect(named({ INSTANCE_ID: 'processor-7', REDIS_CONSUMER_NAME: '' })).toBe('processor-7');
-  expect(named({ INSTANCE_ID: 'processor-7', REDIS_CONSUMER_NAME: 'c' })).toBe('c');
+test('the consumer name defaults to the instance id', () => {
+  expect(consumerNameFor({})).toBe('processor-1');
+  expect(consumerNameFor({ INSTANCE_ID: 'processor-7' })).toBe('processor-7');
+  expect(consumerNameFor({ INSTANCE_ID: 'processor-7', REDIS_CONSUMER_NAME: '' })).toBe('processor-7');
+  expect(consumerNameFor({ INSTANCE_ID: 'processor-7', REDIS_CONSUMER_NAME: 'c' })).toBe('c');
 });
 
-test('all that is wrong is said at once', () => {
+test('all invalid settings are reported together', () => {
   const problems = problemsOf({
     BATCH_SIZE: '0',
     WRITE_CONCURRENCY: '33',

@@ -29,7 +29,7 @@ async function openServers() {
   };
 }
 
-test('with no more rights than it is shipped with a processor stores, parks, takes over and stops, and is refused nothing', async () => {
+test('a processor with the shipped rights stores, dead-letters, claims and stops without a permission error', async () => {
   const { redis, postgresUrl, processorPostgresUrl } = await openServers();
   await using world = openWorld({ redisUrl: redis.urlOf('admin'), postgresUrl });
   const start = (instance: string) =>
@@ -41,12 +41,12 @@ test('with no more rights than it is shipped with a processor stores, parks, tak
   const sent = [...(await send(world.redis, world.stream, records(200)))];
   const first = await start('first');
   const [garbage] = await sendFields(world.redis, world.stream, [['payload', 'no JSON']]);
-  if (garbage === undefined) throw new Error('nothing was sent');
+  if (garbage === undefined) throw new Error('no entry was sent');
   sent.push(garbage);
-  const parked = new Map([[garbage.id, 'missing_field']]);
-  await world.expectStored(sent, { parked });
+  const deadLettered = new Map([[garbage.id, 'missing_field']]);
+  await world.expectStored(sent, { parked: deadLettered });
 
-  // What is left in the middle of an insert, another takes over, delivers one at a time and marks.
+  // A second processor claims what the first left in the middle of an insert, and quarantines it.
   await refuseRows(world.sql, '*', '53100');
   await world.sql`grant select on refused_rows to tracking_processor`;
   sent.push(...(await send(world.redis, world.stream, records(20, { from: 200 }))));
@@ -55,18 +55,18 @@ test('with no more rights than it is shipped with a processor stores, parks, tak
   await acceptRows(world.sql, '*');
   const second = await start('second');
   sent.push(...(await send(world.redis, world.stream, [record({ deviceId: 'another' })])));
-  await world.expectStored(sent, { parked });
+  await world.expectStored(sent, { parked: deadLettered });
   expect(await second.stop()).toEqual(cleanExit);
 
   const log = await world.redis.call('ACL', 'LOG');
-  // ioredis tells its name and version, which Redis 7.0 does not know and nobody needs.
+  // ioredis sends CLIENT SETINFO, which Redis 7.0 does not know.
   const refused = (Array.isArray(log) ? log.map(String) : ['no log']).filter(
     (line) => !line.includes('client|setinfo'),
   );
   expect(refused).toEqual([]);
 });
 
-test('a processor can change nothing that is stored, and read nothing that is not its own', async () => {
+test('a processor can neither change stored positions nor access other tables', async () => {
   const { postgresUrl, processorPostgresUrl } = await openServers();
   const admin = postgres(postgresUrl, { max: 1 });
   await admin`insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)

@@ -7,7 +7,7 @@ import { refuseRows } from './support/refuse-rows.ts';
 import { cleanExit } from './support/start-processor.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
-test('an entry is followed by its id, and a line is written for a batch or a change, not for an entry', async () => {
+test('the log names every entry id, with one line per batch rather than per entry', async () => {
   await using redis = await startRedis();
   await using postgres = await startPostgres();
   await using world = openWorld({
@@ -19,37 +19,37 @@ test('an entry is followed by its id, and a line is written for a batch or a cha
   const good = await send(world.redis, world.stream, records(1000));
   const [refused] = await send(world.redis, world.stream, [record({ deviceId: 'refused' })]);
   const [garbage] = await sendFields(world.redis, world.stream, [encodeFields(record()).slice(0, 4)]);
-  const parked = new Map([
+  const deadLettered = new Map([
     [refused?.id ?? '', 'row_refused'],
     [garbage?.id ?? '', 'missing_field'],
   ]);
   const sent = [...good, ...(refused ? [refused] : []), ...(garbage ? [garbage] : [])];
   const processor = await world.start();
-  await world.expectStored(sent, { parked });
+  await world.expectStored(sent, { parked: deadLettered });
 
   expect(await processor.stop()).toEqual(cleanExit);
 
   const batches = processor.lines.filter(({ msg }) => msg === 'batch done');
-  const told = batches.flatMap(({ ids }) => idsIn(ids));
-  expect(new Set(told)).toEqual(new Set(sent.map(({ id }) => id)));
-  expect(told.length).toBe(sent.length);
+  const loggedIds = batches.flatMap(({ ids }) => idsIn(ids));
+  expect(new Set(loggedIds)).toEqual(new Set(sent.map(({ id }) => id)));
+  expect(loggedIds.length).toBe(sent.length);
   const rejected = batches.flatMap(({ rejectedIds }) => idsIn(rejectedIds));
-  expect(new Set(rejected)).toEqual(new Set(parked.keys()));
-  for (const [id, reason] of parked) {
+  expect(new Set(rejected)).toEqual(new Set(deadLettered.keys()));
+  for (const [id, reason] of deadLettered) {
     const line = processor.lines.find(({ msg, ids }) => msg === 'entries parked' && String(ids).includes(id));
     expect(line).toMatchObject({ level: 'warn', reason });
   }
 
   expect(new Set(batches.map(({ level }) => level))).toEqual(new Set(['debug']));
-  const states = processor.lines.filter(({ level }) => level === 'info').map(({ msg }) => msg);
-  expect(states).toEqual(expect.arrayContaining(['starting', 'reading stream', 'stopping', 'ended']));
-  expect(states.length).toBeLessThan(20);
-  const text = processor.lines.map((line) => JSON.stringify(line)).join('\n');
+  const infoMessages = processor.lines.filter(({ level }) => level === 'info').map(({ msg }) => msg);
+  expect(infoMessages).toEqual(expect.arrayContaining(['starting', 'reading stream', 'stopping', 'ended']));
+  expect(infoMessages.length).toBeLessThan(20);
+  const log = processor.lines.map((line) => JSON.stringify(line)).join('\n');
   // Positions are personal data.
-  for (const { position } of good) expect(text).not.toContain(position?.deviceId);
-  expect(text).not.toContain('"latitude"');
+  for (const { position } of good) expect(log).not.toContain(position?.deviceId);
+  expect(log).not.toContain('"latitude"');
 });
 
-function idsIn(texts: unknown): readonly string[] {
-  return Array.isArray(texts) ? texts.flatMap((text) => String(text).split(' ')) : [];
+function idsIn(lists: unknown): readonly string[] {
+  return Array.isArray(lists) ? lists.flatMap((list) => String(list).split(' ')) : [];
 }

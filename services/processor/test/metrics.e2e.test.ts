@@ -8,7 +8,7 @@ import { lockPositions, ownWorld, pending, stored, type OwnWorld } from './suppo
 import { refuseRows } from './support/refuse-rows.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
-/** Entries that another consumer was given an hour ago and left; one of them is no longer in the stream. */
+/** Leaves five entries pending at another consumer for an hour; one of them is deleted from the stream. */
 async function leaveEntries({ redis, stream }: OwnWorld): Promise<void> {
   const left = await send(redis, stream, records(5));
   const ids = left.map(({ id }) => id);
@@ -18,7 +18,7 @@ async function leaveEntries({ redis, stream }: OwnWorld): Promise<void> {
   await redis.xdel(stream, ids[1] ?? '');
 }
 
-/** What trackers really send, and what they should not. */
+/** Sends valid, duplicate, conflicting, flagged and undecodable entries. */
 async function sendAllKinds({ redis, sql, stream }: OwnWorld): Promise<void> {
   const nowMs = Date.now();
   await refuseRows(sql, 'refused', '23514');
@@ -38,11 +38,11 @@ async function sendAllKinds({ redis, sql, stream }: OwnWorld): Promise<void> {
   await sendFields(redis, stream, [['payload', 'garbage', 'codec', '8E'], encodeFields(first).slice(0, 4)]);
 }
 
-// Other tests may have the machine's cores; nothing here says how fast anything is.
+// Generous, because other tests may use all cores.
 const patience = { timeoutMs: 30_000 };
 
 test(
-  'every documented metric has a plausible value once the service was driven',
+  'every documented metric has a plausible value after the service has processed all kinds of entries',
   { timeout: 120_000 },
   async () => {
     await using world = await ownWorld();
@@ -52,7 +52,7 @@ test(
     const processor = await world.start({
       env: { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50', DEVICE_STATE_CAP: '5', WRITE_TIMEOUT_MS: '500' },
     });
-    const look = async (): Promise<void> => seen.add(await processor.exposition());
+    const scrape = async (): Promise<void> => seen.add(await processor.exposition());
     const reads = async (result: string): Promise<number> =>
       (await processor.metrics('processor_consumer_reads_total', { result })) ?? 0;
     await eventually(
@@ -61,13 +61,13 @@ test(
     );
     await sendAllKinds(world);
     await eventually(async () => (await stored(world)) === 4 + 100 + 1 + 4, patience);
-    await look();
+    await scrape();
 
-    // A backlog: Postgres does not take it, and the stream is trimmed too short.
+    // A backlog while inserts are blocked; part of it is trimmed before it is read.
     const lock = await lockPositions(world);
     await send(redis, stream, records(1500, { from: 200 }));
     await eventually(async () => {
-      await look();
+      await scrape();
       expect(readMetric(seen.text, 'processor_consumer_lag')).toBeGreaterThan(500);
       expect(readMetric(seen.text, 'processor_consumer_pending')).toBeGreaterThan(0);
       expect(readMetric(seen.text, 'processor_write_retries_total')).toBeGreaterThan(0);
@@ -80,12 +80,12 @@ test(
       patience,
     );
     await eventually(async () => (await pending(world)) === 0, patience);
-    await look();
+    await scrape();
 
     expect(readMetric(seen.text, 'processor_entries_lost_total')).toBeGreaterThan(500);
     expect(readMetric(seen.text, 'processor_entries_lost_total')).toBeLessThan(1500);
 
-    // A reader that is cut off, a group that is gone, a Redis that is silent.
+    // A killed connection, a destroyed group, an unresponsive Redis.
     await eventually(async () => {
       const readers = String(await redis.client('LIST')).split('\n');
       const reader = /^id=(\d+) .* name=\S+:reader /u.exec(
@@ -94,7 +94,7 @@ test(
       if (reader !== null) await redis.client('KILL', 'ID', reader[1] ?? '');
       return (await reads('error')) >= 1;
     }, patience);
-    // More than once: the first may meet the read of pending entries after the reconnect, which then counts as this.
+    // Repeated: the first may hit the read of pending entries after the reconnect, which then counts as this.
     await eventually(
       async () => {
         await redis.xgroup('DESTROY', stream, 'processor');
@@ -105,14 +105,14 @@ test(
     world.ownRedis.pause();
     await eventually(async () => (await reads('deadline')) >= 1, patience);
     world.ownRedis.resume();
-    await look();
+    await scrape();
 
     const largest = (name: string, labels?: Record<string, string>): number | undefined =>
       readMetric(seen.text, name, labels);
     const documented = await documentedMetrics('Processor', 'processor_');
     expect(documented.flatMap((metric) => whatIsMissing(metric, seen.text))).toEqual([]);
 
-    // The exact ones.
+    // Metrics whose exact value is known.
     expect(largest('processor_position_writes_total', { status: 'conflicting' })).toBe(1);
     expect(largest('processor_position_writes_total', { status: 'rejected' })).toBe(1);
     expect(largest('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(1);

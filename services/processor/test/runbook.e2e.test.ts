@@ -17,16 +17,16 @@ async function openServers() {
   return world;
 }
 
-// What docs/operations.md tells an operator to do, done.
-describe('by the runbook', () => {
-  test('a database that was restored from a backup gets again what it had not, from a group that is set back', async () => {
+// The procedures of docs/operations.md.
+describe('runbook', () => {
+  test('setting the group back stores what a restored backup lacks', async () => {
     const world = await openServers();
     const sent = await send(world.redis, world.stream, records(300));
     const before = await world.start();
     await world.expectStored(sent);
     expect(await before.stop()).toEqual(cleanExit);
 
-    // The backup is older than the last hundred, and the operator goes back somewhat further, to be sure.
+    // The backup lacks the last hundred; the operator sets the group back further, for safety.
     const missing = sent.slice(200).flatMap(({ position }) => position ?? []);
     for (const { deviceId, fixAtMs } of missing) {
       await world.sql`delete from positions where device_id = ${deviceId} and ts = ${new Date(fixAtMs)}`;
@@ -42,14 +42,14 @@ describe('by the runbook', () => {
     expect(await after.stop()).toEqual(cleanExit);
   });
 
-  test('a stream that was copied aside before it was trimmed is stored by a second processor', async () => {
+  test('a second processor stores a copy of a trimmed stream', async () => {
     const world = await openServers();
     const sent = [...(await send(world.redis, world.stream, records(100)))];
     const first = await world.start();
     await world.expectStored(sent);
     expect(await first.stop()).toEqual(cleanExit);
 
-    // Nobody reads; before the producer trims, the stream is copied, with its group.
+    // No processor runs; before the producer trims the stream, it is copied with its group.
     sent.push(...(await send(world.redis, world.stream, records(100, { from: 100 }))));
     const saved = `${world.stream}:saved`;
     await world.redis.copy(world.stream, saved);

@@ -12,7 +12,7 @@ function span(n: number): string {
   return String(n).padStart(16, '0');
 }
 
-test('an insert is one span, linked to those of its records that were sent under a recorded trace', async () => {
+test('an insert is one span, linked to the sampled traces of its entries', async () => {
   await using redis = await startRedis();
   await using database = await startPostgres();
   await using receiver = await startTraceReceiver();
@@ -22,7 +22,7 @@ test('an insert is one span, linked to those of its records that were sent under
     keyPrefix: redis.keyPrefix,
   });
   const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
-  // Of ten two were recorded, one was sent under a trace that is not, the others under none.
+  // Of ten entries two have a sampled trace, one has an unsampled one, the others have none.
   const flags = new Map([
     [2, '01'],
     [5, '00'],
@@ -30,8 +30,8 @@ test('an insert is one span, linked to those of its records that were sent under
   ]);
   const fields = records(10).map((record, n) => {
     const flag = flags.get(n);
-    const plain = encodeFields(record);
-    return flag === undefined ? plain : plain.concat('traceparent', `00-${traceId}-${span(n)}-${flag}`);
+    const encoded = encodeFields(record);
+    return flag === undefined ? encoded : encoded.concat('traceparent', `00-${traceId}-${span(n)}-${flag}`);
   });
   await sendFields(world.redis, world.stream, fields);
   const processor = await world.start({

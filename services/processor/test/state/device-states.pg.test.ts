@@ -27,7 +27,7 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-test('finds of each device the newest good fix before its own time', async () => {
+test('the newest good fix of each device before its given time is found', async () => {
   const found = await selectLastFixes(
     sql,
     new Map([
@@ -53,7 +53,7 @@ test('finds of each device the newest good fix before its own time', async () =>
   );
 });
 
-test('older means older: a fix of the very time is not found', async () => {
+test('a fix at exactly the given time is not found', async () => {
   expect(await selectLastFixes(sql, new Map([['a', noon - 2000]]))).toMatchObject(
     new Map([['a', expect.objectContaining({ latitude: 1 })]]),
   );
@@ -64,9 +64,9 @@ test('a device without a good fix is left out', async () => {
   expect(await selectLastFixes(sql, new Map([['nobody', noon]]))).toEqual(new Map());
 });
 
-test('times to the millisecond survive, from the first year that is stored to the last', async () => {
+test('times keep their milliseconds over the whole storable range', async () => {
   const years = [0, Date.UTC(2026, 1, 3, 4, 5, 6, 789), Date.UTC(9999, 11, 31, 23, 59, 59, 998)];
-  // A far future is flagged by its arrival; here only the time matters.
+  // Fixes of the far future would be flagged; here only the time matters.
   await insertPositions(
     sql,
     years.map((fixAtMs, n) => ({ ...fix({ deviceId: `y${n}`, fixAtMs }), quality: 0 })),

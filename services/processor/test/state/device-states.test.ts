@@ -13,55 +13,52 @@ function lastFix(fixAtMs: number): LastFix {
   return { fixAtMs, latitude: 46.5, longitude: 7.25, altitudeM: 800, courseDeg: 90, speedKmh: 42.5 };
 }
 
-/** Folds and keeps one batch, and gives the fix times of each state, before and after. */
-async function hear(states: DeviceStates, fixes: readonly Fix[]): Promise<(number | undefined)[][]> {
+/** Commits one batch and returns the last fix's time before and after each fix. */
+async function commitBatch(states: DeviceStates, fixes: readonly Fix[]): Promise<(number | undefined)[][]> {
   const proposed = await states.next(fixes, never);
   states.commit(proposed);
   return proposed.transitions.map(({ before, after }) => [before.lastFix?.fixAtMs, after.lastFix?.fixAtMs]);
 }
 
-test('a newer fix moves the state of its device, and of no other', async () => {
+test('a newer fix updates the state of its device only', async () => {
   const states = new DeviceStates(10, nothingStored, observe().metrics);
-  const heard = await hear(states, [
+  const times = await commitBatch(states, [
     fix({ deviceId: 'a', fixAtMs: noon }),
     fix({ deviceId: 'b', fixAtMs: noon - 5 }),
     fix({ deviceId: 'a', fixAtMs: noon + 1 }),
   ]);
-  expect(heard).toEqual([
+  expect(times).toEqual([
     [undefined, noon],
     [undefined, noon - 5],
     [noon, noon + 1],
   ]);
 });
 
-test('a late fix, and the same one again, move nothing', async () => {
+test('late and repeated fixes do not change the last fix', async () => {
   const states = new DeviceStates(10, nothingStored, observe().metrics);
-  await hear(states, [fix({ fixAtMs: noon, latitude: 1 })]);
-  const { transitions: heard } = await states.next(
+  await commitBatch(states, [fix({ fixAtMs: noon, latitude: 1 })]);
+  const { transitions } = await states.next(
     [fix({ fixAtMs: noon - 1, latitude: 2 }), fix({ fixAtMs: noon, latitude: 3 })],
     never,
   );
-  for (const { after } of heard) expect(after.lastFix).toMatchObject({ fixAtMs: noon, latitude: 1 });
+  for (const { after } of transitions) expect(after.lastFix).toMatchObject({ fixAtMs: noon, latitude: 1 });
 });
 
-test('a flagged fix is seen, is heard, and moves nothing', async () => {
+test('a flagged fix yields a transition and updates only the last-seen time', async () => {
   const states = new DeviceStates(10, nothingStored, observe().metrics);
-  await hear(states, [fix({ fixAtMs: noon })]);
-  const { transitions: heard } = await states.next([fix({ fixAtMs: noon + 5000, satellites: 0 })], never);
-  expect(heard).toHaveLength(1);
-  expect(heard[0]?.after).toMatchObject({ lastFix: { fixAtMs: noon }, lastSeenAtMs: noon + 6000 });
+  await commitBatch(states, [fix({ fixAtMs: noon })]);
+  const { transitions } = await states.next([fix({ fixAtMs: noon + 5000, satellites: 0 })], never);
+  expect(transitions).toHaveLength(1);
+  expect(transitions[0]?.after).toMatchObject({ lastFix: { fixAtMs: noon }, lastSeenAtMs: noon + 6000 });
 });
 
-test('last seen goes by arrival and never backwards', async () => {
+test('the last-seen time is the newest arrival and never decreases', async () => {
   const states = new DeviceStates(10, nothingStored, observe().metrics);
-  const { transitions: heard } = await states.next(
-    [fix({ fixAtMs: noon }), fix({ fixAtMs: noon - 9000 })],
-    never,
-  );
-  expect(heard.map(({ after }) => after.lastSeenAtMs)).toEqual([noon + 1000, noon + 1000]);
+  const { transitions } = await states.next([fix({ fixAtMs: noon }), fix({ fixAtMs: noon - 9000 })], never);
+  expect(transitions.map(({ after }) => after.lastSeenAtMs)).toEqual([noon + 1000, noon + 1000]);
 });
 
-test('nothing is kept before the commit: the same batch again is heard as new', async () => {
+test('before the commit nothing is kept, and the same batch counts as new again', async () => {
   const { metrics, metric } = observe();
   const states = new DeviceStates(10, nothingStored, metrics);
   const batch = [fix({ fixAtMs: noon })];
@@ -74,18 +71,18 @@ test('nothing is kept before the commit: the same batch again is heard as new', 
   expect((await states.next(batch, never)).transitions[0]?.before.lastFix?.fixAtMs).toBe(noon);
 });
 
-test('devices not seen before are looked up once a batch, older than the oldest good fix it has of them', async () => {
+test('unknown devices are looked up once per batch, before their oldest good fix in it', async () => {
   const asked: ReadonlyMap<string, number>[] = [];
   const stored: FindLastFixes = async (olderThanMs) => {
     asked.push(olderThanMs);
     return new Map([['a', lastFix(noon - 60_000)]]);
   };
   const states = new DeviceStates(10, stored, observe().metrics);
-  const heard = await hear(states, [
+  const times = await commitBatch(states, [
     fix({ deviceId: 'a', fixAtMs: noon }),
     fix({ deviceId: 'b', fixAtMs: noon }),
     fix({ deviceId: 'a', fixAtMs: noon - 1000 }),
-    // A clock that was never set says nothing about what was heard.
+    // The fix of an unset clock is flagged, so it does not move the time back.
     fix({ deviceId: 'a', fixAtMs: Date.UTC(2001, 0, 1) }),
   ]);
   expect(asked).toEqual([
@@ -94,12 +91,15 @@ test('devices not seen before are looked up once a batch, older than the oldest 
       ['b', noon],
     ]),
   ]);
-  expect(heard[0]).toEqual([noon - 60_000, noon]);
-  await hear(states, [fix({ deviceId: 'a', fixAtMs: noon + 1 }), fix({ deviceId: 'b', fixAtMs: noon + 1 })]);
+  expect(times[0]).toEqual([noon - 60_000, noon]);
+  await commitBatch(states, [
+    fix({ deviceId: 'a', fixAtMs: noon + 1 }),
+    fix({ deviceId: 'b', fixAtMs: noon + 1 }),
+  ]);
   expect(asked).toHaveLength(1);
 });
 
-test('a device that has only flagged fixes is not looked up before its first good one', async () => {
+test('a device is not looked up before its first good fix', async () => {
   const asked: ReadonlyMap<string, number>[] = [];
   const stored: FindLastFixes = async (olderThanMs) => {
     asked.push(olderThanMs);
@@ -107,39 +107,39 @@ test('a device that has only flagged fixes is not looked up before its first goo
     return new Map(isBefore ? [['a', lastFix(noon - 60_000)]] : []);
   };
   const states = new DeviceStates(10, stored, observe().metrics);
-  // Looked up, it would find the good fix behind it, which a process stored that died before it was heard.
+  // A look-up would find the good fix that follows, stored by a process that crashed before its domain step.
   const blind = fix({ deviceId: 'a', fixAtMs: noon - 30_000, satellites: 0 });
-  expect(await hear(states, [blind])).toEqual([[undefined, undefined]]);
-  expect(await hear(states, [blind])).toEqual([[undefined, undefined]]);
+  expect(await commitBatch(states, [blind])).toEqual([[undefined, undefined]]);
+  expect(await commitBatch(states, [blind])).toEqual([[undefined, undefined]]);
   expect(asked).toEqual([]);
   const good = fix({ deviceId: 'a', fixAtMs: noon - 60_000 });
-  expect(await hear(states, [good])).toEqual([[undefined, noon - 60_000]]);
-  expect(await hear(states, [fix({ deviceId: 'a', fixAtMs: noon })])).toEqual([[noon - 60_000, noon]]);
+  expect(await commitBatch(states, [good])).toEqual([[undefined, noon - 60_000]]);
+  expect(await commitBatch(states, [fix({ deviceId: 'a', fixAtMs: noon })])).toEqual([[noon - 60_000, noon]]);
   expect(asked).toHaveLength(1);
 });
 
-test('what was stored before the first good fix of this process is found', async () => {
+test('the last fix stored before the first good fix of this process is found', async () => {
   const stored: FindLastFixes = async () => new Map([['a', lastFix(noon - 60_000)]]);
   const states = new DeviceStates(10, stored, observe().metrics);
-  await hear(states, [fix({ deviceId: 'a', fixAtMs: noon - 1000, satellites: 0 })]);
-  const { transitions: heard } = await states.next([fix({ deviceId: 'a', fixAtMs: noon })], never);
-  expect(heard[0]?.before).toMatchObject({ lastFix: { fixAtMs: noon - 60_000 }, lastSeenAtMs: noon });
+  await commitBatch(states, [fix({ deviceId: 'a', fixAtMs: noon - 1000, satellites: 0 })]);
+  const { transitions } = await states.next([fix({ deviceId: 'a', fixAtMs: noon })], never);
+  expect(transitions[0]?.before).toMatchObject({ lastFix: { fixAtMs: noon - 60_000 }, lastSeenAtMs: noon });
 });
 
-test('no look-up where every device is known, and none for a batch of nothing', async () => {
+test('a batch that is empty or has only known devices needs no look-up', async () => {
   let lookUps = 0;
   const count: FindLastFixes = async () => {
     lookUps += 1;
     return new Map();
   };
   const states = new DeviceStates(10, count, observe().metrics);
-  await hear(states, []);
-  await hear(states, [fix({ fixAtMs: noon })]);
-  await hear(states, [fix({ fixAtMs: noon + 1 })]);
+  await commitBatch(states, []);
+  await commitBatch(states, [fix({ fixAtMs: noon })]);
+  await commitBatch(states, [fix({ fixAtMs: noon + 1 })]);
   expect(lookUps).toBe(1);
 });
 
-test('the least recently heard devices make room, each counted, and are looked up when they come back', async () => {
+test('the least recently updated devices are evicted and counted, and looked up when they return', async () => {
   const { metrics, metric } = observe();
   const asked: string[][] = [];
   const stored: FindLastFixes = async (olderThanMs) => {
@@ -147,25 +147,28 @@ test('the least recently heard devices make room, each counted, and are looked u
     return new Map();
   };
   const states = new DeviceStates(2, stored, metrics);
-  await hear(states, [fix({ deviceId: 'a' }), fix({ deviceId: 'b' })]);
-  await hear(states, [fix({ deviceId: 'a', fixAtMs: noon })]);
-  await hear(states, [fix({ deviceId: 'c' })]);
+  await commitBatch(states, [fix({ deviceId: 'a' }), fix({ deviceId: 'b' })]);
+  await commitBatch(states, [fix({ deviceId: 'a', fixAtMs: noon })]);
+  await commitBatch(states, [fix({ deviceId: 'c' })]);
   expect(await metric('processor_device_state_evictions_total')).toBe(1);
   expect(await metric('processor_device_state_size')).toBe(2);
-  await hear(states, [fix({ deviceId: 'a', fixAtMs: noon + 1 }), fix({ deviceId: 'b' })]);
+  await commitBatch(states, [fix({ deviceId: 'a', fixAtMs: noon + 1 }), fix({ deviceId: 'b' })]);
   expect(asked).toEqual([['a', 'b'], ['c'], ['b']]);
 });
 
-test('the states of several streams are counted together', async () => {
+test('the size gauge sums the states of all streams', async () => {
   const { metrics, metric } = observe();
-  await hear(new DeviceStates(2, nothingStored, metrics), [fix({ deviceId: 'a' }), fix({ deviceId: 'b' })]);
+  await commitBatch(new DeviceStates(2, nothingStored, metrics), [
+    fix({ deviceId: 'a' }),
+    fix({ deviceId: 'b' }),
+  ]);
   const other = new DeviceStates(2, nothingStored, metrics);
-  await hear(other, [fix({ deviceId: 'c' })]);
-  await hear(other, [fix({ deviceId: 'd' }), fix({ deviceId: 'e' })]);
+  await commitBatch(other, [fix({ deviceId: 'c' })]);
+  await commitBatch(other, [fix({ deviceId: 'd' }), fix({ deviceId: 'e' })]);
   expect(await metric('processor_device_state_size')).toBe(4);
 });
 
-test('however fixes come, a state never moves backwards and ends at the newest good fix', async () => {
+test('in any order of fixes, a state never goes back in time and ends at the newest good fix', async () => {
   const fixes = fc.array(
     fc.record({
       deviceId: fc.constantFrom('a', 'b'),
@@ -182,8 +185,8 @@ test('however fixes come, a state never moves backwards and ends at the newest g
         const batch = positions.slice(at, at + batchSize).map((position) => fix(position));
         const proposed = await states.next(batch, never);
         states.commit(proposed);
-        for (const { fix: heard, before, after } of proposed.transitions) {
-          const { deviceId, fixAtMs, satellites } = heard.position;
+        for (const { fix: folded, before, after } of proposed.transitions) {
+          const { deviceId, fixAtMs, satellites } = folded.position;
           expect(before.lastFix?.fixAtMs).toBe(newest.get(deviceId));
           if (satellites > 0) newest.set(deviceId, Math.max(fixAtMs, newest.get(deviceId) ?? fixAtMs));
           expect(after.lastFix?.fixAtMs).toBe(newest.get(deviceId));

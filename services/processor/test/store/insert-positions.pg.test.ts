@@ -18,7 +18,7 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-test('every field of a fix is in its column, attributes in the form that gives their types back', async () => {
+test('every field of a fix is stored in its column, and attributes keep their types', async () => {
   const attributes = {
     '16': 123456,
     '1': -0.5,
@@ -47,7 +47,7 @@ test('every field of a fix is in its column, attributes in the form that gives t
   expect(decodeAttributes(row?.['attributes'])).toEqual(attributes);
 });
 
-test('a device may have any name that the decoder lets through, a word of the array syntax too', async () => {
+test('any device id that the decoder accepts is stored, even array syntax such as NULL', async () => {
   const names = ['NULL', 'null', '-', '_', '0', 'Z'.repeat(32)];
   expect(
     await insertPositions(
@@ -59,7 +59,7 @@ test('a device may have any name that the decoder lets through, a word of the ar
   expect(rows.map(({ device_id: name }) => name).toSorted()).toEqual(names.toSorted());
 });
 
-test('the indexes returned are those of the rows that were there already', async () => {
+test('inserting returns the indexes of the rows that already existed', async () => {
   const [a, b, c] = [fix({ deviceId: 'a' }), fix({ deviceId: 'b' }), fix({ deviceId: 'c' })];
   expect(await insertPositions(sql, [b])).toEqual([]);
   expect(await insertPositions(sql, [a, b, c])).toEqual([1]);
@@ -68,13 +68,13 @@ test('the indexes returned are those of the rows that were there already', async
   expect(await sql`select device_id from positions order by 1`).toHaveLength(3);
 });
 
-test('what is stored is never changed, by other content for the same key neither', async () => {
+test('different content for a stored key does not change the stored row', async () => {
   await insertPositions(sql, [fix({ latitude: 1 })]);
   expect(await insertPositions(sql, [fix({ latitude: 2 })])).toEqual([0]);
   expect(await sql`select latitude from positions`).toEqual([{ latitude: 1 }]);
 });
 
-test('equal content is told from different content, in every column that came with the record', async () => {
+test('a difference in any column of a record is found', async () => {
   const stored = { fixAtMs: noon, altitudeM: 812.3, speedKmh: 33.3, attributes: { '1': 1, '2': 'x' } };
   await insertPositions(sql, [fix(stored)]);
   const changes = [
@@ -95,14 +95,14 @@ test('equal content is told from different content, in every column that came wi
   expect(await findDifferent(sql, rows)).toEqual(changes.map((_, n) => n).slice(2));
 });
 
-test('a row that is not stored is not different from anything', async () => {
+test('a row that is not stored is not reported as different', async () => {
   expect(await findDifferent(sql, [fix({ deviceId: 'nobody' })])).toEqual([]);
 });
 
-test('comparing never reads the whole table, in one that is new and has no statistics neither', async () => {
+test('comparing never scans the whole table, even without statistics', async () => {
   const rows = Array.from({ length: 2000 }, (_, n) => fix({ deviceId: `d${n}` }));
   await insertPositions(sql, rows);
-  // One connection: the plan is made anew for the first few runs and then kept.
+  // One connection: Postgres replans the first few runs, then keeps the plan.
   const one = postgres(database.url, { fetch_types: false, max: 1 });
   for (let run = 0; run < 10; run += 1) await findDifferent(one, rows.slice(0, 10));
   await one`select pg_stat_force_next_flush()`;

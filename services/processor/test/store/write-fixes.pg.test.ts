@@ -14,7 +14,7 @@ const never = new AbortController().signal;
 const database = await startPostgres();
 const sql = postgres(database.url, { fetch_types: false, max: 2, onnotice: () => undefined });
 
-/** A writer, and what it logs, counts and how often it connects. */
+/** A writer with its log, metrics and connection count. */
 function openWriter(options: { readonly deadlineMs?: number; readonly statementTimeoutMs?: number } = {}) {
   const seen = observe();
   const connection = openClient(database.url, seen.log, options);
@@ -61,7 +61,7 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-test('inserted, duplicate and conflicting rows are told apart and counted; all of them are durable', async () => {
+test('inserted, duplicate and conflicting rows are durable and counted separately', async () => {
   await using at = openWriter();
   const [first, second] = fixes(2);
   if (!first || !second) throw new Error('two fixes');
@@ -71,7 +71,7 @@ test('inserted, duplicate and conflicting rows are told apart and counted; all o
   const batch = [other, first, second, same];
   const written = await at.writer.write(batch, never);
   expect(written.durable).toEqual(batch);
-  // The first one read stands for the key; what differs from it conflicts, and is still heard.
+  // The first fix read represents the key; different ones conflict, and are durable all the same.
   expect(written.conflicting.map(({ entry }) => entry.id)).toEqual([second.entry.id, same.entry.id]);
   expect(written.refused).toEqual([]);
   const count = (status: string) => at.metric('processor_position_writes_total', { status });
@@ -81,7 +81,7 @@ test('inserted, duplicate and conflicting rows are told apart and counted; all o
   expect(await count('rejected')).toBe(0);
 });
 
-test('a batch written twice, and again after that, is duplicates', async () => {
+test('rewriting a batch yields only duplicates', async () => {
   await using at = openWriter();
   const batch = fixes(100);
   for (let n = 0; n < 3; n += 1) {
@@ -91,7 +91,7 @@ test('a batch written twice, and again after that, is duplicates', async () => {
   expect(await storedCount()).toBe(100);
 });
 
-test('a record sent twice in one batch is a duplicate without asking Postgres, and conflicts where its first does', async () => {
+test('an exact duplicate within a batch needs no statement and conflicts if the first fix does', async () => {
   await using at = openWriter();
   const count = (status: string) => at.metric('processor_position_writes_total', { status });
   const [stored, other] = fixes(2);
@@ -103,7 +103,7 @@ test('a record sent twice in one batch is a duplicate without asking Postgres, a
   });
   expect(await at.statements()).toBe(1);
   expect([await count('inserted'), await count('duplicate')]).toEqual([1, 1]);
-  // Equal to each other, and both other than what the table has.
+  // Equal to each other, and different from the stored row.
   await at.writer.write([stored], never);
   const first = fix({ ...stored.position, satellites: 4 }, '8-0');
   const second = fix(first.position, '9-0');
@@ -113,7 +113,7 @@ test('a record sent twice in one batch is a duplicate without asking Postgres, a
   expect([await count('inserted'), await count('duplicate'), await count('conflicting')]).toEqual([2, 1, 2]);
 });
 
-test('a record sent twice is refused twice where Postgres refuses it', async () => {
+test('an exact duplicate of a refused row is refused too', async () => {
   await using at = openWriter();
   await refuseRows(sql, 'bad', '22003');
   const first = fix({ deviceId: 'bad', fixAtMs: noon }, '1-0');
@@ -132,7 +132,7 @@ test.each([
   ['satellites', 4],
   ['priority', 2],
   ['attributes', { '239': 7 }],
-] as const)('one that differs from its first in %s is no copy of it', async (field, value) => {
+] as const)('a fix that differs from the first in %s is not an exact duplicate', async (field, value) => {
   await using at = openWriter();
   const [first] = fixes(1);
   const second = fix({ deviceId: 'good', fixAtMs: noon, [field]: value }, '9-0');
@@ -141,13 +141,13 @@ test.each([
   expect(conflicting).toEqual([second]);
 });
 
-test('a batch of nothing takes no statement', async () => {
+test('an empty batch runs no statement', async () => {
   await using at = openWriter();
   expect(await at.writer.write([], never)).toEqual({ durable: [], conflicting: [], refused: [] });
   expect(await at.statements()).toBe(0);
 });
 
-test('poison rows of every class in a batch of 1,000 are found in few statements; the rest is stored', async () => {
+test('refused rows of every class in a batch of 1,000 are found in O(k log n) statements; the rest is stored', async () => {
   await using at = openWriter();
   const states = ['22003', '22P02', '23502', '23503', '23514'];
   const batch = fixes(1000);
@@ -161,14 +161,14 @@ test('poison rows of every class in a batch of 1,000 are found in few statements
   expect(new Map(refused.map((row) => [row.deviceId, [row.reason, row.sqlState, row.entry.id]]))).toEqual(
     new Map(states.map((state, n) => [`bad${state}`, ['row_refused', state, `${5000 + n}-0`]])),
   );
-  // Two halves at each of log2(1000) = 10 levels for each poison row, and the whole.
+  // The whole batch, then two halves at each of log2(1000) = 10 levels per refused row.
   expect(await at.statements()).toBeLessThanOrEqual(states.length * 2 * 10 + 1);
   expect(await at.metric('processor_position_writes_total', { status: 'rejected' })).toBe(5);
   expect(await at.metric('processor_position_writes_total', { status: 'inserted' })).toBe(995);
   expect(await at.metric('processor_write_retries_total')).toBeUndefined();
 });
 
-test('a refusal says the SQLSTATE and nothing that the row held', async () => {
+test('a refusal contains the SQLSTATE and no data of the row', async () => {
   await using at = openWriter();
   await sql`alter table positions add constraint slow check (speed < 500)`;
   try {
@@ -181,15 +181,18 @@ test('a refusal says the SQLSTATE and nothing that the row held', async () => {
   }
 });
 
-test('a fix with the key of a refused one is judged by itself: it is not taken for a duplicate of it', async () => {
+test('a fix with the key of a refused fix is not a duplicate of it', async () => {
   await using at = openWriter();
   await sql`alter table positions add constraint slow check (speed < 500)`;
   try {
-    const poison = fix({ deviceId: 'x', speedKmh: 501 }, '1-0');
+    const refusedFix = fix({ deviceId: 'x', speedKmh: 501 }, '1-0');
     const again = fix({ deviceId: 'x', speedKmh: 501 }, '2-0');
     const good = fix({ deviceId: 'x', speedKmh: 50 }, '3-0');
     const goodAgain = fix({ deviceId: 'x', speedKmh: 50 }, '4-0');
-    const { durable, refused, conflicting } = await at.writer.write([poison, again, good, goodAgain], never);
+    const { durable, refused, conflicting } = await at.writer.write(
+      [refusedFix, again, good, goodAgain],
+      never,
+    );
     expect(refused.map(({ entry }) => entry.id)).toEqual(['1-0', '2-0']);
     expect(durable.map(({ entry }) => entry.id)).toEqual(['3-0', '4-0']);
     expect(conflicting).toEqual([]);
@@ -203,7 +206,7 @@ test('a fix with the key of a refused one is judged by itself: it is not taken f
   }
 });
 
-test('one bad device may have as many refused rows as it likes', async () => {
+test('the refused rows of one device are not limited', async () => {
   await using at = openWriter();
   await refuseRows(sql, 'bad', '23514');
   const batch = fixes(200).map((row, n) => (n % 2 === 0 ? row : fix({ deviceId: 'bad', fixAtMs: noon + n })));
@@ -212,7 +215,7 @@ test('one bad device may have as many refused rows as it likes', async () => {
   expect(refused).toHaveLength(100);
 });
 
-test('refused rows of more than ten devices in one batch are a fault of the schema: it throws, and parks nothing', async () => {
+test('refused rows of more than ten devices in one batch are a fatal error and are not dead-lettered', async () => {
   await using at = openWriter();
   const devices = Array.from({ length: 11 }, (_, n) => `bad${n}`);
   for (const deviceId of devices) await refuseRows(sql, deviceId, '23514');
@@ -223,7 +226,7 @@ test('refused rows of more than ten devices in one batch are a fault of the sche
   expect((await at.writer.write([...fixes(50), ...bad.slice(1)], never)).refused).toHaveLength(10);
 });
 
-test('an error that is ours is thrown at once and never tried again', async () => {
+test('a fatal error is thrown without a retry', async () => {
   for (const state of ['42P01', '42501', '28000', '3D000', '0A000', '21000', '53400', 'P0001']) {
     await using at = openWriter();
     await refuseRows(sql, '*', state);
@@ -234,7 +237,7 @@ test('an error that is ours is thrown at once and never tried again', async () =
   }
 });
 
-test('a transient error is tried again until it is over; meanwhile the writer says so', async () => {
+test('a transient error is retried until it ends, and the writer reports that it is retrying', async () => {
   for (const state of ['53100', '25006', '40001', '40P01', '55P03', '57P03', '58030', '08006']) {
     await using at = openWriter();
     await refuseRows(sql, '*', state);
@@ -242,14 +245,14 @@ test('a transient error is tried again until it is over; meanwhile the writer sa
     const writing = at.writer.write(batch, never);
     await eventually(() => at.retries() >= 2);
     expect(at.writer.isRetrying).toBe(true);
-    const calm = at.writer.whenNotRetrying().then(() => 'calm');
-    expect(await Promise.race([calm, sql`select 1`.then(() => 'not yet')])).toBe('not yet');
+    const notRetrying = at.writer.whenNotRetrying().then(() => 'resolved');
+    expect(await Promise.race([notRetrying, sql`select 1`.then(() => 'pending')])).toBe('pending');
     await acceptRows(sql, '*');
     expect((await writing).durable).toEqual(batch);
-    expect(await calm).toBe('calm');
+    expect(await notRetrying).toBe('resolved');
     expect(at.writer.isRetrying).toBe(false);
     expect(await at.metric('processor_write_retries_total', { class: state.slice(0, 2) })).toBe(at.retries());
-    // Logged once, however often it is tried, and once when it is over.
+    // One line when retries begin and one when they end, whatever the number of attempts.
     expect(at.messages).toEqual([
       'warn: Postgres did not take a batch; trying again until it does',
       'info: Postgres takes batches again',
@@ -257,7 +260,7 @@ test('a transient error is tried again until it is over; meanwhile the writer sa
   }
 });
 
-test('a statement that took too long is halved until it does not, and counts as a retry', async () => {
+test('a statement that times out is halved until it succeeds, and counts as a retry', async () => {
   await using at = openWriter({ statementTimeoutMs: 200 });
   await sql`
     create or replace function refuse_row() returns trigger language plpgsql as
@@ -280,7 +283,7 @@ test('a statement that took too long is halved until it does not, and counts as 
   expect(at.writer.isRetrying).toBe(false);
 });
 
-test('one row that takes too long is tried again, and never parked', async () => {
+test('a single row that times out is retried and never dead-lettered', async () => {
   await using at = openWriter({ statementTimeoutMs: 50 });
   const lock = await sql.reserve();
   await lock`begin`;
@@ -292,7 +295,7 @@ test('one row that takes too long is tried again, and never parked', async () =>
   expect((await writing).durable).toHaveLength(1);
 });
 
-test('a missed deadline makes a new client, and only one however many statements missed it', async () => {
+test('a missed deadline replaces the Postgres client once, however many statements missed it', async () => {
   await using at = openWriter({ deadlineMs: 100, statementTimeoutMs: 0 });
   const lock = await sql.reserve();
   await lock`begin`;
@@ -308,7 +311,7 @@ test('a missed deadline makes a new client, and only one however many statements
   expect(await at.metric('processor_write_retries_total', { class: 'deadline' })).toBeGreaterThanOrEqual(1);
 });
 
-test('two writers with the same rows in opposite reading order do not deadlock', async () => {
+test('two writers with the same rows in opposite order do not deadlock', async () => {
   await using one = openWriter();
   await using two = openWriter();
   const batch = Array.from({ length: 300 }, (_, n) => fix({ deviceId: `d${n % 30}`, fixAtMs: noon + n }));
@@ -320,7 +323,7 @@ test('two writers with the same rows in opposite reading order do not deadlock',
   for (const at of [one, two]) expect(await at.metric('processor_write_retries_total')).toBeUndefined();
 });
 
-test('an abandoned write ends with the reason, in the middle of its retries', async () => {
+test('an abandoned write stops retrying and rejects with the abort reason', async () => {
   await using at = openWriter();
   await refuseRows(sql, '*', '53100');
   const abandon = new AbortController();
@@ -332,7 +335,7 @@ test('an abandoned write ends with the reason, in the middle of its retries', as
   expect(at.messages).not.toContain('info: Postgres takes batches again');
 });
 
-test('no more statements run at once than the concurrency allows', async () => {
+test('concurrent statements do not exceed the concurrency limit', async () => {
   await using at = openWriter();
   await sql`
     create or replace function refuse_row() returns trigger language plpgsql as
@@ -342,18 +345,18 @@ test('no more statements run at once than the concurrency allows', async () => {
   const writing = Promise.all(
     ['a', 'b', 'c', 'd', 'e', 'f'].map((id) => at.writer.write(fixes(1, id), never)),
   );
-  const most: number[] = [];
+  const activeCounts: number[] = [];
   await eventually(
     async () => {
       const [row] = await sql<{ n: number }[]>`
         select count(*)::int as n from pg_stat_activity
         where datname = current_database() and application_name = 'writer' and state = 'active'`;
-      most.push(row?.n ?? 0);
+      activeCounts.push(row?.n ?? 0);
       return (await storedCount()) === 6;
     },
     { intervalMs: 1 },
   );
   await writing;
-  expect(Math.max(...most)).toBeLessThanOrEqual(3);
-  expect(Math.max(...most)).toBeGreaterThan(1);
+  expect(Math.max(...activeCounts)).toBeLessThanOrEqual(3);
+  expect(Math.max(...activeCounts)).toBeGreaterThan(1);
 });

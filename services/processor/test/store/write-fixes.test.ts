@@ -11,7 +11,7 @@ const positions = fc.array(
   { maxLength: 80 },
 );
 
-test('rows come in one order, whatever order they were read in, each key once, none lost', () => {
+test('sorting by key yields each key once and keeps every fix', () => {
   fc.assert(
     fc.property(positions, (read) => {
       const fixes = read.map((position, n) => fix(position, `${n}-0`));
@@ -25,7 +25,7 @@ test('rows come in one order, whatever order they were read in, each key once, n
   );
 });
 
-test('of a key that was read more than once the first one read stands for it', () => {
+test('the first fix read with a key represents it', () => {
   fc.assert(
     fc.property(positions, (read) => {
       const fixes = read.map((position, n) => fix(position, `${n}-0`));
