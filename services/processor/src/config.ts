@@ -44,30 +44,22 @@ export const processorSettings = z.object({
     description:
       'Entries delivered more often than this are quarantined: handled apart from other entries, and one by one after a crash.',
   }),
-  DLQ_MAX_LENGTH: positiveInt()
-    .default(100_000)
-    .meta({
-      description: 'Approximate maximum length of the dead-letter stream; older dead letters are trimmed.',
-    }),
+  DLQ_MAX_LENGTH: positiveInt().default(100_000).meta({
+    description: 'Approximate maximum length of the dead-letter stream; older dead letters are trimmed.',
+  }),
   DEVICE_STATE_CAP: positiveInt({ max: 10_000_000 })
     .default(100_000)
     .meta({ description: 'Maximum device states kept in memory per stream.' }),
-  FUTURE_FLAG_MS: durationMs()
-    .default(defaultFutureFlagMs)
-    .meta({
-      description: 'A fix whose time is later than its arrival by more than this is flagged `future`.',
-    }),
-  FUTURE_LIMIT_MS: durationMs()
-    .default(defaultFutureLimitMs)
-    .meta({
-      description:
-        'A fix whose time is later than its arrival by more than this is written to the dead-letter stream.',
-    }),
-  DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 })
-    .default(20_000)
-    .meta({
-      description: 'Maximum time a shutdown may take to store and acknowledge the entries already read.',
-    }),
+  FUTURE_FLAG_MS: durationMs().default(defaultFutureFlagMs).meta({
+    description: 'A fix whose time is later than its arrival by more than this is flagged `future`.',
+  }),
+  FUTURE_LIMIT_MS: durationMs().default(defaultFutureLimitMs).meta({
+    description:
+      'A fix whose time is later than its arrival by more than this is written to the dead-letter stream.',
+  }),
+  DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 }).default(20_000).meta({
+    description: 'Maximum time a shutdown may take to store and acknowledge the entries already read.',
+  }),
 });
 
 export type ProcessorConfig = Readonly<z.output<typeof processorSettings>>;
