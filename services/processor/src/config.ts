@@ -42,7 +42,7 @@ export const processorSettings = z.object({
     .meta({ description: 'Interval between searches for entries to claim.' }),
   MAX_DELIVERIES: positiveInt({ max: 1000 }).default(5).meta({
     description:
-      'Entries delivered more often than this are quarantined: handled apart from other entries, and one by one after a crash.',
+      'Entries delivered more often than this are quarantined: processed one by one, and dead-lettered after two attempts that the process did not survive.',
   }),
   DLQ_MAX_LENGTH: positiveInt().default(100_000).meta({
     description: 'Approximate maximum length of the dead-letter stream; older dead letters are trimmed.',
