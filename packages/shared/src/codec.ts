@@ -7,8 +7,7 @@ import {
 } from './attributes.ts';
 import { deviceIdPattern, flushToZero, maxAbs } from './bounds.ts';
 import { CodecError } from './codec-error.ts';
-import { findPlainAttributes } from './plain-attributes.ts';
-import { readPlainPosition } from './plain-position.ts';
+import { findCanonicalAttributes } from './canonical-attributes.ts';
 import type { Position, Priority, ReceivedPosition } from './position.ts';
 import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
 import { isLongerThan } from './utf8.ts';
@@ -54,17 +53,15 @@ export function decodePosition(payload: Uint8Array | string): Position | CodecEr
 
 /**
  * As `decodePosition`, for who stores a position: nobody there needs its attributes as values. Attributes in the form
- * that `encodePosition` gives them are handed through as the text that they are, others are written anew.
+ * that `encodePosition` gives them are passed through unparsed, others are re-encoded.
  */
 export function receivePosition(payload: Uint8Array | string): ReceivedPosition | CodecError {
   const text = readText(payload);
   if (typeof text !== 'string') return text;
-  const plain = readPlainPosition(text);
-  if (plain !== undefined) return plain;
-  const plainAt = findPlainAttributes(text);
-  const json = parseObject(plainAt === undefined ? text : `${text.slice(0, plainAt)}null}`);
+  const canonicalAt = findCanonicalAttributes(text);
+  const json = parseObject(canonicalAt === undefined ? text : `${text.slice(0, canonicalAt)}null}`);
   if (json instanceof CodecError) return json;
-  if (plainAt !== undefined) return readFields(json, text.slice(plainAt, -1));
+  if (canonicalAt !== undefined) return readFields(json, text.slice(canonicalAt, -1));
   const fields = readFields(json, '');
   if (fields instanceof CodecError) return fields;
   const attributes = readAttributes(json, text);

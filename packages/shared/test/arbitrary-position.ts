@@ -36,7 +36,7 @@ export const arbitraryAttributes = fc.oneof(
 );
 
 /** Attributes as trackers send them: numbered, with numbers of few digits and texts in printable ASCII. */
-export const plainAttributes = fc.dictionary(
+export const canonicalAttributes = fc.dictionary(
   fc.nat({ max: 65_535 }).map(String),
   fc.oneof(
     fc
@@ -70,7 +70,7 @@ export const arbitraryPosition: fc.Arbitrary<Position> = fc.record(
 );
 
 /** A Position as trackers send it: numbers of few digits, attributes of IO elements. */
-export const plainPosition: fc.Arbitrary<Position> = fc
+export const canonicalPosition: fc.Arbitrary<Position> = fc
   .tuple(
     arbitraryPosition,
     decimal(90, 1e7),
@@ -78,7 +78,7 @@ export const plainPosition: fc.Arbitrary<Position> = fc
     decimal(1e6, 100),
     decimal(1e6, 10),
     fc.integer({ min: 0, max: 3600 }),
-    plainAttributes,
+    canonicalAttributes,
   )
   .map(([position, latitude, longitude, altitudeM, speedKmh, tenths, attributes]) =>
     Object.assign(position, { latitude, longitude, altitudeM, courseDeg: tenths / 10, speedKmh, attributes }),

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import {
   arbitraryAttributes,
   arbitraryPosition,
-  plainAttributes,
-  plainPosition,
+  canonicalAttributes,
+  canonicalPosition,
 } from './arbitrary-position.ts';
 import {
   CodecError,
@@ -60,13 +60,13 @@ function expectReceived(payload: Uint8Array | string, decoded: Position | CodecE
   if (namesOnce) expect(attributesJson).toHaveLength(encodeAttributes(attributes).length);
 }
 
-const withPlainAttributes = fc
-  .tuple(arbitraryPosition, plainAttributes)
+const withCanonicalAttributes = fc
+  .tuple(arbitraryPosition, canonicalAttributes)
   .map(([position, attributes]) => Object.assign(position, { attributes }));
 
 test('attributes of IO elements are handed through as encode wrote them', () => {
   fc.assert(
-    fc.property(fc.oneof(withPlainAttributes, plainPosition), (position) => {
+    fc.property(fc.oneof(withCanonicalAttributes, canonicalPosition), (position) => {
       expect(receivePosition(encodePosition(position))).toMatchObject({
         attributesJson: encodeAttributes(position.attributes),
       });
@@ -103,7 +103,7 @@ describe('nothing makes decode throw, and what it lets through it lets through a
     'T',
     '+',
   );
-  const anyPosition = fc.oneof(arbitraryPosition, withPlainAttributes, plainPosition);
+  const anyPosition = fc.oneof(arbitraryPosition, withCanonicalAttributes, canonicalPosition);
   const mutated = fc
     .tuple(
       anyPosition,
