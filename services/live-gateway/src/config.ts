@@ -158,7 +158,12 @@ export const gatewaySettings = z.object({
 
 export type GatewayConfig = Readonly<z.output<typeof gatewaySettings>>;
 
-/** This replica's name: in Kubernetes the pod's. */
+/** This replica's name; in Kubernetes the pod name. */
 export function instanceId(config: GatewayConfig): string {
   return config.INSTANCE_ID ?? hostname();
+}
+
+/** This replica's lag-marker group, and the name of its Redis and Postgres connections. */
+export function lagMarkerGroup(config: GatewayConfig): string {
+  return `${config.LIVE_BROADCAST_GROUP_PREFIX}-${instanceId(config)}`;
 }

@@ -9,34 +9,28 @@ import { startTracing } from '@app/runtime/tracing';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { createAccess } from './access/create-access.ts';
 import { SuspendedUsers } from './access/suspended-users.ts';
-import { destroyLagMarkers } from './feed/lag-marker-group.ts';
-import { newEpoch } from './feed/epoch.ts';
-import { FanOut } from './fanout/fan-out.ts';
-import { StreamCursor } from './feed/stream-cursor.ts';
-import { Timeline } from './feed/timeline.ts';
-import { gatewaySettings, instanceId } from './config.ts';
-import { startLoops } from './start-loops.ts';
-import { LatestFixes } from './latest/latest-fixes.ts';
-import { createMetrics, meterDirectus, meterFanOut } from './metrics.ts';
-import { startClientServer } from './start-client-server.ts';
+import { gatewaySettings, instanceId, lagMarkerGroup } from './config.ts';
+import { LagMarkers } from './feed/lag-markers.ts';
+import { createGatewayState } from './gateway-state.ts';
+import { createMetrics, meterDirectus } from './metrics.ts';
+import { monitoredLoops } from './monitored-loops.ts';
 import { drain } from './server/drain.ts';
 import { checkProgress } from './server/check-progress.ts';
-import { Readiness, readinessConditions } from './server/readiness.ts';
+import { startClientServer } from './start-client-server.ts';
+import { startLoops } from './start-loops.ts';
 import { registerStateGauges } from './state-gauges.ts';
-import { Clients } from './connection/clients.ts';
 import { Reauthorizer } from './subscriptions/reauthorizer.ts';
-import { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
 const nowMs = (): number => Date.now();
 const postgresDeadlineMs = 15_000;
-const tickLimitMs = 15_000;
-// After the drain: the bookmark and the connections. The pod's grace period must be at least the sum.
+/** Time after the drain to delete the lag-marker groups and close connections. */
 const closingMs = 10_000;
 
 await runService({
   service: 'live-gateway',
   schema: gatewaySettings,
   instanceId,
+  // The pod's grace period must be at least this long.
   graceMs: (config) => config.LIVE_WS_DRAIN_NOTICE_MS + config.LIVE_WS_DRAIN_TIMEOUT_MS + closingMs,
   async run({ config, log, stop }) {
     await using cleanup = new AsyncDisposableStack();
@@ -52,30 +46,9 @@ await runService({
     const metricsRegistry = new MetricsRegistry();
     registerBuildInfo(metricsRegistry, 'live-gateway');
     const metrics = createMetrics(metricsRegistry);
-    const streams = config.REDIS_TELEMETRY_STREAM;
-    const group = `${config.LIVE_BROADCAST_GROUP_PREFIX}-${instanceId(config)}`;
+    const state = createGatewayState(config, metrics, log, nowMs);
+    const { clients, registry, readiness } = state;
 
-    // What is known, and who wants to know it.
-    const latest = new LatestFixes(config.LIVE_MAX_FIX_AGE_MS);
-    const clients = new Clients(config.LIVE_MAX_CONNECTIONS_PER_USER);
-    const places = streams.map((stream) => new StreamCursor(stream));
-    const timeline = new Timeline(places, () => newEpoch(nowMs()));
-    const registry = new SubscriptionRegistry({
-      latest,
-      position: () => timeline.streamOffset,
-      onConflated: (positions) => metrics.positionsConflated.inc(positions),
-    });
-    const fanOut = new FanOut({ registry, latest, meter: meterFanOut(metrics), nowMs });
-    const readiness = new Readiness(
-      [
-        readinessConditions.assigned,
-        readinessConditions.hydrated,
-        ...streams.map(readinessConditions.caughtUp),
-      ],
-      () => log.info('ready'),
-    );
-
-    // Who may, and whether they still may.
     const access = createAccess({
       config,
       meter: (operation) => meterDirectus(metrics, operation),
@@ -93,15 +66,8 @@ await runService({
       nowMs,
     });
 
-    registerStateGauges(metricsRegistry, { clients, registry, reauthorizer, readiness, places, nowMs });
-    const loops = [
-      { name: 'the tick', lastProgressAtMs: () => fanOut.tickedAtMs, limitMs: tickLimitMs },
-      ...places.map((place) => ({
-        name: `reading ${place.stream}`,
-        lastProgressAtMs: () => place.turnedAtMs,
-        limitMs: 3 * (config.LIVE_BROADCAST_BATCH_BLOCK_MS + 2_000 + 15_000),
-      })),
-    ];
+    registerStateGauges(metricsRegistry, { ...state, reauthorizer, nowMs });
+    const loops = monitoredLoops(state, config);
     const ops = cleanup.use(
       await startOpsServer({
         host: config.METRICS_HOST,
@@ -112,17 +78,15 @@ await runService({
         log,
       }),
     );
-    const known = { latest, clients, timeline, registry, readiness };
-    const server = cleanup.use(
-      await startClientServer({ ...known, config, access, suspended, metrics, nowMs }),
-    );
+    const server = cleanup.use(await startClientServer({ config, state, access, suspended, metrics, nowMs }));
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 
+    const connectionName = lagMarkerGroup(config);
     const postgres = cleanup.use(
       new PostgresClient(
         () =>
           connectPostgres(config.POSTGRES_URL, {
-            name: group,
+            name: connectionName,
             log,
             maxConnections: 2,
             statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
@@ -130,27 +94,21 @@ await runService({
         postgresDeadlineMs,
       ),
     );
-    const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: group, log }), closeRedis);
+    const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: connectionName, log }), closeRedis);
+    const lagMarkers = new LagMarkers(redis, config.LIVE_BROADCAST_GROUP_PREFIX, instanceId(config), log);
     const ending = new AbortController();
-    const { turning, bookmarking } = startLoops({
-      ...known,
+    const { running, monitoring } = startLoops({
       config,
-      group,
-      postgres,
-      redis,
-      places,
-      fanOut,
-      suspended,
-      reauthorizer,
-      metrics,
-      trace,
-      log,
+      state,
+      resources: { postgres, redis, lagMarkers },
+      access: { suspended, reauthorizer },
+      telemetry: { metrics, trace, log },
       nowMs,
       signal: ending.signal,
     });
-    await Promise.race([turning, stop.aborted ? undefined : once(stop, 'abort')]);
+    await Promise.race([running, stop.aborted ? undefined : once(stop, 'abort')]);
 
-    // Nobody comes in any more, those who are there are served until they are sent away; then everything else ends.
+    // The loops keep serving connected clients until the drain is over.
     log.info({ connections: clients.size }, 'draining');
     const draining = drain({
       readiness,
@@ -159,11 +117,13 @@ await runService({
       noticeMs: config.LIVE_WS_DRAIN_NOTICE_MS,
       windowMs: config.LIVE_WS_DRAIN_TIMEOUT_MS,
     });
-    await Promise.race([turning, draining]);
+    await Promise.race([running, draining]);
     ending.abort();
-    await Promise.allSettled([bookmarking]);
-    await destroyLagMarkers(redis, group, streams).catch((error: unknown) =>
-      log.warn({ error, group }, 'the bookmark stays behind, until another gateway finds it stale'),
-    );
+    await Promise.allSettled([monitoring]);
+    await lagMarkers
+      .destroy(config.REDIS_TELEMETRY_STREAM)
+      .catch((error: unknown) =>
+        log.warn({ error }, 'deleting lag-marker groups failed; another gateway deletes them once stale'),
+      );
   },
 });

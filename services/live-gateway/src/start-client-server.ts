@@ -1,35 +1,28 @@
 import type { Access } from './access/create-access.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
-import type { Timeline } from './feed/timeline.ts';
 import type { GatewayConfig } from './config.ts';
 import { createSocketHandlers } from './connection/socket-handlers.ts';
-import type { LatestFixes } from './latest/latest-fixes.ts';
+import type { GatewayState } from './gateway-state.ts';
 import { meterTraffic } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import type { LiveServer } from './server/listen.ts';
-import type { Readiness } from './server/readiness.ts';
 import { startLiveServer } from './server/start-live-server.ts';
 import { acceptClient } from './connection/accept-client.ts';
-import type { Clients } from './connection/clients.ts';
 import type { MessageContext } from './connection/handle-message.ts';
-import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
 const maxQueuedReplies = 64;
 
-/** Where clients come in, and what they can say. */
+/** Starts the WebSocket server and wires its connections to the gateway's state. */
 export async function startClientServer(options: {
   readonly config: GatewayConfig;
+  readonly state: GatewayState;
   readonly access: Access;
   readonly suspended: SuspendedUsers;
-  readonly clients: Clients;
-  readonly registry: SubscriptionRegistry;
-  readonly latest: LatestFixes;
-  readonly timeline: Timeline;
-  readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
 }): Promise<LiveServer> {
-  const { config, access, clients, registry, latest, timeline, readiness, metrics, nowMs } = options;
+  const { config, state, access, metrics, nowMs } = options;
+  const { clients, registry, latest, timeline, readiness } = state;
   const limits = {
     maxSubscriptions: config.LIVE_MAX_SUBSCRIPTIONS,
     messageRatePerS: config.LIVE_MESSAGE_RATE_PER_S,

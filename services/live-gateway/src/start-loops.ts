@@ -1,180 +1,171 @@
 import { shortDeviceId } from '@app/runtime/log';
 import type { Logger } from '@app/runtime/log';
-import type { PostgresClient } from '@app/runtime/postgres-client';
 import { connectRedis } from '@app/runtime/redis';
+import type { PostgresClient } from '@app/runtime/postgres-client';
 import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { readSuspendedUsers } from './access/suspended-users.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
-import { UnassignedDevices } from './assignments/unassigned-devices.ts';
 import { refreshFromPostgres } from './assignments/refresh-from-postgres.ts';
-import type { FanOut } from './fanout/fan-out.ts';
-import type { StreamCursor } from './feed/stream-cursor.ts';
-import { feedStreams } from './feed/feed-stream.ts';
-import { runLagMarkerLoop } from './feed/lag-marker-loop.ts';
-import { lingerMs } from './feed/linger.ts';
-import type { Timeline } from './feed/timeline.ts';
+import { UnassignedDevices } from './assignments/unassigned-devices.ts';
+import { lagMarkerGroup } from './config.ts';
 import type { GatewayConfig } from './config.ts';
-import { runSweepLoop as sweepConnectionsUntil } from './connection/sweep-connections.ts';
-import type { LatestFixes } from './latest/latest-fixes.ts';
+import { runSweepLoop as sweepUntil } from './connection/sweep-connections.ts';
+import { feedStream } from './feed/feed-stream.ts';
+import type { LagMarkers } from './feed/lag-markers.ts';
+import { lingerMs } from './feed/linger.ts';
+import { monitorStreams } from './feed/monitor-streams.ts';
+import type { StreamCursor, StreamInfo } from './feed/stream-cursor.ts';
+import { createSyncEpoch } from './feed/sync-epoch.ts';
+import type { GatewayState } from './gateway-state.ts';
 import type { Metrics } from './metrics.ts';
 import { createOutageReport } from './report-outage.ts';
 import { readinessConditions } from './server/readiness.ts';
-import type { Readiness } from './server/readiness.ts';
-import type { Clients } from './connection/clients.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
-import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
-interface TurningParts {
+interface LoopContext {
   readonly config: GatewayConfig;
-  /** The name of the bookmark, and of the connections. */
-  readonly group: string;
-  readonly postgres: PostgresClient;
-  readonly redis: Redis;
-  readonly latest: LatestFixes;
-  readonly places: readonly StreamCursor[];
-  readonly timeline: Timeline;
-  readonly registry: SubscriptionRegistry;
-  readonly fanOut: FanOut;
-  readonly clients: Clients;
-  readonly suspended: SuspendedUsers;
-  readonly reauthorizer: Reauthorizer;
-  readonly readiness: Readiness;
-  readonly metrics: Metrics;
-  readonly trace: TraceStep | undefined;
-  readonly log: Logger;
+  readonly state: GatewayState;
+  readonly resources: {
+    readonly postgres: PostgresClient;
+    readonly redis: Redis;
+    readonly lagMarkers: LagMarkers;
+  };
+  readonly access: { readonly suspended: SuspendedUsers; readonly reauthorizer: Reauthorizer };
+  readonly telemetry: {
+    readonly metrics: Metrics;
+    readonly trace: TraceStep | undefined;
+    readonly log: Logger;
+  };
   readonly nowMs: () => number;
   readonly signal: AbortSignal;
 }
 
 /**
- * What turns until the signal: Postgres → assignments and latest; stream → latest → tick → sockets.
+ * Starts all loops: Postgres → assignments and latest fixes; stream → latest fixes → tick → sockets.
  *
- * @returns two that never fulfil: `turning` rejects with the first failure of a part, or with the signal's reason;
- * `bookmarking` rejects once no bookmark is set any more.
+ * @returns two promises that never resolve. `running` rejects with the first failure of a loop, or with the signal's
+ * reason; `monitoring` rejects once the lag-marker groups are no longer updated.
  */
-export function startLoops(parts: TurningParts): {
-  readonly turning: Promise<unknown>;
-  readonly bookmarking: Promise<unknown>;
+export function startLoops(context: LoopContext): {
+  readonly running: Promise<unknown>;
+  readonly monitoring: Promise<unknown>;
 } {
-  const { config, fanOut, reauthorizer, metrics, log, signal } = parts;
-  const orphans = new UnassignedDevices({
-    count: () => metrics.orphanRecords.inc(),
-    report: (imei) => log.info({ device: shortDeviceId(imei) }, 'a device that is in no event reports'),
+  const { config, state, access, telemetry, signal } = context;
+  const unassigned = new UnassignedDevices({
+    count: () => telemetry.metrics.orphanRecords.inc(),
+    report: (imei) => telemetry.log.info({ device: shortDeviceId(imei) }, 'fix from unassigned device'),
   });
   const assigned = Promise.withResolvers<void>();
-  const refreshing = runRefreshLoop(parts, orphans, assigned.resolve);
-  // Before it is known who is in an event every record would be an orphan's.
-  const feeding = assigned.promise.then(() => runFeedLoop(parts, orphans));
-  const bookmarking = runStreamStateLoop(parts);
-  const turning = Promise.all([
+  const refreshing = runRefreshLoop(context, unassigned, assigned.resolve);
+  // Reading starts after the first assignments: until then every device would count as unassigned.
+  const feeding = assigned.promise.then(() => runFeedLoops(context, unassigned));
+  const monitoring = runMonitorLoop(context);
+  const running = Promise.all([
     refreshing,
     feeding,
-    bookmarking,
-    fanOut.run(config.LIVE_TICK_MS, signal),
-    runSweepLoop(parts),
-    runSuspensionLoop(parts),
-    reauthorizer.run(signal),
+    monitoring,
+    state.fanOut.run(config.LIVE_TICK_MS, signal),
+    runSweepLoop(context),
+    runSuspensionLoop(context),
+    access.reauthorizer.run(signal),
   ]);
-  return { turning, bookmarking };
+  return { running, monitoring };
 }
 
-async function runRefreshLoop(
-  { config, postgres, latest, registry, fanOut, readiness, log, nowMs, signal }: TurningParts,
-  orphans: UnassignedDevices,
+function runRefreshLoop(
+  { config, state, resources, telemetry, nowMs, signal }: LoopContext,
+  unassigned: UnassignedDevices,
   onAssigned: () => void,
 ): Promise<never> {
-  return refreshFromPostgres({
-    postgres,
-    latest,
-    orphans,
-    reassign: async (assignments) => {
-      await fanOut.betweenTicks(() => registry.reassign(assignments, nowMs()));
+  const { readiness } = state;
+  return refreshFromPostgres(
+    resources.postgres,
+    { ...state, unassigned },
+    {
+      lookbackMs: Math.min(config.LIVE_HYDRATE_LOOKBACK_MS, config.LIVE_MAX_FIX_AGE_MS),
+      refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
+      nowMs,
+      onAssigned: () => {
+        readiness.fulfil(readinessConditions.assigned);
+        onAssigned();
+      },
+      onHydrated: () => readiness.fulfil(readinessConditions.hydrated),
+      onIteration: createOutageReport(telemetry.log, 'Postgres refresh'),
+      signal,
     },
-    settle: (take) =>
-      fanOut.betweenTicks(() => {
-        const { moved, retracted } = take();
-        for (const imei of moved) registry.markChanged(imei);
-        registry.markReset(retracted);
-      }),
-    nowMs,
-    lookbackMs: Math.min(config.LIVE_HYDRATE_LOOKBACK_MS, config.LIVE_MAX_FIX_AGE_MS),
-    refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
-    signal,
-    onAssigned: () => {
-      readiness.fulfil(readinessConditions.assigned);
-      onAssigned();
-    },
-    onHydrated: () => readiness.fulfil(readinessConditions.hydrated),
-    onTurn: createOutageReport(log, 'reading assignments and latest fixes from Postgres'),
-  });
+  );
 }
 
-async function runFeedLoop(parts: TurningParts, orphans: UnassignedDevices): Promise<void> {
-  const { config, group, latest, registry, fanOut, timeline, readiness, metrics, log } = parts;
-  // A reader gets a new client after each trouble, and reports the trouble itself.
-  const quietLog = log.child({}, { level: 'silent' });
-  await feedStreams(parts.places, {
-    connect: () => connectRedis(config.REDIS_URL, { name: `${group}:read`, log: quietLog, blocking: true }),
-    context: {
-      latest,
-      isAssigned: (imei) => registry.isAssigned(imei),
-      markChanged: (imei) => registry.markChanged(imei),
-      noteUnassigned: (imei) => orphans.note(imei),
-      futureFlagMs: config.FUTURE_FLAG_MS,
+async function runFeedLoops(context: LoopContext, unassigned: UnassignedDevices): Promise<void> {
+  const { config, state, telemetry, nowMs, signal } = context;
+  const { latest, registry, fanOut, timeline, readiness, cursors } = state;
+  const { metrics, trace, log } = telemetry;
+  // The reader logs its failures itself, once an outage; the client would log each reconnect.
+  const silentLog = log.child({}, { level: 'silent' });
+  const name = `${lagMarkerGroup(config)}:read`;
+  const options = {
+    settings: {
+      connect: () => connectRedis(config.REDIS_URL, { name, log: silentLog, blocking: true }),
+      batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
+      blockMs: config.LIVE_BROADCAST_BATCH_BLOCK_MS,
+      warmWindowMs: config.LIVE_WARM_WINDOW_MS,
+      lingerMs: (appliedMs: number) => lingerMs(fanOut.untilTickMs, config.LIVE_TICK_MS, appliedMs),
     },
-    batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
-    blockMs: config.LIVE_BROADCAST_BATCH_BLOCK_MS,
-    lingerMs: (appliedMs) => lingerMs(fanOut.untilTickMs, config.LIVE_TICK_MS, appliedMs),
-    warmWindowMs: config.LIVE_WARM_WINDOW_MS,
-    signal: parts.signal,
-    nowMs: parts.nowMs,
-    trace: parts.trace,
-    onApplied: (result) => metrics.streamEntries.inc({ result }),
-    onMoved: () => timeline.noteProgress(),
-    onWentBack: (place) => invalidate(place, parts),
-    onCaughtUp: (stream) => readiness.fulfil(readinessConditions.caughtUp(stream)),
+    target: { latest, registry, unassigned, futureFlagMs: config.FUTURE_FLAG_MS },
+    trace,
     log,
-  });
-}
-
-async function runStreamStateLoop(parts: TurningParts): Promise<never> {
-  const { config, group, redis, places, timeline, registry, fanOut, metrics, log, nowMs, signal } = parts;
-  return runLagMarkerLoop({
-    redis,
-    places,
-    group,
-    groupPrefix: `${config.LIVE_BROADCAST_GROUP_PREFIX}-`,
-    signal,
     nowMs,
-    onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
-    onNotPermitted: () => log.info({ group }, 'keeps no bookmark: its Redis user may not XGROUP'),
-    timeline,
-    onWentBack: (place) => {
-      invalidate(place, parts);
-      log.warn({ stream: place.stream }, 'the stream has gone back: going on from its end');
+    onApplied: (result: string) => metrics.streamEntries.inc({ result }),
+    onMoved: ({ stream, isCaughtUp }: StreamCursor) => {
+      timeline.noteProgress();
+      if (isCaughtUp) readiness.fulfil(readinessConditions.caughtUp(stream));
     },
-    onNoEpoch: () =>
-      log.info('keeps no epoch: its Redis user may not, so no other gateway resumes its clients'),
-    onEpoch: ({ stream }) => {
-      void fanOut.betweenTicks(() => registry.resync());
-      log.info({ stream }, 'the stream has a new epoch');
-    },
-    onStaleRemoved: (stream, groups) => log.info({ stream, groups }, 'removed stale bookmarks'),
-    onTurn: createOutageReport(log, 'keeping the bookmark'),
-  });
+    onRewound: (cursor: StreamCursor, info: StreamInfo) => handleRewind(cursor, info, context),
+  };
+  await Promise.all(cursors.map((cursor, number) => feedStream(cursor, number, options, signal)));
 }
 
-/** The gateway's own picture is in doubt, so are those of its clients: they get new ones. */
-function invalidate(place: StreamCursor, { timeline, fanOut, registry }: TurningParts): void {
-  timeline.invalidateEpoch(place);
+function runMonitorLoop(context: LoopContext): Promise<never> {
+  const { state, resources, telemetry, nowMs, signal } = context;
+  const { redis, lagMarkers } = resources;
+  const { metrics, log } = telemetry;
+  const { cursors, timeline, registry, fanOut } = state;
+  return monitorStreams(
+    cursors,
+    {
+      redis,
+      syncEpoch: createSyncEpoch(redis, timeline, log),
+      lagMarkers,
+      onRewound: (cursor, info) => handleRewind(cursor, info, context),
+      onNewEpoch: (stream) => {
+        void fanOut.betweenTicks(() => registry.resync());
+        log.info({ stream }, 'stream has a new epoch; resyncing clients');
+      },
+      onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
+      onIteration: createOutageReport(log, 'stream monitoring'),
+      nowMs,
+    },
+    signal,
+  );
+}
+
+/** After a rewind neither cursors nor what clients were sent can be trusted: a new epoch, and a snapshot for all. */
+function handleRewind(cursor: StreamCursor, info: StreamInfo, { state, telemetry }: LoopContext): void {
+  const { timeline, fanOut, registry } = state;
+  timeline.invalidateEpoch(cursor);
   timeline.noteProgress();
   void fanOut.betweenTicks(() => registry.resync());
+  const { stream, appliedId } = cursor;
+  telemetry.log.warn(
+    { stream, length: info.length, fromId: appliedId },
+    'stream rewound; resuming from its last entry',
+  );
 }
 
-async function runSweepLoop({ config, clients, metrics, nowMs, signal }: TurningParts): Promise<never> {
-  return sweepConnectionsUntil({
-    connections: () => clients.connections(),
+function runSweepLoop({ config, state, telemetry, nowMs, signal }: LoopContext): Promise<never> {
+  return sweepUntil({
+    connections: () => state.clients.connections(),
     limits: {
       pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS,
       lagLimitMs: config.LIVE_LAG_LIMIT_MS,
@@ -182,19 +173,27 @@ async function runSweepLoop({ config, clients, metrics, nowMs, signal }: Turning
       heartbeatMs: config.LIVE_HEARTBEAT_MS,
     },
     nowMs,
-    onLagging: (connections) => metrics.laggingConnections.set(connections),
+    onLagging: (connections) => telemetry.metrics.laggingConnections.set(connections),
     signal,
   });
 }
 
-async function runSuspensionLoop(parts: TurningParts): Promise<never> {
-  const { config, postgres, suspended, clients, log, signal } = parts;
-  return suspended.run({
-    read: (userIds) => postgres.run((sql) => readSuspendedUsers(sql, userIds), 'reading who is suspended'),
-    connectedUserIds: () => clients.userIds(),
-    onSuspended: (userId) => clients.endSessionsOf(userId),
-    onUnreadable: () => log.info('directus_users cannot be read: Directus alone says who is suspended'),
-    onResult: createOutageReport(log, 'reading from Postgres who is suspended'),
+function runSuspensionLoop({
+  config,
+  state,
+  resources,
+  access,
+  telemetry,
+  signal,
+}: LoopContext): Promise<never> {
+  const { postgres } = resources;
+  return access.suspended.run({
+    read: (userIds) => postgres.run((sql) => readSuspendedUsers(sql, userIds), 'suspended-user query'),
+    connectedUserIds: () => state.clients.userIds(),
+    onSuspended: (userId) => state.clients.endSessionsOf(userId),
+    onUnreadable: () =>
+      telemetry.log.info('directus_users not readable; suspended users are rejected by Directus only'),
+    onResult: createOutageReport(telemetry.log, 'suspended-user query to Postgres'),
     intervalMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
     signal,
   });

@@ -6,20 +6,20 @@ import type { Clients } from './connection/clients.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
 import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
-/** Registers the gauges that show, whenever they are scraped, what the gateway's parts say of themselves. */
+/** Registers the gauges that are read from the gateway's state at each scrape. */
 export function registerStateGauges(
   metricsRegistry: MetricsRegistry,
-  parts: {
+  state: {
     readonly clients: Pick<Clients, 'size'>;
     readonly registry: Pick<SubscriptionRegistry, 'subscriptionCount' | 'assignedAtMs'>;
     readonly reauthorizer: Pick<Reauthorizer, 'unconfirmed'>;
     readonly readiness: Pick<Readiness, 'isDraining'>;
-    readonly places: readonly Pick<StreamCursor, 'stream' | 'lastRecordAtMs'>[];
+    readonly cursors: readonly Pick<StreamCursor, 'stream' | 'lastEntryAtMs'>[];
     readonly nowMs: () => number;
   },
 ): void {
-  const { clients, registry, reauthorizer, readiness, places, nowMs } = parts;
-  const scraped = (metric: string, help: string, read: () => number): void =>
+  const { clients, registry, reauthorizer, readiness, cursors, nowMs } = state;
+  const gauge = (metric: string, help: string, read: () => number): void =>
     metricsRegistry.registerMetric(
       new Gauge({
         name: metric,
@@ -30,36 +30,29 @@ export function registerStateGauges(
         },
       }),
     );
-  scraped('live_connections', 'Open connections.', () => clients.size);
-  scraped(
-    'live_subscriptions',
-    'Subscriptions that are authorised and live.',
-    () => registry.subscriptionCount,
+  gauge('live_connections', 'Open connections.', () => clients.size);
+  gauge('live_subscriptions', 'Authorised subscriptions.', () => registry.subscriptionCount);
+  gauge('live_drain_remaining', 'Connections still to be closed while draining; 0 otherwise.', () =>
+    readiness.isDraining ? clients.size : 0,
   );
-  scraped(
-    'live_drain_remaining',
-    'Connections still to be sent away while the gateway drains; 0 otherwise.',
-    () => (readiness.isDraining ? clients.size : 0),
-  );
-  scraped(
+  gauge(
     'live_assignment_age_seconds',
-    'Time since the assignments were last read from Postgres; NaN before the first time.',
+    'Seconds since the assignments were last read from Postgres; NaN before the first read.',
     () => (nowMs() - registry.assignedAtMs) / 1000,
   );
-  scraped(
+  gauge(
     'live_unconfirmed_subscriptions',
-    'Subscriptions that are kept although Directus could not confirm them when that was due.',
+    'Subscriptions whose reauthorisation is overdue because Directus is unavailable.',
     () => reauthorizer.unconfirmed,
   );
-  const sinceLastRecord = new Gauge({
+  const sinceLastEntry = new Gauge({
     name: 'live_seconds_since_last_record',
-    help: 'Time since the newest entry of the stream; NaN where there never was one.',
+    help: 'Seconds since the newest entry was added to the stream; NaN if it never had one.',
     labelNames: ['stream'] as const,
     registers: [],
     collect() {
-      for (const { stream, lastRecordAtMs } of places)
-        this.set({ stream }, (nowMs() - lastRecordAtMs) / 1000);
+      for (const { stream, lastEntryAtMs } of cursors) this.set({ stream }, (nowMs() - lastEntryAtMs) / 1000);
     },
   });
-  metricsRegistry.registerMetric(sinceLastRecord);
+  metricsRegistry.registerMetric(sinceLastEntry);
 }

@@ -3,7 +3,7 @@ import { ConfigError, readConfig } from '@app/runtime/config';
 import { expect, test } from 'vitest';
 import { gatewaySettings, instanceId } from '../src/config.ts';
 
-const least = {
+const minimal = {
   REDIS_URL: 'redis://localhost:6379',
   POSTGRES_URL: 'postgres://localhost/tracking',
   REDIS_TELEMETRY_STREAM: 'telemetry:teltonika',
@@ -13,7 +13,7 @@ const least = {
 
 function problemsOf(env: Record<string, string>): readonly string[] {
   try {
-    readConfig(gatewaySettings, { ...least, ...env });
+    readConfig(gatewaySettings, { ...minimal, ...env });
     return [];
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;
@@ -21,8 +21,8 @@ function problemsOf(env: Record<string, string>): readonly string[] {
   }
 }
 
-test('the least configuration gives the documented defaults, and the host as the name', () => {
-  const config = readConfig(gatewaySettings, least);
+test('a minimal configuration has the documented defaults and the host name as instance id', () => {
+  const config = readConfig(gatewaySettings, minimal);
   expect(config).toMatchObject({
     LIVE_WS_PORT: 8081,
     LIVE_WS_PATH: '/ws-live',
@@ -47,11 +47,11 @@ test.each([
   'HTTPS://live.example.org',
   '',
   ' , ',
-])('an origin cannot be %j', (origin) => {
+])('%j is not a valid origin list', (origin) => {
   expect(problemsOf({ LIVE_ALLOWED_ORIGINS: origin })).toHaveLength(1);
 });
 
-test('everything that is wrong is said at once, by name', () => {
+test('all invalid settings are reported at once, by name', () => {
   const problems = problemsOf({
     LIVE_ALLOWED_ORIGINS: 'null',
     LIVE_TRUSTED_PROXIES: 'my-proxy',

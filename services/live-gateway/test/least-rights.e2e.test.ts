@@ -61,10 +61,10 @@ test('with no more rights than it is shipped with a gateway shows snapshots and 
   await world.publish(fixOf(stored, { speedKmh: 99 }));
   expect(await viewer.next('position')).toMatchObject({ deviceId: stored.imei, speed: 99 });
 
-  // The lag is known without a bookmark, and it says once that it keeps none.
+  // The lag is measured without a lag-marker group, and that it is disabled is logged once.
   await expect.poll(() => gateway.metric('live_stream_lag_seconds'), { timeout: 10_000 }).toBe(0);
   await expect
-    .poll(() => gateway.log.filter(({ msg }) => String(msg).startsWith('keeps no bookmark')), {
+    .poll(() => gateway.log.filter(({ msg }) => String(msg).startsWith('lag-marker group disabled')), {
       timeout: 10_000,
     })
     .toHaveLength(1);

@@ -1,10 +1,10 @@
-/** A tracker: `id` is Directus' key (`devices.id`, a UUID), `imei` is what `positions` and the stream call it. */
+/** A tracker: `id` is `devices.id` (a UUID); `imei` is the device id in `positions` and in the stream. */
 export interface Device {
   readonly id: string;
   readonly imei: string;
 }
 
-/** Which device is in which event. A value: a refresh makes a new one. All maps but the outer `devicesByEvent` are by IMEI. */
+/** Which device is in which event. Immutable: a refresh creates a new one. Keys are event ids and IMEIs. */
 export interface Assignments {
   readonly devicesByEvent: ReadonlyMap<string, ReadonlyMap<string, Device>>;
   readonly eventsByImei: ReadonlyMap<string, readonly string[]>;
@@ -19,8 +19,8 @@ export interface AssignmentRow {
 export const noAssignments: Assignments = { devicesByEvent: new Map(), eventsByImei: new Map() };
 
 /**
- * Indexes the rows both ways. A device may be in several entries of one event and counts once there. Should two rows of
- * `devices` claim one IMEI, the smaller id stands for it, so that every gateway says the same.
+ * Indexes the rows by event and by device. A device in several entries of one event counts once. If two rows of
+ * `devices` have the same IMEI, the smaller id wins, so that all gateways agree.
  */
 export function indexAssignments(rows: readonly AssignmentRow[]): Assignments {
   const devicesByEvent = new Map<string, Map<string, Device>>();

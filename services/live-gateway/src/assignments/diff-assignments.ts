@@ -1,6 +1,6 @@
 import type { Assignments, Device } from './assignments.ts';
 
-/** How the devices of one event have changed. One whose `devices.id` is another than before is removed and added. */
+/** The changes to one event's devices. A device whose `devices.id` has changed is removed and added. */
 export interface DeviceChange {
   readonly added: readonly Device[];
   readonly removed: readonly Device[];
@@ -8,7 +8,7 @@ export interface DeviceChange {
 
 const noDevices: ReadonlyMap<string, Device> = new Map();
 
-/** The events whose devices differ, with the difference; an event that is not in the result has not changed. */
+/** The changes by event id; an event without changes is left out. */
 export function diffAssignments(before: Assignments, after: Assignments): ReadonlyMap<string, DeviceChange> {
   const changes = new Map<string, DeviceChange>();
   const eventIds = new Set([...before.devicesByEvent.keys(), ...after.devicesByEvent.keys()]);

@@ -4,10 +4,8 @@ import { indexAssignments } from './assignments.ts';
 import type { AssignmentRow, Assignments } from './assignments.ts';
 
 /**
- * Reads from Directus' tables which device is in which event.
- *
- * `entry_devices.device_id` is a `devices.id` (a UUID); what `positions.device_id` and the stream hold is
- * `devices.imei`. Rejects with postgres.js' errors.
+ * Reads from Directus' tables which device is in which event. `entry_devices.device_id` is a `devices.id` (a UUID), but
+ * `positions.device_id` is a `devices.imei`. Rejects with postgres.js' errors.
  */
 export async function loadAssignments(sql: Sql): Promise<Assignments> {
   const rows = await sql<AssignmentRow[]>`

@@ -1,10 +1,7 @@
-/** So many IMEIs are remembered as already logged; the log of a fleet of strangers ends there, the counter goes on. */
-const maxRemembered = 10_000;
+/** Maximum devices remembered as reported. Beyond it, devices are counted but no longer reported. */
+const maxReported = 10_000;
 
-/**
- * Records of devices that are in no event: trackers in a drawer, or an assignment that somebody forgot. Each is
- * counted, the first of each device is reported.
- */
+/** Counts fixes of unassigned devices and reports each device once. */
 export class UnassignedDevices {
   readonly #reported = new Set<string>();
   readonly #count: () => void;
@@ -17,12 +14,12 @@ export class UnassignedDevices {
 
   note(imei: string): void {
     this.#count();
-    if (this.#reported.has(imei) || this.#reported.size >= maxRemembered) return;
+    if (this.#reported.has(imei) || this.#reported.size >= maxReported) return;
     this.#reported.add(imei);
     this.#report(imei);
   }
 
-  /** A device that gets assigned is no orphan any more; should it become one again, that is news. */
+  /** Forgets devices that are now assigned, so that they are reported again if they become unassigned. */
   forget(isAssigned: (imei: string) => boolean): void {
     for (const imei of this.#reported) if (isAssigned(imei)) this.#reported.delete(imei);
   }

@@ -1,35 +1,42 @@
 import { entryArrivedAtMs, receiveFields } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
 import { CodecError } from '@app/shared/codec';
+import type { UnassignedDevices } from '../assignments/unassigned-devices.ts';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
 import type { StreamEntry } from './read-stream.ts';
 
-/** What became of an entry; a metric's label. */
+/** The outcome of applying an entry; label `result` of `live_stream_entries_total`. */
 export type EntryResult =
-  /** The device's marker moves. */
+  /** The device has a new latest fix. */
   | 'newest'
-  /** A late or repeated fix: stored by the processor, no news here. */
+  /** Late or duplicate fix: stored by the processor, not shown. */
   | 'not_newer'
-  /** A fix with a quality flag never moves a marker. */
+  /** A fix with a quality flag never becomes the latest. */
   | 'flagged'
-  /** Of a device that is in no event. */
+  /** Fix of an unassigned device. */
   | 'orphan'
-  /** The processor puts it among the dead letters. */
+  /** The processor writes it to the dead-letter stream. */
   | 'undecodable';
 
-export interface ApplyContext {
+/** What entries are applied to. */
+export interface ApplyTarget {
   readonly latest: LatestFixes;
-  /** The stream's number in `REDIS_TELEMETRY_STREAM`. */
-  readonly streamNumber: number;
-  readonly isAssigned: (imei: string) => boolean;
-  readonly markChanged: (imei: string) => void;
-  readonly noteUnassigned: (imei: string) => void;
-  /** `FUTURE_FLAG_MS`: the processor must judge fixes alike. */
+  readonly registry: {
+    isAssigned(imei: string): boolean;
+    markChanged(imei: string): void;
+  };
+  readonly unassigned: Pick<UnassignedDevices, 'note'>;
+  /** `FUTURE_FLAG_MS`; must equal the processor's, or the two flag different fixes. */
   readonly futureFlagMs: number;
 }
 
-/** Takes one entry of the stream into `latest`. Synchronous: a fix is in `latest` and marked for everyone, or neither. */
-export function applyEntry(entry: StreamEntry, context: ApplyContext): EntryResult {
+/**
+ * Applies one stream entry to the latest fixes. Synchronous: a new latest fix and its mark in the registry appear
+ * together.
+ *
+ * @param streamNumber index of the entry's stream in `REDIS_TELEMETRY_STREAM`.
+ */
+export function applyEntry(entry: StreamEntry, streamNumber: number, target: ApplyTarget): EntryResult {
   const record = receiveFields(entry.fields);
   if (record instanceof CodecError) return 'undecodable';
   const { position } = record;
@@ -44,16 +51,16 @@ export function applyEntry(entry: StreamEntry, context: ApplyContext): EntryResu
     courseDeg: position.courseDeg,
     speedKmh: position.speedKmh,
     arrivedAtMs,
-    stamp: { stream: context.streamNumber, id: entry.id },
+    stamp: { stream: streamNumber, id: entry.id },
   };
-  const isGood = fixQuality(position, arrivedAtMs, context.futureFlagMs) === 0;
-  if (!context.isAssigned(deviceId)) {
-    context.noteUnassigned(deviceId);
-    if (isGood) context.latest.remember(fix);
+  const isGood = fixQuality(position, arrivedAtMs, target.futureFlagMs) === 0;
+  if (!target.registry.isAssigned(deviceId)) {
+    target.unassigned.note(deviceId);
+    if (isGood) target.latest.offerUnassigned(fix);
     return 'orphan';
   }
   if (!isGood) return 'flagged';
-  if (!context.latest.offer(fix)) return 'not_newer';
-  context.markChanged(deviceId);
+  if (!target.latest.offer(fix)) return 'not_newer';
+  target.registry.markChanged(deviceId);
   return 'newest';
 }

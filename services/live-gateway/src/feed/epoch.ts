@@ -3,42 +3,37 @@ import type { Redis } from 'ioredis';
 
 const maxTries = 10;
 
-/** A text that no other process draws, with the time in front: of two epochs the later one is known. */
+/** A new globally unique epoch. Its first nine characters are the time, so that the later of two epochs is known. */
 export function newEpoch(nowMs: number): string {
   return `${nowMs.toString(36).padStart(9, '0')}${randomBytes(9).toString('base64url')}`;
 }
 
 /**
- * Reads the epoch of a stream from beside it, and sets one where there is none: whoever comes first wins, all gateways
- * agree. It vanishes with the stream when Redis is emptied.
+ * Reads a stream's epoch from its key `{stream}:live-epoch` and creates it if it is missing. All gateways get the same
+ * epoch. Flushing Redis deletes it together with the stream.
  *
- * @param doubted the epoch in which the stream went back, if it did: it is replaced, unless another gateway has done so.
- * A backup that was restored may hold an older one still, whose cursors are worth nothing either.
+ * @param invalidated the epoch in which the stream was rewound, if it was; it is replaced unless another gateway has
+ * already done so. An older epoch, restored from a backup, is replaced as well: its cursors are invalid too.
  */
 export async function readEpoch(
   redis: Redis,
   stream: string,
-  doubted: string | undefined,
+  invalidated: string | undefined,
   nowMs: number,
 ): Promise<string> {
-  const key = epochKey(stream);
+  const key = `${stream}:live-epoch`;
   for (let tries = 0; tries < maxTries; tries += 1) {
     await redis.set(key, newEpoch(nowMs), 'NX');
     await redis.watch(key);
     const epoch = await redis.get(key);
-    if (epoch !== null && (doubted === undefined || isLater(epoch, doubted))) {
+    if (epoch !== null && (invalidated === undefined || isLater(epoch, invalidated))) {
       await redis.unwatch();
       return epoch;
     }
-    // Nothing is set if somebody else was faster; then theirs is read.
+    // WATCH: if another gateway has replaced it first, EXEC does nothing and the next iteration reads the new one.
     if (epoch !== null) await redis.multi().set(key, newEpoch(nowMs)).exec();
   }
-  throw new Error(`${key} changes all the time`);
-}
-
-/** Beside the stream: `telemetry:teltonika:live-epoch`. */
-function epochKey(stream: string): string {
-  return `${stream}:live-epoch`;
+  throw new Error(`${key} still changing after ${maxTries} attempts`);
 }
 
 function isLater(epoch: string, than: string): boolean {

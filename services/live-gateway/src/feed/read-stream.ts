@@ -11,69 +11,77 @@ export interface StreamEntry {
   readonly fields: readonly Buffer[];
 }
 
-/** Redis answers within BLOCK; after so much more the connection is taken for dead. */
-const deadlineBeyondBlockMs = 2_000;
-const maxBackoffMs = 2_000;
-
-/**
- * Reads one stream from the place's applied id on, batch by batch, until the signal; rejects with its reason. The
- * consumer moves the place on; a batch may be empty: nothing came within BLOCK.
- *
- * XREAD from an own id, not XREADGROUP: a reply that got lost on the way is simply read again. Never `$`: what comes
- * between two calls would vanish. The connection is a new one after each trouble, because a half-open one answers
- * nothing and closes never.
- */
-export async function* readStream(options: {
-  readonly place: StreamCursor;
-  /** Opens a connection for this reader alone; it is closed here. */
+export interface ReadSettings {
+  /** Opens a connection for one reader, which closes it. */
   readonly connect: () => Redis;
   readonly batchSize: number;
   readonly blockMs: number;
-  /** Before the next read, after one that was not full and took so long to apply: a read returns with the first entry, and each has its price. */
-  readonly lingerMs: (appliedMs: number) => number;
   readonly warmWindowMs: number;
-  readonly signal: AbortSignal;
-  readonly onLocated: (info: StreamInfo, wentBack: boolean) => void;
-  readonly onTrouble: (error: unknown, delayMs: number) => void;
-}): AsyncGenerator<readonly StreamEntry[], never> {
-  const { place, batchSize, blockMs, signal } = options;
-  const deadlineMs = blockMs + deadlineBeyondBlockMs;
+  /** How long to wait after a read that was not full and took `appliedMs` to apply. */
+  readonly lingerMs: (appliedMs: number) => number;
+}
+
+export type ReadEvent =
+  /** Connected, and the cursor is located in the stream. */
+  | { readonly type: 'located'; readonly info: StreamInfo; readonly isRewound: boolean }
+  /** The entries after the cursor; none if BLOCK timed out. */
+  | { readonly type: 'entries'; readonly entries: readonly StreamEntry[] }
+  /** The read failed; the next one follows after a backoff, over a new connection. */
+  | { readonly type: 'failed'; readonly error: unknown };
+
+/** How much longer than BLOCK a reply may take before the connection counts as dead. */
+export const replyMarginMs = 2_000;
+const maxBackoffMs = 2_000;
+
+/**
+ * Reads one stream from the cursor on until the signal; rejects with its reason. The consumer advances the cursor.
+ *
+ * XREAD from an id of our own instead of XREADGROUP: a lost reply is read again. Never `$`: entries added between two
+ * calls would be skipped. Every failure gets a new connection, because a half-open one never answers and never closes.
+ */
+export async function* readStream(
+  cursor: StreamCursor,
+  settings: ReadSettings,
+  signal: AbortSignal,
+): AsyncGenerator<ReadEvent, never> {
+  const { batchSize, blockMs } = settings;
+  const deadlineMs = blockMs + replyMarginMs;
   let failures = 0;
   for (;;) {
     signal.throwIfAborted();
-    const redis = options.connect();
-    // A blocked XREAD does not hear the signal; without its connection it ends.
-    const hangUp = (): void => redis.disconnect();
-    signal.addEventListener('abort', hangUp, { once: true });
+    const redis = settings.connect();
+    // A blocked XREAD cannot be aborted; disconnecting ends it.
+    const disconnect = (): void => redis.disconnect();
+    signal.addEventListener('abort', disconnect, { once: true });
     try {
-      const info = await withDeadline(readStreamInfo(redis, place.stream), deadlineMs, 'XINFO STREAM');
-      options.onLocated(info, place.locate(info, options.warmWindowMs));
+      const info = await withDeadline(readStreamInfo(redis, cursor.stream), deadlineMs, 'XINFO STREAM');
+      yield { type: 'located', info, isRewound: cursor.locate(info, settings.warmWindowMs) };
       for (;;) {
-        const fromId = place.appliedId ?? beforeAllEntries;
-        const reading = readEntries(redis, place.stream, fromId, batchSize, blockMs);
+        const fromId = cursor.appliedId ?? beforeAllEntries;
+        const reading = xread(redis, cursor.stream, fromId, batchSize, blockMs);
         const entries = await withDeadline(reading, deadlineMs, 'XREAD');
         failures = 0;
         const readAtMs = performance.now();
-        yield entries;
+        yield { type: 'entries', entries };
         signal.throwIfAborted();
         const appliedMs = performance.now() - readAtMs;
+        // XREAD returns with the first entry; without a pause each entry would cost a read of its own.
         if (entries.length > 0 && entries.length < batchSize)
-          await delay(options.lingerMs(appliedMs), signal);
+          await delay(settings.lingerMs(appliedMs), signal);
       }
     } catch (error) {
       signal.throwIfAborted();
       failures += 1;
-      const delayMs = fullJitterMs(failures, { maxDelayMs: maxBackoffMs });
-      options.onTrouble(error, delayMs);
-      await delay(delayMs, signal);
+      yield { type: 'failed', error };
+      await delay(fullJitterMs(failures, { maxDelayMs: maxBackoffMs }), signal);
     } finally {
-      signal.removeEventListener('abort', hangUp);
-      hangUp();
+      signal.removeEventListener('abort', disconnect);
+      disconnect();
     }
   }
 }
 
-async function readEntries(
+async function xread(
   redis: Redis,
   stream: string,
   fromId: string,

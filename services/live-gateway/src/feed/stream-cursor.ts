@@ -1,6 +1,6 @@
 import { compareEntryIds, entryArrivedAtMs } from '@app/shared/entry';
 
-/** The id before the first one that a stream can have. */
+/** Lower than every entry id. */
 export const beforeAllEntries = '0-0';
 
 /** What Redis says about a stream; one that does not exist has had no entries. */
@@ -8,98 +8,98 @@ export interface StreamInfo {
   readonly exists: boolean;
   readonly length: number;
   readonly lastGeneratedId: string;
-  /** All that were ever added, trimmed ones too. */
+  /** Entries ever added, including trimmed ones. */
   readonly entriesAdded: number;
 }
 
-/** How far this process has come in one stream. */
+/** The gateway's read position in one stream. */
 export class StreamCursor {
   readonly stream: string;
   #appliedId: string | undefined;
-  #seenSinceId: string | undefined;
-  /** The stream's end as it was first seen: once that is applied, the feed has caught up. */
+  #readFromId: string | undefined;
+  /** The stream as first seen; once its last entry is applied, the cursor has caught up. */
   #target: StreamInfo | undefined;
   #isCaughtUp = false;
   #entriesPastTarget = 0;
-  #turnedAtMs = Number.NaN;
-  #lastRecordAtMs = Number.NaN;
+  #lastProgressAtMs = Number.NaN;
+  #lastEntryAtMs = Number.NaN;
 
   constructor(stream: string) {
     this.stream = stream;
   }
 
-  /** Everything up to this entry is in `latest`; undefined before the first contact with Redis. */
+  /** All entries up to this id are in the latest fixes; undefined before the cursor is located. */
   get appliedId(): string | undefined {
     return this.#appliedId;
   }
 
-  /** Every entry after this one was read here, up to the applied one. */
-  get seenSinceId(): string | undefined {
-    return this.#seenSinceId;
+  /** This process has read every entry after this id, up to the applied one. */
+  get readFromId(): string | undefined {
+    return this.#readFromId;
   }
 
   get isCaughtUp(): boolean {
     return this.#isCaughtUp;
   }
 
-  /** When the read loop last got an answer, missed a deadline or began anew, by the process's clock; NaN before it has begun. */
-  get turnedAtMs(): number {
-    return this.#turnedAtMs;
+  /** When the read loop last completed an iteration, successful or not; NaN before the first. */
+  get lastProgressAtMs(): number {
+    return this.#lastProgressAtMs;
   }
 
-  /** What Redis calls `entries-read`; undefined while it is not known. */
+  /** The consumer group field `entries-read`; undefined while it is unknown. */
   get entriesRead(): number | undefined {
     return this.#isCaughtUp && this.#target !== undefined
       ? this.#target.entriesAdded + this.#entriesPastTarget
       : undefined;
   }
 
-  /** When the newest entry that is known of came, by Redis' clock; NaN if there never was one. */
-  get lastRecordAtMs(): number {
-    return this.#lastRecordAtMs;
+  /** When the newest known entry was added, by Redis' clock; NaN if there never was one. */
+  get lastEntryAtMs(): number {
+    return this.#lastEntryAtMs;
   }
 
-  noteTurn(nowMs: number): void {
-    this.#turnedAtMs = nowMs;
+  noteProgress(nowMs: number): void {
+    this.#lastProgressAtMs = nowMs;
   }
 
   /**
-   * Starts, or goes on after a reconnect. A first start begins `warmWindowMs` before the stream's end, by Redis'
-   * clock: what the processor may not have stored yet is then read here. If the stream ends before what was applied
-   * (it was emptied, or a failover lost its end), reading goes on from its end.
+   * Places the cursor in the stream after a connect. The first time it starts `warmWindowMs` before the stream's end, by
+   * Redis' clock, to read what the processor may not have stored yet. If the stream now ends before the applied entry
+   * (it was deleted, or a failover lost its end), the cursor moves to the stream's end.
    *
-   * @returns true if the stream went back.
+   * @returns true if the stream was rewound.
    */
   locate(info: StreamInfo, warmWindowMs: number): boolean {
     const { lastGeneratedId } = info;
-    if (lastGeneratedId !== beforeAllEntries) this.#lastRecordAtMs = entryArrivedAtMs(lastGeneratedId);
+    if (lastGeneratedId !== beforeAllEntries) this.#lastEntryAtMs = entryArrivedAtMs(lastGeneratedId);
     if (this.#appliedId === undefined) {
       this.#target = info;
       this.#appliedId = idBefore(lastGeneratedId, warmWindowMs);
-      this.#seenSinceId = this.#appliedId;
+      this.#readFromId = this.#appliedId;
       this.#isCaughtUp = lastGeneratedId === beforeAllEntries;
       return false;
     }
     if (compareEntryIds(this.#appliedId, lastGeneratedId) <= 0) return false;
     this.#appliedId = lastGeneratedId;
-    this.#seenSinceId = lastGeneratedId;
+    this.#readFromId = lastGeneratedId;
     this.#target = info;
     this.#entriesPastTarget = 0;
     this.#isCaughtUp = true;
     return true;
   }
 
-  /** The entries with these ids, in their order, are in `latest`. An empty list: there was nothing after the applied one. */
+  /** Moves the cursor past applied entries, given in order; none means that the stream had no more entries. */
   advance(entryIds: readonly string[]): void {
     const lastId = entryIds.at(-1);
     const targetId = this.#target?.lastGeneratedId ?? beforeAllEntries;
     if (lastId === undefined) {
-      // The entries up to the target may have been deleted or trimmed.
+      // The target entry may have been deleted or trimmed.
       this.#isCaughtUp = true;
       return;
     }
     this.#appliedId = lastId;
-    this.#lastRecordAtMs = Math.max(entryArrivedAtMs(lastId), this.#lastRecordAtMs || 0);
+    this.#lastEntryAtMs = Math.max(entryArrivedAtMs(lastId), this.#lastEntryAtMs || 0);
     if (compareEntryIds(lastId, targetId) < 0) return;
     const isPastTarget = (id: string): boolean => compareEntryIds(id, targetId) > 0;
     this.#entriesPastTarget += this.#isCaughtUp ? entryIds.length : entryIds.filter(isPastTarget).length;

@@ -9,7 +9,7 @@ const noStream: StreamInfo = {
   entriesAdded: 0,
 };
 
-/** XINFO STREAM. Rejects if Redis does; that there is no such stream is an answer. */
+/** XINFO STREAM. A missing stream is not an error. */
 export async function readStreamInfo(redis: Redis, stream: string): Promise<StreamInfo> {
   let reply: unknown;
   try {
@@ -28,7 +28,7 @@ export async function readStreamInfo(redis: Redis, stream: string): Promise<Stre
   };
 }
 
-/** A flat reply `[name, value, name, value, …]` as a map. */
+/** Turns a flat reply `[name, value, name, value, …]` into a map. */
 export function readPairs(reply: unknown): ReadonlyMap<string, unknown> {
   const pairs = new Map<string, unknown>();
   if (!Array.isArray(reply)) return pairs;
@@ -38,4 +38,9 @@ export function readPairs(reply: unknown): ReadonlyMap<string, unknown> {
 
 export function isNoSuchKey(error: unknown): boolean {
   return error instanceof Error && /no such key|requires the key to exist/i.test(error.message);
+}
+
+/** The Redis user lacks the right to run the command. */
+export function isNotPermitted(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOPERM');
 }

@@ -1,84 +1,85 @@
 import { compareEntryIds } from '@app/shared/entry';
 import type { StreamCursor } from './stream-cursor.ts';
 
-/** How a place in the feed relates to what this process has seen of it. */
+/** Where a stream offset lies relative to the entries that this process has read. */
 export type Relation = 'within' | 'ahead' | 'before' | 'unknown';
 
 /**
- * How far the feed has been applied, over all streams, and the epoch in which that means anything. Every gateway reads
- * the same streams, so a position of one can be understood by all.
+ * How far all streams are applied, and the epoch in which this offset is valid. All gateways read the same streams, so
+ * an offset of one is valid for all.
  */
 export class Timeline {
   readonly #cursors: readonly StreamCursor[];
   readonly #epochs: string[];
-  /** Places whose epoch is the one of Redis, and those whose one was and is in doubt. */
-  readonly #known = new Set<StreamCursor>();
-  readonly #doubted = new Map<StreamCursor, string>();
-  readonly #drawText: () => string;
+  /** Cursors whose epoch is the one in Redis. */
+  readonly #shared = new Set<StreamCursor>();
+  /** Epochs to be replaced in Redis, because the stream was rewound. */
+  readonly #invalidated = new Map<StreamCursor, string>();
+  readonly #newEpoch: () => string;
   readonly #waiting = new Set<() => void>();
-  #position: string | undefined;
+  #streamOffset: string | undefined;
 
-  /** @param drawText makes a random text: until Redis has said the epoch, a cursor is of use to nobody else. */
-  constructor(places: readonly StreamCursor[], drawText: () => string) {
-    this.#cursors = places;
-    this.#drawText = drawText;
-    this.#epochs = places.map(drawText);
+  /** @param newEpoch makes the epoch of a stream until the one in Redis is known; no other gateway accepts it. */
+  constructor(cursors: readonly StreamCursor[], newEpoch: () => string) {
+    this.#cursors = cursors;
+    this.#newEpoch = newEpoch;
+    this.#epochs = cursors.map(newEpoch);
   }
 
-  /** The applied ids as a text; undefined before each stream was found. */
+  /** The applied ids, joined by commas; undefined until every cursor is located. */
   get streamOffset(): string | undefined {
-    return this.#position;
+    return this.#streamOffset;
   }
 
   get epoch(): string {
     return this.#epochs.join('.');
   }
 
-  /** @returns false if it was so already. */
-  setEpoch(place: StreamCursor, epoch: string): boolean {
-    const at = this.#cursors.indexOf(place);
-    this.#doubted.delete(place);
-    this.#known.add(place);
+  /** @returns whether the epoch has changed. */
+  setEpoch(cursor: StreamCursor, epoch: string): boolean {
+    const at = this.#cursors.indexOf(cursor);
+    this.#invalidated.delete(cursor);
+    this.#shared.add(cursor);
     if (this.#epochs[at] === epoch) return false;
     this.#epochs[at] = epoch;
     this.#wake();
     return true;
   }
 
-  /** The stream went back: no cursor of before means anything, and none of this process until Redis has a new epoch. */
-  invalidateEpoch(place: StreamCursor): void {
-    const at = this.#cursors.indexOf(place);
+  /** The stream was rewound: earlier cursors are invalid, and this process uses its own epoch until Redis has a new one. */
+  invalidateEpoch(cursor: StreamCursor): void {
+    const at = this.#cursors.indexOf(cursor);
     const epoch = this.#epochs[at];
-    if (epoch !== undefined && this.#known.delete(place)) this.#doubted.set(place, epoch);
-    this.#epochs[at] = this.#drawText();
+    if (epoch !== undefined && this.#shared.delete(cursor)) this.#invalidated.set(cursor, epoch);
+    this.#epochs[at] = this.#newEpoch();
     this.#wake();
   }
 
-  /** The epoch that has to be replaced in Redis, if any. */
-  invalidatedEpoch(place: StreamCursor): string | undefined {
-    return this.#doubted.get(place);
+  /** The epoch that must be replaced in Redis, if any. */
+  invalidatedEpoch(cursor: StreamCursor): string | undefined {
+    return this.#invalidated.get(cursor);
   }
 
-  /** A place has moved. */
+  /** Call after a cursor has moved. */
   noteProgress(): void {
     const appliedIds = this.#cursors.flatMap(({ appliedId }) => appliedId ?? []);
-    this.#position = appliedIds.length === this.#cursors.length ? appliedIds.join() : undefined;
+    this.#streamOffset = appliedIds.length === this.#cursors.length ? appliedIds.join() : undefined;
     this.#wake();
   }
 
   relate(appliedIds: readonly string[]): Relation {
     if (appliedIds.length !== this.#cursors.length) return 'unknown';
     let relation: Relation = 'within';
-    for (const [at, { appliedId, seenSinceId }] of this.#cursors.entries()) {
-      const asked = appliedIds[at];
-      if (asked === undefined) return 'unknown';
-      if (appliedId === undefined || compareEntryIds(asked, appliedId) > 0) return 'ahead';
-      if (seenSinceId !== undefined && compareEntryIds(asked, seenSinceId) < 0) relation = 'before';
+    for (const [at, { appliedId, readFromId }] of this.#cursors.entries()) {
+      const requested = appliedIds[at];
+      if (requested === undefined) return 'unknown';
+      if (appliedId === undefined || compareEntryIds(requested, appliedId) > 0) return 'ahead';
+      if (readFromId !== undefined && compareEntryIds(requested, readFromId) < 0) relation = 'before';
     }
     return relation;
   }
 
-  /** Waits until the feed is applied up to there, the epoch changes, or the time is up. */
+  /** Waits until the streams are applied up to these ids, the epoch changes, or `limitMs` have passed. */
   async reach(appliedIds: readonly string[], epoch: string, limitMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const check = (): void => {

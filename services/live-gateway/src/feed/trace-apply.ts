@@ -3,8 +3,8 @@ import { sampledTraceOf } from '@app/shared/traceparent';
 import type { StreamEntry } from './read-stream.ts';
 
 /**
- * Applies what one read brought as one traced step, linked to those of its entries that were sent under a trace.
- * `apply` runs at once and to its end, traced or not.
+ * Applies one read's entries inside one span, linked to the traces of its entries. `apply` runs synchronously, so that
+ * no tick sees half of a read.
  */
 export async function traceApply(
   trace: TraceStep,
@@ -12,7 +12,7 @@ export async function traceApply(
   entries: readonly StreamEntry[],
   apply: () => void,
 ): Promise<void> {
-  const words = {
+  const span = {
     name: `apply ${stream}`,
     kind: 'consumer',
     attributes: {
@@ -22,7 +22,7 @@ export async function traceApply(
     },
     links: entries.flatMap(({ fields }) => sampledTraceOf(fields) ?? []),
   } as const;
-  await trace(words, () => {
+  await trace(span, () => {
     apply();
     return Promise.resolve();
   });

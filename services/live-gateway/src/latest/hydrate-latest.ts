@@ -1,37 +1,37 @@
 import type { LatestFixes } from './latest-fixes.ts';
-import type { NewestFixAnswer, NewestFixQuestion } from './read-newest-fixes.ts';
+import type { NewestFixQuery, NewestFixResult } from './read-newest-fixes.ts';
 
-/** What a comparison with Postgres has changed; IMEIs. */
+/** Devices whose latest fix a comparison with Postgres has changed, by IMEI. */
 export interface Hydration {
-  /** A newer fix than the one held was found: its marker moves forward. */
+  /** Postgres has a newer fix. */
   readonly moved: readonly string[];
-  /** The fix held was found faulty, or is too old to be shown: its marker goes back, or away. */
+  /** The fix was marked faulty or is too old: the device has an older fix now, or none. */
   readonly retracted: readonly string[];
 }
 
 /**
- * Compares `latest` with Postgres for all given devices: fills what the stream has not brought (a device assigned
- * later, a fix from before this process), takes back what an operator has marked faulty, gives up what is too old.
+ * Compares the latest fixes of the given devices with Postgres: adds fixes that this process has not read from the
+ * stream, retracts those that an operator has marked faulty, and removes those that are too old.
  *
- * Rejects if Postgres fails; `latest` is then as it was.
+ * Rejects if the query fails, and leaves `latest` unchanged.
  */
 export async function hydrateLatest(
   latest: LatestFixes,
   deviceIds: readonly string[],
   options: {
-    readonly readNewest: (questions: readonly NewestFixQuestion[]) => Promise<readonly NewestFixAnswer[]>;
-    /** Takes in the answers and tells what has changed, in one go and between two ticks. */
-    readonly settle: (take: () => Hydration) => Promise<void>;
+    readonly readNewest: (queries: readonly NewestFixQuery[]) => Promise<readonly NewestFixResult[]>;
+    /** Calls `hydrate` between two ticks and marks what it has changed for the subscriptions. */
+    readonly applyHydration: (hydrate: () => Hydration) => Promise<void>;
     readonly nowMs: () => number;
   },
 ): Promise<void> {
-  const answers = await options.readNewest(
+  const results = await options.readNewest(
     deviceIds.map((deviceId) => ({ deviceId, heldFixAtMs: latest.hold(deviceId).fix?.fixAtMs })),
   );
-  await options.settle(() => {
+  await options.applyHydration(() => {
     const moved: string[] = [];
     const retracted: string[] = [];
-    for (const { deviceId, newest, heldFaultyAtMs, faultyAtMs } of answers) {
+    for (const { deviceId, newest, heldFaultyAtMs, faultyAtMs } of results) {
       latest.noteFaulty(deviceId, faultyAtMs);
       if (heldFaultyAtMs !== undefined && latest.retract(deviceId, heldFaultyAtMs, newest)) {
         retracted.push(deviceId);

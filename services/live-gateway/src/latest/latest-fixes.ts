@@ -1,11 +1,11 @@
-/** Where in the feed an entry stands: which of the gateway's streams, and the entry's id there. */
+/** The stream entry that a fix came from. */
 export interface EntryStamp {
-  /** The stream's number in `REDIS_TELEMETRY_STREAM`. */
+  /** Index of the stream in `REDIS_TELEMETRY_STREAM`. */
   readonly stream: number;
   readonly id: string;
 }
 
-/** The newest good fix of a device: what a marker on the map shows. */
+/** The newest fix of a device without a quality flag that is not marked faulty; a map shows it. */
 export interface LatestFix {
   /** IMEI. */
   readonly deviceId: string;
@@ -15,71 +15,71 @@ export interface LatestFix {
   readonly altitudeM: number;
   readonly courseDeg: number;
   readonly speedKmh: number;
-  /** When it came into the stream, by Redis' clock; undefined if it was read from Postgres. */
+  /** When its entry was added to the stream, by Redis' clock; undefined if it was read from Postgres. */
   readonly arrivedAtMs: number | undefined;
-  /** The entry that brought it; undefined if it was read from Postgres. */
+  /** Its entry; undefined if it was read from Postgres. */
   readonly stamp: EntryStamp | undefined;
 }
 
-/** What is held of one device. The object stays the same for as long as the device is in some event. */
+/** The latest fix of one device. The object stays the same for as long as the device is assigned. */
 export interface HeldFix {
   readonly fix: LatestFix | undefined;
   /**
-   * The fix time of the newest fix that was found faulty and is newer than every good one in Postgres, if there is one.
-   * Somebody may still be shown it, by a gateway that has not heard yet.
+   * Fix time of the newest fix marked faulty, if it is newer than every good one in Postgres. A gateway that has not
+   * refreshed yet may still show it.
    */
   readonly faultyAtMs: number | undefined;
-  /** Whether Postgres has been asked. As long as it has not, an older fix than what the stream has brought may lie there. */
+  /** Whether the device has been compared with Postgres. Until then Postgres may hold a fix that this process does not know. */
   readonly isHydrated: boolean;
 }
 
 type Writable = { -readonly [Field in keyof HeldFix]: HeldFix[Field] };
 
-/** So many devices are remembered that are in no event; of more, those that reported first are forgotten. */
-const maxStrangers = 10_000;
+/** Maximum unassigned devices whose latest fix is kept; the least recently updated is evicted. */
+const maxUnassigned = 10_000;
 
 /**
- * The newest good fix of every assigned device. A device's fix moves only forward in fix time, whatever order the
- * stream and Postgres bring fixes in; the one way back is `retract`, when an operator has found the held fix faulty.
+ * The latest fix of every assigned device. A device's fix only moves forward in fix time, in whatever order fixes come
+ * from the stream and from Postgres. The exception is `retract`, when an operator has marked the current fix faulty.
  *
- * Of a device that is in no event the newest fix is remembered too, up to a bound: it may be assigned before the
- * processor has stored what the stream brought, and a cursor says that all of the stream was applied.
+ * The latest fixes of unassigned devices are kept too, up to a limit: a device may be assigned before the processor has
+ * stored a fix that the cursor already covers.
  */
 export class LatestFixes {
   readonly #held = new Map<string, Writable>();
   readonly #unassigned = new Map<string, Writable>();
   readonly #maxFixAgeMs: number;
 
-  /** @param maxFixAgeMs an older fix is held but not shown: a tracker's last private trip is nobody's business. */
+  /** @param maxFixAgeMs older fixes are kept but not shown, so that a tracker's last private trip stays private. */
   constructor(maxFixAgeMs: number) {
     this.#maxFixAgeMs = maxFixAgeMs;
   }
 
-  /** What is held of the device, now and from now on. */
+  /** The device's entry, which later calls update in place. */
   hold(deviceId: string): HeldFix {
     return this.#hold(deviceId);
   }
 
-  /** Takes a fix if it is strictly newer than the one held; says whether it was. */
+  /** Replaces the device's fix if this one is newer. @returns whether it was. */
   offer(fix: LatestFix): boolean {
     const held = this.#hold(fix.deviceId);
     if (held.fix === undefined || fix.fixAtMs > held.fix.fixAtMs) {
       held.fix = fix;
       return true;
     }
-    // Postgres was asked between the processor's write and our read: now the entry is here, and with it the stamp.
+    // Postgres had the fix before this process read its entry: take over the entry's stamp.
     if (held.fix.stamp === undefined && isSameFix(held.fix, fix)) held.fix = fix;
     return false;
   }
 
-  /** Notes which fix Postgres says is faulty and newer than all good ones; undefined if none is. */
+  /** Sets the fix time of the newest fix that is marked faulty and newer than all good ones, if there is one. */
   noteFaulty(deviceId: string, fixAtMs: number | undefined): void {
     this.#hold(deviceId).faultyAtMs = fixAtMs;
   }
 
   /**
-   * Goes back from a faulty fix to the newest good one before it, or to none.
-   * Only if the faulty fix is still the one held: a newer one may have come while Postgres was asked.
+   * Replaces a faulty fix by the newest good one before it, or by none. Does nothing if the faulty fix is no longer the
+   * current one: a newer one may have come during the query.
    */
   retract(deviceId: string, faultyFixAtMs: number, replacement: LatestFix | undefined): boolean {
     const held = this.#held.get(deviceId);
@@ -88,22 +88,12 @@ export class LatestFixes {
     return true;
   }
 
-  get(deviceId: string): LatestFix | undefined {
-    return this.#held.get(deviceId)?.fix;
-  }
-
-  /** Whether a client may see the fix now. */
+  /** Whether the fix is recent enough to be sent to clients. */
   isShown(fix: LatestFix, nowMs: number): boolean {
     return nowMs - fix.fixAtMs <= this.#maxFixAgeMs;
   }
 
-  /** The fix that a client may see now: the one held, unless it is too old. */
-  shown(deviceId: string, nowMs: number): LatestFix | undefined {
-    const fix = this.#held.get(deviceId)?.fix;
-    return fix !== undefined && this.isShown(fix, nowMs) ? fix : undefined;
-  }
-
-  /** Gives up the fixes that have become too old to be shown, and names their devices. */
+  /** Removes the fixes that are too old to be shown; returns their devices. */
   expire(nowMs: number): readonly string[] {
     const expired: string[] = [];
     for (const [deviceId, held] of this.#held) {
@@ -114,42 +104,32 @@ export class LatestFixes {
     return expired;
   }
 
-  /** Remembers the fix of a device that is in no event. */
-  remember(fix: LatestFix): void {
+  /** Like `offer`, for an unassigned device. */
+  offerUnassigned(fix: LatestFix): void {
     const held = this.#unassigned.get(fix.deviceId) ?? newHeld();
     if (held.fix !== undefined && fix.fixAtMs <= held.fix.fixAtMs) return;
     held.fix = fix;
     this.#unassigned.delete(fix.deviceId);
     this.#unassigned.set(fix.deviceId, held);
-    if (this.#unassigned.size <= maxStrangers) return;
+    if (this.#unassigned.size <= maxUnassigned) return;
     for (const deviceId of this.#unassigned.keys()) {
       this.#unassigned.delete(deviceId);
       return;
     }
   }
 
-  /** Lets go of the devices that are in no event any more. */
+  /** Moves devices that are no longer assigned to the unassigned ones. */
   keepOnly(isAssigned: (deviceId: string) => boolean): void {
     for (const [deviceId, { fix }] of this.#held) {
       if (isAssigned(deviceId)) continue;
       this.#held.delete(deviceId);
-      if (fix !== undefined) this.remember(fix);
+      if (fix !== undefined) this.offerUnassigned(fix);
     }
   }
 
-  /** Postgres has been asked for the newest fixes of these devices, and has answered. */
+  /** These devices have been compared with Postgres. */
   markHydrated(deviceIds: Iterable<string>): void {
     for (const deviceId of deviceIds) this.#hold(deviceId).isHydrated = true;
-  }
-
-  isHydrated(deviceId: string): boolean {
-    return this.#held.get(deviceId)?.isHydrated === true;
-  }
-
-  get size(): number {
-    let size = 0;
-    for (const held of this.#held.values()) if (held.fix !== undefined) size += 1;
-    return size;
   }
 
   #hold(deviceId: string): Writable {

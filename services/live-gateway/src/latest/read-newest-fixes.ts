@@ -2,19 +2,19 @@ import { densify } from '@app/runtime/postgres';
 import type { Sql } from 'postgres';
 import type { LatestFix } from './latest-fixes.ts';
 
-/** A device to ask about, and the fix time that is held of it, if any. */
-export interface NewestFixQuestion {
+/** A device, and the fix time of its latest fix in this process, if it has one. */
+export interface NewestFixQuery {
   readonly deviceId: string;
   readonly heldFixAtMs: number | undefined;
 }
 
-export interface NewestFixAnswer {
+export interface NewestFixResult {
   readonly deviceId: string;
-  /** The newest fix within the look-back that is neither flagged nor faulty. */
+  /** The newest fix within the look-back that is neither flagged nor marked faulty. */
   readonly newest: LatestFix | undefined;
-  /** The fix that was held when the question was asked, if an operator has marked it faulty since. */
+  /** `heldFixAtMs`, if that fix is marked faulty. */
   readonly heldFaultyAtMs: number | undefined;
-  /** The newest fix that is marked faulty, if it is newer than the newest good one. */
+  /** Fix time of the newest fix marked faulty, if it is newer than `newest`. */
   readonly faultyAtMs: number | undefined;
 }
 
@@ -32,24 +32,24 @@ interface Row {
 }
 
 /**
- * Asks Postgres for the newest good fix of every device: one query for all of them, two probes of the unique
- * index `(device_id, ts desc)` each. Good is what moves a marker: no quality flag, not marked faulty.
+ * Reads the newest fix without a quality flag and not marked faulty of every device: one query, with two probes of the
+ * unique index `(device_id, ts desc)` per device.
  *
- * @param lookbackMs bounds each probe, and with a hypertable the chunks that it opens.
- * @returns one answer per question, in no particular order. Rejects with postgres.js' errors.
+ * @param lookbackMs limits each probe, and with a hypertable the chunks it opens.
+ * @returns one result per query, in no particular order. Rejects with postgres.js' errors.
  */
 export async function readNewestFixes(
   sql: Sql,
-  questions: readonly NewestFixQuestion[],
+  queries: readonly NewestFixQuery[],
   lookbackMs: number,
-): Promise<readonly NewestFixAnswer[]> {
-  if (questions.length === 0) return [];
-  // As a text: the services' clients know no array types.
-  const asked = questions.map(({ deviceId, heldFixAtMs }) => ({
+): Promise<readonly NewestFixResult[]> {
+  if (queries.length === 0) return [];
+  // JSON: the services' Postgres clients do not fetch array types.
+  const asked = queries.map(({ deviceId, heldFixAtMs }) => ({
     device_id: deviceId,
     held_at_ms: heldFixAtMs ?? null,
   }));
-  // A fix is held in whole milliseconds, a row written by hand may be finer: hence the span instead of an equality.
+  // Fix times are whole milliseconds here; a row written by hand may be finer, so the query compares a range.
   const rows = await sql<Row[]>`
     select asked.device_id,
            asked.held_at_ms,
@@ -60,7 +60,7 @@ export async function readNewestFixes(
                 and held.ts < to_timestamp((asked.held_at_ms + 1) / 1000)
                 and held.faulty
            ) as is_held_faulty,
-           -- Between the newest good fix and the end there is little but what the search for it has just read.
+           -- Cheap: the rows after the newest good fix have just been read by the search for it.
            (select floor(extract(epoch from faulty.ts) * 1000)::float8
               from positions faulty
              where faulty.device_id = asked.device_id
@@ -83,10 +83,10 @@ export async function readNewestFixes(
          order by position.ts desc
          limit 1
       ) newest on true`;
-  return densify(rows).map(readAnswer);
+  return densify(rows).map(toResult);
 }
 
-function readAnswer(row: Row): NewestFixAnswer {
+function toResult(row: Row): NewestFixResult {
   return {
     deviceId: row.device_id,
     heldFaultyAtMs: row.is_held_faulty && row.held_at_ms !== null ? row.held_at_ms : undefined,

@@ -23,7 +23,7 @@ function flat(assignments: ReturnType<typeof indexAssignments>): Record<string, 
 }
 
 describe('assignments', () => {
-  test('say the same by event and by device, whatever the order and repetition of the rows', () => {
+  test('agree by event and by device, whatever the order and repetition of the rows', () => {
     fc.assert(
       fc.property(rows, (given) => {
         const assignments = indexAssignments(given);
@@ -40,7 +40,7 @@ describe('assignments', () => {
     );
   });
 
-  test('applied as a difference to what was there give what is there', () => {
+  test('equal the previous ones with the diff applied', () => {
     fc.assert(
       fc.property(rows, rows, (before, after) => {
         const from = indexAssignments(before);
@@ -65,7 +65,7 @@ describe('assignments', () => {
     );
   });
 
-  test('take of two devices with one IMEI the one with the smaller id', () => {
+  test('contain the smaller id of two devices with the same IMEI', () => {
     const claims: readonly AssignmentRow[] = [
       { eventId: 'e', deviceId: 'id-2', imei: 'x' },
       { eventId: 'e', deviceId: 'id-1', imei: 'x' },
@@ -74,20 +74,20 @@ describe('assignments', () => {
   });
 });
 
-describe('orphans', () => {
-  test('are all counted, reported once each, and again after having been assigned', () => {
+describe('unassigned devices', () => {
+  test('are counted per fix, and reported once until they have been assigned', () => {
     let count = 0;
     const reported: string[] = [];
-    const orphans = new UnassignedDevices({
+    const unassigned = new UnassignedDevices({
       count: () => (count += 1),
       report: (imei) => reported.push(imei),
     });
-    for (const imei of ['a', 'b', 'a', 'a']) orphans.note(imei);
+    for (const imei of ['a', 'b', 'a', 'a']) unassigned.note(imei);
     expect(count).toBe(4);
     expect(reported).toEqual(['a', 'b']);
-    orphans.forget((imei) => imei === 'a');
-    orphans.note('a');
-    orphans.note('b');
+    unassigned.forget((imei) => imei === 'a');
+    unassigned.note('a');
+    unassigned.note('b');
     expect(reported).toEqual(['a', 'b', 'a']);
   });
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { openFixture } from '../support/open-fixture.ts';
 import { loadAssignments } from '../../src/assignments/load-assignments.ts';
 
-test('assignments come from the entries of an event, by IMEI, and a device without one is left out', async () => {
+test('assignments are read from the entries of each event, without devices that have no IMEI', async () => {
   await using world = await openFixture();
   const { eventId, devices } = await world.addEvent(2);
   const other = await world.addEvent(1);

@@ -24,39 +24,39 @@ function newStream(): string {
   return stream;
 }
 
-async function readAll(doubted: string | undefined, nowMs = 1_000): Promise<readonly string[]> {
-  return Promise.all(clients.map((client) => readEpoch(client, stream, doubted, nowMs)));
+async function readAll(invalidated: string | undefined, nowMs = 1_000): Promise<readonly string[]> {
+  return Promise.all(clients.map((client) => readEpoch(client, stream, invalidated, nowMs)));
 }
 
-test('gateways that ask at the same time get the same epoch, and it stays', async () => {
+test('gateways that start together read the same epoch, and it stays', async () => {
   newStream();
   const [first, ...others] = await readAll(undefined);
   expect(new Set(others)).toEqual(new Set([first]));
   expect(await readAll(undefined, 2_000)).toContain(first);
 });
 
-test('gateways that see the stream go back replace its epoch once, together', async () => {
+test('gateways that detect a rewind replace the epoch once', async () => {
   newStream();
-  const [doubted] = await readAll(undefined);
-  const next = new Set(await readAll(doubted, 2_000));
+  const [invalidated] = await readAll(undefined);
+  const next = new Set(await readAll(invalidated, 2_000));
   expect(next.size).toBe(1);
-  expect(next).not.toContain(doubted);
-  // Whoever notices only now finds it done.
-  expect(new Set(await readAll(doubted, 3_000))).toEqual(next);
+  expect(next).not.toContain(invalidated);
+  // A gateway that detects the rewind later reads the new epoch.
+  expect(new Set(await readAll(invalidated, 3_000))).toEqual(next);
 });
 
-test('an epoch that a backup brought back is none', async () => {
+test('an epoch restored from a backup is replaced', async () => {
   newStream();
   const older = newEpoch(1_000);
-  const doubted = newEpoch(2_000);
+  const invalidated = newEpoch(2_000);
   await clients[0]?.set(`${stream}:live-epoch`, older);
-  const next = new Set(await readAll(doubted, 3_000));
+  const next = new Set(await readAll(invalidated, 3_000));
   expect(next.size).toBe(1);
   expect(next).not.toContain(older);
-  expect(next).not.toContain(doubted);
+  expect(next).not.toContain(invalidated);
 });
 
-test('the epoch goes with the stream when Redis is emptied', async () => {
+test('a deleted epoch is replaced by a new one', async () => {
   newStream();
   const [before] = await readAll(undefined);
   await clients[0]?.unlink(`${stream}:live-epoch`);

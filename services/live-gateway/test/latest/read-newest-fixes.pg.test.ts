@@ -8,8 +8,8 @@ import { readNewestFixes } from '../../src/latest/read-newest-fixes.ts';
 
 const hourMs = 3_600_000;
 
-describe('the newest fixes in Postgres', () => {
-  test('are per device the newest that is neither flagged nor faulty nor beyond the look-back', async () => {
+describe('the newest-fix query', () => {
+  test('returns the newest fix per device that is neither flagged, faulty nor older than the look-back', async () => {
     await using world = await openFixture();
     const nowMs = Date.now();
     const [good, old, none] = [newDevice(), newDevice(), newDevice()];
@@ -25,9 +25,9 @@ describe('the newest fixes in Postgres', () => {
     await world.store(fixOf(good, { fixAtMs: nowMs - 3_000 }));
     await world.sql`update positions set faulty = true where ts = ${new Date(nowMs - 3_000)}`;
     await world.store(fixOf(old, { fixAtMs: nowMs - 2 * hourMs }));
-    const questions = [good, old, none].map(({ imei }) => ({ deviceId: imei, heldFixAtMs: undefined }));
-    const answers = await readNewestFixes(world.gatewaySql, questions, hourMs);
-    expect(new Map(answers.map(({ deviceId, newest }) => [deviceId, newest]))).toEqual(
+    const queries = [good, old, none].map(({ imei }) => ({ deviceId: imei, heldFixAtMs: undefined }));
+    const results = await readNewestFixes(world.gatewaySql, queries, hourMs);
+    expect(new Map(results.map(({ deviceId, newest }) => [deviceId, newest]))).toEqual(
       new Map([
         [
           good.imei,
@@ -50,7 +50,7 @@ describe('the newest fixes in Postgres', () => {
     expect(await readNewestFixes(world.gatewaySql, [], hourMs)).toEqual([]);
   });
 
-  test('say of the fix that is held whether it has been found faulty, and the latest fix goes back', async () => {
+  test('finds that the current fix was marked faulty, and the latest fix is retracted', async () => {
     await using world = await openFixture();
     const nowMs = Date.now();
     const device = newDevice();
@@ -60,41 +60,41 @@ describe('the newest fixes in Postgres', () => {
     const hydrate = async (): Promise<Hydration> => {
       const { promise, resolve } = Promise.withResolvers<Hydration>();
       await hydrateLatest(latest, [device.imei], {
-        readNewest: (questions) => readNewestFixes(world.gatewaySql, questions, hourMs),
-        settle: async (take) => resolve(take()),
+        readNewest: (queries) => readNewestFixes(world.gatewaySql, queries, hourMs),
+        applyHydration: async (change) => resolve(change()),
         nowMs: () => nowMs,
       });
       return promise;
     };
     expect(await hydrate()).toEqual({ moved: [device.imei], retracted: [] });
-    expect(latest.get(device.imei)?.fixAtMs).toBe(nowMs - 1_000);
+    expect(latest.hold(device.imei).fix?.fixAtMs).toBe(nowMs - 1_000);
     expect(await hydrate()).toEqual({ moved: [], retracted: [] });
     await world.sql`update positions set faulty = true where ts = ${new Date(nowMs - 1_000)}`;
     expect(await hydrate()).toEqual({ moved: [], retracted: [device.imei] });
-    expect(latest.get(device.imei)?.fixAtMs).toBe(nowMs - 2_000);
+    expect(latest.hold(device.imei).fix?.fixAtMs).toBe(nowMs - 2_000);
   });
 
-  test('are found by the unique index, two probes a device, and no scan of the table', async () => {
+  test('takes two index probes per device and never scans the table', async () => {
     await using world = await openFixture();
     await world.sql`
       insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
       select 'device-' || n % 50, now() - n * interval '1 second', 46, 8, 0, 0, 0, 9, 0, '8E'
         from generate_series(1, 20000) as n`;
     await world.sql`analyze positions`;
-    const questions = Array.from({ length: 50 }, (_, n) => ({
+    const queries = Array.from({ length: 50 }, (_, n) => ({
       deviceId: `device-${n}`,
       heldFixAtMs: undefined,
     }));
-    // One connection: what a session has done is in the statistics only when that session says so.
+    // One connection: only the session itself can flush its statistics.
     const sql = postgres(world.postgresUrl, { max: 1 });
     try {
-      const answers = await readNewestFixes(sql, questions, 24 * hourMs);
-      expect(answers.filter(({ newest }) => newest !== undefined)).toHaveLength(50);
+      const results = await readNewestFixes(sql, queries, 24 * hourMs);
+      expect(results.filter(({ newest }) => newest !== undefined)).toHaveLength(50);
       await sql`select pg_stat_force_next_flush()`;
       const [scans] = await sql`
         select idx_scan::int as probes, (select seq_scan::int from pg_stat_user_tables where relname = 'positions') as whole
           from pg_stat_user_indexes where indexrelname = 'positions_device_ts_idx'`;
-      // For the newest good fix, and for a faulty one above it; nothing is held yet, so none is looked up.
+      // One for the newest good fix, one for a newer faulty one; there is no current fix to look up.
       expect(scans).toEqual({ probes: 100, whole: 0 });
     } finally {
       await sql.end();

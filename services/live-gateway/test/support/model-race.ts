@@ -124,7 +124,7 @@ export class ModelReplica {
   read(count: number): void {
     const next = this.#race.entries.slice(this.#applied, this.#applied + count);
     for (const fix of next) {
-      if (!this.registry.isAssigned(fix.deviceId)) this.latest.remember(fix);
+      if (!this.registry.isAssigned(fix.deviceId)) this.latest.offerUnassigned(fix);
       else if (this.latest.offer(fix)) this.registry.markChanged(fix.deviceId);
     }
     this.#applied += next.length;
@@ -166,9 +166,9 @@ export class ModelReplica {
             faultyAtMs: this.#race.newestFaulty(deviceId),
           })),
         ),
-      settle: (take) =>
+      applyHydration: (hydrate) =>
         this.fanOut.betweenTicks(() => {
-          const { moved, retracted } = take();
+          const { moved, retracted } = hydrate();
           // What left the events while Postgres was asked comes back with its answer.
           latest.keepOnly((imei) => registry.isAssigned(imei));
           for (const imei of moved) registry.markChanged(imei);

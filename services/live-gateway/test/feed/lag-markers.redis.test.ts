@@ -1,9 +1,10 @@
+import { createLog } from '@app/runtime/log';
 import { encodeFields } from '@app/shared/entry';
 import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { fixOf, newDevice } from '../support/open-fixture.ts';
-import { destroyLagMarkers, removeStaleLagMarkers, setLagMarker } from '../../src/feed/lag-marker-group.ts';
+import { LagMarkers } from '../../src/feed/lag-markers.ts';
 import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 import { measureLagSeconds } from '../../src/feed/measure-lag.ts';
 import { readPairs, readStreamInfo } from '../../src/feed/stream-info.ts';
@@ -24,19 +25,21 @@ async function openStream() {
     const all = Array.isArray(reply) ? reply.map(readPairs) : [];
     return new Map(all.map((group) => [group.get('name'), group]));
   };
-  return { redis, stream, add, groups };
+  const log = createLog({ service: 'live-gateway', instanceId: 'a', level: 'silent' });
+  const lagMarkers = new LagMarkers(redis, 'live-broadcast', 'a', log);
+  return { redis, stream, add, groups, lagMarkers };
 }
 
-test('the bookmark shows the place and its lag, is made again when it is lost, and gone after a clean exit', async () => {
-  const { redis, stream, add, groups } = await openStream();
+test('the lag-marker group shows the cursor and its lag, is recreated when lost, and deleted at exit', async () => {
+  const { redis, stream, add, groups, lagMarkers } = await openStream();
   for (const id of ['1000-0', '2000-0', '3000-0', '4000-0']) await add(id);
-  const place = new StreamCursor(stream);
-  place.locate(await readStreamInfo(redis, stream), 1_500);
-  place.advance(['3000-0', '4000-0']);
+  const cursor = new StreamCursor(stream);
+  cursor.locate(await readStreamInfo(redis, stream), 1_500);
+  cursor.advance(['3000-0', '4000-0']);
   await add('5000-0');
   await add('6000-0');
-  place.advance(['5000-0']);
-  await setLagMarker(redis, 'live-broadcast-a', place);
+  cursor.advance(['5000-0']);
+  await lagMarkers.update(cursor, '6000-0');
   expect((await groups()).get('live-broadcast-a')).toEqual(
     new Map<string, unknown>([
       ['name', 'live-broadcast-a'],
@@ -48,51 +51,54 @@ test('the bookmark shows the place and its lag, is made again when it is lost, a
     ]),
   );
   await redis.xgroup('DESTROY', stream, 'live-broadcast-a');
-  place.advance(['6000-0']);
-  await setLagMarker(redis, 'live-broadcast-a', place);
+  cursor.advance(['6000-0']);
+  await lagMarkers.update(cursor, '6000-0');
   expect((await groups()).get('live-broadcast-a')?.get('lag')).toBe(0);
-  await destroyLagMarkers(redis, 'live-broadcast-a', [stream, `${stream}:none`]);
+  await lagMarkers.destroy([stream, `${stream}:none`]);
   expect((await groups()).size).toBe(0);
 });
 
-test('a stream that does not exist gets no bookmark, and is not made by one', async () => {
-  const { redis, stream } = await openStream();
-  const place = new StreamCursor(stream);
+test('a missing stream gets no lag-marker group and is not created', async () => {
+  const { redis, stream, lagMarkers } = await openStream();
+  const cursor = new StreamCursor(stream);
   const info = await readStreamInfo(redis, stream);
   expect(info).toMatchObject({ exists: false, lastGeneratedId: '0-0' });
-  place.locate(info, 1_000);
-  await setLagMarker(redis, 'live-broadcast-a', place);
+  cursor.locate(info, 1_000);
+  await lagMarkers.update(cursor, info.lastGeneratedId);
   expect(await redis.exists(stream)).toBe(0);
 });
 
-test('bookmarks of gateways that died an hour of stream ago are removed, others are not', async () => {
-  const { redis, stream, add, groups } = await openStream();
+test('lag-marker groups an hour behind the stream are deleted, others are not', async () => {
+  const { redis, stream, add, groups, lagMarkers } = await openStream();
   await add('1000-0');
   for (const name of ['live-broadcast-dead', 'processor'])
     await redis.xgroup('CREATE', stream, name, '1000-0');
   await add('3700000-0');
   await redis.xgroup('CREATE', stream, 'live-broadcast-alive', '3700000-0');
-  expect(await removeStaleLagMarkers(redis, stream, '3700000-0', 'live-broadcast-')).toEqual([
-    'live-broadcast-dead',
-  ]);
-  expect(new Set((await groups()).keys())).toEqual(new Set(['processor', 'live-broadcast-alive']));
+  const info = await readStreamInfo(redis, stream);
+  const cursor = new StreamCursor(stream);
+  cursor.locate(info, 0);
+  await lagMarkers.update(cursor, info.lastGeneratedId);
+  expect(new Set((await groups()).keys())).toEqual(
+    new Set(['processor', 'live-broadcast-alive', 'live-broadcast-a']),
+  );
 });
 
 test('the lag is the age of the first entry that is not applied', async () => {
   const { redis, stream, add } = await openStream();
   await add('1000-0');
-  const place = new StreamCursor(stream);
-  expect(await measureLagSeconds(redis, place, 9_000)).toBeNaN();
-  place.locate(await readStreamInfo(redis, stream), 0);
-  place.advance(['1000-0']);
-  expect(await measureLagSeconds(redis, place, 9_000)).toBe(0);
+  const cursor = new StreamCursor(stream);
+  expect(await measureLagSeconds(redis, cursor, 9_000)).toBeNaN();
+  cursor.locate(await readStreamInfo(redis, stream), 0);
+  cursor.advance(['1000-0']);
+  expect(await measureLagSeconds(redis, cursor, 9_000)).toBe(0);
   await add('5000-0');
   await add('8000-0');
-  expect(await measureLagSeconds(redis, place, 9_000)).toBe(4);
-  // A backlog that is being read moves on while it is looked at, and is one all the same.
-  const measuring = measureLagSeconds(redis, place, 9_000);
-  place.advance(['5000-0']);
+  expect(await measureLagSeconds(redis, cursor, 9_000)).toBe(4);
+  // The cursor moves while Redis answers: there is still a lag.
+  const measuring = measureLagSeconds(redis, cursor, 9_000);
+  cursor.advance(['5000-0']);
   expect(await measuring).toBe(4);
-  place.advance(['8000-0']);
-  expect(await measureLagSeconds(redis, place, 9_000)).toBe(0);
+  cursor.advance(['8000-0']);
+  expect(await measureLagSeconds(redis, cursor, 9_000)).toBe(0);
 });
