@@ -21,7 +21,7 @@ export async function exportedMetrics(): Promise<ReadonlyMap<string, ExportedMet
     registry: { subscriptionCount: 0, assignedAtMs: 0 },
     reauthorizer: { unconfirmed: 0 },
     readiness: { isDraining: false },
-    places: [],
+    cursors: [],
     nowMs: () => 0,
   });
   const processorRegistry = new Registry();
