@@ -174,8 +174,8 @@ describe('safeToLog', () => {
   });
 });
 
-test('a hostile text is cut, and takes no more than linear time', () => {
-  const startedAtMs = performance.now();
+// A pattern that backtracks quadratically would take hours over these, which the test's timeout ends.
+test('a hostile string of megabytes is truncated', () => {
   const texts = ['a', '://', 'a://', '@', '1', '1.1', '"', 'a:'].map((part) => `${part.repeat(2_000_000)}@`);
   for (const text of texts) {
     expect(JSON.stringify(safeToLog({ text, error: new SyntaxError(`JSON ${text}`) })).length).toBeLessThan(
@@ -183,7 +183,6 @@ test('a hostile text is cut, and takes no more than linear time', () => {
     );
     withoutCredentials(text.slice(0, 100_000));
   }
-  expect(performance.now() - startedAtMs).toBeLessThan(2_000);
 });
 
 describe('withoutCredentials', () => {
