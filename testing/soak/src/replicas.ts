@@ -5,7 +5,7 @@ import {
 } from '@app/processor/testing/start-processor';
 
 /** What a processor says of entries that are gone; here none ever is, so none may say it. */
-const falseAlarm = /trimmed or deleted before they were ever delivered|deleted from the stream: perhaps/u;
+const falseAlarm = /entries lost before delivery|deleted from the stream: perhaps/u;
 
 /** The processors of one consumer group, by name. */
 export class Replicas implements AsyncDisposable {

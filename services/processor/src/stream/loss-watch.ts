@@ -103,10 +103,7 @@ export class LossWatch {
     if (entries <= 0) return loss;
     this.#told = { afterId: loss.afterId, removed };
     metrics.entriesLost.inc(entries);
-    log.error(
-      { stream, ...loss, entries },
-      'entries were trimmed or deleted before they were ever delivered: give the stream more room',
-    );
+    log.error({ stream, ...loss, entries }, 'entries lost before delivery; give the stream a longer MAXLEN');
     return loss;
   }
 

@@ -126,7 +126,7 @@ export const processorDashboard: Dashboard = {
         rateBy(
           'class',
           {
-            title: 'Inserts tried again',
+            title: 'Insert retries',
             description:
               'deadline, connection, or the first two characters of the SQLSTATE. Nothing is lost by it.',
           },
