@@ -36,7 +36,9 @@ test('the log names every entry id, with one line per batch rather than per entr
   const rejected = batches.flatMap(({ rejectedIds }) => idsIn(rejectedIds));
   expect(new Set(rejected)).toEqual(new Set(deadLettered.keys()));
   for (const [id, reason] of deadLettered) {
-    const line = processor.lines.find(({ msg, ids }) => msg === 'entries parked' && String(ids).includes(id));
+    const line = processor.lines.find(
+      ({ msg, ids }) => msg === 'entries dead-lettered' && String(ids).includes(id),
+    );
     expect(line).toMatchObject({ level: 'warn', reason });
   }
 

@@ -45,7 +45,7 @@ describe.concurrent('list', patient, () => {
     await desk.plant(
       { id: at(300_000) },
       { id: at(7300), reason: 'row_refused', sqlState: '23514' },
-      { id: at(3700), reason: 'row_refused', sqlState: '23514' },
+      { id: at(3665), reason: 'row_refused', sqlState: '23514' },
     );
     const { stdout, code } = await desk.run('list');
     expect(code).toBe(0);

@@ -293,7 +293,7 @@ test('a process that starts later counts the losses of its own time only', async
   );
   await using second = stream.open({ batchSize: 5, readCount: 5 });
   const next = second.next();
-  await eventually(() => second.turns() > 4);
+  await eventually(() => second.turns() > 4, { timeoutMs: 20_000 });
   await stream.add(5);
   await next;
   await stream.add(9);
