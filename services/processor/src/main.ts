@@ -18,7 +18,7 @@ import { StreamLoop } from './pipeline/stream-loop.ts';
 import { announcePanic } from './domain/announce-panic.ts';
 import { createMetrics } from './metrics.ts';
 
-// After the drain: closing connections. The pod's grace period must exceed the sum by 5 s.
+// Time to close connections after the drain. The pod's grace period must exceed the sum by 5 s.
 const closingMs = 5000;
 const lagSampleIntervalMs = 2000;
 
@@ -80,7 +80,7 @@ await runService({
           config,
           redis,
           postgres,
-          afterWrite: (heard) => announcePanic(heard, log),
+          afterWrite: (transitions) => announcePanic(transitions, log),
           onProgress: () => progress.noteProgress(stream),
           trace,
           metrics,
@@ -105,14 +105,14 @@ await runService({
       }),
     );
     log.info({ metricsPort: ops.port }, 'ops listening');
-    const turning = setInterval(() => streams.forEach((stream) => progress.noteProgress(stream)), 1000);
+    const waiting = setInterval(() => streams.forEach((stream) => progress.noteProgress(stream)), 1000);
     try {
       await Promise.all([
         waitForRedis(redis, { signal: stop }),
         waitForPostgres(postgres.sql, { signal: stop, log }),
       ]);
     } finally {
-      clearInterval(turning);
+      clearInterval(waiting);
     }
     cleanup.use(
       createConsumerLagSampler({

@@ -4,14 +4,13 @@ import type { StateTransition } from '../state/device-states.ts';
 
 /**
  * The domain step: called with fixes once they are committed, in stream order. Delivery is at least once: after a crash,
- * or when the consumer group is recreated at 0, earlier fixes are delivered again, or for the first time.
- * Implementations must be idempotent.
+ * or when the consumer group is recreated at 0, earlier fixes are delivered again. Implementations must be idempotent.
  */
 export type AfterWrite = (transitions: readonly StateTransition[]) => Promise<void>;
 
 const maxAttempts = 8;
 
-/** Calls the domain step until it succeeds; nothing behind the batch passes meanwhile. Rejects after the last attempt. */
+/** Calls the domain step until it succeeds; later batches wait. Rejects with its error after the last attempt. */
 export async function runAfterWrite(
   afterWrite: AfterWrite,
   transitions: readonly StateTransition[],

@@ -5,7 +5,7 @@ import type { Metrics } from '../metrics.ts';
 import { type DeadLetterTarget, writeDeadLetters } from '../stream/write-dead-letters.ts';
 import type { Fix, Rejected } from './decode-entries.ts';
 
-/** A storm of undecodable entries must not become a storm of log lines: the dead letters hold every id. */
+/** Maximum ids per log line; the dead-letter stream has them all. */
 const maxLoggedIds = 10;
 
 export interface DeadLetterContext {

@@ -3,16 +3,16 @@ import { entryArrivedAtMs, receiveFields, receiveRecord, type ReceivedRecord } f
 import { fixQuality } from '@app/shared/quality';
 import type { Entry } from '../stream/entry-reply.ts';
 
-/** One decoded entry, with what its id and its content say about it. */
+/** A decoded entry with its arrival time and quality. */
 export interface Fix extends ReceivedRecord {
   readonly entry: Entry;
-  /** Redis' clock, from the entry's id: the same at every redelivery. */
+  /** Redis' clock, from the entry's id, so the same at every redelivery. */
   readonly arrivedAtMs: number;
   /** Quality flags of @app/shared; 0 is a good fix. */
   readonly quality: number;
 }
 
-/** An entry that will not be stored, and why. */
+/** An entry that cannot be stored, with the reason. */
 export interface Rejected {
   readonly entry: Entry;
   readonly reason: string;
@@ -32,7 +32,7 @@ export interface FutureLimits {
   readonly limitMs: number;
 }
 
-/** Decodes a batch. A bad entry becomes a rejected one with its reason; nothing is thrown. */
+/** Decodes a batch. A bad entry is returned as rejected with its reason; never throws. */
 export function decodeEntries(entries: readonly Entry[], future: FutureLimits): DecodedEntries {
   const fixes: Fix[] = [];
   const rejected: Rejected[] = [];
@@ -49,7 +49,7 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
       rejected.push({
         entry,
         reason: 'future_limit',
-        detail: `the fix lies ${Math.round(aheadMs / 1000)} s after its arrival, more than FUTURE_LIMIT_MS allows`,
+        detail: `the fix is ${Math.round(aheadMs / 1000)} s later than its arrival; FUTURE_LIMIT_MS allows less`,
       });
       continue;
     }

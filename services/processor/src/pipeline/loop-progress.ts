@@ -33,7 +33,7 @@ export class LoopProgress {
   }
 }
 
-/** Three times the longest an iteration may take: a restart during a short disturbance would only add to it. */
+/** Three times the longest possible iteration: restarting during a short disturbance would only prolong it. */
 export function progressLimitMs(blockMs: number, writeTimeoutMs: number): number {
   return 3 * (blockMs + 2000 + writeTimeoutMs + 15_000);
 }

@@ -4,7 +4,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Entry } from '../stream/entry-reply.ts';
 import type { Fix, Rejected } from './decode-entries.ts';
 
-/** pino truncates long strings and long arrays, so ids are logged as a few strings of this many. */
+/** pino truncates long strings and long arrays, so ids are joined into a few strings with this many each. */
 const idsPerString = 200;
 
 /** Latency from XADD to the commit, and quality flags. */
@@ -12,7 +12,7 @@ export function observeDurable(metrics: Metrics, durable: readonly Fix[]): void 
   const nowMs = Date.now();
   const latency = metrics.ingestLatencySeconds.labels();
   for (const { arrivedAtMs, quality } of durable) {
-    // Two clocks, Redis' and ours: a skew shows as latency, but never as a negative one.
+    // Two clocks, Redis' and this host's: skew shows as latency, but never as a negative one.
     latency.observe(Math.max(0, nowMs - arrivedAtMs) / 1000);
     if (quality !== 0) for (const flag of qualityFlags(quality)) metrics.fixQuality.inc({ flag });
   }

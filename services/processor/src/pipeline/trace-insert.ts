@@ -10,7 +10,7 @@ export function traceInsert<T>(
   insert: () => Promise<T>,
 ): Promise<T> {
   if (trace === undefined) return insert();
-  const words = {
+  const span = {
     name: `insert ${stream}`,
     kind: 'consumer',
     attributes: {
@@ -22,5 +22,5 @@ export function traceInsert<T>(
     },
     links: entries.flatMap(({ fields }) => sampledTraceOf(fields) ?? []),
   } as const;
-  return trace(words, insert);
+  return trace(span, insert);
 }

@@ -51,5 +51,5 @@ test('a fix up to the limit ahead of its arrival is flagged; one beyond goes to 
 
 test('a refusal says how far ahead a fix is, and nothing of where it was', () => {
   const [refusal] = decodeFixAt(arrivedAtMs + 2 * limits.limitMs).rejected;
-  expect(refusal?.detail).toBe('the fix lies 172800 s after its arrival, more than FUTURE_LIMIT_MS allows');
+  expect(refusal?.detail).toBe('the fix is 172800 s later than its arrival; FUTURE_LIMIT_MS allows less');
 });

@@ -1,7 +1,7 @@
 // The raw limit: the same rows, already in memory, in the processor's own statement, with its concurrency.
 import { decodeEntries, type Fix } from '@app/processor/pipeline/decode-entries';
 import { insertPositions } from '@app/processor/store/insert-positions';
-import { sortByKey } from '@app/processor/store/write-fixes';
+import { sortByKey } from '@app/processor/store/duplicate-keys';
 import postgres from 'postgres';
 import { z } from 'zod';
 import { type InsertStatement, type InsertStatementName, insertStatements } from '../inserts/statements.ts';

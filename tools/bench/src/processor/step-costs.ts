@@ -5,7 +5,7 @@ import { DeviceStates, selectLastFixes } from '@app/processor/state/device-state
 import { parseEntriesReply } from '@app/processor/stream/entry-reply';
 import { insertPositions } from '@app/processor/store/insert-positions';
 import { StreamConnection } from '@app/processor/stream/stream-connection';
-import { sortByKey } from '@app/processor/store/write-fixes';
+import { sortByKey } from '@app/processor/store/duplicate-keys';
 import { createMetrics } from '@app/processor/metrics';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fix } from '../support/fixes.ts';
-import { sortByKey } from '../../src/store/write-fixes.ts';
+import { sortByKey } from '../../src/store/duplicate-keys.ts';
 
 const positions = fc.array(
   fc.record({
@@ -15,12 +15,12 @@ test('sorting by key yields each key once and keeps every fix', () => {
   fc.assert(
     fc.property(positions, (read) => {
       const fixes = read.map((position, n) => fix(position, `${n}-0`));
-      const { unique, repeated } = sortByKey(fixes);
+      const { unique, duplicates } = sortByKey(fixes);
       const keys = unique.map(({ position }) => `${position.deviceId} ${position.fixAtMs}`);
       expect(new Set(keys).size).toBe(keys.length);
       expect(keys).toEqual(keys.toSorted((a, b) => (a < b ? -1 : 1)));
-      expect(new Set([...unique, ...repeated.map((each) => each.fix)])).toEqual(new Set(fixes));
-      expect(unique.length + repeated.length).toBe(fixes.length);
+      expect(new Set([...unique, ...duplicates.map((each) => each.fix)])).toEqual(new Set(fixes));
+      expect(unique.length + duplicates.length).toBe(fixes.length);
     }),
   );
 });
@@ -29,8 +29,8 @@ test('the first fix read with a key represents it', () => {
   fc.assert(
     fc.property(positions, (read) => {
       const fixes = read.map((position, n) => fix(position, `${n}-0`));
-      const { unique, repeated } = sortByKey(fixes);
-      for (const { fix: later, first } of repeated) {
+      const { unique, duplicates } = sortByKey(fixes);
+      for (const { fix: later, first } of duplicates) {
         expect(unique).toContain(first);
         expect(first.position).toMatchObject({
           deviceId: later.position.deviceId,
