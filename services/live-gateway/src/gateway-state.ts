@@ -26,7 +26,7 @@ export function createGatewayState(
   const timeline = new Timeline(cursors, () => newEpoch(nowMs()));
   const registry = new SubscriptionRegistry({
     latest,
-    position: () => timeline.streamOffset,
+    streamOffset: () => timeline.streamOffset,
     onConflated: (positions) => metrics.positionsConflated.inc(positions),
   });
   return {

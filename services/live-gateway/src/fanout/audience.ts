@@ -3,31 +3,31 @@ import type { DeviceChange } from '../assignments/diff-assignments.ts';
 import type { HeldFix } from '../latest/latest-fixes.ts';
 import { encodeDevices } from '../protocol/batched-dialect.ts';
 import { encodeCursor, viewOf } from '../protocol/cursor.ts';
-import { type GroupKind, RateGroup } from './rate-group.ts';
-import { DeviceIndex } from './device-index.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
+import { DeviceIndex } from './device-index.ts';
+import { type GroupKind, RateGroup } from './rate-group.ts';
 
-/** What everybody who watches an event has to hear, in this order, before any row that is written later. */
+/** The control frames of one change; every client gets them before any row that is written later. */
 export interface ControlFrames {
-  readonly number: number;
+  readonly sequence: number;
   readonly frames: readonly string[];
 }
 
-/** Who has missed more than this gets a new snapshot instead. */
-const maxKeptNews = 64;
+/** A client that has missed more changes than this gets a new snapshot. */
+const maxKeptChanges = 64;
 
-/** So many in one group before those who come go to one that is flushed in another tick. */
+/** Size at which a new subscription goes to a group with another tick phase. */
 export const defaultGroupSize = 500;
 
-/** Those who watch one event, in groups by dialect and rate, and what they watch. */
+/** The subscriptions of one event, in groups by dialect, rate and tick phase, and the event's devices. */
 export class Audience {
   readonly eventId: string;
   readonly topic: string;
   readonly devices: DeviceIndex;
   readonly #groupSize: number;
   readonly #groups = new Map<string, RateGroup>();
-  #news: ControlFrames[] = [];
-  #newsAt = 0;
+  #controlFrames: ControlFrames[] = [];
+  #controlSeq = 0;
 
   constructor(options: {
     readonly eventId: string;
@@ -48,25 +48,26 @@ export class Audience {
     return size;
   }
 
-  /** The number of the last news. */
+  /** Sequence number of the last control frames. */
   get controlSeq(): number {
-    return this.#newsAt;
+    return this.#controlSeq;
   }
 
-  /** In order; undefined if not all of them are kept any more. */
-  controlFramesAfter(number: number): readonly ControlFrames[] | undefined {
-    const missed = this.#newsAt - number;
-    return missed > this.#news.length ? undefined : this.#news.slice(this.#news.length - missed);
+  /** Control frames after a sequence number, in order; undefined if some of them are no longer kept. */
+  controlFramesAfter(sequence: number): readonly ControlFrames[] | undefined {
+    const missed = this.#controlSeq - sequence;
+    return missed > this.#controlFrames.length
+      ? undefined
+      : this.#controlFrames.slice(this.#controlFrames.length - missed);
   }
 
   /**
-   * The cursor of a client that holds everything up to a position; undefined where none can be given. While Postgres has
-   * not been asked about a device, an entry that was applied here may say less than the same entry says elsewhere.
+   * The cursor of a client that holds everything up to a stream offset. Undefined until every device is hydrated: before
+   * that, this replica may have applied an entry whose device has a newer fix in Postgres, and a cursor would skip it.
    */
-  cursorAt(position: string | undefined, bboxHash: string): string | undefined {
-    const { devices: roster } = this;
-    if (position === undefined || !roster.isHydrated) return undefined;
-    return encodeCursor(position, viewOf(roster.hash, bboxHash));
+  cursorAt(streamOffset: string | undefined, bboxHash: string): string | undefined {
+    if (streamOffset === undefined || !this.devices.isHydrated) return undefined;
+    return encodeCursor(streamOffset, viewOf(this.devices.hash, bboxHash));
   }
 
   groups(): Iterable<RateGroup> {
@@ -77,28 +78,27 @@ export class Audience {
     return this.#groups.get(keyOf(subscription));
   }
 
-  /** @param position how far the feed is applied. */
-  add(subscription: Subscription, position: string | undefined): void {
+  add(subscription: Subscription, streamOffset: string | undefined): void {
     subscription.tickPhase = this.#tickPhaseFor(subscription);
     const key = keyOf(subscription);
-    const group = this.#groups.get(key) ?? new RateGroup(subscription, this.#newsAt, position);
+    const group = this.#groups.get(key) ?? new RateGroup(subscription, this.#controlSeq, streamOffset);
     this.#groups.set(key, group);
-    group.noteQuiet(position);
+    group.advanceIfUnchanged(streamOffset);
     group.reclassify(subscription);
   }
 
   /**
-   * A large audience is spread over the ticks of its interval: written to in one, the last of it would wait for the
-   * first, and so would everybody else. A small one shares one frame.
+   * Spreads a large audience over the ticks of its interval: written in one tick, its last client would wait for all
+   * others, and so would the other audiences. A small audience shares one frame.
    */
   #tickPhaseFor({ dialect, rateClass }: Subscription): number {
-    let least = { offset: 0, size: Number.POSITIVE_INFINITY };
-    for (let offset = 0; offset < 2 ** rateClass; offset += 1) {
-      const size = this.#groups.get(keyOf({ dialect, rateClass, tickPhase: offset }))?.size ?? 0;
-      if (size < this.#groupSize) return offset;
-      if (size < least.size) least = { offset, size };
+    let smallest = { tickPhase: 0, size: Number.POSITIVE_INFINITY };
+    for (let tickPhase = 0; tickPhase < 2 ** rateClass; tickPhase += 1) {
+      const size = this.#groups.get(keyOf({ dialect, rateClass, tickPhase }))?.size ?? 0;
+      if (size < this.#groupSize) return tickPhase;
+      if (size < smallest.size) smallest = { tickPhase, size };
     }
-    return least.offset;
+    return smallest.tickPhase;
   }
 
   remove(subscription: Subscription): void {
@@ -108,57 +108,59 @@ export class Audience {
     if (group?.size === 0) this.#groups.delete(key);
   }
 
-  /** @returns how many clients will not see the position before this one. */
+  /** Marks a device as changed and returns for how many clients this replaces a position not yet sent. */
   markChanged(imei: string): number {
-    const seat = this.devices.indexOf(imei);
-    return seat === undefined ? 0 : this.#markIndex(seat);
+    const index = this.devices.indexOf(imei);
+    return index === undefined ? 0 : this.#markIndex(index);
   }
 
-  /** Devices came and left: whoever watches hears of it, and of the newcomers' positions. */
+  /** Adds and removes devices, and sends `devices` and the positions of added ones to every client. */
   changeDevices(change: DeviceChange): void {
     const members = [...this.#members()];
-    const seats = this.devices.change(change, (seat) => {
-      for (const group of this.#groups.values()) group.forgetIndex(seat);
-      for (const { pending: owed, shown } of members) {
-        owed?.delete(seat);
-        shown?.delete(seat);
+    const indexes = this.devices.change(change, (index) => {
+      for (const group of this.#groups.values()) group.forgetIndex(index);
+      for (const { pending, shown } of members) {
+        pending?.delete(index);
+        shown?.delete(index);
       }
     });
-    this.#markPending(seats);
-    const added = change.added.map(({ id }) => id);
+    this.#markPending(indexes);
     this.#addControlFrames(
       encodeDevices(
         this.topic,
-        added,
+        change.added.map(({ id }) => id),
         change.removed.map(({ id }) => id),
       ),
     );
   }
 
-  /** Positions of these devices went back, or away: they are forgotten first, so that an older one is taken. */
+  /**
+   * Replaces the positions of devices whose newest fix was withdrawn. `devices` removes and adds them, so that clients
+   * accept an older position.
+   */
   resetDevices(imeis: Iterable<string>): void {
-    const seats = Array.from(imeis, (imei) => this.devices.indexOf(imei)).filter(
-      (seat) => seat !== undefined,
+    const indexes = Array.from(imeis, (imei) => this.devices.indexOf(imei)).filter(
+      (index) => index !== undefined,
     );
-    const ids = seats.flatMap((seat) => this.devices.at(seat)?.device.id ?? []);
+    const ids = indexes.flatMap((index) => this.devices.at(index)?.device.id ?? []);
     if (ids.length === 0) return;
-    for (const { shown } of this.#members()) for (const seat of seats) shown?.delete(seat);
-    this.#markPending(seats);
+    for (const { shown } of this.#members()) for (const index of indexes) shown?.delete(index);
+    this.#markPending(indexes);
     this.#addControlFrames(encodeDevices(this.topic, ids, ids));
   }
 
-  /** Everybody's picture is in doubt: all get a new snapshot. */
+  /** Starts a new snapshot for every client. */
   resync(): void {
     for (const group of this.#groups.values()) {
-      // A copy: each moves from one of the group's sets to the other.
+      // A copy: reclassifying moves a member from one of the group's sets to the other.
       for (const subscription of Array.from(group.members())) this.resyncOne(group, subscription);
     }
   }
 
-  /** The client's picture is in doubt, or too old to be mended. */
+  /** Starts a new snapshot for one client. */
   resyncOne(group: RateGroup, subscription: Subscription): void {
     subscription.startSnapshot(this.devices.indexes());
-    subscription.controlSeq = this.#newsAt;
+    subscription.controlSeq = this.#controlSeq;
     if (subscription.dialect === 'batched') subscription.needsResync = true;
     else subscription.snapshotPart = undefined;
     group.reclassify(subscription);
@@ -169,29 +171,29 @@ export class Audience {
   }
 
   /**
-   * Who is apart owes them at once, not with the next flush: it may be told all that it is owed before that, and would
-   * get a cursor that speaks for devices of which it has heard nothing.
+   * Also adds the devices to the pending sets of clients that are catching up, at once rather than with the next flush:
+   * such a client may send its last pending row before that, and its cursor would cover devices it has not been sent.
    */
-  #markPending(seats: readonly number[]): void {
-    for (const seat of seats) {
-      this.#markIndex(seat);
-      for (const { pending: owed } of this.#members()) owed?.add(seat);
+  #markPending(indexes: readonly number[]): void {
+    for (const index of indexes) {
+      this.#markIndex(index);
+      for (const { pending } of this.#members()) pending?.add(index);
     }
   }
 
-  #markIndex(seat: number): number {
+  #markIndex(index: number): number {
     let conflated = 0;
-    for (const group of this.#groups.values()) if (!group.markChanged(seat)) conflated += group.size;
+    for (const group of this.#groups.values()) if (!group.markChanged(index)) conflated += group.size;
     return conflated;
   }
 
   #addControlFrames(frames: readonly string[]): void {
-    this.#newsAt += 1;
-    this.#news.push({ number: this.#newsAt, frames });
-    if (this.#news.length > maxKeptNews) this.#news.shift();
+    this.#controlSeq += 1;
+    this.#controlFrames.push({ sequence: this.#controlSeq, frames });
+    if (this.#controlFrames.length > maxKeptChanges) this.#controlFrames.shift();
   }
 }
 
-function keyOf({ dialect, rateClass, tickPhase: offset }: GroupKind): string {
-  return `${dialect}/${rateClass}/${offset}`;
+function keyOf({ dialect, rateClass, tickPhase }: GroupKind): string {
+  return `${dialect}/${rateClass}/${tickPhase}`;
 }

@@ -3,19 +3,19 @@ import type { Device } from '../assignments/assignments.ts';
 import type { DeviceChange } from '../assignments/diff-assignments.ts';
 import type { HeldFix, LatestFix } from '../latest/latest-fixes.ts';
 
-/** A device's place in the roster of an event. */
+/** A device of an event, with its newest fix. */
 export interface IndexedDevice {
   readonly device: Device;
   readonly held: HeldFix;
-  /** The fix whose text is kept, and the text: a fix never changes, so each is written down once. */
-  writtenFix: LatestFix | undefined;
-  written: string;
+  /** The fix that `row` encodes: a fix never changes, so each is encoded once. */
+  encodedFix: LatestFix | undefined;
+  row: string;
 }
 
-/** The devices of one event that somebody watches, each at a small number of its own, which a `DeviceSet` is made of. */
+/** The devices of one watched event by small numbers, from which a `DeviceSet` is made. */
 export class DeviceIndex {
-  readonly #seats: (IndexedDevice | undefined)[] = [];
-  readonly #seatByImei = new Map<string, number>();
+  readonly #devices: (IndexedDevice | undefined)[] = [];
+  readonly #indexByImei = new Map<string, number>();
   readonly #hold: (imei: string) => HeldFix;
   #hash: string | undefined;
   #isHydrated = false;
@@ -26,58 +26,58 @@ export class DeviceIndex {
   }
 
   get size(): number {
-    return this.#seatByImei.size;
+    return this.#indexByImei.size;
   }
 
-  /** The same in every process that knows the same devices to be in the event. */
+  /** Hash of the device ids; equal in every process with the same devices. */
   get hash(): string {
-    this.#hash ??= hashOf(this.#seats.flatMap((seat) => seat?.device.id ?? []));
+    this.#hash ??= hashOf(this.#devices.flatMap((indexed) => indexed?.device.id ?? []));
     return this.#hash;
   }
 
-  /** Whether Postgres has been asked about every device: only then is what is held of them all that there is. */
+  /** Whether Postgres has been queried for every device. */
   get isHydrated(): boolean {
-    this.#isHydrated ||= this.#seats.every((seat) => seat?.held.isHydrated !== false);
+    this.#isHydrated ||= this.#devices.every((indexed) => indexed?.held.isHydrated !== false);
     return this.#isHydrated;
   }
 
-  at(seat: number): IndexedDevice | undefined {
-    return this.#seats[seat];
+  at(index: number): IndexedDevice | undefined {
+    return this.#devices[index];
   }
 
   indexOf(imei: string): number | undefined {
-    return this.#seatByImei.get(imei);
+    return this.#indexByImei.get(imei);
   }
 
   indexes(): Iterable<number> {
-    return this.#seatByImei.values();
+    return this.#indexByImei.values();
   }
 
   /**
-   * Those that leave make room first, and those that come may get their seats.
+   * Removes devices before it adds others, which may reuse their indexes.
    *
-   * @param onFreed hears of each seat before it is given away.
-   * @returns the seats of the devices that came.
+   * @param onFreed called with each freed index before it is reused.
+   * @returns the indexes of the added devices.
    */
-  change({ added, removed }: DeviceChange, onFreed: (seat: number) => void): readonly number[] {
+  change({ added, removed }: DeviceChange, onFreed: (index: number) => void): readonly number[] {
     this.#hash = undefined;
     this.#isHydrated = false;
     for (const { imei } of removed) {
-      const seat = this.#seatByImei.get(imei);
-      if (seat === undefined) continue;
-      this.#seatByImei.delete(imei);
-      this.#seats[seat] = undefined;
-      onFreed(seat);
+      const index = this.#indexByImei.get(imei);
+      if (index === undefined) continue;
+      this.#indexByImei.delete(imei);
+      this.#devices[index] = undefined;
+      onFreed(index);
     }
     return added.map((device) => this.#add(device));
   }
 
   #add(device: Device): number {
-    const free = this.#seatByImei.size < this.#seats.length ? this.#seats.indexOf(undefined) : -1;
-    const seat = free === -1 ? this.#seats.length : free;
-    this.#seats[seat] = { device, held: this.#hold(device.imei), writtenFix: undefined, written: '' };
-    this.#seatByImei.set(device.imei, seat);
-    return seat;
+    const free = this.#indexByImei.size < this.#devices.length ? this.#devices.indexOf(undefined) : -1;
+    const index = free === -1 ? this.#devices.length : free;
+    this.#devices[index] = { device, held: this.#hold(device.imei), encodedFix: undefined, row: '' };
+    this.#indexByImei.set(device.imei, index);
+    return index;
   }
 }
 

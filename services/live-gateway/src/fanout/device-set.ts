@@ -1,6 +1,6 @@
 /**
- * A set of seats (see `roster.ts`): a bit each, so that a client that is behind costs some 30 bytes for 200 devices, and
- * owing it what has changed costs an `or`. Words are signed 32-bit integers, which V8 keeps in an array without boxes.
+ * A bit set of device indexes (see `device-index.ts`): a client that is catching up costs some 30 bytes for 200 devices,
+ * and adding changed devices costs an `or`. Words are signed 32-bit integers, which V8 stores in an array unboxed.
  */
 export class DeviceSet {
   #words: number[] = [];
@@ -10,32 +10,32 @@ export class DeviceSet {
     return this.#size;
   }
 
-  has(seat: number): boolean {
-    return ((this.#words[seat >>> 5] ?? 0) & (1 << (seat & 31))) !== 0;
+  has(index: number): boolean {
+    return ((this.#words[index >>> 5] ?? 0) & (1 << (index & 31))) !== 0;
   }
 
-  /** @returns false if it was there already. */
-  add(seat: number): boolean {
-    const at = seat >>> 5;
+  /** @returns false if it was in the set already. */
+  add(index: number): boolean {
+    const at = index >>> 5;
     while (this.#words.length <= at) this.#words.push(0);
     const word = this.#words[at] ?? 0;
-    const bit = 1 << (seat & 31);
+    const bit = 1 << (index & 31);
     if ((word & bit) !== 0) return false;
     this.#words[at] = word | bit;
     this.#size += 1;
     return true;
   }
 
-  /** @returns false if it was not there. */
-  delete(seat: number): boolean {
-    if (!this.has(seat)) return false;
-    const at = seat >>> 5;
-    this.#words[at] = (this.#words[at] ?? 0) & ~(1 << (seat & 31));
+  /** @returns false if it was not in the set. */
+  delete(index: number): boolean {
+    if (!this.has(index)) return false;
+    const at = index >>> 5;
+    this.#words[at] = (this.#words[at] ?? 0) & ~(1 << (index & 31));
     this.#size -= 1;
     return true;
   }
 
-  /** @returns how many of them were there already. */
+  /** @returns how many of them were in the set already. */
   addAll(others: DeviceSet): number {
     let added = 0;
     for (let at = 0; at < others.#words.length; at += 1) {
@@ -48,10 +48,10 @@ export class DeviceSet {
     return others.#size - added;
   }
 
-  /** The first member that is not below `seat`; -1 if there is none. */
-  next(seat: number): number {
-    let at = seat >>> 5;
-    let word = (this.#words[at] ?? 0) & (-1 << (seat & 31));
+  /** The smallest member not below `index`, or -1. */
+  next(index: number): number {
+    let at = index >>> 5;
+    let word = (this.#words[at] ?? 0) & (-1 << (index & 31));
     while (word === 0) {
       at += 1;
       if (at >= this.#words.length) return -1;
@@ -60,9 +60,9 @@ export class DeviceSet {
     return at * 32 + 31 - Math.clz32(word & -word);
   }
 
-  /** All members in ascending order; what is added or deleted meanwhile may be met or not. */
+  /** All members in ascending order; members added or deleted during the iteration may be included or not. */
   *[Symbol.iterator](): Generator<number, void, void> {
-    for (let seat = this.next(0); seat >= 0; seat = this.next(seat + 1)) yield seat;
+    for (let index = this.next(0); index >= 0; index = this.next(index + 1)) yield index;
   }
 }
 

@@ -1,4 +1,4 @@
-import { setImmediate as letOthersRun } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
 import type { Bbox } from '@app/shared/messages';
 import { maxChunkBytes } from '@app/shared/protocol';
@@ -15,22 +15,22 @@ import { flushControlFrames, flushPending } from './flush-pending.ts';
 import { encodeRows, writeBboxRows } from './write-bbox-rows.ts';
 import type { EncodedRows } from './write-bbox-rows.ts';
 
-/** So many sockets are written to before the event loop gets a turn. */
+/** Sockets written to before yielding to the event loop. */
 const defaultSliceSockets = 500;
-/** Room for what surrounds the rows of a frame: its type, topic, part, and a cursor of some ten streams. */
+/** Bytes around the rows of a frame: its type, topic, part, and a cursor over some ten streams. */
 const envelopeBytes = 640;
 
 export interface FanOutMeter {
   readonly onTick: (durationMs: number) => void;
   readonly onPositionsSent: (positions: number) => void;
-  /** With the number of positions in a snapshot of the batched dialect, once it is written. */
+  /** Called with the number of positions of a snapshot in the batched dialect, once it is written. */
   readonly onSnapshot: (positions: number) => void;
   readonly onConflated: (positions: number) => void;
-  /** A fix has gone out to all who are in step. */
+  /** Called when a fix has been written to every live client. */
   readonly onDelivered: (fix: LatestFix, nowMs: number) => void;
 }
 
-/** What one group gets in one tick: frames made once for all who are in step, and those who are served apart. */
+/** The flush of one group in one tick, with the frames that its live members share. */
 interface Delivery extends Flush {
   readonly planNumber: number;
   readonly audience: Audience;
@@ -38,11 +38,11 @@ interface Delivery extends Flush {
   readonly fixes: readonly LatestFix[];
   readonly frames: readonly SharedFrame[];
   readonly bytes: readonly Frame[];
-  /** For those who look through a box; undefined where the dialect has none of its own. */
-  readonly sheet: EncodedRows | undefined;
+  /** For members with a box; undefined if there are none, or in the plain dialect, which sends one frame per row. */
+  readonly encodedRows: EncodedRows | undefined;
 }
 
-/** Writes to every client what has changed since it was last written to, tick by tick. */
+/** Writes changed positions to the clients, tick by tick. */
 export class FanOut {
   readonly #registry: SubscriptionRegistry;
   readonly #latest: LatestFixes;
@@ -50,7 +50,7 @@ export class FanOut {
   readonly #nowMs: () => number;
   readonly #sliceSockets: number;
   readonly #rowBytes: number;
-  /** Where a frame for one client alone is put together. */
+  /** Buffer for a frame that goes to one client only. */
   readonly #scratch: Buffer;
   #tick = 0;
   #isTicking = false;
@@ -66,7 +66,7 @@ export class FanOut {
     readonly meter: FanOutMeter;
     readonly nowMs: () => number;
     readonly sliceSockets?: number;
-    /** Of the rows of one frame. */
+    /** Maximum bytes of rows per frame. */
     readonly rowBytes?: number;
   }) {
     this.#registry = options.registry;
@@ -84,12 +84,12 @@ export class FanOut {
     return this.#tickedAtMs;
   }
 
-  /** Until the next tick of `run` is due, in ms; negative while it is late. */
+  /** Time until the next tick of `run`; negative while it is late. */
   get untilTickMs(): number {
     return this.#nextTickAtMs - performance.now();
   }
 
-  /** Ticks every `tickMs` until the signal; rejects with its reason. A late tick is not caught up on: the next one tells all. */
+  /** Ticks every `tickMs` until `signal` aborts; rejects with its reason. A missed tick is skipped: the next one covers it. */
   async run(tickMs: number, signal: AbortSignal): Promise<never> {
     for (;;) {
       await this.tick();
@@ -99,7 +99,7 @@ export class FanOut {
     }
   }
 
-  /** One tick: plans at once what is due, then writes it in slices. */
+  /** Plans what is due, synchronously, then writes it in slices. */
   async tick(): Promise<void> {
     const startedAtMs = performance.now();
     this.#isTicking = true;
@@ -117,8 +117,8 @@ export class FanOut {
   }
 
   /**
-   * Makes a change between two ticks, never between two slices of one: a frame that shows a device must not follow
-   * the news that the device has left.
+   * Runs `change` between two ticks, never between two slices of one: a row of a device must not follow the control frame
+   * that removes the device.
    */
   async betweenTicks<T>(change: () => T): Promise<T> {
     if (!this.#isTicking) return change();
@@ -135,56 +135,57 @@ export class FanOut {
 
   #plan(): readonly Delivery[] {
     const planNumber = this.#registry.beginPlan();
-    const { streamOffset: position } = this.#registry;
+    const { streamOffset } = this.#registry;
     const deliveries: Delivery[] = [];
     for (const audience of this.#registry.audiences()) {
       const phase = eventPhase(audience.eventId);
       for (const group of audience.groups()) {
-        const hasNews = group.controlSeq !== audience.controlSeq;
+        const hasControlFrames = group.controlSeq !== audience.controlSeq;
         const isFlush =
-          (hasNews || group.hasChanges) && isDue(this.#tick, phase + group.tickPhase, group.rateClass);
+          (hasControlFrames || group.hasChanges) &&
+          isDue(this.#tick, phase + group.tickPhase, group.rateClass);
         if (!isFlush && group.catchingUpCount === 0) continue;
         const flush = isFlush
-          ? group.takeChanges(position, audience.controlSeq)
-          : group.takeCatchingUp(position);
+          ? group.takeChanges(streamOffset, audience.controlSeq)
+          : group.takeCatchingUp(streamOffset);
         if (flush.conflated > 0) this.#meter.onConflated(flush.conflated);
-        const shared = this.#share(audience, group, flush, hasNews);
+        const shared = this.#share(audience, group, flush, hasControlFrames);
         deliveries.push({ ...flush, ...shared, planNumber, audience, group });
       }
     }
     return deliveries;
   }
 
-  /** What is made once for those in step: the frames of who sees the whole event, the rows of who looks through a box. */
+  /** Encodes once what live members share: frames for those without a box, rows for those with one. */
   #share(
     audience: Audience,
     group: RateGroup,
-    { live: inStep, changed }: Flush,
-    hasNews: boolean,
-  ): Pick<Delivery, 'fixes' | 'frames' | 'bytes' | 'sheet'> {
-    if (inStep.length === 0) return nothingShared;
+    { live, changed }: Flush,
+    hasControlFrames: boolean,
+  ): Pick<Delivery, 'fixes' | 'frames' | 'bytes' | 'encodedRows'> {
+    if (live.length === 0) return nothingShared;
     const { topic } = audience;
     const shown = shownOf(changed, audience.devices, this.#latest, this.#nowMs());
     const fixes = shown.map(({ fix }) => fix);
     const isPlain = group.dialect === 'plain';
-    const sheet = !isPlain && inStep.some(isBoxed) ? encodeRows(changed, shown) : undefined;
-    if (inStep.every(isBoxed)) return { ...nothingShared, fixes, sheet };
+    const encodedRows = !isPlain && live.some(isBoxed) ? encodeRows(changed, shown) : undefined;
+    if (live.every(isBoxed)) return { ...nothingShared, fixes, encodedRows };
     const cursor = audience.cursorAt(group.coveredOffset, '');
     const frames = isPlain
       ? packPlain(topic, shown)
-      : packRows(topic, shown, cursor, hasNews, this.#rowBytes);
-    return { fixes, frames, bytes: frames.map(({ bytes }) => bytes), sheet };
+      : packRows(topic, shown, cursor, hasControlFrames, this.#rowBytes);
+    return { fixes, frames, bytes: frames.map(({ bytes }) => bytes), encodedRows };
   }
 
   async #deliver(delivery: Delivery): Promise<void> {
     const { group, planNumber } = delivery;
     for (const subscription of delivery.live) {
-      // Gone since the plan was made, or another view: what it holds, or is owed, is newer than these frames.
+      // Changed or ended since the plan was made: these frames are older than its view.
       if (subscription.changedAtPlan >= planNumber) continue;
       const { bbox } = subscription;
       if (bbox === undefined) this.#writeShared(subscription, delivery);
-      else this.#writeThroughBox(subscription, bbox, delivery);
-      if (this.#isEndOfSlice()) await letOthersRun();
+      else this.#writeBoxed(subscription, bbox, delivery);
+      if (this.#isEndOfSlice()) await yieldToEventLoop();
     }
     if (delivery.fixes.length > 0) {
       const nowMs = this.#nowMs();
@@ -194,48 +195,51 @@ export class FanOut {
     for (const subscription of delivery.catchingUp) {
       if (subscription.changedAtPlan >= planNumber) continue;
       this.#flushPending(subscription, delivery);
-      if (this.#isEndOfSlice()) await letOthersRun();
+      if (this.#isEndOfSlice()) await yieldToEventLoop();
     }
   }
 
   #writeShared(subscription: Subscription, delivery: Delivery): void {
     const { group, audience, frames, bytes } = delivery;
-    const isTold = subscription.controlSeq === audience.controlSeq || subscription.dialect === 'plain';
-    const canFollow =
-      isTold || (subscription.recipient.canTake() && flushControlFrames(subscription, group, audience));
-    // Too much news was missed: it has got a snapshot to come.
-    if (canFollow && subscription.snapshotPart !== undefined) return;
-    const taken = canFollow ? subscription.recipient.writeRows(bytes) : 0;
-    if (taken === bytes.length) {
+    const hasControlFrames =
+      subscription.controlSeq === audience.controlSeq || subscription.dialect === 'plain';
+    const acceptsRows =
+      hasControlFrames ||
+      (subscription.recipient.canTake() && flushControlFrames(subscription, group, audience));
+    // It had missed too many control frames, and gets a snapshot instead.
+    if (acceptsRows && subscription.snapshotPart !== undefined) return;
+    const written = acceptsRows ? subscription.recipient.writeRows(bytes) : 0;
+    if (written === bytes.length) {
       this.#meter.onPositionsSent(delivery.fixes.length);
       subscription.needsCursor = false;
       return;
     }
-    const owed = new DeviceSet();
-    for (const [at, { seats }] of frames.entries()) {
-      if (at < taken) this.#meter.onPositionsSent(seats.length);
-      else for (const seat of seats) owed.add(seat);
+    const pending = new DeviceSet();
+    for (const [n, { indexes }] of frames.entries()) {
+      if (n < written) this.#meter.onPositionsSent(indexes.length);
+      else for (const index of indexes) pending.add(index);
     }
-    subscription.pending = owed;
-    // The frame with the cursor is among those it has missed.
+    subscription.pending = pending;
+    // The cursor is in the last frame, which was not written.
     if (subscription.dialect === 'batched') subscription.needsCursor = true;
-    place(subscription, group);
+    reclassifyUnlessEnded(subscription, group);
   }
 
-  /** Who looks through a box gets frames of its own, joined from the texts that all share. */
-  #writeThroughBox(subscription: Subscription, bbox: Bbox, delivery: Delivery): void {
-    const { group, audience, sheet } = delivery;
-    const means = { group, audience, scratch: this.#scratch };
-    const sent = sheet === undefined ? undefined : writeBboxRows(subscription, bbox, sheet, means);
+  /** A client with a box gets a frame of its own, made of the rows that all share. */
+  #writeBoxed(subscription: Subscription, bbox: Bbox, delivery: Delivery): void {
+    const { group, audience, encodedRows } = delivery;
+    const context = { group, audience, scratch: this.#scratch };
+    const sent =
+      encodedRows === undefined ? undefined : writeBboxRows(subscription, bbox, encodedRows, context);
     if (sent !== undefined) {
       this.#meter.onPositionsSent(sent);
       return;
     }
     // Writing may have closed the connection.
     if (subscription.hasEnded) return;
-    const owed = new DeviceSet();
-    owed.addAll(delivery.changed);
-    subscription.pending = owed;
+    const pending = new DeviceSet();
+    pending.addAll(delivery.changed);
+    subscription.pending = pending;
     this.#flushPending(subscription, delivery);
   }
 
@@ -247,7 +251,7 @@ export class FanOut {
       onPositionsSent: this.#meter.onPositionsSent,
       onSnapshot: this.#meter.onSnapshot,
     });
-    place(subscription, group);
+    reclassifyUnlessEnded(subscription, group);
   }
 
   #isEndOfSlice(): boolean {
@@ -262,9 +266,9 @@ function isBoxed({ bbox }: Subscription): boolean {
   return bbox !== undefined;
 }
 
-/** Writing may have closed the connection, and so ended the subscription: it must not come back into the group. */
-function place(subscription: Subscription, group: RateGroup): void {
+/** Writing may have closed the connection and ended the subscription, which must not rejoin the group. */
+function reclassifyUnlessEnded(subscription: Subscription, group: RateGroup): void {
   if (!subscription.hasEnded) group.reclassify(subscription);
 }
 
-const nothingShared = { fixes: [], frames: [], bytes: [], sheet: undefined };
+const nothingShared = { fixes: [], frames: [], bytes: [], encodedRows: undefined };

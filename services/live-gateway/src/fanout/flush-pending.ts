@@ -1,5 +1,4 @@
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
-import type { Audience } from './audience.ts';
 import {
   encodeHidden,
   encodePositions,
@@ -8,26 +7,27 @@ import {
   encodeSnapshot,
 } from '../protocol/batched-dialect.ts';
 import { encodePlainPosition } from '../protocol/plain-dialect.ts';
-import type { RateGroup } from './rate-group.ts';
-import type { IndexedDevice } from './device-index.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
+import type { Audience } from './audience.ts';
+import type { IndexedDevice } from './device-index.ts';
+import type { RateGroup } from './rate-group.ts';
 import { selectPending, visibleFix } from './select-pending.ts';
 
-/** One flush writes no more than this to one client that is served apart: its rest waits for the next. */
-const maxApartBytes = 65_536;
+/** Maximum bytes per flush to a client that is catching up; the rest waits for the next flush. */
+const maxCatchUpBytes = 65_536;
 
 export interface WriteContext {
   readonly latest: LatestFixes;
   readonly nowMs: number;
-  /** Of the rows of one frame. */
+  /** Maximum bytes of rows per frame. */
   readonly rowBytes: number;
   readonly onPositionsSent: (positions: number) => void;
   readonly onSnapshot: (positions: number) => void;
 }
 
 /**
- * Writes to one client what it alone is owed, as far as it takes it: news, a `resync`, what its box hides, then
- * positions. The caller puts the subscription in step again if nothing is left.
+ * Writes to one client what is pending for it alone, as far as the client accepts it: control frames, `resync`, devices
+ * outside its box, then positions. The caller reclassifies the subscription.
  */
 export function flushPending(
   subscription: Subscription,
@@ -49,7 +49,7 @@ export function flushPending(
   writeRows(subscription, group, audience, context);
 }
 
-/** @returns false if the client takes no more, or has to begin anew. */
+/** @returns false if the client accepts no more now. Starts a new snapshot if it has missed too many. */
 export function flushControlFrames(
   subscription: Subscription,
   group: RateGroup,
@@ -61,35 +61,35 @@ export function flushControlFrames(
     audience.resyncOne(group, subscription);
     return true;
   }
-  for (const { number, frames } of missed) {
+  for (const { sequence, frames } of missed) {
     if (subscription.recipient.writeRows(frames) < frames.length) return false;
-    subscription.controlSeq = number;
-    // The cursors that the client has are of the devices of before.
+    subscription.controlSeq = sequence;
+    // The client's cursors cover the devices before the change.
     subscription.needsCursor = true;
   }
   return true;
 }
 
-/** Tells which of the owed devices have left the client's box. */
+/** Sends `hidden` for pending devices that have left the client's box. */
 function writeHidden(subscription: Subscription, audience: Audience, context: WriteContext): boolean {
-  const { pending: owed, shown, recipient } = subscription;
-  if (owed === undefined || shown === undefined) return true;
-  const seats: number[] = [];
+  const { pending, shown, recipient } = subscription;
+  if (pending === undefined || shown === undefined) return true;
+  const indexes: number[] = [];
   const ids: string[] = [];
-  for (let at = owed.next(0); at >= 0; at = owed.next(at + 1)) {
-    const seat = audience.devices.at(at);
-    if (seat === undefined || !shown.has(at)) continue;
-    if (visibleFix(subscription, seat, context.latest, context.nowMs) !== undefined) continue;
-    seats.push(at);
-    ids.push(seat.device.id);
+  for (let index = pending.next(0); index >= 0; index = pending.next(index + 1)) {
+    const indexed = audience.devices.at(index);
+    if (indexed === undefined || !shown.has(index)) continue;
+    if (visibleFix(subscription, indexed, context.latest, context.nowMs) !== undefined) continue;
+    indexes.push(index);
+    ids.push(indexed.device.id);
   }
-  if (seats.length === 0) return true;
+  if (indexes.length === 0) return true;
   const frames = encodeHidden(subscription.topic, ids);
-  // Told twice does no harm, not told would.
+  // Sending `hidden` twice is harmless; not sending it leaves a vehicle on the map.
   if (recipient.writeRows(frames) < frames.length) return false;
-  for (const at of seats) {
-    shown.delete(at);
-    owed.delete(at);
+  for (const index of indexes) {
+    shown.delete(index);
+    pending.delete(index);
   }
   return true;
 }
@@ -100,34 +100,34 @@ function writeRows(
   audience: Audience,
   context: WriteContext,
 ): void {
-  const { topic, recipient, pending: owed } = subscription;
-  const picking = { maxBytes: context.rowBytes, encode: encodeRow };
+  const { topic, recipient, pending } = subscription;
+  const selection = { maxBytes: context.rowBytes, encode: encodeRow };
   let bytes = 0;
-  while (bytes < maxApartBytes && recipient.canTake()) {
-    const { seats, texts, isCut } = selectPending(
+  while (bytes < maxCatchUpBytes && recipient.canTake()) {
+    const { indexes, rows, isCut } = selectPending(
       subscription,
       audience.devices,
       context.latest,
       context.nowMs,
-      picking,
+      selection,
     );
     const { snapshotPart: part } = subscription;
-    if (seats.length === 0 && part === undefined && !subscription.needsCursor) return;
+    if (indexes.length === 0 && part === undefined && !subscription.needsCursor) return;
     const cursor = isCut ? undefined : audience.cursorAt(group.coveredOffset, subscription.bboxHash);
     const frame =
       part === undefined
-        ? encodePositions(topic, texts, cursor)
-        : encodeSnapshot(topic, part, texts, isCut ? undefined : { cursor });
+        ? encodePositions(topic, rows, cursor)
+        : encodeSnapshot(topic, part, rows, isCut ? undefined : { cursor });
     if (recipient.writeRows([frame]) === 0) return;
-    for (const seat of seats) {
-      owed?.delete(seat);
-      subscription.shown?.add(seat);
+    for (const index of indexes) {
+      pending?.delete(index);
+      subscription.shown?.add(index);
     }
     bytes += frame.length;
-    context.onPositionsSent(seats.length);
+    context.onPositionsSent(indexes.length);
     if (part !== undefined) {
       subscription.snapshotPart = part + 1;
-      subscription.snapshotRows += seats.length;
+      subscription.snapshotRows += indexes.length;
     }
     if (isCut) continue;
     if (part !== undefined) context.onSnapshot(subscription.snapshotRows);
@@ -137,19 +137,19 @@ function writeRows(
   }
 }
 
-/** A frame a position. */
+/** One frame per position. */
 function writePlain(subscription: Subscription, audience: Audience, context: WriteContext): void {
-  const { topic, recipient, pending: owed, shown } = subscription;
-  const picking = {
-    maxBytes: maxApartBytes,
+  const { topic, recipient, pending, shown } = subscription;
+  const selection = {
+    maxBytes: maxCatchUpBytes,
     encode: (_: IndexedDevice, fix: LatestFix) => encodePlainPosition(topic, fix),
   };
   const { latest, nowMs } = context;
-  const { seats, texts } = selectPending(subscription, audience.devices, latest, nowMs, picking);
-  const taken = texts.length > 0 ? recipient.writeRows(texts) : 0;
-  context.onPositionsSent(taken);
-  for (const seat of seats.slice(0, taken)) {
-    owed?.delete(seat);
-    shown?.add(seat);
+  const { indexes, rows } = selectPending(subscription, audience.devices, latest, nowMs, selection);
+  const written = rows.length > 0 ? recipient.writeRows(rows) : 0;
+  context.onPositionsSent(written);
+  for (const index of indexes.slice(0, written)) {
+    pending?.delete(index);
+    shown?.add(index);
   }
 }

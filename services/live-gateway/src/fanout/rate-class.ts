@@ -14,14 +14,14 @@ export function rateClassFor(maxHz: number | undefined, tickMs: number): number 
 }
 
 /**
- * Whether a class of an event is flushed in a tick. Each event and class has a place of its own in the cycle: were all
- * flushed in the same tick, seven of eight would be idle and the eighth late.
+ * Whether a class of an event is flushed in a tick. Events and classes have different phases: if all were flushed in the
+ * same tick, seven of eight ticks would be idle and the eighth late.
  */
 export function isDue(tick: number, phase: number, rateClass: number): boolean {
   return (tick + phase + rateClass) % 2 ** rateClass === 0;
 }
 
-/** An event's place in the cycle of ticks: 0..15, the same in every process. */
+/** An event's tick phase, 0 to 15, the same in every process. */
 export function eventPhase(eventId: string): number {
   let hash = 0;
   for (let at = 0; at < eventId.length; at += 1) hash = (hash * 31 + eventId.charCodeAt(at)) | 0;

@@ -1,5 +1,5 @@
-import { DeviceSet } from './device-set.ts';
 import type { Dialect, Subscription } from '../subscriptions/subscription.ts';
+import { DeviceSet } from './device-set.ts';
 
 /** What the members of a group have in common. */
 export interface GroupKind {
@@ -9,33 +9,32 @@ export interface GroupKind {
 }
 
 /**
- * The subscriptions of one event that share a dialect, a rate and a place in the cycle of ticks, and what they have still
- * to be told.
+ * The subscriptions of one event that share a dialect, a rate and a tick phase.
  *
- * Those in step share one set of changed devices and get the same frames. Those apart have a set of their own
- * (`Subscription.owed`), and are in step again once that is written.
+ * Live members share one set of changed devices and get the same frames. A member that is catching up has a set of its
+ * own (`Subscription.pending`), and is live again once that is written.
  */
 export class RateGroup {
   readonly dialect: Dialect;
   readonly rateClass: number;
   /** See `isDue`. */
   readonly tickPhase: number;
-  /** The number of the news that the last flush has told. */
+  /** Sequence number of the control frames that the last flush contained. */
   controlSeq: number;
   #changed = new DeviceSet();
-  /** What the flush that is being written tells; a member that leaves meanwhile may not have heard it. */
+  /** The devices of the flush being written; a member that leaves meanwhile may not have got them. */
   #inFlight: DeviceSet | undefined;
-  /** What came until there is written to those in step, and written or owed to those apart. */
+  /** Every entry up to here has been written to live members, and is written or pending for the others. */
   #coveredOffset: string | undefined;
   readonly #live = new Set<Subscription>();
   readonly #catchingUp = new Set<Subscription>();
 
-  constructor(kind: GroupKind, newsAt: number, position: string | undefined) {
+  constructor(kind: GroupKind, controlSeq: number, streamOffset: string | undefined) {
     this.dialect = kind.dialect;
     this.rateClass = kind.rateClass;
     this.tickPhase = kind.tickPhase;
-    this.controlSeq = newsAt;
-    this.#coveredOffset = position;
+    this.controlSeq = controlSeq;
+    this.#coveredOffset = streamOffset;
   }
 
   get size(): number {
@@ -46,7 +45,7 @@ export class RateGroup {
     return this.#changed.size > 0;
   }
 
-  /** Whether a flush is being written: what it covers, not everybody has yet. */
+  /** Whether a flush is being written, so that some members do not have it yet. */
   get isDelivering(): boolean {
     return this.#inFlight !== undefined;
   }
@@ -55,7 +54,7 @@ export class RateGroup {
     return this.#catchingUp.size;
   }
 
-  /** For the cursor of a member that has been told all that it was owed. */
+  /** For the cursor of a member with nothing pending. */
   get coveredOffset(): string | undefined {
     return this.#coveredOffset;
   }
@@ -65,7 +64,7 @@ export class RateGroup {
     yield* this.#catchingUp;
   }
 
-  /** Puts a subscription where it belongs: in step if it is settled, apart if not. */
+  /** Makes a subscription live if it has caught up, and catching up otherwise. */
   reclassify(subscription: Subscription): void {
     if (subscription.isCaughtUp) {
       subscription.pending = undefined;
@@ -82,48 +81,48 @@ export class RateGroup {
     return this.#live.has(subscription);
   }
 
-  /** A member leaves; what it has perhaps not been told is from now on owed to it. */
+  /** Removes a member; devices it may not have been sent become its pending ones. */
   remove(subscription: Subscription): void {
     this.#live.delete(subscription);
     this.#catchingUp.delete(subscription);
-    const owed = (subscription.pending ??= new DeviceSet());
-    owed.addAll(this.#changed);
-    if (this.#inFlight !== undefined) owed.addAll(this.#inFlight);
+    const pending = (subscription.pending ??= new DeviceSet());
+    pending.addAll(this.#changed);
+    if (this.#inFlight !== undefined) pending.addAll(this.#inFlight);
   }
 
-  /** @returns false if the device was marked already: its position before this one will not be sent. */
-  markChanged(seat: number): boolean {
-    return this.#changed.add(seat);
+  /** @returns false if the device was marked already: its earlier position will not be sent. */
+  markChanged(index: number): boolean {
+    return this.#changed.add(index);
   }
 
-  forgetIndex(seat: number): void {
-    this.#changed.delete(seat);
+  forgetIndex(index: number): void {
+    this.#changed.delete(index);
   }
 
   /**
-   * Takes what has changed since the last flush: the devices, and the subscriptions in step (a copy: the recipients of
-   * a frame are fixed when it is built). To those apart the same devices are now owed too.
+   * Takes the devices changed since the last flush, and the live members (a copy: the recipients of a frame are fixed
+   * when it is built). Adds the devices to the pending ones of members that are catching up.
    */
-  takeChanges(position: string | undefined, newsAt: number): Flush {
+  takeChanges(streamOffset: string | undefined, controlSeq: number): Flush {
     const changed = this.#changed;
     this.#changed = new DeviceSet();
     this.#inFlight = changed;
-    this.#coveredOffset = position;
-    this.controlSeq = newsAt;
+    this.#coveredOffset = streamOffset;
+    this.controlSeq = controlSeq;
     let conflated = 0;
     for (const subscription of this.#catchingUp) conflated += subscription.pending?.addAll(changed) ?? 0;
     return { changed, live: [...this.#live], catchingUp: [...this.#catchingUp], conflated };
   }
 
-  /** Takes nothing, but says who is apart: they are served in every tick. */
-  takeCatchingUp(position: string | undefined): Flush {
-    this.noteQuiet(position);
+  /** A flush for the members that are catching up, which are served in every tick. */
+  takeCatchingUp(streamOffset: string | undefined): Flush {
+    this.advanceIfUnchanged(streamOffset);
     return { changed: noDevices, live: [], catchingUp: [...this.#catchingUp], conflated: 0 };
   }
 
-  /** Where nothing has changed, everybody in step holds what there is by now. */
-  noteQuiet(position: string | undefined): void {
-    if (this.#changed.size === 0 && this.#inFlight === undefined) this.#coveredOffset = position;
+  /** Without changes or a flush being written, live members hold everything up to the stream offset. */
+  advanceIfUnchanged(streamOffset: string | undefined): void {
+    if (this.#changed.size === 0 && this.#inFlight === undefined) this.#coveredOffset = streamOffset;
   }
 
   noteDelivered(): void {
@@ -137,6 +136,6 @@ export interface Flush {
   readonly changed: DeviceSet;
   readonly live: readonly Subscription[];
   readonly catchingUp: readonly Subscription[];
-  /** Positions that those apart will not be told, because a newer one is owed. */
+  /** Positions that members catching up are not sent, because a newer one is pending. */
   readonly conflated: number;
 }

@@ -1,69 +1,71 @@
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
+import type { Subscription } from '../subscriptions/subscription.ts';
 import { isInside } from './bbox.ts';
 import type { DeviceIndex, IndexedDevice } from './device-index.ts';
-import type { Subscription } from '../subscriptions/subscription.ts';
 
-/** What of the owed is to be written next. */
+/** Pending devices with their encoded positions. */
 export interface PendingRows {
-  readonly seats: number[];
-  readonly texts: string[];
-  /** More is owed than found room. */
+  readonly indexes: number[];
+  readonly rows: string[];
+  /** Whether more devices are pending than fitted. */
   isCut: boolean;
 }
 
-/** The position of a device that the subscription's client may see now. */
+/** The position of a device, if the subscription may show it now. */
 export function visibleFix(
-  subscription: Subscription,
-  seat: IndexedDevice | undefined,
+  { bbox }: Subscription,
+  indexed: IndexedDevice | undefined,
   latest: LatestFixes,
   nowMs: number,
 ): LatestFix | undefined {
-  const fix = seat?.held.fix;
+  const fix = indexed?.held.fix;
   if (fix === undefined || !latest.isShown(fix, nowMs)) return undefined;
-  const { bbox } = subscription;
   return bbox === undefined || isInside(bbox, fix.latitude, fix.longitude) ? fix : undefined;
 }
 
 /**
- * Chooses from what is owed as much as fits, each position read now: a client that was behind gets the newest, not those
- * it missed. Goes on after the device that was chosen last, so that each gets its turn however far behind the client is.
- * What there is nothing to tell about is settled on the way.
+ * Selects as many pending devices as fit and encodes their positions as of now: a client that lagged gets the newest, not
+ * the missed ones. Continues after the device selected last, so that every device is sent however far the client lags.
+ * Devices without a visible position stop being pending.
  *
- * @param encode gives the text of a position; a character is a byte, and one more separates two.
+ * @param options.encode encodes a position in ASCII; one more byte separates two.
  */
 export function selectPending(
   subscription: Subscription,
-  roster: DeviceIndex,
+  devices: DeviceIndex,
   latest: LatestFixes,
   nowMs: number,
-  options: { readonly maxBytes: number; readonly encode: (seat: IndexedDevice, fix: LatestFix) => string },
+  options: {
+    readonly maxBytes: number;
+    readonly encode: (indexed: IndexedDevice, fix: LatestFix) => string;
+  },
 ): PendingRows {
-  const { pending: owed } = subscription;
-  const pick: PendingRows = { seats: [], texts: [], isCut: false };
-  if (owed === undefined || owed.size === 0) return pick;
+  const { pending } = subscription;
+  const selected: PendingRows = { indexes: [], rows: [], isCut: false };
+  if (pending === undefined || pending.size === 0) return selected;
   let bytes = 0;
-  let left = owed.size;
-  let at = owed.next(subscription.nextIndex);
+  let left = pending.size;
+  let index = pending.next(subscription.nextIndex);
   while (left > 0) {
-    if (at < 0) at = owed.next(0);
-    const seat = roster.at(at);
-    const fix = visibleFix(subscription, seat, latest, nowMs);
-    if (seat === undefined || fix === undefined) {
-      owed.delete(at);
-      subscription.shown?.delete(at);
+    if (index < 0) index = pending.next(0);
+    const indexed = devices.at(index);
+    const fix = visibleFix(subscription, indexed, latest, nowMs);
+    if (indexed === undefined || fix === undefined) {
+      pending.delete(index);
+      subscription.shown?.delete(index);
     } else {
-      const text = options.encode(seat, fix);
-      bytes += text.length + 1;
-      if (bytes > options.maxBytes && pick.seats.length > 0) {
-        pick.isCut = true;
+      const row = options.encode(indexed, fix);
+      bytes += row.length + 1;
+      if (bytes > options.maxBytes && selected.indexes.length > 0) {
+        selected.isCut = true;
         break;
       }
-      pick.seats.push(at);
-      pick.texts.push(text);
+      selected.indexes.push(index);
+      selected.rows.push(row);
     }
     left -= 1;
-    at = owed.next(at + 1);
+    index = pending.next(index + 1);
   }
-  subscription.nextIndex = (pick.seats.at(-1) ?? -1) + 1;
-  return pick;
+  subscription.nextIndex = (selected.indexes.at(-1) ?? -1) + 1;
+  return selected;
 }

@@ -1,18 +1,18 @@
 import type { LatestFix } from '../latest/latest-fixes.ts';
 import type { IndexedDevice } from '../fanout/device-index.ts';
 
-/** So many ids fit into one frame below 16 KiB. */
+/** Maximum ids per frame below 16 KiB. */
 const idsPerFrame = 380;
 
-// All that stands in these frames is ASCII: numbers, UUIDs, topics made of one, cursors, and epochs of our own. Nothing
-// in them needs escaping, and a character is a byte.
+// These frames contain ASCII only (numbers, UUIDs, topics, cursors, epochs) and nothing that needs escaping, so one
+// character is one byte.
 
-/** A row in the order of `columns`. Written once per fix, whoever gets it. */
-export function encodeRow(seat: IndexedDevice, fix: LatestFix): string {
-  if (seat.writtenFix === fix) return seat.written;
-  seat.writtenFix = fix;
-  seat.written = JSON.stringify([
-    seat.device.id,
+/** A row in the order of `columns`. Encoded once per fix, for all clients. */
+export function encodeRow(indexed: IndexedDevice, fix: LatestFix): string {
+  if (indexed.encodedFix === fix) return indexed.row;
+  indexed.encodedFix = fix;
+  indexed.row = JSON.stringify([
+    indexed.device.id,
     fix.longitude,
     fix.latitude,
     fix.fixAtMs,
@@ -20,20 +20,20 @@ export function encodeRow(seat: IndexedDevice, fix: LatestFix): string {
     fix.courseDeg,
     fix.altitudeM,
   ]);
-  return seat.written;
+  return indexed.row;
 }
 
-/** @param cursor in the last frame of a flush only. */
+/** @param cursor only in the last frame of a flush. */
 export function encodePositions(topic: string, rows: readonly string[], cursor: string | undefined): string {
   return `${encodePositionsHead(topic, cursor)}${rows.join()}]}`;
 }
 
-/** All of `positions` up to its rows. */
+/** The part of `positions` before its rows. */
 export function encodePositionsHead(topic: string, cursor: string | undefined): string {
   return `{"type":"positions","topic":"${topic}"${cursorField(cursor)},"rows":[`;
 }
 
-/** @param end in the last part only; its cursor is undefined as long as the feed was not found. */
+/** @param end only in the last part; its cursor is undefined until one can be given. */
 export function encodeSnapshot(
   topic: string,
   part: number,
@@ -44,14 +44,14 @@ export function encodeSnapshot(
   return `{"type":"snapshot","topic":"${topic}","part":${part}${last},"rows":[${rows.join()}]}`;
 }
 
-/** `devices` in as many frames as it takes: all that left first, for a device that left and came stays. */
+/** `devices` in as many frames as needed; removals come first, so that a device that is removed and added stays. */
 export function encodeDevices(
   topic: string,
   added: readonly string[],
   removed: readonly string[],
 ): readonly string[] {
-  const encode = (come: readonly string[], gone: readonly string[]): string =>
-    JSON.stringify({ type: 'devices', topic, added: come, removed: gone });
+  const encode = (addedIds: readonly string[], removedIds: readonly string[]): string =>
+    JSON.stringify({ type: 'devices', topic, added: addedIds, removed: removedIds });
   if (added.length + removed.length <= idsPerFrame) return [encode(added, removed)];
   return [...inParts(removed).map((ids) => encode([], ids)), ...inParts(added).map((ids) => encode(ids, []))];
 }

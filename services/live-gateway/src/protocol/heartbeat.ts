@@ -19,6 +19,6 @@ function currentCursor({ subscriptions: slots }: Client, registry: SubscriptionR
   const group = audience.groupOf(subscription);
   if (group?.isLive(subscription) !== true || group.isDelivering) return undefined;
   if (subscription.controlSeq !== audience.controlSeq) return undefined;
-  group.noteQuiet(registry.streamOffset);
+  group.advanceIfUnchanged(registry.streamOffset);
   return audience.cursorAt(group.coveredOffset, subscription.bboxHash);
 }

@@ -1,7 +1,7 @@
 import type { MessageId } from '@app/shared/messages';
 import type { LatestFix } from '../latest/latest-fixes.ts';
 
-/** A fix never changes, so its JSON is made once, however many events, rates and snapshots it goes to. */
+/** A fix never changes, so its JSON is encoded once, for all events, rates and snapshots. */
 const fieldsOfFix = new WeakMap<LatestFix, string>();
 
 /** A `position` frame of the plain dialect. */
@@ -12,14 +12,14 @@ export function encodePlainPosition(topic: string, fix: LatestFix): string {
 
 export interface PlainSnapshot {
   readonly frame: string;
-  /** The devices that found room; the rest follows as `position`. */
+  /** The fixes that fitted; the others follow as `position`. */
   readonly written: readonly LatestFix[];
 }
 
 /**
  * A `subscribed` frame of the plain dialect with as many of the fixes as fit into `maxBytes`.
  *
- * @param isDegraded the database failed, so positions may be missing that come later.
+ * @param options.isDegraded whether older positions may be missing because Postgres could not be queried.
  */
 export function encodePlainSubscribed(options: {
   readonly topic: string;
@@ -37,7 +37,7 @@ export function encodePlainSubscribed(options: {
   const rows: string[] = [];
   for (const fix of options.fixes) {
     const row = `{${encodeFields(fix)}}`;
-    // All of a row is ASCII: numbers, and an IMEI of letters, digits, _ and -. One byte more for the comma.
+    // A row is ASCII: numbers, and an IMEI of letters, digits, _ and -. One byte more for the comma.
     frameBytes += row.length + 1;
     if (frameBytes > options.maxBytes) break;
     rows.push(row);

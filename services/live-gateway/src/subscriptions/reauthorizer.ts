@@ -9,30 +9,29 @@ import type { Subscription } from './subscription.ts';
 /** How a check of a live subscription ended; the label of `live_reauthorizations_total`. */
 export type ReauthorizationOutcome =
   | Permission['kind']
-  /** The permission could not be confirmed for as long as that is tolerated: the connection was closed. */
+  /** The permission could not be confirmed within the grace period: the connection was closed. */
   | 'grace-over';
 
-/** When a subscription is to be checked, by the process's clock. */
+/** The next check of a subscription, by the process's clock. */
 interface Check {
-  /** Since when the permission waits to be confirmed, or will. */
   readonly dueAtMs: number;
-  /** Not earlier: after a failure it is tried again later. */
-  readonly nextTryAtMs: number;
-  readonly isAsking: boolean;
+  /** Later than `dueAtMs` after a failed attempt. */
+  readonly nextAttemptAtMs: number;
+  readonly isRunning: boolean;
 }
 
-/** The part of Directus' time that goes to those who are already in: newcomers need the rest. */
-const maxAtOnce = 16;
+/** Half of the concurrent requests to Directus; the other half is left for new subscriptions. */
+const maxConcurrentChecks = 16;
 const maxRetryMs = 30_000;
 
 /**
- * Asks from time to time whether those who watch still may, each subscription for itself.
+ * Re-authorises each subscription periodically.
  *
- * Who is in stays in while Directus does not answer, for `graceMs` beyond the time at which the check was due; whoever
- * could not be confirmed by then is sent away, to be refused at the door until Directus is back.
+ * While Directus does not answer, subscriptions are kept for `graceMs` after their check was due; then the connection is
+ * closed, and new ones are refused until Directus is back.
  *
- * Directus is asked gently: as many questions at once as it answers, one more after each answer and half as many after
- * each failure. While it is down that is one question at a time, and the first answer brings the others back.
+ * Concurrency is additive increase, multiplicative decrease: one more request after each answer, half as many after each
+ * failure. While Directus is down that is one request at a time, and answers bring the others back.
  */
 export class Reauthorizer {
   readonly #clients: () => Iterable<Client>;
@@ -43,12 +42,12 @@ export class Reauthorizer {
   readonly #graceMs: number;
   readonly #nowMs: () => number;
   readonly #random: () => number;
-  /** By slot, which stays the same while a subscription changes its rate or box, and is another after a new subscribe. */
+  /** By entry, which stays the same when an `update` changes the view, and is new after a new `subscribe`. */
   readonly #checks = new WeakMap<SubscriptionEntry, Check>();
-  #waiting: { readonly client: Client; readonly slot: SubscriptionEntry }[] = [];
-  #asking = 0;
-  #allowance = maxAtOnce;
-  #hasFailedLast = false;
+  #queue: { readonly client: Client; readonly entry: SubscriptionEntry }[] = [];
+  #runningChecks = 0;
+  #concurrency = maxConcurrentChecks;
+  #hasLastFailed = false;
   #unconfirmed = 0;
 
   constructor(options: {
@@ -72,12 +71,12 @@ export class Reauthorizer {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Subscriptions whose permission could not be confirmed when it was due, and that are kept all the same. */
+  /** Subscriptions kept although their permission could not be confirmed when the check was due. */
   get unconfirmed(): number {
     return this.#unconfirmed;
   }
 
-  /** Sweeps until the signal; rejects with its reason. */
+  /** Sweeps until `signal` aborts; rejects with its reason. */
   async run(signal: AbortSignal): Promise<never> {
     for (;;) {
       await delay(Math.min(1_000, this.#intervalMs / 4), signal);
@@ -85,28 +84,29 @@ export class Reauthorizer {
     }
   }
 
-  /** Finds what is due and asks as much of it as Directus can bear; the rest follows as answers come. */
+  /** Queues the checks that are due and starts as many as the concurrency allows; the others follow as checks end. */
   sweep(): void {
     const nowMs = this.#nowMs();
-    this.#waiting = [];
+    this.#queue = [];
     this.#unconfirmed = 0;
-    // A copy: closing one takes it out of the set.
+    // A copy: closing a client removes it from the set.
     for (const client of Array.from(this.#clients())) {
-      for (const slot of client.subscriptions.all()) {
-        // One without a subscription is being authorised at this moment.
-        if (slot.subscription !== undefined && client.connection.isOpen) this.#look(client, slot, nowMs);
+      for (const entry of client.subscriptions.all()) {
+        // An entry without a subscription is still being authorised.
+        if (entry.subscription !== undefined && client.connection.isOpen)
+          this.#enqueueIfDue(client, entry, nowMs);
       }
     }
-    this.#ask();
+    this.#startChecks();
   }
 
-  #look(client: Client, slot: SubscriptionEntry, nowMs: number): void {
-    const check = this.#checks.get(slot) ?? this.#schedule(slot, nowMs);
-    // Also for those whose turn does not come while Directus is down.
-    const isUnconfirmed = this.#hasFailedLast && check.dueAtMs <= nowMs;
+  #enqueueIfDue(client: Client, entry: SubscriptionEntry, nowMs: number): void {
+    const check = this.#checks.get(entry) ?? this.#schedule(entry, nowMs);
+    // Also without an attempt of its own, which may not be made while Directus is down.
+    const isUnconfirmed = this.#hasLastFailed && check.dueAtMs <= nowMs;
     if (isUnconfirmed) this.#unconfirmed += 1;
     if (isUnconfirmed && nowMs - check.dueAtMs > this.#graceMs) this.#giveUp(client);
-    else if (!check.isAsking && check.nextTryAtMs <= nowMs) this.#waiting.push({ client, slot });
+    else if (!check.isRunning && check.nextAttemptAtMs <= nowMs) this.#queue.push({ client, entry });
   }
 
   #giveUp(client: Client): void {
@@ -114,59 +114,58 @@ export class Reauthorizer {
     client.connection.end(closeReasons.permissionUnconfirmed);
   }
 
-  /** Spread over half an interval, so that those who came in one storm are not checked in one. */
-  #schedule(slot: SubscriptionEntry, nowMs: number): Check {
+  /** Spread over half an interval, so that clients that reconnected at once are not checked at once. */
+  #schedule(entry: SubscriptionEntry, nowMs: number): Check {
     const atMs = nowMs + this.#intervalMs * (0.75 + 0.5 * this.#random());
-    const check = { dueAtMs: atMs, nextTryAtMs: atMs, isAsking: false };
-    this.#checks.set(slot, check);
+    const check = { dueAtMs: atMs, nextAttemptAtMs: atMs, isRunning: false };
+    this.#checks.set(entry, check);
     return check;
   }
 
-  #ask(): void {
-    while (this.#asking < this.#allowance) {
-      const next = this.#waiting.shift();
+  #startChecks(): void {
+    while (this.#runningChecks < this.#concurrency) {
+      const next = this.#queue.shift();
       if (next === undefined) return;
-      // A rejection is a programmer's error: nobody handles it, and it ends the process.
-      void this.#check(next.client, next.slot);
+      // A rejection is a bug: unhandled, it ends the process.
+      void this.#check(next.client, next.entry);
     }
   }
 
-  async #check(client: Client, slot: SubscriptionEntry): Promise<void> {
-    const check = this.#checks.get(slot);
-    const { subscription } = slot;
-    // Gone since the sweep.
-    if (check === undefined || subscription === undefined || !client.subscriptions.holds(slot)) return;
-    this.#checks.set(slot, { ...check, isAsking: true });
-    this.#asking += 1;
+  async #check(client: Client, entry: SubscriptionEntry): Promise<void> {
+    const check = this.#checks.get(entry);
+    const { subscription } = entry;
+    if (check === undefined || subscription === undefined || entry.isReleased) return;
+    this.#checks.set(entry, { ...check, isRunning: true });
+    this.#runningChecks += 1;
     const startedAtMs = this.#nowMs();
-    // An answer from before this moment does not tell whether the permission still holds.
+    // A cached answer from before this moment does not show whether the permission still holds.
     const permission = await this.#authorize(client.viewer, subscription.eventId, startedAtMs);
-    this.#asking -= 1;
+    this.#runningChecks -= 1;
     this.#noteHealth(permission.kind !== 'unavailable');
-    this.#applyResult(client, slot, check, permission);
-    this.#ask();
+    this.#applyResult(client, entry, check, permission);
+    this.#startChecks();
   }
 
   #noteHealth(hasAnswered: boolean): void {
-    this.#hasFailedLast = !hasAnswered;
-    this.#allowance = hasAnswered
-      ? Math.min(maxAtOnce, this.#allowance + 1)
-      : Math.max(1, Math.floor(this.#allowance / 2));
+    this.#hasLastFailed = !hasAnswered;
+    this.#concurrency = hasAnswered
+      ? Math.min(maxConcurrentChecks, this.#concurrency + 1)
+      : Math.max(1, Math.floor(this.#concurrency / 2));
   }
 
-  #applyResult(client: Client, slot: SubscriptionEntry, check: Check, permission: Permission): void {
+  #applyResult(client: Client, entry: SubscriptionEntry, check: Check, permission: Permission): void {
     const nowMs = this.#nowMs();
     this.#onOutcome(permission.kind);
-    // The client has given the topic up, or has gone, while Directus was asked: that wins.
-    if (!client.subscriptions.holds(slot) || !client.connection.isOpen) return;
+    // The client has unsubscribed or gone meanwhile.
+    if (entry.isReleased || !client.connection.isOpen) return;
     switch (permission.kind) {
       case 'allowed':
-        this.#schedule(slot, nowMs);
+        this.#schedule(entry, nowMs);
         return;
       case 'forbidden':
-        client.subscriptions.release(slot.topic);
-        if (slot.subscription !== undefined) this.#unregister(slot.subscription);
-        client.reply(unsubscribedReply(undefined, slot.topic, 'forbidden'));
+        client.subscriptions.release(entry.topic);
+        if (entry.subscription !== undefined) this.#unregister(entry.subscription);
+        client.reply(unsubscribedReply(undefined, entry.topic, 'forbidden'));
         return;
       case 'session-ended':
         client.connection.end(closeReasons.sessionInvalid);
@@ -177,8 +176,8 @@ export class Reauthorizer {
           return;
         }
         const waitMs = Math.max(permission.retryAfterMs ?? 0, Math.min(maxRetryMs, this.#intervalMs / 10));
-        const nextTryAtMs = nowMs + waitMs * (1 + this.#random());
-        this.#checks.set(slot, { dueAtMs: check.dueAtMs, nextTryAtMs, isAsking: false });
+        const nextAttemptAtMs = nowMs + waitMs * (1 + this.#random());
+        this.#checks.set(entry, { dueAtMs: check.dueAtMs, nextAttemptAtMs, isRunning: false });
       }
     }
   }

@@ -20,7 +20,7 @@ export interface RegisterContext {
   readonly timeline: FeedTime;
   readonly tickMs: number;
   readonly nowMs: () => number;
-  /** With the number of positions in a snapshot. */
+  /** Called with the number of positions in a snapshot. */
   readonly onSnapshot: (positions: number) => void;
   readonly onResume: (outcome: ResumeOutcome) => void;
 }
@@ -38,38 +38,38 @@ export interface SubscribeRequest {
 }
 
 /**
- * Answers an authorised `subscribe`, and makes the client one of the event's audience.
+ * Replies to an authorised `subscribe` and adds the subscription to the event's audience.
  *
- * One synchronous block, so there is no gap and no race: what the stream brings before it is in what the client is owed
- * here, what it brings after it is marked for the client. What is owed follows by the ordinary path, each row read when
- * it is written.
+ * One synchronous block, so there is no gap between snapshot and live: entries applied before it are in the pending
+ * devices set here, entries applied after it are marked for the subscription. The fan-out writes the pending devices, each
+ * with its position at that moment.
  */
-export function registerSubscription(wish: SubscribeRequest, context: RegisterContext): Subscription {
+export function registerSubscription(request: SubscribeRequest, context: RegisterContext): Subscription {
   const { registry } = context;
-  const rateClass = rateClassFor(wish.maxHz, context.tickMs);
-  const subscription = new Subscription({ ...wish, rateClass });
-  const audience = registry.audienceOf(wish.eventId, wish.topic);
-  if (wish.dialect === 'plain') replyPlain(subscription, wish, audience, context);
-  else replyBatched(subscription, wish, audience, context);
+  const rateClass = rateClassFor(request.maxHz, context.tickMs);
+  const subscription = new Subscription({ ...request, rateClass });
+  const audience = registry.audienceOf(request.eventId, request.topic);
+  if (request.dialect === 'plain') replyPlain(subscription, request, audience, context);
+  else replyBatched(subscription, request, audience, context);
   registry.register(subscription, audience);
   return subscription;
 }
 
-/** The snapshot is in the reply; what does not fit into its frame is owed. */
+/** The reply contains the snapshot; devices that do not fit become pending. */
 function replyPlain(
   subscription: Subscription,
-  wish: SubscribeRequest,
+  request: SubscribeRequest,
   audience: Audience,
   context: RegisterContext,
 ): void {
   const { latest } = context;
-  const { topic, id } = wish;
+  const { topic, id } = request;
   const nowMs = context.nowMs();
-  const owed = new DeviceSet();
-  const fixes = [...audience.devices.indexes()].flatMap((seat) => {
-    const fix = audience.devices.at(seat)?.held.fix;
-    if (fix === undefined || !latest.isShown(fix, nowMs) || isHidden(wish.bbox, fix)) return [];
-    owed.add(seat);
+  const pending = new DeviceSet();
+  const fixes = [...audience.devices.indexes()].flatMap((index) => {
+    const fix = audience.devices.at(index)?.held.fix;
+    if (fix === undefined || !latest.isShown(fix, nowMs) || isHidden(request.bbox, fix)) return [];
+    pending.add(index);
     return fix;
   });
   const snapshot = encodePlainSubscribed({
@@ -79,27 +79,27 @@ function replyPlain(
     isDegraded: isDegraded(audience, context),
     maxBytes: maxSnapshotFrameBytes,
   });
-  wish.recipient.reply(snapshot.frame);
+  request.recipient.reply(snapshot.frame);
   context.onSnapshot(snapshot.written.length);
   for (const { deviceId } of snapshot.written) {
-    const seat = audience.devices.indexOf(deviceId);
-    if (seat === undefined) continue;
-    owed.delete(seat);
-    subscription.shown?.add(seat);
+    const index = audience.devices.indexOf(deviceId);
+    if (index === undefined) continue;
+    pending.delete(index);
+    subscription.shown?.add(index);
   }
-  if (owed.size > 0) subscription.pending = owed;
+  if (pending.size > 0) subscription.pending = pending;
 }
 
-/** A client that can be resumed is owed what it missed; any other one everything. */
+/** After a resume only the devices that changed since are pending, else all are. */
 function replyBatched(
   subscription: Subscription,
-  wish: SubscribeRequest,
+  request: SubscribeRequest,
   audience: Audience,
   context: RegisterContext,
 ): void {
-  const { topic, id, recipient } = wish;
-  const { devices: roster } = audience;
-  const resume = evaluateResume(wish.resumeFrom, context.timeline, roster.hash, subscription.bboxHash);
+  const { topic, id, recipient } = request;
+  const { devices } = audience;
+  const resume = evaluateResume(request.resumeFrom, context.timeline, devices.hash, subscription.bboxHash);
   if (resume.outcome !== 'none') context.onResume(resume.outcome);
   const reply = {
     type: 'subscribed' as const,
@@ -107,27 +107,27 @@ function replyBatched(
     ...(id !== undefined && { id }),
     epoch: context.timeline.epoch,
     recovered: resume.outcome === 'recovered',
-    devices: roster.size,
+    devices: devices.size,
     ...(isDegraded(audience, context) && { degraded: true }),
   };
   recipient.reply(encodeReply(reply));
   if (resume.outcome !== 'recovered') {
-    subscription.startSnapshot(roster.indexes());
+    subscription.startSnapshot(devices.indexes());
     return;
   }
-  const missed = missedSince(resume.appliedIds, roster);
-  if (missed.doubtfulIds.length > 0) {
-    // `devices` voids the cursor that the client has.
+  const missed = missedSince(resume.appliedIds, devices);
+  if (missed.invalidIds.length > 0) {
+    // `devices` invalidates the client's cursor.
     subscription.needsCursor = true;
-    for (const frame of encodeDevices(topic, missed.doubtfulIds, missed.doubtfulIds)) recipient.reply(frame);
+    for (const frame of encodeDevices(topic, missed.invalidIds, missed.invalidIds)) recipient.reply(frame);
   }
   subscription.pending = missed.pending;
   if (subscription.shown === undefined) return;
-  for (const seat of roster.indexes()) {
-    const fix = roster.at(seat)?.held.fix;
-    // Where a missed one was when the client saw it is not known; if it is outside now, the client is told so.
-    const wasMissed = missed.pending.has(seat);
-    if (wasMissed || (fix !== undefined && !isHidden(wish.bbox, fix))) subscription.shown.add(seat);
+  for (const index of devices.indexes()) {
+    const fix = devices.at(index)?.held.fix;
+    // The client may show a missed device; if that is outside the box now, `hidden` must be sent.
+    const wasMissed = missed.pending.has(index);
+    if (wasMissed || (fix !== undefined && !isHidden(request.bbox, fix))) subscription.shown.add(index);
   }
 }
 
@@ -135,7 +135,7 @@ function isHidden(bbox: Bbox | undefined, fix: { latitude: number; longitude: nu
   return bbox !== undefined && !isInside(bbox, fix.latitude, fix.longitude);
 }
 
-/** Whether an older fix may lie in Postgres that the stream has not brought: it comes as soon as the database answers. */
-function isDegraded({ devices: roster }: Audience, { registry }: RegisterContext): boolean {
-  return !registry.hasAssignments || !roster.isHydrated;
+/** Whether positions may be missing because Postgres could not be queried yet. */
+function isDegraded({ devices }: Audience, { registry }: RegisterContext): boolean {
+  return !registry.hasAssignments || !devices.isHydrated;
 }

@@ -4,7 +4,7 @@ import { parseCursor, viewOf } from '../protocol/cursor.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
 import type { DeviceIndex } from '../fanout/device-index.ts';
 
-/** How far the feed is applied: what resuming needs of `Timeline`. */
+/** The part of `Timeline` that resuming needs. */
 export interface FeedTime {
   readonly streamOffset: string | undefined;
   readonly epoch: string;
@@ -12,20 +12,20 @@ export interface FeedTime {
   reach(appliedIds: readonly string[], epoch: string, limitMs: number): Promise<void>;
 }
 
-/** What a client gives back to go on where it was. */
+/** Where a client wants to resume. */
 export interface ResumePoint {
   readonly cursor: string;
   readonly epoch: string;
 }
 
-/** How a resume ended; a metric's label. */
+/** Result of a resume; a metric label. */
 export type ResumeOutcome =
   | 'recovered'
-  /** Redis was emptied, or went back. */
+  /** Redis was emptied or rewound. */
   | 'other_epoch'
-  /** The event's devices, or the client's box, are not those of the cursor. */
+  /** The event's devices or the client's box have changed since the cursor. */
   | 'other_view'
-  /** The cursor is older than what this replica has seen, or none of ours. */
+  /** The cursor is older than what this replica has read, or invalid. */
   | 'out_of_range'
   /** This replica is behind the one that wrote the cursor. */
   | 'ahead';
@@ -34,11 +34,11 @@ export type Resume =
   | { readonly outcome: 'recovered'; readonly appliedIds: readonly string[] }
   | { readonly outcome: Exclude<ResumeOutcome, 'recovered'> | 'none' };
 
-/** Recovered is all or nothing: the same epoch, the same view, and a place within what this process has read itself. */
+/** Recovers only if the epoch and the view are the same and this process has read everything since the cursor itself. */
 export function evaluateResume(
   point: ResumePoint | undefined,
   timeline: FeedTime,
-  rosterHash: string,
+  devicesHash: string,
   bboxHash: string,
 ): Resume {
   if (point === undefined) return { outcome: 'none' };
@@ -48,11 +48,11 @@ export function evaluateResume(
   const relation = timeline.relate(cursor.appliedIds);
   if (relation === 'ahead') return { outcome: 'ahead' };
   if (relation !== 'within') return { outcome: 'out_of_range' };
-  if (cursor.view !== viewOf(rosterHash, bboxHash)) return { outcome: 'other_view' };
+  if (cursor.view !== viewOf(devicesHash, bboxHash)) return { outcome: 'other_view' };
   return { outcome: 'recovered', appliedIds: cursor.appliedIds };
 }
 
-/** Whether the cursor is ahead of what this process has read, after it was given time to catch up. */
+/** Whether the cursor is still ahead of this process after waiting up to `limitMs`. */
 export async function isAheadAfter(
   point: ResumePoint,
   timeline: FeedTime,
@@ -68,29 +68,29 @@ export async function isAheadAfter(
 
 export interface MissedDevices {
   readonly pending: DeviceSet;
-  /** Devices of which the client may hold what is not true any more, by `devices.id`: it has to forget them first. */
-  readonly doubtfulIds: readonly string[];
+  /** Devices whose position at the client may be invalid, by `devices.id`; the client must drop it first. */
+  readonly invalidIds: readonly string[];
 }
 
 /**
- * What has changed since a cursor: a comparison of states in memory, however much the stream has brought since.
+ * The devices that changed after a cursor, found by comparing the newest fixes in memory, so that the cost does not grow
+ * with the number of entries since.
  *
- * A device whose fix came from Postgres counts as changed after every cursor, until an entry has stamped it: nobody
- * else knows it by a stamp. What the client holds of a device without a fix, or with one older than a fix that was found
- * faulty, may be that one: it has to forget it first.
+ * A fix from Postgres has no entry id, so it counts as changed after every cursor. The position that the client holds of
+ * a device may be invalid if the device has no fix now, or if its fix is older than one marked faulty.
  */
-export function missedSince(appliedIds: readonly string[], roster: DeviceIndex): MissedDevices {
-  const owed = new DeviceSet();
-  const doubtfulIds: string[] = [];
+export function missedSince(appliedIds: readonly string[], devices: DeviceIndex): MissedDevices {
+  const pending = new DeviceSet();
+  const invalidIds: string[] = [];
   const isAfter = (stamp: EntryStamp): boolean =>
     compareEntryIds(stamp.id, appliedIds[stamp.stream] ?? '0-0') > 0;
-  for (const at of roster.indexes()) {
-    const seat = roster.at(at);
-    if (seat === undefined) continue;
-    const { fix, faultyAtMs } = seat.held;
-    const isDoubtful = fix?.stamp === undefined || (faultyAtMs !== undefined && fix.fixAtMs <= faultyAtMs);
-    if (isDoubtful) doubtfulIds.push(seat.device.id);
-    if (isDoubtful || isAfter(fix.stamp)) owed.add(at);
+  for (const index of devices.indexes()) {
+    const indexed = devices.at(index);
+    if (indexed === undefined) continue;
+    const { fix, faultyAtMs } = indexed.held;
+    const isInvalid = fix?.stamp === undefined || (faultyAtMs !== undefined && fix.fixAtMs <= faultyAtMs);
+    if (isInvalid) invalidIds.push(indexed.device.id);
+    if (isInvalid || isAfter(fix.stamp)) pending.add(index);
   }
-  return { pending: owed, doubtfulIds };
+  return { pending: pending, invalidIds };
 }

@@ -1,27 +1,29 @@
 import type { Bbox, MessageId } from '@app/shared/messages';
 import type { Subscription } from './subscription.ts';
 
-/** A topic that a client has asked for: from before it is authorised until it is given up. */
+/** A topic that a client has subscribed to, from before it is authorised until it is released. */
 export interface SubscriptionEntry {
   readonly topic: string;
-  /** What an `update` may change before there is a subscription. */
+  /** What an `update` may change before the subscription is registered. */
   readonly view: { maxHz: number | undefined; bbox: Bbox | undefined };
-  /** Of the `subscribe` message, as long as that has no reply. */
+  /** The `subscribe` message, until it has a reply. */
   pendingReplyTo: { readonly id: MessageId | undefined } | undefined;
-  /** None as long as the authorisation is not there. */
+  /** Undefined until it is registered. */
   subscription: Subscription | undefined;
+  /** The client has unsubscribed or gone, or has lost its permission: nothing more may happen for this entry. */
+  isReleased: boolean;
 }
 
 /**
- * The topics of one connection. A slot is taken before the authorisation is asked for, so that it counts for the limit
- * and for `already-subscribed`, and compared after it: who has unsubscribed or gone in between is not subscribed.
+ * The topics of one connection. An entry is taken before the authorisation, so that it counts for the limit and for
+ * `already-subscribed`; whoever has waited for anything checks `isReleased` afterwards.
  */
 export class SubscriptionEntries {
-  readonly #slots = new Map<string, SubscriptionEntry>();
-  readonly #maxSlots: number;
+  readonly #entries = new Map<string, SubscriptionEntry>();
+  readonly #maxEntries: number;
 
-  constructor(maxSlots: number) {
-    this.#maxSlots = maxSlots;
+  constructor(maxEntries: number) {
+    this.#maxEntries = maxEntries;
   }
 
   take(
@@ -29,39 +31,43 @@ export class SubscriptionEntries {
     id: MessageId | undefined,
     view: SubscriptionEntry['view'],
   ): SubscriptionEntry | 'already-subscribed' | 'too-many-subscriptions' {
-    if (this.#slots.has(topic)) return 'already-subscribed';
-    if (this.#slots.size >= this.#maxSlots) return 'too-many-subscriptions';
-    const slot: SubscriptionEntry = { topic, view, pendingReplyTo: { id }, subscription: undefined };
-    this.#slots.set(topic, slot);
-    return slot;
+    if (this.#entries.has(topic)) return 'already-subscribed';
+    if (this.#entries.size >= this.#maxEntries) return 'too-many-subscriptions';
+    const entry: SubscriptionEntry = {
+      topic,
+      view,
+      pendingReplyTo: { id },
+      subscription: undefined,
+      isReleased: false,
+    };
+    this.#entries.set(topic, entry);
+    return entry;
   }
 
   get(topic: string): SubscriptionEntry | undefined {
-    return this.#slots.get(topic);
+    return this.#entries.get(topic);
   }
 
   get size(): number {
-    return this.#slots.size;
-  }
-
-  /** Whether the slot is still the one that was taken: neither given up nor given up and taken anew. */
-  holds(slot: SubscriptionEntry): boolean {
-    return this.#slots.get(slot.topic) === slot;
+    return this.#entries.size;
   }
 
   release(topic: string): SubscriptionEntry | undefined {
-    const slot = this.#slots.get(topic);
-    this.#slots.delete(topic);
-    return slot;
+    const entry = this.#entries.get(topic);
+    if (entry === undefined) return undefined;
+    entry.isReleased = true;
+    this.#entries.delete(topic);
+    return entry;
   }
 
   all(): Iterable<SubscriptionEntry> {
-    return this.#slots.values();
+    return this.#entries.values();
   }
 
   releaseAll(): readonly SubscriptionEntry[] {
-    const slots = [...this.#slots.values()];
-    this.#slots.clear();
-    return slots;
+    const entries = [...this.#entries.values()];
+    for (const entry of entries) entry.isReleased = true;
+    this.#entries.clear();
+    return entries;
   }
 }

@@ -10,10 +10,10 @@ const noDevices: ReadonlyMap<string, Device> = new Map();
 const noEvents: readonly string[] = [];
 
 /**
- * Where the two flows meet: which device is in which event, and who watches which event. A changed device is marked
- * here for every audience that sees it; the tick writes from these marks.
+ * Which device is in which event, and which subscriptions each event has. Marks a changed device in every audience that
+ * has it; the fan-out writes from these marks.
  *
- * Everything is synchronous, so that registering, marking and reassigning happen one after the other and never in part.
+ * Every method is synchronous, so that registering, marking and reassigning never interleave.
  */
 export class SubscriptionRegistry {
   readonly #audiences = new Map<string, Audience>();
@@ -28,14 +28,14 @@ export class SubscriptionRegistry {
 
   constructor(options: {
     readonly latest: Pick<LatestFixes, 'hold'>;
-    /** How far the feed is applied, see `Timeline`. */
-    readonly position: () => string | undefined;
+    /** See `Timeline`. */
+    readonly streamOffset: () => string | undefined;
     readonly onConflated: (positions: number) => void;
     /** See `audience.ts`. */
     readonly groupSize?: number;
   }) {
     this.#latest = options.latest;
-    this.#streamOffset = options.position;
+    this.#streamOffset = options.streamOffset;
     this.#onConflated = options.onConflated;
     this.#groupSize = options.groupSize ?? defaultGroupSize;
   }
@@ -44,22 +44,22 @@ export class SubscriptionRegistry {
     return this.#subscriptionCount;
   }
 
-  /** Whether it is known at all which device is in which event. */
+  /** Whether assignments were ever loaded. */
   get hasAssignments(): boolean {
     return !Number.isNaN(this.#assignedAtMs);
   }
 
-  /** When the assignments in force were read, by the process's clock; NaN before the first time. */
+  /** When the current assignments were loaded, by the process's clock; NaN before the first load. */
   get assignedAtMs(): number {
     return this.#assignedAtMs;
   }
 
-  /** How far the feed is applied. */
+  /** See `Timeline`. */
   get streamOffset(): string | undefined {
     return this.#streamOffset();
   }
 
-  /** A plan is made: what is changed from now on is not for its frames. */
+  /** Starts a plan; subscriptions changed from now on are excluded from its frames. */
   beginPlan(): number {
     this.#planNumber += 1;
     return this.#planNumber;
@@ -73,12 +73,12 @@ export class SubscriptionRegistry {
     return this.#assignments.eventsByImei.has(imei);
   }
 
-  /** By IMEI. */
+  /** The devices of an event by IMEI. */
   devicesOf(eventId: string): ReadonlyMap<string, Device> {
     return this.#assignments.devicesByEvent.get(eventId) ?? noDevices;
   }
 
-  /** Those who watch the event, or would be the first. Nobody keeps it who does not register. */
+  /** The audience of an event; a new one is kept once a subscription is registered in it. */
   audienceOf(eventId: string, topic: string): Audience {
     return (
       this.#audiences.get(eventId) ??
@@ -92,7 +92,7 @@ export class SubscriptionRegistry {
     );
   }
 
-  /** From now on the subscription is told what it is owed, and everything that changes. */
+  /** Adds the subscription to its audience: from now on the fan-out writes to it. */
   register(subscription: Subscription, audience: Audience): void {
     this.#audiences.set(audience.eventId, audience);
     subscription.controlSeq = audience.controlSeq;
@@ -111,7 +111,7 @@ export class SubscriptionRegistry {
     if (audience.size === 0) this.#audiences.delete(subscription.eventId);
   }
 
-  /** Changes a subscription's view; frames that are planned already are not for it any more. */
+  /** Changes a subscription's view; frames already planned are not written to it. */
   change(subscription: Subscription, change: (audience: Audience) => void): void {
     const audience = this.#audiences.get(subscription.eventId);
     if (audience === undefined) return;
@@ -121,7 +121,7 @@ export class SubscriptionRegistry {
     audience.add(subscription, this.#streamOffset());
   }
 
-  /** The newest fix of a device has changed. */
+  /** Marks a device whose newest fix has changed. */
   markChanged(imei: string): void {
     let conflated = 0;
     for (const eventId of this.#assignments.eventsByImei.get(imei) ?? noEvents) {
@@ -130,20 +130,20 @@ export class SubscriptionRegistry {
     if (conflated > 0) this.#onConflated(conflated);
   }
 
-  /** The newest fixes of these devices went back, or away. Between two ticks. */
+  /** Replaces the positions of devices whose newest fix was withdrawn. Call between two ticks. */
   markReset(imeis: readonly string[]): void {
     if (imeis.length === 0) return;
     for (const audience of this.#audiences.values()) audience.resetDevices(imeis);
   }
 
-  /** Nobody's picture is to be trusted any more: all get a new snapshot. Between two ticks. */
+  /** Starts a new snapshot for every client. Call between two ticks. */
   resync(): void {
     for (const audience of this.#audiences.values()) audience.resync();
   }
 
   /**
-   * Puts new assignments in force, between two ticks: those who watch are told which devices came and left, devices
-   * that came are marked for them, devices that left are owed to nobody any more.
+   * Replaces the assignments: clients are sent which devices were added and removed, and the positions of added ones.
+   * Call between two ticks.
    */
   reassign(next: Assignments, nowMs: number): ReadonlyMap<string, DeviceChange> {
     const changes = diffAssignments(this.#assignments, next);

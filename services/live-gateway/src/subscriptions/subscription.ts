@@ -4,24 +4,24 @@ import { DeviceSet } from '../fanout/device-set.ts';
 
 export type Dialect = 'plain' | 'batched';
 
-/** A text frame. Bytes where many clients get the same: text would be encoded anew for each. */
+/** A text frame. As bytes if many clients get it, since a string would be encoded again for each. */
 export type Frame = string | Uint8Array;
 
-/** What a subscription writes to: a client's connection. */
+/** The connection that a subscription writes to. */
 export interface Recipient {
-  /** Sends or keeps a reply; replies come before all rows written later. */
-  reply(text: string): void;
-  /** False while the client is behind with what it was sent, or gone. */
+  /** Sends or queues a reply; it precedes all rows written later. */
+  reply(frame: string): void;
+  /** False while the client is lagging or gone. */
   canTake(): boolean;
-  /** Takes as many of the frames as it can now, from the first on, and says how many. */
+  /** Writes as many of the frames as the client accepts now, in order, and returns how many. */
   writeRows(frames: readonly Frame[]): number;
 }
 
 /**
- * One client's wish to see one event, authorised. A new subscription to the same event is a new object.
+ * One client's authorised subscription to one event. A new `subscribe` to the same event makes a new object.
  *
- * A client that keeps up owns no set: what it is told next stands with its group. One that does not (its snapshot is not
- * written yet, it could not take everything) owes nothing to the others: `owed` is its own, a bit per device.
+ * A live subscription has no set of its own: its group's changed devices are what it gets next. One that is catching up
+ * (its snapshot is not written yet, or it could not accept a whole flush) has `pending`, one bit per device.
  */
 export class Subscription {
   readonly eventId: string;
@@ -30,29 +30,29 @@ export class Subscription {
   readonly recipient: Recipient;
   /** See `rate-class.ts`. */
   rateClass: number;
-  /** Which of the groups of its rate it belongs to, see `isDue`; its audience says. */
+  /** Set by its audience; see `isDue`. */
   tickPhase = 0;
-  /** The number of the last plan before it was changed: a frame planned until then is not for it any more. */
+  /** Number of the plan at its last change: frames planned until then do not fit its view. */
   changedAtPlan = 0;
-  /** The number of the news (see `audience.ts`) that it was told last. */
+  /** Sequence number of the last control frames written to it (see `audience.ts`). */
   controlSeq = 0;
-  /** Devices whose newest position the client has not been told; undefined if it is in step with its group. */
+  /** Devices whose newest position is still to be sent; undefined if it is live. */
   pending: DeviceSet | undefined;
-  /** With a box: the devices that the client has on its map. */
+  /** With a box: the devices that the client shows. */
   shown: DeviceSet | undefined;
-  /** Where writing what is owed goes on: from the start each time, the last devices would never get their turn. */
+  /** The pending device to continue with; starting at 0 each time would starve the last devices. */
   nextIndex = 0;
-  /** The number of the snapshot's next part; undefined once the last one is written. */
+  /** Number of the snapshot's next part; undefined once the last one is written. */
   snapshotPart: number | undefined;
   snapshotRows = 0;
-  /** A `resync` stands before the snapshot. */
+  /** Whether a `resync` precedes the snapshot. */
   needsResync = false;
-  /** The next flush ends with a cursor, rows or not: the last one that the client has is of another view. */
+  /** Whether the next flush ends with a cursor even without rows: the client's last one is of another view. */
   needsCursor = false;
   #bbox: Bbox | undefined;
   #bboxHash = '';
 
-  constructor(wish: {
+  constructor(request: {
     readonly eventId: string;
     readonly topic: string;
     readonly dialect: Dialect;
@@ -60,13 +60,13 @@ export class Subscription {
     readonly rateClass: number;
     readonly bbox: Bbox | undefined;
   }) {
-    this.eventId = wish.eventId;
-    this.topic = wish.topic;
-    this.dialect = wish.dialect;
-    this.recipient = wish.recipient;
-    this.rateClass = wish.rateClass;
-    this.bbox = wish.bbox;
-    if (wish.bbox !== undefined) this.shown = new DeviceSet();
+    this.eventId = request.eventId;
+    this.topic = request.topic;
+    this.dialect = request.dialect;
+    this.recipient = request.recipient;
+    this.rateClass = request.rateClass;
+    this.bbox = request.bbox;
+    if (request.bbox !== undefined) this.shown = new DeviceSet();
   }
 
   get bbox(): Bbox | undefined {
@@ -82,18 +82,18 @@ export class Subscription {
     return this.#bboxHash;
   }
 
-  /** All devices are owed, as a snapshot that replaces what the client held. */
-  startSnapshot(seats: Iterable<number>): void {
-    const owed = new DeviceSet();
-    for (const seat of seats) owed.add(seat);
-    this.pending = owed;
+  /** Makes all devices pending, as a snapshot that replaces what the client holds. */
+  startSnapshot(indexes: Iterable<number>): void {
+    const pending = new DeviceSet();
+    for (const index of indexes) pending.add(index);
+    this.pending = pending;
     if (this.shown !== undefined) this.shown = new DeviceSet();
     this.nextIndex = 0;
     this.snapshotPart = 0;
     this.snapshotRows = 0;
   }
 
-  /** No frame is for it any more, and it belongs to no group. */
+  /** Frames already planned are no longer written to it, and it may join no group. */
   end(): void {
     this.changedAtPlan = Number.POSITIVE_INFINITY;
   }
@@ -102,7 +102,7 @@ export class Subscription {
     return this.changedAtPlan === Number.POSITIVE_INFINITY;
   }
 
-  /** Whether nothing at all is left to be told to this client alone. */
+  /** Whether nothing is left to be sent to this client alone. */
   get isCaughtUp(): boolean {
     return (
       (this.pending?.size ?? 0) === 0 &&

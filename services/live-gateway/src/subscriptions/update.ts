@@ -18,26 +18,26 @@ interface UpdateContext {
   readonly nowMs: () => number;
 }
 
-/** Changes the rate or the box of a subscription. What becomes visible is owed, what is not any more is hidden. */
+/** Handles `update`: devices that become visible are sent, the others hidden. */
 export function update(client: Client, message: UpdateMessage, context: UpdateContext): void {
   const { id, topic, maxHz, bbox } = message;
-  const slot = client.subscriptions.get(topic);
-  if (slot === undefined) {
+  const entry = client.subscriptions.get(topic);
+  if (entry === undefined) {
     client.reply(errorReply(id, 'not-subscribed', 'not subscribed to this topic'));
     return;
   }
   client.reply(encodeReply({ type: 'updated', topic, ...(id !== undefined && { id }) }));
-  const { subscription } = slot;
+  const { subscription } = entry;
   if (subscription === undefined) {
-    // Still being authorised: it will be registered as it is wanted by then.
-    if (maxHz !== undefined) slot.view.maxHz = maxHz;
-    if (bbox !== undefined) slot.view.bbox = bbox ?? undefined;
+    // Still being authorised: it will be registered with this view.
+    if (maxHz !== undefined) entry.view.maxHz = maxHz;
+    if (bbox !== undefined) entry.view.bbox = bbox ?? undefined;
     return;
   }
   changeView(subscription, { maxHz, bbox }, context);
 }
 
-/** Gives a subscription another rate or box; undefined leaves what is, a box of null shows all. */
+/** Changes the rate or the box; undefined keeps the value, and null removes the box. */
 export function changeView(
   subscription: Subscription,
   { maxHz, bbox }: Pick<UpdateMessage, 'maxHz' | 'bbox'>,
@@ -47,28 +47,28 @@ export function changeView(
     if (maxHz !== undefined) subscription.rateClass = rateClassFor(maxHz, context.tickMs);
     if (bbox !== undefined) {
       subscription.bbox = bbox ?? undefined;
-      settleView(subscription, audience, context);
+      recomputeVisible(subscription, audience, context);
     }
   });
 }
 
-/** Owes the client what the new box shows and the old one did not, and the other way round. */
-function settleView(subscription: Subscription, audience: Audience, context: UpdateContext): void {
+/** Makes the devices pending whose visibility differs between the old box and the new one. */
+function recomputeVisible(subscription: Subscription, audience: Audience, context: UpdateContext): void {
   const { bbox, shown: shownBefore } = subscription;
-  const { devices: roster } = audience;
-  const owed = (subscription.pending ??= new DeviceSet());
+  const { devices } = audience;
+  const pending = (subscription.pending ??= new DeviceSet());
   const shown = new DeviceSet();
   const nowMs = context.nowMs();
-  for (const at of roster.indexes()) {
-    const fix = roster.at(at)?.held.fix;
-    // Without a box everything that was written is on the client's map, and what is owed is perhaps.
-    const wasShown = shownBefore?.has(at) ?? true;
-    if (wasShown) shown.add(at);
+  for (const index of devices.indexes()) {
+    const fix = devices.at(index)?.held.fix;
+    // Without a box the client may show every device.
+    const wasShown = shownBefore?.has(index) ?? true;
+    if (wasShown) shown.add(index);
     const isVisible =
       fix !== undefined &&
       context.latest.isShown(fix, nowMs) &&
       (bbox === undefined || isInside(bbox, fix.latitude, fix.longitude));
-    if (isVisible !== wasShown) owed.add(at);
+    if (isVisible !== wasShown) pending.add(index);
   }
   subscription.shown = bbox === undefined ? undefined : shown;
   if (subscription.dialect === 'batched') subscription.needsCursor = true;

@@ -20,7 +20,7 @@ function newSubscription(): Subscription {
 describe('what a rate group has covered', () => {
   test('goes on with the feed while nothing has changed', () => {
     const group = newGroup();
-    group.noteQuiet('2-0');
+    group.advanceIfUnchanged('2-0');
     expect(group.coveredOffset).toBe('2-0');
     group.takeCatchingUp('3-0');
     expect(group.coveredOffset).toBe('3-0');
@@ -29,7 +29,7 @@ describe('what a rate group has covered', () => {
   test('stays where it is once something has changed, until that is taken', () => {
     const group = newGroup();
     group.markChanged(7);
-    group.noteQuiet('2-0');
+    group.advanceIfUnchanged('2-0');
     group.takeCatchingUp('2-0');
     expect(group.coveredOffset).toBe('1-0');
     group.takeChanges('3-0', 0);
@@ -41,11 +41,11 @@ describe('what a rate group has covered', () => {
       const group = newGroup();
       for (const seat of seats) group.markChanged(seat);
       group.takeChanges('2-0', 1);
-      group.noteQuiet('3-0');
+      group.advanceIfUnchanged('3-0');
       group.takeCatchingUp('3-0');
       expect(group.coveredOffset).toBe('2-0');
       group.noteDelivered();
-      group.noteQuiet('3-0');
+      group.advanceIfUnchanged('3-0');
       expect(group.coveredOffset).toBe('3-0');
     }
   });

@@ -133,7 +133,7 @@ describe('what was missed since a cursor', () => {
     const names = (seats: Iterable<number>): readonly string[] =>
       Array.from(seats, (seat) => roster.at(seat)?.device.imei ?? '');
     expect(names(missed.pending)).toEqual(['after', 'postgres', 'none', 'was faulty']);
-    expect(missed.doubtfulIds).toEqual(['id of postgres', 'id of none', 'id of was faulty']);
+    expect(missed.invalidIds).toEqual(['id of postgres', 'id of none', 'id of was faulty']);
     expect(names(missedSince(['120-0', '129-0'], roster).pending)).toContain('other stream');
   });
 

@@ -95,7 +95,7 @@ export class ModelReplica {
       // So small that a few viewers are spread over the ticks as a large audience is.
       groupSize: 2,
       latest: this.latest,
-      position: () => this.#timeline.streamOffset,
+      streamOffset: () => this.#timeline.streamOffset,
       onConflated: nothing,
     });
     const meter = {
