@@ -16,20 +16,23 @@ import { parseTrustedProxies } from './server/client-address.ts';
 
 const hourMs = 3_600_000;
 
-/** Every environment variable of the gateway, with its meaning, unit and default. */
+/** The gateway's environment variables, with description, unit and default. */
 export const gatewaySettings = z.object({
   ...commonSettings,
   LIVE_WS_HOST: text({ maxLength: 255 })
     .default('0.0.0.0')
-    .meta({ description: 'The address that clients connect to.' }),
+    .meta({ description: 'Address to accept clients on.' }),
   LIVE_WS_PORT: port()
     .default(8081)
-    .meta({ description: 'The port that clients connect to; 0 takes a free one, which the log names.' }),
+    .meta({ description: 'Port to accept clients on; 0 picks a free one, which is logged.' }),
   LIVE_WS_PATH: z
     .string()
     .regex(/^\/[\w./-]*$/u)
     .default('/ws-live')
-    .meta({ expected: 'a path that starts with a slash', description: 'The path of the WebSocket.' }),
+    .meta({
+      expected: 'a path that starts with a slash',
+      description: 'URL path of the WebSocket endpoint.',
+    }),
   LIVE_ALLOWED_ORIGINS: z
     .string()
     .transform((value, context) => {
@@ -40,7 +43,7 @@ export const gatewaySettings = z.object({
     })
     .meta({
       expected: 'a comma-separated list of origins',
-      description: 'The pages that may connect. The word none also lets clients in that send no Origin.',
+      description: 'Origins that may connect; `none` also admits clients that send no Origin header.',
       example: 'https://live.example.org,none',
     }),
   LIVE_TRUSTED_PROXIES: z
@@ -52,107 +55,125 @@ export const gatewaySettings = z.object({
     })
     .meta({
       expected: 'a comma-separated list of addresses and networks',
-      description: 'The proxies whose X-Forwarded-For is believed; none unless set.',
+      description: 'Proxies whose X-Forwarded-For is trusted; none by default.',
       example: '10.0.0.0/8',
     }),
   LIVE_TICK_MS: durationMs({ min: 20, max: 1000 })
     .default(125)
-    .meta({ description: 'How often changes are written; the fastest rate that a client can have.' }),
+    .meta({
+      description: 'Interval between writes of changed positions; limits the highest rate of a client.',
+    }),
   LIVE_MAX_CONNECTIONS: positiveInt({ max: 1_000_000 })
     .default(20_000)
-    .meta({ description: 'Connections of this replica; more are told to come back later.' }),
+    .meta({ description: 'Maximum connections per replica; further upgrades get 503 with Retry-After.' }),
   LIVE_MAX_CONNECTIONS_PER_USER: positiveInt({ max: 10_000 })
     .default(20)
-    .meta({ description: 'Connections of one user to this replica; one more closes the oldest.' }),
+    .meta({ description: 'Maximum connections per user and replica; a further one closes the oldest.' }),
   LIVE_MAX_CONNECTION_AGE_MS: durationMs().default(0).meta({
     description:
-      'A connection older than this is asked to reconnect, within the tenth part of it; 0 lets all live for ever.',
+      'Age from which a connection is asked to reconnect, spread over a tenth of it; 0 for no limit.',
   }),
   LIVE_MAX_HEADER_BYTES: byteCount({ min: 1024, max: 65_536 })
     .default(16_384)
-    .meta({ description: 'The longest head of a request to upgrade, all cookies included; more is a 431.' }),
+    .meta({
+      description:
+        'Maximum size of the headers of an upgrade request, cookies included; a larger one gets 431.',
+    }),
   LIVE_MAX_SUBSCRIPTIONS: positiveInt({ max: 1000 })
     .default(16)
-    .meta({ description: 'Subscriptions of one connection.' }),
+    .meta({ description: 'Maximum subscriptions per connection.' }),
   LIVE_MESSAGE_RATE_PER_S: positiveInt({ max: 1000 })
     .default(10)
-    .meta({ description: 'Messages a second that one connection may send; twice as many at once.' }),
+    .meta({ description: 'Maximum messages per second from a connection, with bursts of twice as many.' }),
   LIVE_HIGH_WATER_BYTES: byteCount({ max: 16_777_216 }).default(65_536).meta({
-    description: 'A client with more unsent bytes is behind: it gets nothing until it has taken some.',
+    description:
+      'Maximum unsent bytes before a client counts as lagging and is sent nothing until it has read some.',
   }),
   LIVE_UNANSWERED_BYTES: byteCount({ max: 16_777_216 }).default(65_536).meta({
-    description: 'So is one that has not answered a ping before the last so many bytes.',
+    description: 'Maximum bytes sent since the last answered ping before a client counts as lagging.',
   }),
   LIVE_LAG_LIMIT_MS: durationMs({ min: 1000 })
     .default(15_000)
-    .meta({ description: 'A client that is behind for longer than this is cut.' }),
+    .meta({ description: 'Maximum time a client may lag before its connection is closed (4002).' }),
   LIVE_MAX_FIX_AGE_MS: durationMs()
     .default(24 * hourMs)
-    .meta({ description: 'A last fix older than this is not shown.' }),
+    .meta({ description: 'Age beyond which a latest fix is not shown.' }),
   LIVE_HYDRATE_LOOKBACK_MS: durationMs()
     .default(24 * hourMs)
-    .meta({ description: 'How far back Postgres is searched for the last fix of a device.' }),
+    .meta({ description: 'How far back Postgres is searched for the latest fix of a device.' }),
   LIVE_WARM_WINDOW_MS: durationMs()
     .default(60_000)
-    .meta({ description: 'How much of the stream is read again at a start: more than the processor lags.' }),
+    .meta({
+      description:
+        'Window of the stream replayed at start-up; must exceed the worst expected lag of the processor.',
+    }),
   LIVE_DEVICE_EVENT_REFRESH_MS: durationMs({ min: 100 })
     .default(30_000)
-    .meta({ description: 'How often assignments and last fixes are read from Postgres again.' }),
+    .meta({ description: 'Interval between reads of assignments and latest fixes from Postgres.' }),
   LIVE_WS_PING_INTERVAL_MS: durationMs({ min: 1000 }).default(20_000).meta({
-    description: 'How often a client is pinged; after 2.5 times this without a sign of life it is cut.',
+    description: 'Interval between pings; a connection is closed after 2.5 intervals without any data.',
   }),
   LIVE_HEARTBEAT_MS: durationMs({ min: 100 })
     .default(25_000)
-    .meta({ description: 'A client that was sent nothing for so long gets a heartbeat.' }),
+    .meta({ description: 'Time without a frame after which a client is sent a heartbeat.' }),
   LIVE_PLAIN_DIALECT: z
     .enum(['on', 'off'])
     .default('on')
     .transform((value) => value === 'on')
     .meta({
       expected: 'on or off',
-      description: 'Whether clients are let in that do not speak live.v1: they are shown IMEIs.',
+      description: 'Whether clients without the subprotocol live.v1 are admitted; they see IMEIs.',
     }),
   LIVE_WS_DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 })
     .default(20_000)
-    .meta({ description: 'Over how long a stop spreads the departure of the clients.' }),
+    .meta({ description: 'Period over which connections are closed during shutdown, in random order.' }),
   LIVE_WS_DRAIN_NOTICE_MS: durationMs({ min: 0, max: 60_000 }).default(5000).meta({
-    description: 'How long a stop waits for the balancer to notice, before it closes the port.',
+    description: 'Time during shutdown for the load balancer to notice, before the port is closed.',
   }),
   LIVE_BROADCAST_GROUP_PREFIX: name()
     .default('live-broadcast')
-    .meta({ description: 'The bookmark of a replica on each stream is this, a hyphen and INSTANCE_ID.' }),
+    .meta({
+      description: 'Prefix of the lag-marker consumer group `{prefix}-{INSTANCE_ID}` on each stream.',
+    }),
   LIVE_BROADCAST_BATCH_SIZE: positiveInt({ max: 10_000 })
     .default(500)
-    .meta({ description: 'Entries asked for in one read of the stream (COUNT).' }),
+    .meta({ description: 'Maximum entries per read of a stream (XREAD COUNT).' }),
   LIVE_BROADCAST_BATCH_BLOCK_MS: durationMs({ min: 1, max: 60_000 })
     .default(2000)
-    .meta({ description: 'How long a read of the stream waits for entries (BLOCK).' }),
+    .meta({ description: 'Maximum time a read of a stream waits for entries (XREAD BLOCK).' }),
   FUTURE_FLAG_MS: durationMs()
     .default(defaultFutureFlagMs)
-    .meta({ description: 'A fix further ahead of its arrival is not shown; as the processor has it.' }),
+    .meta({
+      description:
+        'A fix whose time is later than its arrival by more than this is not shown; must equal the value of the processor.',
+    }),
   DIRECTUS_BASE_URL: urlOf('http:', 'https:')
     .transform((url) => url.replace(/\/+$/u, ''))
-    .meta({ description: 'The Directus that knows users and events.', example: 'http://localhost:8055' }),
+    .meta({
+      description: 'URL of Directus, which authenticates users and authorises events.',
+      example: 'http://localhost:8055',
+    }),
   DIRECTUS_SESSION_COOKIE: name()
     .default('directus_session_token')
-    .meta({ description: 'The name of the session cookie.' }),
+    .meta({ description: 'Name of the session cookie of Directus.' }),
   DIRECTUS_AUTH_TIMEOUT_MS: durationMs({ min: 100, max: 60_000 })
     .default(5000)
-    .meta({ description: 'The time limit of asking who a visitor is, the wait for a turn included.' }),
+    .meta({ description: 'Deadline for authenticating a client at Directus, including queueing.' }),
   DIRECTUS_AUTHZ_TIMEOUT_MS: durationMs({ min: 100, max: 60_000 })
     .default(5000)
-    .meta({ description: 'The time limit of asking whether a user may see an event.' }),
+    .meta({ description: 'Deadline for authorising a client for an event at Directus, including queueing.' }),
   AUTH_CACHE_TTL_MS: durationMs()
     .default(10_000)
-    .meta({ description: 'How long it is remembered who a session belongs to.' }),
+    .meta({ description: 'Cache TTL of authenticated sessions.' }),
   AUTHZ_CACHE_TTL_MS: durationMs().default(30_000).meta({
-    description: 'How long it is remembered that a session may see an event; a refusal 5 s at most.',
+    description: 'Cache TTL of permissions; refusals are cached for 5 s at most.',
   }),
   REAUTHORIZE_INTERVAL_MS: durationMs({ min: 100 }).default(300_000).meta({
-    description: 'How often it is asked whether those who watch still may; a quarter more or less.',
+    description: 'Interval between re-authorisations of a subscription, plus or minus a quarter.',
   }),
   REAUTHORIZE_GRACE_MS: durationMs().default(900_000).meta({
-    description: 'How long those who watch may go on when that cannot be asked because Directus is down.',
+    description:
+      'How long a subscription is kept while it cannot be re-authorised because Directus does not answer.',
   }),
 });
 

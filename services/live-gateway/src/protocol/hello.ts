@@ -3,12 +3,12 @@ import { columns, maxMessageBytes, subprotocol } from '@app/shared/protocol';
 import type { ClientLimits } from '../connection/client.ts';
 import { encodeReply } from './replies.ts';
 
-/** What a client of the batched dialect hears first of all. */
+/** The first frame to a client of the batched dialect. */
 export function helloReply(limits: ClientLimits, tickMs: number, nowMs: number): string {
   return encodeReply({
     type: 'hello',
     protocol: subprotocol,
-    // Of no meaning, but for whoever looks for one connection among many.
+    // Identifies the connection in bug reports.
     connection: randomUUID(),
     time: nowMs,
     tickMs,
