@@ -28,7 +28,7 @@ user ingestion "${INGESTION_PASSWORD:-}" "$connection %W~$streams +xadd +xlen"
 # unblocks and kills its own connections, which Redis knows only as a right on all of them. EVAL gives no right more:
 # what a script does is asked about command by command.
 user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill +client|unblock +multi +exec +discard +time +eval \
-~$streams +xreadgroup +xautoclaim +xack +xpending +xgroup|create +xgroup|setid +xgroup|delconsumer \
+~$streams +xreadgroup +xautoclaim +xack +xpending +xgroup|create +xgroup|delconsumer \
 +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xlen \
 (~$streams:dlq +xadd +xlen) (~$streams:attempts +hget +hset +hdel)"
 # Faces the internet, and reads. No XGROUP: whoever may move its own bookmark may move the processor's group too,

@@ -58,11 +58,9 @@ export const gatewaySettings = z.object({
       description: 'Proxies whose X-Forwarded-For is trusted; none by default.',
       example: '10.0.0.0/8',
     }),
-  LIVE_TICK_MS: durationMs({ min: 20, max: 1000 })
-    .default(125)
-    .meta({
-      description: 'Interval between writes of changed positions; limits the highest rate of a client.',
-    }),
+  LIVE_TICK_MS: durationMs({ min: 20, max: 1000 }).default(125).meta({
+    description: 'Interval between writes of changed positions; limits the highest rate of a client.',
+  }),
   LIVE_MAX_CONNECTIONS: positiveInt({ max: 1_000_000 })
     .default(20_000)
     .meta({ description: 'Maximum connections per replica; further upgrades get 503 with Retry-After.' }),
@@ -73,12 +71,10 @@ export const gatewaySettings = z.object({
     description:
       'Age from which a connection is asked to reconnect, spread over a tenth of it; 0 for no limit.',
   }),
-  LIVE_MAX_HEADER_BYTES: byteCount({ min: 1024, max: 65_536 })
-    .default(16_384)
-    .meta({
-      description:
-        'Maximum size of the headers of an upgrade request, cookies included; a larger one gets 431.',
-    }),
+  LIVE_MAX_HEADER_BYTES: byteCount({ min: 1024, max: 65_536 }).default(16_384).meta({
+    description:
+      'Maximum size of the headers of an upgrade request, cookies included; a larger one gets 431.',
+  }),
   LIVE_MAX_SUBSCRIPTIONS: positiveInt({ max: 1000 })
     .default(16)
     .meta({ description: 'Maximum subscriptions per connection.' }),
@@ -101,12 +97,10 @@ export const gatewaySettings = z.object({
   LIVE_HYDRATE_LOOKBACK_MS: durationMs()
     .default(24 * hourMs)
     .meta({ description: 'How far back Postgres is searched for the latest fix of a device.' }),
-  LIVE_WARM_WINDOW_MS: durationMs()
-    .default(60_000)
-    .meta({
-      description:
-        'Window of the stream replayed at start-up; must exceed the worst expected lag of the processor.',
-    }),
+  LIVE_WARM_WINDOW_MS: durationMs().default(60_000).meta({
+    description:
+      'Window of the stream replayed at start-up; must exceed the worst expected lag of the processor.',
+  }),
   LIVE_DEVICE_EVENT_REFRESH_MS: durationMs({ min: 100 })
     .default(30_000)
     .meta({ description: 'Interval between reads of assignments and latest fixes from Postgres.' }),
@@ -130,23 +124,19 @@ export const gatewaySettings = z.object({
   LIVE_WS_DRAIN_NOTICE_MS: durationMs({ min: 0, max: 60_000 }).default(5000).meta({
     description: 'Time during shutdown for the load balancer to notice, before the port is closed.',
   }),
-  LIVE_BROADCAST_GROUP_PREFIX: name()
-    .default('live-broadcast')
-    .meta({
-      description: 'Prefix of the lag-marker consumer group `{prefix}-{INSTANCE_ID}` on each stream.',
-    }),
+  LIVE_BROADCAST_GROUP_PREFIX: name().default('live-broadcast').meta({
+    description: 'Prefix of the lag-marker consumer group `{prefix}-{INSTANCE_ID}` on each stream.',
+  }),
   LIVE_BROADCAST_BATCH_SIZE: positiveInt({ max: 10_000 })
     .default(500)
     .meta({ description: 'Maximum entries per read of a stream (XREAD COUNT).' }),
   LIVE_BROADCAST_BATCH_BLOCK_MS: durationMs({ min: 1, max: 60_000 })
     .default(2000)
     .meta({ description: 'Maximum time a read of a stream waits for entries (XREAD BLOCK).' }),
-  FUTURE_FLAG_MS: durationMs()
-    .default(defaultFutureFlagMs)
-    .meta({
-      description:
-        'A fix whose time is later than its arrival by more than this is not shown; must equal the value of the processor.',
-    }),
+  FUTURE_FLAG_MS: durationMs().default(defaultFutureFlagMs).meta({
+    description:
+      'A fix whose time is later than its arrival by more than this is not shown; must equal the value of the processor.',
+  }),
   DIRECTUS_BASE_URL: urlOf('http:', 'https:')
     .transform((url) => url.replace(/\/+$/u, ''))
     .meta({

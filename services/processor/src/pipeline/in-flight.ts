@@ -1,4 +1,4 @@
-import type { EntryBatch } from '../stream/read-entries.ts';
+import type { EntryBatch } from '../stream/entry-batch.ts';
 
 /** The batches between their read and their acknowledgement. */
 export class InFlight {

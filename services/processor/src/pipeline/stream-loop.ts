@@ -8,7 +8,8 @@ import { DeviceStates, selectLastFixes } from '../state/device-states.ts';
 import { FixWriter, type WrittenFixes } from '../store/write-fixes.ts';
 import { EntryAcks } from '../stream/ack-entries.ts';
 import type { Entry } from '../stream/entry-reply.ts';
-import { type EntryBatch, EntryReader } from '../stream/read-entries.ts';
+import { batchOf, type EntryBatch } from '../stream/entry-batch.ts';
+import { readBatches, type ReaderOptions } from '../stream/read-batches.ts';
 import { type AfterWrite, runAfterWrite } from './after-write.ts';
 import { type DeadLetterContext, deadLetterRejected, rejectConflicting } from './dead-letter-rejected.ts';
 import { decodeEntries, type Rejected } from './decode-entries.ts';
@@ -49,7 +50,7 @@ interface WrittenBatch {
 export class StreamLoop {
   readonly #options: StreamLoopOptions;
   readonly #inFlight = new InFlight();
-  readonly #reader: EntryReader;
+  readonly #readerOptions: ReaderOptions;
   readonly #writer: FixWriter;
   readonly #states: DeviceStates;
   readonly #deadLetters: DeadLetterContext;
@@ -80,7 +81,7 @@ export class StreamLoop {
       log,
       onRetry: onProgress,
     };
-    this.#reader = new EntryReader({
+    this.#readerOptions = {
       ...member,
       redisUrl: config.REDIS_URL,
       commands: redis,
@@ -97,7 +98,7 @@ export class StreamLoop {
       onProgress,
       metrics,
       log,
-    });
+    };
   }
 
   /** An insert is being retried: not ready. */
@@ -114,29 +115,29 @@ export class StreamLoop {
     const queue = new OrderedQueue(this.#options.config.WRITE_CONCURRENCY);
     const giveUp = AbortSignal.any([abandon, queue.failed]);
     const stopReading = AbortSignal.any([stop, giveUp]);
-    try {
-      for (;;) {
-        await this.#writer.whenNotRetrying();
-        await this.#acks.flush(maxUnacked);
-        const batch = await this.#reader.next(stopReading);
-        if (batch === undefined) break;
-        this.#inFlight.add(batch);
-        if (batch.isQuarantined) {
-          await queue.drain();
-          await this.#processQuarantined(batch, giveUp);
-        } else {
-          await queue.push(
-            () => this.#insert(batch.entries, giveUp),
-            (result) => this.#finish(batch, result, giveUp),
-          );
-        }
+    await this.#whenReady();
+    for await (const batch of readBatches(this.#readerOptions, stopReading)) {
+      this.#inFlight.add(batch);
+      if (batch.isQuarantined) {
+        await queue.drain();
+        await this.#processQuarantined(batch, giveUp);
+      } else {
+        await queue.push(
+          () => this.#insert(batch.entries, giveUp),
+          (result) => this.#finish(batch, result, giveUp),
+        );
       }
-      await queue.drain();
-      giveUp.throwIfAborted();
-      await this.#acks.flush(0);
-    } finally {
-      this.#reader.close();
+      await this.#whenReady();
     }
+    await queue.drain();
+    giveUp.throwIfAborted();
+    await this.#acks.flush(0);
+  }
+
+  /** Back-pressure: nothing is read while an insert is retried, or too many acknowledgements are unanswered. */
+  async #whenReady(): Promise<void> {
+    await this.#writer.whenNotRetrying();
+    await this.#acks.flush(maxUnacked);
   }
 
   /** Overlaps with the inserts of other batches. */
@@ -174,8 +175,7 @@ export class StreamLoop {
   async #processQuarantined(batch: EntryBatch, giveUp: AbortSignal): Promise<void> {
     const { redis, stream, onProgress } = this.#options;
     const process = async (entry: Entry, onWait: () => void): Promise<void> => {
-      const single: EntryBatch = { entries: [entry], vanishedIds: [], isQuarantined: true };
-      await this.#finish(single, await this.#insert([entry], giveUp, onWait), giveUp);
+      await this.#finish(batchOf([entry]), await this.#insert([entry], giveUp, onWait), giveUp);
     };
     const reject = async (entry: Entry, attempts: number): Promise<void> => {
       const detail = `the process died ${attempts} times while it processed this entry alone`;

@@ -3,8 +3,8 @@ import { retry } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
 
-const idsInOneCommand = 1000;
-const longestRetryMs = 2000;
+const idsPerCommand = 1000;
+const maxRetryDelayMs = 2000;
 
 export interface AckTarget {
   readonly stream: string;
@@ -12,8 +12,8 @@ export interface AckTarget {
 }
 
 /**
- * Acknowledges entries, and remembers them until Redis has answered: an acknowledgement that is sent and
- * forgotten leaves its entries pending whenever the connection breaks at that moment.
+ * Acknowledges entries, and keeps their ids until Redis has answered: if the connection breaks before that, the
+ * acknowledgement is sent again.
  */
 export class EntryAcks {
   readonly #redis: Redis;
@@ -21,11 +21,11 @@ export class EntryAcks {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #onRetry: () => void;
-  /** As they were given: a set would look at every id twice more, and is asked for only where entries come again. */
+  /** An array: a set would cost every id two hashes, and is needed only for redelivered entries. */
   readonly #unacked: string[] = [];
   #flushing: Promise<void> | undefined;
 
-  /** `onRetry` is called when a retry begins: a loop that waits for acknowledgements as it should is alive. */
+  /** @param onRetry called when a retry begins: a loop that waits for acknowledgements is alive. */
   constructor(redis: Redis, target: AckTarget, metrics: Metrics, log: Logger, onRetry: () => void) {
     this.#redis = redis;
     this.#target = target;
@@ -39,43 +39,40 @@ export class EntryAcks {
     return new Set(this.#unacked);
   }
 
-  /** Takes ids and starts sending them; call only with what is stored or parked. */
+  /** Starts acknowledging ids; call only with entries that are stored or dead-lettered. */
   add(ids: readonly string[], abandon: AbortSignal): void {
     for (const id of ids) this.#unacked.push(id);
     if (this.#unacked.length > 0 && !abandon.aborted) {
       this.#flushing ??= this.#flush(abandon);
-      // An abandoned flush leaves its ids pending, to be delivered and found stored again.
+      // The ids of an abandoned flush stay pending: they are redelivered and found to be stored.
       this.#flushing.catch(() => undefined);
     }
   }
 
-  /** Resolves when at most `room` ids are owed; rejects with the signal's reason if they are abandoned. */
-  async flush(room: number): Promise<void> {
-    while (this.#unacked.length > room && this.#flushing !== undefined) await this.#flushing;
+  /** Resolves once at most `maxLeft` ids are unacknowledged; rejects with the signal's reason if they are abandoned. */
+  async flush(maxLeft: number): Promise<void> {
+    while (this.#unacked.length > maxLeft && this.#flushing !== undefined) await this.#flushing;
   }
 
   async #flush(abandon: AbortSignal): Promise<void> {
     const { stream, group } = this.#target;
     try {
       while (this.#unacked.length > 0) {
-        const ids = this.#unacked.slice(0, idsInOneCommand);
+        const ids = this.#unacked.slice(0, idsPerCommand);
         await retry(() => this.#redis.xack(stream, group, ...ids), {
           signal: abandon,
-          maxDelayMs: longestRetryMs,
+          maxDelayMs: maxRetryDelayMs,
           onRetry: (error, delayMs) => {
             this.#onRetry();
-            const owed = this.#unacked.length;
-            this.#log.warn(
-              { stream, error, owed, delayMs },
-              'no answer to an acknowledgement; sending it again',
-            );
+            const entries = this.#unacked.length;
+            this.#log.warn({ stream, error, entries, delayMs }, 'acknowledgement failed; retrying');
           },
         });
         this.#unacked.splice(0, ids.length);
         this.#metrics.acks.inc(ids.length);
       }
     } finally {
-      // Here and not in a later turn: an `add` in between would find a flush that flushes no more.
+      // Synchronously with the last check: an `add` in between would rely on a flush that has ended.
       this.#flushing = undefined;
     }
   }

@@ -1,22 +1,25 @@
 import { parseInfo, text, list } from './entry-reply.ts';
-import type { StreamConnection } from './stream-connection.ts';
+import { commandDeadlineMs, type StreamConnection } from './stream-connection.ts';
 
-/** A group of consumers on one stream, and this process' place in it. */
+/** One consumer of a consumer group on one stream. */
 export interface GroupMember {
   readonly stream: string;
   readonly group: string;
-  /** Stable across restarts: a new name would leave the old one's pending entries to be claimed. */
+  /** Must be the same after a restart: the pending entries of another name wait to be claimed. */
   readonly consumer: string;
 }
 
-/** Creates the group if it is not there, at 0 and never at `$`: what is in the stream is not ours to skip. */
+/** Creates the group if it is missing, at 0 and never at `$`, which would skip the entries in the stream. */
 export async function ensureGroup(
   connection: StreamConnection,
   member: GroupMember,
-  deadlineMs: number,
 ): Promise<'created' | 'existed'> {
   try {
-    await connection.call('XGROUP', ['CREATE', member.stream, member.group, '0', 'MKSTREAM'], deadlineMs);
+    await connection.call(
+      'XGROUP',
+      ['CREATE', member.stream, member.group, '0', 'MKSTREAM'],
+      commandDeadlineMs,
+    );
     return 'created';
   } catch (error) {
     if (error instanceof Error && error.message.startsWith('BUSYGROUP')) return 'existed';
@@ -24,70 +27,68 @@ export async function ensureGroup(
   }
 }
 
-/** The stream or the group is gone: FLUSHALL, a failover that went back in time, DEL, XGROUP DESTROY. */
+/** Whether the stream or the group is missing: FLUSHALL, DEL, XGROUP DESTROY, or a failover to an older replica. */
 export function isGroupMissing(error: unknown): boolean {
   return error instanceof Error && /^(NOGROUP|UNBLOCKED|ERR no such key)/u.test(error.message);
 }
 
 /**
- * Kills connections that carry this name: readers of a process that died without closing its sockets. Such
- * a reader is still blocked inside Redis and would be handed the next entry.
+ * Kills other connections with this name: readers of a process that died without closing its sockets. Such a reader is
+ * still blocked in Redis and would be sent the next entry.
  *
- * @param onlyId of these the one with this client id, if it still is: a Redis that was restarted counts its clients
- * from 1 again, and the id may be a stranger's.
+ * @param onlyId kills only the connection with this client id, if it has the name: a restarted Redis reuses ids.
  */
 export async function killConnectionsByName(
   connection: StreamConnection,
   name: string,
-  deadlineMs: number,
   onlyId?: number,
 ): Promise<number> {
   const which = onlyId === undefined ? [] : ['ID', onlyId];
-  const clients = text(await connection.call('CLIENT', ['LIST', ...which], deadlineMs));
+  const clients = text(await connection.call('CLIENT', ['LIST', ...which], commandDeadlineMs));
   let killed = 0;
   for (const client of clients.split('\n')) {
     const id = /(?:^| )id=(\d+)/u.exec(client)?.[1];
     const clientName = /(?:^| )name=(\S*)/u.exec(client)?.[1];
     if (id === undefined || clientName !== name || Number(id) === connection.clientId) continue;
-    await connection.call('CLIENT', ['KILL', 'ID', id], deadlineMs);
+    await connection.call('CLIENT', ['KILL', 'ID', id], commandDeadlineMs);
     killed += 1;
   }
   return killed;
 }
 
-// One script, so that no entry can become pending between the check and the removal:
-// DELCONSUMER makes what is still pending there unclaimable.
-const removeScript = `
-  local removed = {}
+// A script, so that no entry can become pending between the check and DELCONSUMER, which drops the pending entries of the
+// consumer.
+const deleteIdleScript = `
+  local deleted = {}
   for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     local consumer = {}
     for i = 1, #flat, 2 do consumer[flat[i]] = flat[i + 1] end
     if consumer.name ~= ARGV[2] and consumer.pending == 0 and consumer.idle >= tonumber(ARGV[3]) then
       redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
-      removed[#removed + 1] = consumer.name
+      deleted[#deleted + 1] = consumer.name
     end
   end
-  return removed`;
+  return deleted`;
 
-/** Removes consumers that have been idle for `goneMs` and have nothing pending; returns their names. */
+/** Deletes other consumers that have been idle for `idleMs` and have nothing pending; returns their names. */
 export async function deleteIdleConsumers(
   connection: StreamConnection,
   member: GroupMember,
-  goneMs: number,
-  deadlineMs: number,
+  idleMs: number,
 ): Promise<readonly string[]> {
-  const args = [removeScript, 1, member.stream, member.group, member.consumer, goneMs];
-  return list(await connection.call('EVAL', args, deadlineMs)).map(text);
+  const args = [deleteIdleScript, 1, member.stream, member.group, member.consumer, idleMs];
+  return list(await connection.call('EVAL', args, commandDeadlineMs)).map(text);
 }
 
-/** How many entries the stream holds, or undefined if there is no such key. */
+/** Length of the stream, or undefined if it does not exist. */
 export async function streamLength(
   connection: StreamConnection,
   stream: string,
-  deadlineMs: number,
 ): Promise<number | undefined> {
   try {
-    return Number(parseInfo(await connection.call('XINFO', ['STREAM', stream], deadlineMs)).get('length'));
+    return Number(
+      parseInfo(await connection.call('XINFO', ['STREAM', stream], commandDeadlineMs)).get('length'),
+    );
   } catch (error) {
     if (isGroupMissing(error)) return undefined;
     throw error;

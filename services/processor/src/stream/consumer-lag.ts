@@ -5,17 +5,17 @@ import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
 import { deadLetterStream } from './dead-letter.ts';
 
-/** Where a group stands on one stream, at one moment of Redis' clock. */
+/** The lag of a group on one stream, at one moment of Redis' clock. */
 export interface StreamLag {
-  /** Entries not yet delivered; null where Redis cannot tell (after XDEL, or an odd start of the group). */
+  /** Entries not yet delivered; null if Redis does not know (after XDEL, or if the group was created inside the stream). */
   readonly entries: number | null;
   /** Age of the first entry not yet delivered; 0 if there is none. */
   readonly lagMs: number;
-  /** From the oldest entry kept to the first one not yet delivered, or to now if there is none. */
+  /** From the oldest entry in the stream to the first undelivered one, or to now if all were delivered. */
   readonly trimHeadroomMs: number;
   readonly pending: number;
   readonly oldestPendingMs: number;
-  /** Undefined where the stream never had an entry. */
+  /** Undefined if the stream never had an entry. */
   readonly sinceLastRecordMs: number | undefined;
   /** Entries in the dead-letter stream. */
   readonly deadLetters: number;
@@ -32,7 +32,7 @@ export interface LagSamplerOptions {
   readonly log: Logger;
 }
 
-/** Samples every `intervalMs` until it is disposed; a failing Redis leaves the last values standing. */
+/** Samples every `intervalMs` until it is disposed; while Redis fails, the last values stay. */
 export function createConsumerLagSampler(options: LagSamplerOptions): AsyncDisposable {
   const disposed = new AbortController();
   const ended = sampleUntil(disposed.signal, options);
@@ -54,7 +54,7 @@ async function sampleUntil(stop: AbortSignal, options: LagSamplerOptions): Promi
         publish(metrics, stream, lag);
         metrics.deadLetterFillRatio.set({ stream }, lag.deadLetters / maxDeadLetters);
       } catch (error) {
-        log.debug({ stream, error }, 'could not sample the lag');
+        log.debug({ stream, error }, 'lag sample failed');
       }
     }
     await delay(intervalMs, stop).catch(() => undefined);
@@ -82,7 +82,7 @@ export async function readStreamLag(
   const own = (Array.isArray(groups) ? groups : []).map(asInfo).find((info) => info.get('name') === group);
   if (own === undefined || !Array.isArray(time) || !Array.isArray(pending)) return undefined;
 
-  // Redis' clock throughout: entry ids carry it, and a process' own clock may be off.
+  // Redis' clock throughout: entry ids contain it, and this host's clock may be wrong.
   const nowMs = Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000);
   const info = asInfo(streamInfo);
   const lastGeneratedId = String(info.get('last-generated-id'));
@@ -97,7 +97,7 @@ export async function readStreamLag(
   const undeliveredAtMs = firstUndeliveredId === undefined ? nowMs : entryArrivedAtMs(firstUndeliveredId);
   return {
     entries: typeof lag === 'number' ? lag : null,
-    // Never from the last delivered id: that grows through a quiet night.
+    // Not from the last delivered id, whose age grows while the stream is idle.
     lagMs: Math.max(0, nowMs - undeliveredAtMs),
     trimHeadroomMs:
       firstKeptId === undefined ? 0 : Math.max(0, undeliveredAtMs - entryArrivedAtMs(firstKeptId)),

@@ -1,6 +1,6 @@
 import type { Rejected } from '../pipeline/decode-entries.ts';
 
-/** The fields that stand after the original ones, in this order: why the entry is here. */
+/** Fields appended to the original ones, in this order. */
 const causeNames = [
   'dlq_reason',
   'dlq_detail',
@@ -13,21 +13,21 @@ const causeNames = [
 
 export type Cause = Readonly<Record<(typeof causeNames)[number], string>>;
 
-/** A dead letter: what was sent, and why it was not stored. */
+/** An entry that could not be stored, and the cause. */
 export interface DeadLetter {
-  /** Its own id, in the dead-letter stream. */
+  /** Its id in the dead-letter stream. */
   readonly id: string;
-  /** The fields of the entry as it was sent, byte for byte: name, value, name, value, … */
+  /** The original fields, byte for byte: name, value, name, value, … */
   readonly fields: readonly Buffer[];
   readonly cause: Cause;
 }
 
-/** The stream that keeps what could not be stored, and why. */
+/** Name of the dead-letter stream of a telemetry stream. */
 export function deadLetterStream(stream: string): string {
   return `${stream}:dlq`;
 }
 
-/** A dead letter's fields, for XADD. */
+/** The fields of a dead letter, for XADD. */
 export function encodeDeadLetter(rejected: Rejected, consumer: string, at: string): (Buffer | string)[] {
   const { entry, reason, detail, sqlState } = rejected;
   const cause: Cause = {
@@ -43,15 +43,16 @@ export function encodeDeadLetter(rejected: Rejected, consumer: string, at: strin
 }
 
 /**
- * Reads what `encodeDeadLetter` wrote; undefined for anything else that someone put into that stream. Only the last
- * fields tell the cause: an entry may have been sent with fields of the same names.
+ * Decodes what `encodeDeadLetter` wrote; undefined for any other entry. Only the last fields are the cause: an entry may
+ * have been sent with fields of the same names.
  */
 export function decodeDeadLetter(id: string, fields: readonly Buffer[]): DeadLetter | undefined {
   const causeAt = fields.length - 2 * causeNames.length;
   if (causeAt < 0) return undefined;
-  const texts = fields.slice(causeAt).map(String);
-  if (causeNames.some((name, n) => texts[2 * n] !== name)) return undefined;
-  const value = (name: (typeof causeNames)[number]): string => texts[2 * causeNames.indexOf(name) + 1] ?? '';
+  const causeFields = fields.slice(causeAt).map(String);
+  if (causeNames.some((name, n) => causeFields[2 * n] !== name)) return undefined;
+  const value = (name: (typeof causeNames)[number]): string =>
+    causeFields[2 * causeNames.indexOf(name) + 1] ?? '';
   return {
     id,
     fields: fields.slice(0, causeAt),

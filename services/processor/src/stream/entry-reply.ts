@@ -7,22 +7,22 @@ const payloadName = Buffer.from('payload');
 const codecName = Buffer.from('codec');
 const codecs = (['8E', '8', '16'] as const).map((codec) => ({ codec, name: Buffer.from(codec) }));
 
-/** A stream entry as it was read: its id and its flat field list, name, value, name, value, as bytes. */
+/** A stream entry: its id and its fields, name, value, name, value, as bytes. */
 export interface Entry {
   readonly id: string;
   readonly fields: readonly Buffer[];
-  /** The record that the fields hold, where they hold just one; what is wrong with others is for the codec to say. */
+  /** The record, if the fields contain exactly one; otherwise the codec reports what is wrong. */
   readonly record?: RawRecord | undefined;
-  /** How often Redis has handed it out, this time included. */
+  /** Delivery count, including this one. */
   readonly deliveries: number;
 }
 
-/** An entry within the reply that brought it. It is kept for as long as its batch; its fields are made when they are asked for. */
+/** An entry within its reply, which stays in memory as long as the entry's batch; fields are parsed when they are read. */
 export class ReceivedEntry implements Entry {
   readonly id: string;
   readonly deliveries: number;
   readonly #reply: Buffer;
-  /** Where the list of its fields begins. */
+  /** Offset of the field list. */
   readonly #at: number;
 
   constructor(id: string, reply: Buffer, at: number, deliveries = 1) {
@@ -39,7 +39,7 @@ export class ReceivedEntry implements Entry {
     return fields;
   }
 
-  /** A Buffer for each of the fields would take longer than reading those that matter. */
+  /** Parses only the two fields needed: a Buffer for each field would take longer. */
   get record(): RawRecord | undefined {
     const reply = new ReplyCursor(this.#reply, this.#at);
     let payload: string | Buffer | undefined;
@@ -48,10 +48,10 @@ export class ReceivedEntry implements Entry {
       const isPayload = reply.isAt(payloadName);
       const isCodec = reply.isAt(codecName);
       if ((isPayload && payload !== undefined) || (isCodec && codec !== undefined)) return undefined;
-      reply.skipText();
+      reply.skipString();
       if (isPayload) payload = reply.utf8(maxPayloadBytes);
       else if (isCodec) codec = readCodec(reply);
-      else reply.skipText();
+      else reply.skipString();
       if (isCodec && codec === undefined) return undefined;
     }
     return payload === undefined || codec === undefined ? undefined : { payload, codec };
@@ -65,17 +65,17 @@ export class ReceivedEntry implements Entry {
 function readCodec(reply: ReplyCursor): Codec | undefined {
   for (const { codec, name } of codecs) {
     if (!reply.isAt(name)) continue;
-    reply.skipText();
+    reply.skipString();
     return codec;
   }
   return undefined;
 }
 
-/** Entries of one reply, and the ids whose bodies are no longer in the stream. */
+/** The entries of one reply, and pending ids whose entries are no longer in the stream. */
 export interface EntriesReply {
   readonly entries: readonly ReceivedEntry[];
   readonly vanishedIds: readonly string[];
-  /** What the fields of all entries weigh. */
+  /** Size of the fields of all entries. */
   readonly bytes: number;
 }
 
@@ -85,16 +85,21 @@ const noEntries: EntriesReply = { entries: [], vanishedIds: [], bytes: 0 };
 export function parseEntriesReply(reply: ReplyCursor): EntriesReply {
   if (reply.list() === undefined) return noEntries;
   reply.list();
-  reply.skipText();
+  reply.skipString();
   return readRows(reply);
 }
 
+export interface ClaimReply extends EntriesReply {
+  /** `0-0` after the last page. */
+  readonly cursor: string;
+}
+
 /** XAUTOCLAIM's reply: `[cursor, entries, deleted ids]`. */
-export function parseClaimReply(reply: ReplyCursor): EntriesReply & { readonly cursor: string } {
+export function parseClaimReply(reply: ReplyCursor): ClaimReply {
   const parts = reply.list() ?? 0;
   const cursor = reply.text();
   const { entries, vanishedIds, bytes } = readRows(reply);
-  // Redis 6 has no third part.
+  // Redis 6 sends no third part.
   const deletedIds = Array.from({ length: parts > 2 ? (reply.list() ?? 0) : 0 }, () => reply.text());
   return { cursor, entries, vanishedIds: [...vanishedIds, ...deletedIds], bytes };
 }
@@ -104,7 +109,7 @@ export function parseDeliveries(reply: unknown): ReadonlyMap<string, number> {
   return new Map(list(reply).map((row) => [text(list(row)[0]), count(list(row)[3])]));
 }
 
-/** A flat `name, value, name, value` reply as a map; values stay as they came. */
+/** A flat `name, value, name, value` reply as a map. */
 export function parseInfo(reply: unknown): ReadonlyMap<string, unknown> {
   const flat = list(reply);
   const info = new Map<string, unknown>();
@@ -118,7 +123,7 @@ export function list(reply: unknown): readonly unknown[] {
 }
 
 export function text(reply: unknown): string {
-  if (!Buffer.isBuffer(reply)) throw unexpected('a text', reply);
+  if (!Buffer.isBuffer(reply)) throw unexpected('a string', reply);
   return reply.toString('latin1');
 }
 
@@ -138,7 +143,7 @@ function readRows(reply: ReplyCursor): EntriesReply {
     const fields = reply.list();
     if (fields === undefined) vanishedIds.push(id);
     else entries.push(new ReceivedEntry(id, reply.bytes, at));
-    for (let left = fields ?? 0; left > 0; left -= 1) bytes += reply.skipText();
+    for (let left = fields ?? 0; left > 0; left -= 1) bytes += reply.skipString();
   }
   return { entries, vanishedIds, bytes };
 }

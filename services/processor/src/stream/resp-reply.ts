@@ -3,7 +3,7 @@ export class RedisReplyError extends Error {
   override readonly name = 'ReplyError';
 }
 
-/** A value as Redis sent it: texts as bytes. */
+/** A reply value; strings are bytes. */
 export type ReplyValue = null | number | Buffer | RedisReplyError | readonly ReplyValue[];
 
 const list = 0x2a; // *
@@ -15,40 +15,40 @@ const carriageReturn = 0x0d;
 const firstBytes = 64 * 1024;
 
 /**
- * Puts the replies of one connection together from what its socket gives, each as one piece of bytes.
+ * Assembles the replies of one connection from the chunks of its socket, each as one Buffer.
  *
- * It only looks for where a reply ends: who asked for the reply knows what is in it, and reads it from the bytes. A
- * Buffer for each field of each entry costs more than all the rest of reading a stream, and lives as long as its batch.
+ * It only finds where a reply ends; the caller parses it with a `ReplyCursor`. A Buffer for each field of each entry
+ * would cost more than everything else in reading a stream, and would live as long as its batch.
  *
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2)
  */
 export class ReplyAssembler {
   #bytes: Buffer = Buffer.alloc(0);
-  /** Of `#bytes`: where what was received ends, and where the values end that were seen whole. */
+  /** Offsets in `#bytes`: the end of the received data, and of the complete values. */
   #end = 0;
-  #seen = 0;
-  /** Values that are missing until the reply is whole: a list adds its length. */
+  #parsed = 0;
+  /** Values missing until the reply is complete; a list adds its length. */
   #missing = 1;
-  /** The longest reply of late: room for another such one is made at once, not by doubling. */
+  /** Size of recent large replies: memory for the next one is allocated at once, not by doubling. */
   #expectedBytes = firstBytes;
 
-  /** Takes bytes, and gives the replies that are whole by now. */
+  /** Adds a chunk and returns the replies completed by it. */
   push(chunk: Buffer): readonly Buffer[] {
     this.#append(chunk);
     const replies: Buffer[] = [];
     let from = 0;
-    while (this.#see()) {
-      const ofLate = Math.floor((this.#expectedBytes * 15) / 16);
-      this.#expectedBytes = Math.max(firstBytes, this.#seen - from, ofLate);
-      replies.push(this.#bytes.subarray(from, this.#seen));
-      from = this.#seen;
+    while (this.#parseToEnd()) {
+      const decayed = Math.floor((this.#expectedBytes * 15) / 16);
+      this.#expectedBytes = Math.max(firstBytes, this.#parsed - from, decayed);
+      replies.push(this.#bytes.subarray(from, this.#parsed));
+      from = this.#parsed;
       this.#missing = 1;
     }
-    // What is given away is not written to any more.
+    // Returned Buffers must not be written to any more.
     if (from > 0) {
       this.#bytes = Buffer.from(this.#bytes.subarray(from, this.#end));
       this.#end -= from;
-      this.#seen -= from;
+      this.#parsed -= from;
     }
     return replies;
   }
@@ -58,7 +58,7 @@ export class ReplyAssembler {
     if (this.#end === 0) {
       this.#bytes = chunk;
     } else {
-      // What the socket gave is as long as it is, so its own bytes are never written behind.
+      // A chunk of the socket has no spare capacity, so it is never appended to.
       if (end > this.#bytes.length) this.#grow(end);
       chunk.copy(this.#bytes, this.#end);
     }
@@ -66,36 +66,36 @@ export class ReplyAssembler {
   }
 
   #grow(least: number): void {
-    const room = least <= this.#expectedBytes ? this.#expectedBytes : 2 * least;
-    const larger = Buffer.allocUnsafeSlow(room);
+    const capacity = least <= this.#expectedBytes ? this.#expectedBytes : 2 * least;
+    const larger = Buffer.allocUnsafeSlow(capacity);
     this.#bytes.copy(larger, 0, 0, this.#end);
     this.#bytes = larger;
   }
 
-  /** Goes on to the end of the reply; false if that is not there yet. */
-  #see(): boolean {
+  /** Advances to the end of the reply; false if that has not been received. */
+  #parseToEnd(): boolean {
     const bytes = this.#bytes;
     const end = this.#end;
     while (this.#missing > 0) {
-      const lineEnd = lineEndAt(bytes, this.#seen, end);
+      const lineEnd = lineEndAt(bytes, this.#parsed, end);
       if (lineEnd === -1) return false;
-      const type = bytes[this.#seen];
+      const type = bytes[this.#parsed];
       let next = lineEnd + 2;
       if (type === list) {
-        this.#missing += Math.max(0, integerIn(bytes, this.#seen + 1, lineEnd));
+        this.#missing += Math.max(0, integerIn(bytes, this.#parsed + 1, lineEnd));
       } else if (type === bulk) {
-        const length = integerIn(bytes, this.#seen + 1, lineEnd);
+        const length = integerIn(bytes, this.#parsed + 1, lineEnd);
         if (length >= 0) next += length + 2;
         if (next > end) return false;
       }
       this.#missing -= 1;
-      this.#seen = next;
+      this.#parsed = next;
     }
     return true;
   }
 }
 
-/** Goes through one whole reply, value by value. What is not what was asked for is thrown, without its content. */
+/** Parses one complete reply, value by value. Throws on an unexpected type, with a message without content. */
 export class ReplyCursor {
   readonly bytes: Buffer;
   #at: number;
@@ -105,60 +105,62 @@ export class ReplyCursor {
     this.#at = at;
   }
 
-  /** Where the next value begins. */
+  /** Offset of the next value. */
   get at(): number {
     return this.#at;
   }
 
-  /** The length of the list that begins here, whose values come next; undefined for null. */
+  /** Length of a list, whose values follow; undefined for null. */
   list(): number | undefined {
     this.#expect(list, 'a list');
-    const length = this.#line();
+    const length = this.#integerLine();
     return length < 0 ? undefined : length;
   }
 
-  /** A text of ASCII. */
+  /** An ASCII string. */
   text(): string {
-    const length = this.skipText();
+    const length = this.skipString();
     return this.bytes.toString('latin1', this.#at - 2 - length, this.#at - 2);
   }
 
-  /** A text in bytes, a view of the reply's. */
+  /** A string as bytes, a view into the reply. */
   view(): Buffer {
-    const length = this.skipText();
+    const length = this.skipString();
     return this.bytes.subarray(this.#at - 2 - length, this.#at - 2);
   }
 
-  /** A text; in bytes if it is longer than `maxBytes`, or may be something else than UTF-8. */
+  /** A string; as bytes if it is longer than `maxBytes` or may not be UTF-8. */
   utf8(maxBytes: number): string | Buffer {
-    const length = this.skipText();
+    const length = this.skipString();
     const to = this.#at - 2;
     const text = length > maxBytes ? undefined : this.bytes.toString('utf8', to - length, to);
-    // What takes the place of bytes that are no UTF-8; it may as well have been sent.
+    // The replacement character stands for invalid UTF-8, or was sent as such.
     return text === undefined || text.includes('\uFFFD') ? this.bytes.subarray(to - length, to) : text;
   }
 
-  /** Whether the text that begins here is this one, of fewer than 10 bytes; goes on nowhere. */
-  isAt(text: Uint8Array): boolean {
+  /** Whether the next value is this string of fewer than 10 bytes; does not advance. */
+  isAt(expected: Uint8Array): boolean {
     const { bytes } = this;
     let at = this.#at;
-    if (bytes[at] !== bulk || bytes[at + 1] !== 0x30 + text.length || bytes[at + 2] !== carriageReturn)
+    if (bytes[at] !== bulk || bytes[at + 1] !== 0x30 + expected.length || bytes[at + 2] !== carriageReturn)
       return false;
     at += 4;
-    for (let index = 0; index < text.length; index += 1) if (bytes[at + index] !== text[index]) return false;
+    for (let index = 0; index < expected.length; index += 1) {
+      if (bytes[at + index] !== expected[index]) return false;
+    }
     return true;
   }
 
-  /** Passes over a text; its length in bytes. */
-  skipText(): number {
-    this.#expect(bulk, 'a text');
-    const length = this.#line();
-    if (length < 0) throw unexpected('a text', 'null');
+  /** Skips a string and returns its length in bytes. */
+  skipString(): number {
+    this.#expect(bulk, 'a string');
+    const length = this.#integerLine();
+    if (length < 0) throw unexpected('a string', 'null');
     this.#at += length + 2;
     return length;
   }
 
-  /** Whatever comes next, with all that is in it. */
+  /** The next value of any type, lists with their values. */
   value(): ReplyValue {
     switch (this.bytes[this.#at]) {
       case list: {
@@ -167,29 +169,29 @@ export class ReplyCursor {
       }
       case bulk: {
         if (this.bytes[this.#at + 1] !== failure) return this.view();
-        this.#line();
+        this.#integerLine();
         return null;
       }
       case integer:
-        return this.#line();
+        return this.#integerLine();
       case simple:
-        return this.#word();
+        return this.#simpleString();
       case failure:
-        return new RedisReplyError(this.#word().toString());
+        return new RedisReplyError(this.#simpleString().toString());
       default:
         throw unexpected('a reply', 'something else');
     }
   }
 
-  #word(): Buffer {
+  #simpleString(): Buffer {
     const from = this.#at + 1;
     const lineEnd = lineEndAt(this.bytes, from, this.bytes.length);
     this.#at = lineEnd + 2;
     return this.bytes.subarray(from, lineEnd);
   }
 
-  /** The integer behind the type. */
-  #line(): number {
+  /** The integer after the type byte. */
+  #integerLine(): number {
     const { bytes } = this;
     const isNegative = bytes[this.#at + 1] === failure;
     let at = this.#at + (isNegative ? 2 : 1);
@@ -201,22 +203,22 @@ export class ReplyCursor {
 
   #expect(type: number, wanted: string): void {
     const found = this.bytes[this.#at];
-    if (found === failure) throw new RedisReplyError(this.#word().toString());
+    if (found === failure) throw new RedisReplyError(this.#simpleString().toString());
     if (found !== type) throw unexpected(wanted, nameOf(found));
   }
 }
 
-/** A command as Redis takes it. */
+/** Encodes a command as a RESP array of bulk strings. */
 export function encodeCommand(command: string, args: readonly (string | number)[]): string {
-  let text = `*${args.length + 1}\r\n$${Buffer.byteLength(command)}\r\n${command}\r\n`;
+  let encoded = `*${args.length + 1}\r\n$${Buffer.byteLength(command)}\r\n${command}\r\n`;
   for (const arg of args) {
-    const word = String(arg);
-    text += `$${Buffer.byteLength(word)}\r\n${word}\r\n`;
+    const value = String(arg);
+    encoded += `$${Buffer.byteLength(value)}\r\n${value}\r\n`;
   }
-  return text;
+  return encoded;
 }
 
-// By hand: a call into native code for each of ten short lines of an entry takes longer than looking at their bytes.
+// A loop: for the ten short lines of an entry, calls of the native indexOf would take longer.
 function lineEndAt(bytes: Buffer, from: number, end: number): number {
   for (let at = from; at + 1 < end; at += 1) if (bytes[at] === carriageReturn) return at;
   return -1;
@@ -241,7 +243,7 @@ function nameOf(type: number | undefined): string {
       return 'a list';
     case bulk:
     case simple:
-      return 'a text';
+      return 'a string';
     case integer:
       return 'a number';
     default:

@@ -8,15 +8,11 @@ import {
   type ReplyValue,
 } from './resp-reply.ts';
 
-/** Reads a reply from its bytes. */
-export type ReadReply<T> = (reply: ReplyCursor) => T;
+/** Parses a reply. */
+export type ParseReply<T> = (reply: ReplyCursor) => T;
 
-/** A command of a transaction, and how its reply is read; as it came unless said otherwise. */
-export interface QueuedCommand<T> {
-  readonly command: string;
-  readonly args: readonly (string | number)[];
-  readonly read?: ReadReply<T>;
-}
+/** Deadline of a command that does not block. */
+export const commandDeadlineMs = 5000;
 
 interface Waiting {
   readonly resolve: (reply: Buffer) => void;
@@ -24,18 +20,18 @@ interface Waiting {
 }
 
 /**
- * One connection for reading a stream. It is never mended: an interrupted blocking read that is sent again
- * may never settle, so the client neither reconnects nor resends, and whoever doubts it opens another.
+ * One connection for reading a stream. It never reconnects or resends, because a blocking read that is sent again may
+ * never be answered: after a failure, open another.
  *
- * ioredis opens it (TLS, users, databases, names); from then on the replies are read here, because its parser makes
- * a Buffer of every field of every entry.
+ * ioredis opens it (TLS, authentication, database, name); from then on the replies are parsed here, because the parser of
+ * ioredis makes a Buffer of every field of every entry.
  */
 export class StreamConnection {
   readonly #redis: Redis;
   readonly #replies = new ReplyAssembler();
   readonly #waiting: Waiting[] = [];
   #failure: Error | undefined;
-  /** CLIENT ID in Redis: a half-open connection is killed by it from the next one. */
+  /** CLIENT ID; the next connection kills this one by it. */
   readonly clientId: number;
 
   private constructor(redis: Redis, clientId: number) {
@@ -43,7 +39,7 @@ export class StreamConnection {
     this.clientId = clientId;
     const { stream } = redis;
     stream.removeAllListeners('data');
-    stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     stream.on('error', (error: Error) => this.#fail(error));
     stream.on('close', () => this.#fail(new Error('the connection to Redis is closed')));
   }
@@ -64,7 +60,7 @@ export class StreamConnection {
     redis.on('error', () => undefined);
     try {
       await withDeadline(redis.connect(), deadlineMs, 'connecting to Redis');
-      // The last command that ioredis sends here: with its answer nothing is under way.
+      // The last command that ioredis sends: after its reply nothing is in flight.
       const clientId = await withDeadline(redis.client('ID'), deadlineMs, 'CLIENT ID');
       return new StreamConnection(redis, clientId);
     } catch (error) {
@@ -73,75 +69,47 @@ export class StreamConnection {
     }
   }
 
-  /** The reply as Redis sent it, texts as bytes. Rejects with DeadlineError if no reply comes within `deadlineMs`. */
+  /** Without `parse` the reply has its strings as bytes. Rejects with DeadlineError if no reply comes within `deadlineMs`. */
   async call(command: string, args: readonly (string | number)[], deadlineMs: number): Promise<ReplyValue>;
   async call<T>(
     command: string,
     args: readonly (string | number)[],
     deadlineMs: number,
-    read: ReadReply<T>,
+    parse: ParseReply<T>,
   ): Promise<T>;
   async call<T>(
     command: string,
     args: readonly (string | number)[],
     deadlineMs: number,
-    read?: ReadReply<T>,
+    parse?: ParseReply<T>,
   ): Promise<T | ReplyValue> {
-    const [reply = Buffer.alloc(0)] = await withDeadline(
-      this.#send([encodeCommand(command, args)]),
-      deadlineMs,
-      command,
-    );
+    const reply = await withDeadline(this.#send(encodeCommand(command, args)), deadlineMs, command);
     const cursor = new ReplyCursor(reply);
-    if (read !== undefined) return read(cursor);
-    return throwIfError(cursor.value());
+    if (parse !== undefined) return parse(cursor);
+    const value = cursor.value();
+    if (value instanceof RedisReplyError) throw value;
+    return value;
   }
 
-  /** Runs the commands in one MULTI and returns their replies; rejects if any of them fails. */
-  async transaction<const C extends readonly QueuedCommand<unknown>[]>(
-    commands: C,
-    deadlineMs: number,
-  ): Promise<{ [N in keyof C]: C[N] extends { readonly read: ReadReply<infer T> } ? T : ReplyValue }>;
-  async transaction(
-    commands: readonly QueuedCommand<unknown>[],
-    deadlineMs: number,
-  ): Promise<readonly unknown[]> {
-    const texts = commands.map(({ command, args }) => encodeCommand(command, args));
-    const sent = this.#send([encodeCommand('MULTI', []), ...texts, encodeCommand('EXEC', [])]);
-    const replies = (await withDeadline(sent, deadlineMs, 'MULTI')).map((reply) => new ReplyCursor(reply));
-    const cursor = replies.pop();
-    // A command that Redis does not even queue says why; EXEC only says that it was not run.
-    for (const queued of replies) throwIfError(queued.value());
-    if (cursor === undefined || cursor.list() !== commands.length)
-      throw new TypeError('Redis did not run the transaction');
-    return commands.map(({ read }) => {
-      if (read !== undefined) return read(cursor);
-      return throwIfError(cursor.value());
-    });
-  }
-
-  /** Drops the socket at once; a command in flight is rejected. */
+  /** Closes the socket at once and rejects commands in flight. */
   close(): void {
     this.#redis.disconnect();
     this.#fail(new Error('the connection to Redis is closed'));
   }
 
-  async #send(commands: readonly string[]): Promise<readonly Buffer[]> {
+  async #send(command: string): Promise<Buffer> {
     if (this.#failure !== undefined) throw this.#failure;
-    const replies = commands.map(() => {
-      const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-      this.#waiting.push({ resolve, reject });
-      return promise;
-    });
-    this.#redis.stream.write(commands.join(''));
-    return await Promise.all(replies);
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    this.#waiting.push({ resolve, reject });
+    this.#redis.stream.write(command);
+    return promise;
   }
 
-  #take(chunk: Buffer): void {
+  #onData(chunk: Buffer): void {
     try {
       for (const reply of this.#replies.push(chunk)) {
         const waiting = this.#waiting.shift();
-        if (waiting === undefined) throw new Error('Redis answered what was not asked');
+        if (waiting === undefined) throw new Error('unexpected reply from Redis');
         waiting.resolve(reply);
       }
     } catch (error) {
@@ -154,9 +122,4 @@ export class StreamConnection {
     this.#redis.stream.destroy();
     for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
   }
-}
-
-function throwIfError(value: ReplyValue): ReplyValue {
-  if (value instanceof RedisReplyError) throw value;
-  return value;
 }

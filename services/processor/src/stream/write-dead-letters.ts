@@ -5,14 +5,13 @@ import type { Rejected } from '../pipeline/decode-entries.ts';
 export interface DeadLetterTarget {
   readonly stream: string;
   readonly consumer: string;
-  /** The dead-letter stream is trimmed to about this many entries. */
+  /** Approximate maximum length of the dead-letter stream. */
   readonly maxLength: number;
 }
 
 /**
- * Appends rejected entries to the dead-letter stream: the fields byte for byte as they came, then `dlq_*`
- * fields that say why. Rejects if any of them was not taken; those taken are then written again by the retry,
- * for twice is better than never.
+ * Appends rejected entries to the dead-letter stream: their fields byte for byte, then `dlq_*` fields with the cause.
+ * Rejects if any XADD fails; a retry then writes all of them again, some twice.
  */
 export async function writeDeadLetters(
   redis: Redis,
@@ -21,8 +20,8 @@ export async function writeDeadLetters(
 ): Promise<void> {
   const pipeline = redis.pipeline();
   const at = new Date().toISOString();
-  for (const letter of rejected) {
-    const fields = encodeDeadLetter(letter, target.consumer, at);
+  for (const each of rejected) {
+    const fields = encodeDeadLetter(each, target.consumer, at);
     pipeline.xadd(deadLetterStream(target.stream), 'MAXLEN', '~', target.maxLength, '*', ...fields);
   }
   for (const [error] of (await pipeline.exec()) ?? []) {

@@ -25,7 +25,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     const sent = await send(world.redis, world.stream, records(500));
     const killed = await world.start({ redisUrl: world.redisUrl.replace('//', '//noacks:x@') });
     await eventually(async () => (await stored(world)) === 500, { timeoutMs: 15_000 });
-    await killed.logged(/^no answer to an acknowledgement/u);
+    await killed.logged(/^acknowledgement failed/u);
     await killed.crash();
     expect(await pending(world)).toBe(500);
 

@@ -38,7 +38,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
       await processor.logged(/^the reader lost Redis/u);
       await world.ownRedis.start();
     });
-    await processor.logged(/^reader connected again$/u);
+    await processor.logged(/^reader reconnected$/u);
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
@@ -103,7 +103,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     world.toRedis.halfOpen();
     await world.feed(1);
     await eventually(async () => (await pending(world)) === 1);
-    await processor.logged(/^reader connected again$/u);
+    await processor.logged(/^reader reconnected$/u);
     expect(await readerIds(world)).not.toContain(oldReader);
     await world.feed(100);
     await world.expectFedStored();
@@ -148,7 +148,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     const processor = await world.start({ env, redisUrl: world.redisUrl.replace('//', '//noacks:x@') });
     await world.feed(500);
     const failures = (): number =>
-      processor.lines.filter(({ msg }) => msg.startsWith('no answer to an acknowledgement')).length;
+      processor.lines.filter(({ msg }) => msg.startsWith('acknowledgement failed')).length;
     await eventually(() => failures() >= 3, { timeoutMs: 15_000 });
     await eventually(async () => (await stored(world)) === 500);
     expect(await pending(world)).toBe(500);

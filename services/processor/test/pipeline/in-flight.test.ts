@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { entryOf } from '../support/fixes.ts';
 import { InFlight } from '../../src/pipeline/in-flight.ts';
-import type { EntryBatch } from '../../src/stream/read-entries.ts';
+import type { EntryBatch } from '../../src/stream/entry-batch.ts';
 
 function batch(ids: readonly string[], vanishedIds: readonly string[] = []): EntryBatch {
   return { entries: ids.map((id) => entryOf(id, [])), vanishedIds, isQuarantined: false };

@@ -149,12 +149,12 @@ test('an info reply keeps its values as they came, null among them', () => {
 
 test('what is not what Redis documents is refused with what it was, and not with its content', () => {
   expect(() => list('secret')).toThrow('Redis answered string where a list was expected');
-  expect(() => text('secret')).toThrow('Redis answered string where a text was expected');
+  expect(() => text('secret')).toThrow('Redis answered string where a string was expected');
   expect(() => count(bytes('secret'))).toThrow('Redis answered object where a number was expected');
   expect(() => text(null)).toThrow('Redis answered null');
   expect(() => read([['stream', [['1-0', ['a', 1]]]]])).toThrow(
-    'Redis answered a number where a text was expected',
+    'Redis answered a number where a string was expected',
   );
-  expect(() => read([['stream', 'secret']])).toThrow('Redis answered a text where a list was expected');
+  expect(() => read([['stream', 'secret']])).toThrow('Redis answered a string where a list was expected');
   expect(() => read(new Error('NOGROUP no such group'))).toThrow('NOGROUP no such group');
 });

@@ -1,10 +1,9 @@
 import { closeRedis, connectRedis } from '@app/runtime/redis';
-import type { EntryBatch, ReaderOptions } from '../../src/stream/read-entries.ts';
-import { EntryReader } from '../../src/stream/read-entries.ts';
+import type { EntryBatch } from '../../src/stream/entry-batch.ts';
+import { readBatches, type ReaderOptions } from '../../src/stream/read-batches.ts';
 import { observe, type Observed } from './observed.ts';
 
 export interface TestReader extends Observed, AsyncDisposable {
-  readonly reader: EntryReader;
   readonly stop: AbortController;
   readonly turns: () => number;
   /** The next batch as ids; `undefined` at the end. */
@@ -23,7 +22,7 @@ export function openReader(
   const commands = connectRedis(options.commandsUrl ?? options.redisUrl, { name: 'commands', log: seen.log });
   const stop = new AbortController();
   let turns = 0;
-  const reader = new EntryReader({
+  const readerOptions: ReaderOptions = {
     group: 'processor',
     consumer: 'me',
     commands,
@@ -43,31 +42,34 @@ export function openReader(
     metrics: seen.metrics,
     log: seen.log,
     ...options,
-  });
-  const nextBatch = (): Promise<EntryBatch | undefined> => reader.next(stop.signal);
+  };
+  const batches = readBatches(readerOptions, stop.signal);
+  const nextBatch = async (): Promise<EntryBatch | undefined> => {
+    const { value } = await batches.next();
+    return value === undefined ? undefined : value;
+  };
   const next = async (): Promise<readonly string[] | undefined> => {
     const batch = await nextBatch();
     return batch?.entries.map(({ id }) => id);
   };
   return {
     ...seen,
-    reader,
     stop,
     turns: () => turns,
     next,
     nextBatch,
     read: async (entries) => {
-      const batches: (readonly string[])[] = [];
+      const read: (readonly string[])[] = [];
       for (let count = 0; count < entries;) {
         const ids = (await next()) ?? [];
         count += ids.length;
-        batches.push(ids);
+        read.push(ids);
       }
-      return batches;
+      return read;
     },
     [Symbol.asyncDispose]: async () => {
       stop.abort();
-      reader.close();
+      await batches.return();
       await closeRedis(commands);
     },
   };

@@ -24,7 +24,7 @@ async function pendingOf(consumer: string): Promise<number> {
   return rows.length;
 }
 
-test('own pending entries come first, then those that another consumer left, then new ones', async () => {
+test('own pending entries come first, then idle ones of other consumers, then new ones', async () => {
   const ids = await stream.add(9);
   await stream.deliver('me', 3);
   await stream.deliver('other', 3);
@@ -35,7 +35,7 @@ test('own pending entries come first, then those that another consumer left, the
   expect(await pendingOf('me')).toBe(9);
 });
 
-test('own pending entries are drained to the end, a page at a time', async () => {
+test('own pending entries are read to the end, page by page', async () => {
   const ids = await stream.add(25);
   await stream.deliver('me', 20);
   await using at = stream.open({ readCount: 6 });
@@ -48,7 +48,7 @@ test('own pending entries are drained to the end, a page at a time', async () =>
   ]);
 });
 
-test('what lies behind more pending entries than one claim looks at is found: its cursor is kept', async () => {
+test('a claim continues with its cursor until all pending entries were examined', async () => {
   const ids = await stream.add(320);
   await stream.deliver('other', 320);
   // XAUTOCLAIM looks at 10 times COUNT: 50 entries a call. The first 300 are not left, merely pending.
@@ -60,7 +60,7 @@ test('what lies behind more pending entries than one claim looks at is found: it
   expect(await at.metric('processor_entries_claimed_total')).toBe(20);
 });
 
-test('a claim is repeated at its interval: what is left later is found later', async () => {
+test('claims are repeated at their interval', async () => {
   const ids = await stream.add(2);
   await stream.deliver('other', 2);
   await using at = stream.open();
@@ -70,7 +70,7 @@ test('a claim is repeated at its interval: what is left later is found later', a
   expect(await next).toEqual(ids);
 });
 
-test('a claim that takes longer than its interval keeps nobody from reading', async () => {
+test('a claim that takes longer than its interval does not block reading', async () => {
   await using network = await startFaultyNetwork({ target: servers.url });
   network.delay(20);
   await using at = stream.open({ redisUrl: network.through(servers.url), claimIntervalMs: 1 });
@@ -78,7 +78,7 @@ test('a claim that takes longer than its interval keeps nobody from reading', as
   expect(await at.read(3)).toEqual([ids]);
 });
 
-test('entries that their consumer still works on are not claimed', async () => {
+test('entries that are not idle are not claimed', async () => {
   const ids = await stream.add(2);
   await stream.deliver('other', 2);
   await stream.leave('other', ids.slice(1));
@@ -87,7 +87,7 @@ test('entries that their consumer still works on are not claimed', async () => {
   expect(await pendingOf('other')).toBe(1);
 });
 
-test('ids in flight or owing their ack are left out of the drain and of every claim', async () => {
+test('excluded ids are dropped from reads of pending entries and from claims', async () => {
   const ids = await stream.add(6);
   await stream.deliver('me', 4);
   const [first = '', second = '', third = '', fourth = ''] = ids;
@@ -103,18 +103,21 @@ test('ids in flight or owing their ack are left out of the drain and of every cl
   expect(await at.metric('processor_entries_claimed_total')).toBe(0);
 });
 
-test('an id whose ack is answered while a read brings it again is left out all the same', async () => {
+test('an id that is acknowledged while it is read again is still excluded', async () => {
   const ids = await stream.add(2);
   await stream.deliver('me', 2);
   await using network = await startFaultyNetwork({ target: servers.url });
-  const owed = new Set(ids);
-  await using at = stream.open({ redisUrl: network.through(servers.url), excludedIds: () => owed });
+  const unacked = new Set(ids);
+  await using at = stream.open({
+    redisUrl: network.through(servers.url),
+    excludedIds: () => new Set(unacked),
+  });
   network.delay(100, 'toClient');
   const next = at.next();
   // Redis has answered the read; before the answer is here, that of the ack comes on the other connection.
   await eventually(async () => (await deliveriesOf(ids[0] ?? '')) === 2, { intervalMs: 1 });
   await redis.xack(stream.name, 'processor', ...ids);
-  owed.clear();
+  unacked.clear();
   network.delay(0);
   const more = await stream.add(1);
   expect(await next).toEqual(more);
@@ -125,7 +128,7 @@ async function deliveriesOf(id: string): Promise<number> {
   return Array.isArray(row) ? Number(row[3]) : 0;
 }
 
-test('a page of nothing but excluded ids does not stop the drain', async () => {
+test('a page of excluded ids does not end the read of pending entries', async () => {
   const ids = await stream.add(6);
   await stream.deliver('me', 6);
   const excluded = new Set(ids.slice(0, 4));
@@ -133,7 +136,7 @@ test('a page of nothing but excluded ids does not stop the drain', async () => {
   expect(await at.next()).toEqual(ids.slice(4));
 });
 
-test('pending entries that were deleted are named once, to be acknowledged, and counted', async () => {
+test('deleted pending entries are returned as vanished, counted and logged once', async () => {
   const ids = await stream.add(5);
   await stream.deliver('me', 5);
   const [first = '', second = '', third = ''] = ids;
@@ -150,7 +153,7 @@ test('pending entries that were deleted are named once, to be acknowledged, and 
   });
 });
 
-test('a page of nothing but deleted entries is handed on as well', async () => {
+test('a page of deleted entries only is returned too', async () => {
   const ids = await stream.add(2);
   await stream.deliver('me', 2);
   await redis.xtrim(stream.name, 'MAXLEN', 0);
@@ -158,7 +161,7 @@ test('a page of nothing but deleted entries is handed on as well', async () => {
   expect(await at.nextBatch()).toMatchObject({ entries: [], vanishedIds: ids, isQuarantined: false });
 });
 
-test('entries that were left and deleted are counted when they are claimed', async () => {
+test('deleted entries of another consumer are counted when they are claimed', async () => {
   const ids = await stream.add(4);
   await stream.deliver('other', 4);
   await stream.leave('other', ids);
@@ -171,7 +174,7 @@ test('entries that were left and deleted are counted when they are claimed', asy
   expect(await at.metric('processor_entries_vanished_total')).toBe(2);
 });
 
-test('consumers long gone are removed, but not one that has something pending, and never oneself', async () => {
+test('consumers that have been idle for long are deleted, unless they have pending entries or are this one', async () => {
   await stream.add(2);
   await stream.deliver('holding', 1);
   await redis.xgroup('CREATECONSUMER', stream.name, 'processor', 'gone');
@@ -181,11 +184,11 @@ test('consumers long gone are removed, but not one that has something pending, a
   await eventually(async () => (await consumers()).length === 2);
   expect(await consumers()).toEqual(['holding', 'me']);
   expect(at.lines).toContainEqual(
-    expect.objectContaining({ msg: 'removed consumers that were long gone', consumers: ['gone'] }),
+    expect.objectContaining({ msg: 'deleted idle consumers', consumers: ['gone'] }),
   );
 });
 
-test('consumers that were here a moment ago stay', async () => {
+test('consumers that were active recently are kept', async () => {
   await stream.add(1);
   await redis.xgroup('CREATE', stream.name, 'processor', '0');
   await redis.xgroup('CREATECONSUMER', stream.name, 'processor', 'other');
@@ -206,7 +209,7 @@ async function consumers(): Promise<readonly string[]> {
   return names.toSorted((a, b) => (a < b ? -1 : 1));
 }
 
-test('entries delivered too often come apart, after the healthy ones of their page', async () => {
+test('entries delivered too often are quarantined, after the healthy ones of their page', async () => {
   const ids = await stream.add(6);
   await stream.deliver('me', 6);
   // Reading them raises each by one, to 5 and to 6.
@@ -221,7 +224,7 @@ test('entries delivered too often come apart, after the healthy ones of their pa
   expect(batches[1]?.entries[0]?.deliveries).toBe(6);
 });
 
-test('an entry delivered too often comes apart also where deleted ones lie before it', async () => {
+test('an entry delivered too often is quarantined even behind deleted ones', async () => {
   const ids = await stream.add(40);
   await stream.deliver('me', 40);
   await stream.redeliver(ids, 1);
@@ -236,7 +239,7 @@ test('an entry delivered too often comes apart also where deleted ones lie befor
   });
 });
 
-test('an entry delivered too often is claimed apart also where much is in flight here', async () => {
+test('a claimed entry that was delivered too often is quarantined even if many are in flight', async () => {
   const ids = await stream.add(31);
   const [first = ''] = ids;
   const last = ids[30] ?? '';
@@ -266,7 +269,7 @@ test('an entry delivered too often is claimed apart also where much is in flight
   });
 });
 
-test('a small read waits for its linger time and is joined by what came meanwhile', async () => {
+test('a small batch waits for the linger time and includes the entries that arrived meanwhile', async () => {
   await redis.xgroup('CREATE', stream.name, 'processor', '0', 'MKSTREAM');
   await using at = stream.open({ lingerMs: 500, blockMs: 20_000 });
   const next = at.next();
@@ -275,7 +278,7 @@ test('a small read waits for its linger time and is joined by what came meanwhil
   expect(await next).toEqual(ids);
 });
 
-test('of large entries few are read at once, also of those that were pending when the process ended', async () => {
+test('large entries are read a few at a time, pending ones included', async () => {
   const large = Buffer.alloc(8 * 1024, 'x');
   const entries = Array.from({ length: 40 }, () => ['payload', large]);
   await sendFields(redis, stream.name, entries);
@@ -288,7 +291,7 @@ test('of large entries few are read at once, also of those that were pending whe
   expect(sizes.length).toBeLessThan(15);
 });
 
-test('a batch is never larger than it may be, however much waits', async () => {
+test('a batch has at most the configured number of entries, whatever the backlog', async () => {
   const ids = await stream.add(25);
   await using at = stream.open({ batchSize: 10, readCount: 4 });
   const batches = await at.read(25);

@@ -1,0 +1,48 @@
+import { compareEntryIds } from '@app/shared/entry';
+import type { GroupState } from './group-state.ts';
+
+/** Entries that were trimmed or deleted before they were delivered to the group. */
+export interface Loss {
+  /** At least this many. */
+  readonly entries: number;
+  readonly afterId: string;
+  readonly beforeId: string;
+}
+
+/**
+ * Detects lost entries by comparing the oldest id in the stream with the last one delivered to the group. The group's
+ * `lag` shows no loss: Redis 7.0 keeps counting trimmed entries as lag, later versions correct it silently.
+ *
+ * Only reads: each processor counts for itself, and what is trimmed between a check and the next read may be missed, so
+ * the count is a lower bound.
+ */
+export class LossDetector {
+  /** Entries that Redis never counts as read because they were lost before; see `check`. */
+  #uncounted = 0;
+  #reportedEndId = '0-0';
+
+  /** To be called with the state before each read of new entries. Returns each loss once. */
+  check(state: GroupState): Loss | undefined {
+    const { firstId, lastGeneratedId, lastDeliveredId, entriesAdded, length, entriesRead } = state;
+    if (compareEntryIds(lastGeneratedId, lastDeliveredId) <= 0) {
+      // Everything was delivered: what Redis has not counted as read was lost before, or its counter was restored.
+      this.#uncounted = entriesAdded - (entriesRead ?? entriesAdded);
+      return undefined;
+    }
+    if (firstId !== undefined && compareEntryIds(firstId, lastDeliveredId) <= 0) return undefined;
+    const removed = entriesAdded - length;
+    if (removed === 0) return undefined;
+    const beforeId = firstId ?? lastGeneratedId;
+    const range = { afterId: lastDeliveredId, beforeId };
+    if (entriesRead === null && lastDeliveredId !== '0-0') {
+      // Without Redis' counter at least the entry after the last delivered one.
+      if (compareEntryIds(beforeId, this.#reportedEndId) <= 0) return undefined;
+      this.#reportedEndId = beforeId;
+      return { entries: 1, ...range };
+    }
+    const entries = removed - (entriesRead ?? 0) - this.#uncounted;
+    if (entries <= 0) return undefined;
+    this.#uncounted += entries;
+    return { entries, ...range };
+  }
+}

@@ -1,0 +1,171 @@
+import { DeadlineError } from '@app/runtime/deadline';
+import type { Logger } from '@app/runtime/log';
+import { delay, fullJitterMs } from '@app/runtime/retry';
+import type { Redis } from 'ioredis';
+import type { Metrics } from '../metrics.ts';
+import { BatchSize } from './batch-size.ts';
+import { claimIdle } from './claim-idle.ts';
+import {
+  ensureGroup,
+  type GroupMember,
+  isGroupMissing,
+  killConnectionsByName,
+  streamLength,
+} from './consumer-group.ts';
+import type { EntryBatch } from './entry-batch.ts';
+import type { EntriesReply } from './entry-reply.ts';
+import { LossDetector } from './loss-detector.ts';
+import { readNew } from './read-new.ts';
+import { readPending } from './read-pending.ts';
+import { StreamClient } from './stream-client.ts';
+import { commandDeadlineMs, StreamConnection } from './stream-connection.ts';
+
+export interface ReaderOptions extends GroupMember {
+  readonly redisUrl: string;
+  /** Sends CLIENT UNBLOCK; the reader's own connection is the one that blocks. */
+  readonly commands: Redis;
+  readonly readCount: number;
+  readonly batchSize: number;
+  /** Approximate maximum bytes per read. */
+  readonly batchBytes: number;
+  readonly blockMs: number;
+  readonly lingerMs: number;
+  readonly claimIdleMs: number;
+  readonly claimIntervalMs: number;
+  readonly consumerGoneMs: number;
+  readonly maxDeliveries: number;
+  /**
+   * Ids in flight or not yet acknowledged, dropped from reads of pending entries and from claims. Not from reads of new
+   * entries: a recreated group delivers them again, and one that was acknowledged before that would stay pending.
+   */
+  readonly excludedIds: () => ReadonlySet<string>;
+  /** Called when a command was answered, a deadline missed, or a retry begins; liveness is computed from it. */
+  readonly onProgress: () => void;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** What the steps of reading share while one connection lasts. */
+export interface ReadContext {
+  readonly options: ReaderOptions;
+  readonly connection: StreamConnection;
+  readonly client: StreamClient;
+  readonly losses: LossDetector;
+  readonly size: BatchSize;
+  readonly stop: AbortSignal;
+  readonly noteRead: (result: string, reply: EntriesReply) => void;
+}
+
+const groupMissingDelayMs = 1000;
+const maxRetryDelayMs = 5000;
+
+/**
+ * Reads one stream as one consumer until `stop` aborts: first its own pending entries, then idle ones of other
+ * consumers, then new ones, with further claims at their interval.
+ *
+ * After every failure (lost connection, missed deadline) the connection is replaced, the old one is killed in Redis, and
+ * own pending entries come first again: a half-open connection may have been sent entries that never arrived.
+ */
+export async function* readBatches(
+  options: ReaderOptions,
+  stop: AbortSignal,
+): AsyncGenerator<EntryBatch, void, void> {
+  const losses = new LossDetector();
+  const size = new BatchSize(options.batchBytes);
+  let failures = 0;
+  let isFirst = true;
+  let staleClientId: number | undefined;
+  const noteRead = (result: string, reply: EntriesReply): void => {
+    options.metrics.reads.inc({ result });
+    options.metrics.records.inc(reply.entries.length);
+    size.note(reply);
+    options.onProgress();
+    failures = 0;
+  };
+  while (!stop.aborted) {
+    let connection: StreamConnection | undefined;
+    let retryDelayMs = 0;
+    try {
+      connection = await openConnection(options, { isFirst, staleClientId, failures });
+      isFirst = false;
+      const client = new StreamClient(connection, options);
+      yield* readAll({ options, connection, client, losses, size, stop, noteRead });
+    } catch (error) {
+      failures += 1;
+      const isMissing = connection !== undefined && isGroupMissing(error);
+      reportFailure(options, error, isMissing, failures);
+      retryDelayMs = isMissing
+        ? groupMissingDelayMs
+        : fullJitterMs(failures, { maxDelayMs: maxRetryDelayMs });
+    } finally {
+      connection?.close();
+      staleClientId = connection?.clientId ?? staleClientId;
+    }
+    options.onProgress();
+    await delay(retryDelayMs, stop).catch(() => undefined);
+  }
+}
+
+async function* readAll(context: ReadContext): AsyncGenerator<EntryBatch, void, void> {
+  const { options, stop } = context;
+  yield* readPending(context);
+  let nextClaimAtMs = 0;
+  while (!stop.aborted) {
+    if (Date.now() >= nextClaimAtMs) {
+      yield* claimIdle(context);
+      // From its end, so that on a slow Redis there are reads between two claims.
+      nextClaimAtMs = Date.now() + options.claimIntervalMs;
+    }
+    if (!stop.aborted) yield* readNew(context);
+  }
+}
+
+async function openConnection(
+  options: ReaderOptions,
+  state: {
+    readonly isFirst: boolean;
+    readonly staleClientId: number | undefined;
+    readonly failures: number;
+  },
+): Promise<StreamConnection> {
+  const { redisUrl, stream, group, consumer, log } = options;
+  const name = `${group}:${consumer}:${stream}:reader`;
+  const connection = await StreamConnection.open(redisUrl, name, commandDeadlineMs);
+  try {
+    // Before the first read: the old connection may still be blocked in Redis and would be sent entries.
+    if (state.staleClientId !== undefined) {
+      await killConnectionsByName(connection, name, state.staleClientId);
+    }
+    if (state.isFirst) {
+      const length = await streamLength(connection, stream);
+      // Only at the start: two processes with one name would otherwise kill each other for ever.
+      const killed = await killConnectionsByName(connection, name);
+      log.info(
+        { stream, exists: length !== undefined, length: length ?? 0, group, consumer, killed },
+        'reading stream',
+      );
+    } else {
+      log.info({ stream, failures: state.failures }, 'reader reconnected');
+    }
+    await ensureGroup(connection, options);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+function reportFailure(
+  { stream, metrics, log }: ReaderOptions,
+  error: unknown,
+  isMissing: boolean,
+  failures: number,
+): void {
+  if (isMissing) {
+    metrics.reads.inc({ result: 'group_missing' });
+    log.error({ stream }, 'stream or consumer group missing; recreating the group at 0');
+    return;
+  }
+  metrics.reads.inc({ result: error instanceof DeadlineError ? 'deadline' : 'error' });
+  if (failures === 1) log.warn({ stream, error }, 'stream read failed; reconnecting');
+}
