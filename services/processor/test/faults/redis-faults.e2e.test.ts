@@ -35,7 +35,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     const processor = await world.start({ env });
     await underLoad(world, async () => {
       await world.ownRedis.stop();
-      await processor.logged(/^the reader lost Redis/u);
+      await processor.logged(/^stream read failed/u);
       await world.ownRedis.start();
     });
     await processor.logged(/^reader reconnected$/u);
@@ -47,7 +47,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     const processor = await world.start({ env });
     await underLoad(world, async () => {
       await world.ownRedis.kill();
-      await processor.logged(/^the reader lost Redis/u);
+      await processor.logged(/^stream read failed/u);
       await world.ownRedis.start();
     });
     expect(await processor.stop()).toEqual(cleanExit);
