@@ -6,7 +6,7 @@ import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { readBuildInfo } from './build-info.ts';
 import { withDeadline } from './deadline.ts';
 import type { Logger } from './log.ts';
-import type { TraceStep, Tracing } from './tracing.ts';
+import type { TraceStep, Tracing } from './trace-step.ts';
 
 const exportTimeoutMs = 5_000;
 const lastExportMs = 2_000;

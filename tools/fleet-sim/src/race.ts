@@ -1,18 +1,13 @@
-import type { TelemetryRecord } from '@app/shared/entry';
 import type { Codec } from '@app/shared/position';
 import { circuit } from './circuit.ts';
 import { drive } from './drive.ts';
 import { testImei } from './imei.ts';
 import { createRandom } from './random.ts';
 import { drawStage } from './stage.ts';
-import { Tracker } from './tracker.ts';
+import { Tracker, type Sending } from './tracker.ts';
 import { ordinaryTrouble, type Trouble } from './trouble.ts';
 
-/** A record and the moment (epoch ms) at which its tracker sends it. */
-export interface Sending {
-  readonly sendAtMs: number;
-  readonly record: TelemetryRecord;
-}
+export type { Sending } from './tracker.ts';
 
 export interface RaceOptions {
   /** The same seed gives the same race, byte for byte. */

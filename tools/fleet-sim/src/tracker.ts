@@ -1,10 +1,16 @@
+import type { TelemetryRecord } from '@app/shared/entry';
 import type { Codec, Position } from '@app/shared/position';
 import { createDashboard, type Dashboard } from './dashboard.ts';
 import type { Motion } from './drive.ts';
 import { between, gaussian, wholeBetween, type Random } from './random.ts';
-import type { Sending } from './race.ts';
 import type { StagePlan } from './stage.ts';
 import type { Trouble } from './trouble.ts';
+
+/** A record and the moment (epoch ms) at which its tracker sends it. */
+export interface Sending {
+  readonly sendAtMs: number;
+  readonly record: TelemetryRecord;
+}
 
 export interface TrackerOptions {
   readonly random: Random;

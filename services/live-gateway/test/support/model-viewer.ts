@@ -2,7 +2,14 @@ import { batchedServerMessage, plainServerMessage } from '@app/shared/messages';
 import type { BatchedServerMessage, Bbox, Row, SnapshotPosition } from '@app/shared/messages';
 import type { ResumePoint } from '../../src/subscriptions/resume.ts';
 import type { Dialect, Frame, Recipient, Subscription } from '../../src/subscriptions/subscription.ts';
-import type { ModelReplica } from './model-race.ts';
+import type { SubscriptionRegistry } from '../../src/subscriptions/subscription-registry.ts';
+
+/** What a viewer's replica does for it. */
+export interface ViewerReplica {
+  readonly registry: SubscriptionRegistry;
+  dismiss(viewer: ModelViewer): void;
+  changeView(viewer: ModelViewer, maxHz: number, bbox: Bbox | undefined): void;
+}
 
 /** A client that takes frames as long as it has appetite, and holds what docs/protocol.md says that it holds. */
 export class ModelViewer {
@@ -12,7 +19,7 @@ export class ModelViewer {
   bbox: Bbox | undefined;
   appetite = Number.POSITIVE_INFINITY;
   subscription: Subscription | undefined;
-  replica: ModelReplica | undefined;
+  replica: ViewerReplica | undefined;
   /** Fix time and longitude by device. */
   readonly held = new Map<string, readonly [number, number]>();
   /** What it was told and must not be. */

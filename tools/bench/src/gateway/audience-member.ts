@@ -55,8 +55,10 @@ export class AudienceMember {
       live.resolve();
     };
     socket.on('open', () => {
-      const greeting = this.#dialect.greet(this.#crowd, this.#number, this.#resumePoint());
-      if (greeting !== undefined) socket.send(greeting);
+      const { topic, boxes } = this.#crowd;
+      const bbox = boxes[this.#number % boxes.length];
+      const subscribe = this.#dialect.subscribe({ topic, bbox, resume: this.#resumePoint() });
+      if (subscribe !== undefined) socket.send(subscribe);
       if (this.#dialect.isLiveAtOnce) goLive();
     });
     socket.on('message', (data) => {

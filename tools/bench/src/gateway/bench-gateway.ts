@@ -1,22 +1,14 @@
 import type { Benchmark, Outcome } from '../benchmark.ts';
-import { describeMachine, type Machine } from '../describe-machine.ts';
-import { openServers, type ServerSettings } from '../servers.ts';
-import { benchFanOut, type FanOutResults, type FanOutSizes } from './bench-fan-out.ts';
-import { benchIdle, type IdleResults } from './bench-idle.ts';
-import { benchSlow, type SlowResults } from './bench-slow.ts';
-import { benchStorm, type StormResults } from './bench-storm.ts';
+import { describeMachine } from '../describe-machine.ts';
+import { openServers } from '../servers.ts';
+import { benchFanOut, type FanOutSizes } from './bench-fan-out.ts';
+import { benchIdle } from './bench-idle.ts';
+import { benchSlow } from './bench-slow.ts';
+import { benchStorm } from './bench-storm.ts';
 import { gatewayCharts } from './charts.ts';
 import { openRace } from './race.ts';
 import { gatewaySection } from './report.ts';
-
-export interface GatewayResults {
-  readonly machine: Machine;
-  readonly servers: ServerSettings;
-  readonly fanout: FanOutResults;
-  readonly idle: IdleResults;
-  readonly storm: StormResults;
-  readonly slow: SlowResults;
-}
+import type { GatewayResults } from './results.ts';
 
 interface Sizes {
   readonly users: number;

@@ -1,7 +1,7 @@
 import { barChart } from '../bar-chart.ts';
 import { whole } from '../format-number.ts';
 import type { FanOutRow } from './bench-fan-out.ts';
-import type { GatewayResults } from './bench-gateway.ts';
+import type { GatewayResults } from './results.ts';
 
 export const charts = { fanOut: 'gateway-fan-out.svg', cost: 'gateway-cost.svg' } as const;
 

@@ -1,5 +1,3 @@
-import type { Crowd } from './audience-process.ts';
-
 /** What a frame that comes before a client is live means. */
 export interface Step {
   readonly isLive?: boolean;
@@ -13,7 +11,8 @@ export interface Step {
 export interface Dialect {
   readonly subprotocols: string[];
   readonly isLiveAtOnce: boolean;
-  readonly greet: (crowd: Crowd, number: number, resume: ResumePoint | undefined) => string | undefined;
+  /** The message to send once the socket is open. */
+  readonly subscribe: (options: SubscribeOptions) => string | undefined;
   readonly start: (frame: Buffer) => Step;
   /** The answer to a frame that asks for one, as engine.io's ping does. */
   readonly answer?: (frame: Buffer) => string | undefined;
@@ -21,9 +20,11 @@ export interface Dialect {
   readonly fixTimes: (frame: Buffer) => readonly number[];
 }
 
-interface ResumePoint {
-  readonly cursor: string;
-  readonly epoch: string;
+export interface SubscribeOptions {
+  readonly topic: string;
+  /** `[west, south, east, north]`; the whole world without it. */
+  readonly bbox: readonly number[] | undefined;
+  readonly resume: { readonly cursor: string; readonly epoch: string } | undefined;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -31,12 +32,12 @@ type Fields = Readonly<Record<string, unknown>>;
 const live: Dialect = {
   subprotocols: ['live.v1'],
   isLiveAtOnce: false,
-  greet: ({ topic, boxes }, number, resume) =>
+  subscribe: ({ topic, bbox, resume }) =>
     JSON.stringify({
       type: 'subscribe',
       id: 1,
       topic,
-      ...(boxes.length > 0 && { bbox: boxes[number % boxes.length] }),
+      ...(bbox !== undefined && { bbox }),
       ...resume,
     }),
   start: (frame) => {
@@ -58,7 +59,7 @@ const live: Dialect = {
 const socketIo: Dialect = {
   subprotocols: [],
   isLiveAtOnce: false,
-  greet: () => undefined,
+  subscribe: () => undefined,
   start: (frame) => {
     const text = frame.toString();
     if (text.startsWith('0')) return { reply: '40' };
@@ -75,7 +76,7 @@ const socketIo: Dialect = {
 const bare: Dialect = {
   subprotocols: [],
   isLiveAtOnce: true,
-  greet: () => undefined,
+  subscribe: () => undefined,
   start: () => ({}),
   fixTimes: (frame) => {
     const { ts }: { ts: number } = JSON.parse(frame.toString());

@@ -1,7 +1,7 @@
 import { machineRows } from '../describe-machine.ts';
 import { fixed, whole } from '../format-number.ts';
 import { markdownTable } from '../markdown-table.ts';
-import type { GatewayResults } from './bench-gateway.ts';
+import type { GatewayResults } from './results.ts';
 import { charts, goals, nameOf } from './charts.ts';
 
 /** The results as a section of docs/benchmarks.md. */

@@ -1,28 +1,13 @@
 import type { Benchmark, Outcome } from '../benchmark.ts';
-import { describeMachine, type Machine } from '../describe-machine.ts';
+import { describeMachine } from '../describe-machine.ts';
 import { median } from '../quantile.ts';
-import { benchCosts, type Shape, type StepCosts } from './bench-costs.ts';
-import { benchDrain, type DrainResults } from './bench-drain.ts';
+import { benchCosts, type Shape } from './bench-costs.ts';
+import { benchDrain } from './bench-drain.ts';
 import { processorCharts } from './charts.ts';
-import { benchLatency, type Latency } from './latency.ts';
+import { benchLatency } from './latency.ts';
 import { processorSection } from './report.ts';
-import { openServers, openTimescale, type ServerSettings } from '../servers.ts';
-
-export interface ProcessorResults {
-  readonly machine: Machine;
-  readonly servers: ServerSettings;
-  readonly drain: DrainResults;
-  /** The same on a TimescaleDB; null where there is none. */
-  readonly timescale: { readonly servers: ServerSettings; readonly drain: DrainResults } | null;
-  /** By the rate per second. */
-  readonly latency: Readonly<Record<string, Latency>>;
-  readonly cost: {
-    /** CPU of the whole process over the drain. */
-    readonly cpuUsPerPosition: number;
-    readonly peakRssBytes: number;
-    readonly bySteps: readonly StepCosts[];
-  };
-}
+import type { ProcessorResults } from './results.ts';
+import { openServers, openTimescale } from '../servers.ts';
 
 const devices = 1000;
 

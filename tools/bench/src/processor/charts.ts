@@ -1,6 +1,6 @@
 import { barChart } from '../bar-chart.ts';
 import { whole } from '../format-number.ts';
-import type { ProcessorResults } from './bench-processor.ts';
+import type { ProcessorResults } from './results.ts';
 import { steps } from './step-costs.ts';
 
 export const charts = {

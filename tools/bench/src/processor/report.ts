@@ -2,7 +2,7 @@ import { machineRows } from '../describe-machine.ts';
 import { fixed, whole } from '../format-number.ts';
 import { markdownTable } from '../markdown-table.ts';
 import { type DrainResults, medianPeer, type Peer } from './bench-drain.ts';
-import type { ProcessorResults } from './bench-processor.ts';
+import type { ProcessorResults } from './results.ts';
 import { charts, goals } from './charts.ts';
 import { steps } from './step-costs.ts';
 

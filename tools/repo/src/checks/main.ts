@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loopReachesNoDomain } from './loop-reaches-no-domain.ts';
 import { invariantsNameTheirTests } from './invariants-name-their-tests.ts';
+import { noImportCircles } from './no-import-circles.ts';
 import type { Rule } from './problem.ts';
 import { sharedIsPure } from './shared-is-pure.ts';
 import { socketLibraryStaysInItsRooms } from './socket-library-stays-in-its-rooms.ts';
@@ -13,6 +14,7 @@ const rules: readonly Rule[] = [
   loopReachesNoDomain,
   socketLibraryStaysInItsRooms,
   invariantsNameTheirTests,
+  noImportCircles,
 ];
 
 const root = realpathSync(process.argv[2] ?? fileURLToPath(new URL('../../../..', import.meta.url)));

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { loopReachesNoDomain } from '../../src/checks/loop-reaches-no-domain.ts';
 import { invariantsNameTheirTests } from '../../src/checks/invariants-name-their-tests.ts';
+import { noImportCircles } from '../../src/checks/no-import-circles.ts';
 import type { Rule } from '../../src/checks/problem.ts';
 import { RepositoryCopy } from '../../src/checks/repository-copy.ts';
 import { sharedIsPure } from '../../src/checks/shared-is-pure.ts';
@@ -22,6 +23,7 @@ describe('each rule holds in this repository, so that what it refuses below is w
     socketLibraryStaysInItsRooms,
     versionsComeFromTheCatalog,
     invariantsNameTheirTests,
+    noImportCircles,
   ])('%o', (rule) => {
     expect(rule(copy.root)).toEqual([]);
   });
@@ -206,5 +208,45 @@ describe('invariants name their tests', () => {
 
   test('a file without invariants is refused', () => {
     expect(() => problems('# Invariants')).toThrow('nothing was checked');
+  });
+});
+
+describe('import circles', () => {
+  const a = 'packages/runtime/src/planted-a.ts';
+  const b = 'packages/runtime/src/planted-b.ts';
+  const c = 'packages/runtime/src/planted-c.ts';
+
+  test.for([
+    ['values', "export { c } from './planted-c.ts';\n"],
+    ['a type', "export type { c } from './planted-c.ts';\n"],
+    ['a dynamic import', "export const load = () => import('./planted-c.ts');\n"],
+  ])('of three files through %s are refused with their path', ([, text = '']) => {
+    const files = {
+      [a]: "export * from './planted-b.ts';\n",
+      [b]: text,
+      [c]: "import './planted-a.ts';\nexport const c = 1;\n",
+    };
+    expect(refused(noImportCircles, files)).toEqual([`${a}: imports itself: ${b} > ${c} > ${a}`]);
+  });
+
+  test('through the exports of a package are refused', () => {
+    const manifest = { name: '@app/planted', exports: { './a': './src/a.ts' } };
+    const files = {
+      'packages/planted/package.json': JSON.stringify(manifest),
+      'packages/planted/src/a.ts': "export * from './b.ts';\n",
+      'packages/planted/src/b.ts': "export type { A } from '@app/planted/a';\n",
+    };
+    expect(refused(noImportCircles, files)).toEqual([
+      'packages/planted/src/a.ts: imports itself: packages/planted/src/b.ts > packages/planted/src/a.ts',
+    ]);
+  });
+
+  test('a file that two files import is no circle', () => {
+    const files = {
+      [a]: "export { c } from './planted-b.ts';\nexport type { c as other } from './planted-c.ts';\n",
+      [b]: "export { c } from './planted-c.ts';\n",
+      [c]: 'export const c = 1;\n',
+    };
+    expect(refused(noImportCircles, files)).toEqual([]);
   });
 });
