@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { flag, readArguments as read, string, wholeNumber } from '@app/runtime/read-arguments';
 import { isUuid } from '@app/shared/topics';
 
 export const usage = `usage: ./run conformance ws://HOST/PATH [options]
@@ -27,49 +27,45 @@ export interface ConformanceArguments {
   readonly only: string;
 }
 
-/** What was asked for, or why it cannot be done. */
+const options = {
+  origin: string(),
+  'without-origin': flag(),
+  event: string(),
+  stream: string(),
+  'refresh-ms': wholeNumber(30_000, { from: 0 }),
+  only: string(),
+};
+
+/** Undefined if help was asked for. @throws UsageError */
 export function readArguments(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
-): ConformanceArguments | { readonly problem: string } {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        origin: { type: 'string' },
-        'without-origin': { type: 'boolean', default: false },
-        event: { type: 'string' },
-        stream: { type: 'string' },
-        'refresh-ms': { type: 'string', default: '30000' },
-        only: { type: 'string', default: '' },
-      },
-    });
-    const [address, ...more] = positionals;
-    const url = address === undefined ? null : URL.parse(address);
-    if (url === null || !['ws:', 'wss:'].includes(url.protocol)) return { problem: 'no ws:// or wss:// URL' };
-    if (more.length > 0) return { problem: `one server at a time, not also ${more.join(' ')}` };
-    if (values.event !== undefined && !isUuid(values.event))
-      return { problem: '--event is no UUID in lower case' };
-    const session = env['LIVE_SESSION'];
+): ConformanceArguments | undefined {
+  const session = env['LIVE_SESSION'];
+  const asked = read(args, options, ({ event }, [address = '', ...more]) => {
+    const problems: string[] = [];
+    if (!['ws:', 'wss:'].includes(URL.parse(address)?.protocol ?? ''))
+      problems.push('no ws:// or wss:// URL');
+    if (more.length > 0) problems.push(`one server at a time, not also ${more.join(' ')}`);
+    if (event !== undefined && !isUuid(event)) problems.push('--event must be a UUID in lower case');
     if (session !== undefined && !/^[^=;\s]+=[^;\s]+$/u.test(session)) {
-      return { problem: 'LIVE_SESSION is not name=value' };
+      problems.push('LIVE_SESSION must be name=value');
     }
-    const refreshMs = Number(values['refresh-ms']);
-    if (!Number.isInteger(refreshMs) || refreshMs < 0) return { problem: '--refresh-ms is no number' };
-    return {
-      url: url.href,
-      origin: values.origin ?? `${url.protocol === 'wss:' ? 'https' : 'http'}://${url.host}`,
-      letsInWithoutOrigin: values['without-origin'],
-      session,
-      eventId: values.event,
-      stream: values.stream,
-      redisUrl: env['REDIS_URL'],
-      postgresUrl: env['POSTGRES_URL'],
-      refreshMs,
-      only: values.only,
-    };
-  } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
-  }
+    return problems;
+  });
+  if (asked === undefined) return undefined;
+  const { values } = asked;
+  const url = new URL(asked.positionals[0] ?? '');
+  return {
+    url: url.href,
+    origin: values.origin ?? `${url.protocol === 'wss:' ? 'https' : 'http'}://${url.host}`,
+    letsInWithoutOrigin: values['without-origin'],
+    session,
+    eventId: values.event,
+    stream: values.stream,
+    redisUrl: env['REDIS_URL'],
+    postgresUrl: env['POSTGRES_URL'],
+    refreshMs: values['refresh-ms'],
+    only: values.only ?? '',
+  };
 }

@@ -1,18 +1,15 @@
-import { readArguments, usage } from './read-arguments.ts';
+import { runTool } from '@app/runtime/run-tool';
+import { readArguments, type SoakArguments, usage } from './read-arguments.ts';
 import { soak } from './soak.ts';
 
-process.exitCode = await main();
+process.exitCode = await runTool({
+  name: 'soak',
+  usage,
+  read: () => readArguments(process.argv.slice(2)),
+  run: main,
+});
 
-async function main(): Promise<number> {
-  const asked = readArguments(process.argv.slice(2));
-  if (asked === undefined) {
-    console.log(usage);
-    return 0;
-  }
-  if ('problems' in asked) {
-    console.error(`${asked.problems.map((problem) => `soak: ${problem}`).join('\n')}\n\n${usage}`);
-    return 2;
-  }
+async function main(asked: SoakArguments): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {

@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { parseArgs } from 'node:util';
-import { readDuration } from '@app/fleet-sim/read-duration';
+import { duration, readArguments as read, wholeNumber } from '@app/runtime/read-arguments';
 
 export const usage = `usage: ./run soak [options]
 
@@ -20,39 +19,16 @@ export interface SoakArguments {
   readonly ratePerS: number;
 }
 
-/** What was asked for, or all that is wrong with it; undefined where only help is. */
-export function readArguments(
-  args: readonly string[],
-): SoakArguments | { readonly problems: readonly string[] } | undefined {
-  let values;
-  try {
-    ({ values } = parseArgs({
-      args: [...args],
-      options: {
-        for: { type: 'string', default: '10m' },
-        seed: { type: 'string' },
-        rate: { type: 'string', default: '1000' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }));
-  } catch (error) {
-    // parseArgs says which option it does not know, or which lacks its value.
-    return { problems: [error instanceof Error ? error.message : String(error)] };
-  }
-  if (values.help === true) return undefined;
-  const problems: string[] = [];
-  const durationMs = readDuration(values.for);
-  if (durationMs === undefined) problems.push('--for must be a duration such as 60s, 10m or 12h');
-  const whole = (name: 'seed' | 'rate', text: string, least: number, most: number): number => {
-    const value = text.trim() === '' ? Number.NaN : Number(text);
-    if (!Number.isInteger(value) || value < least || value > most) {
-      problems.push(`--${name} must be a whole number from ${least} to ${most}`);
-    }
-    return value;
-  };
-  const seed =
-    values.seed === undefined ? randomInt(1_000_000) : whole('seed', values.seed, 0, Number.MAX_SAFE_INTEGER);
-  const ratePerS = whole('rate', values.rate, 1, 100_000);
-  if (durationMs === undefined || problems.length > 0) return { problems };
+const options = {
+  for: duration(600_000),
+  seed: wholeNumber(undefined, { from: 0 }),
+  rate: wholeNumber(1000, { from: 1, to: 100_000 }),
+};
+
+/** Undefined if help was asked for. @throws UsageError */
+export function readArguments(args: readonly string[]): SoakArguments | undefined {
+  const asked = read(args, options);
+  if (asked === undefined) return undefined;
+  const { for: durationMs, seed = randomInt(1_000_000), rate: ratePerS } = asked.values;
   return { durationMs, seed, ratePerS };
 }

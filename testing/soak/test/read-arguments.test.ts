@@ -10,16 +10,3 @@ test('options say how long, how much and which', () => {
   expect(readArguments(args)).toEqual({ durationMs: 60_000, seed: 0, ratePerS: 50 });
   expect(readArguments(['-h'])).toBeUndefined();
 });
-
-test('all problems are named at once', () => {
-  const asked = readArguments(['--for', '10', '--seed', 'x', '--rate', '0']);
-  expect(asked).toEqual({
-    problems: [
-      expect.stringContaining('--for must be'),
-      expect.stringContaining('--seed must be'),
-      expect.stringContaining('--rate must be'),
-    ],
-  });
-  expect(readArguments(['--fast'])).toEqual({ problems: [expect.stringContaining("'--fast'")] });
-  expect(readArguments(['twice'])).toEqual({ problems: [expect.stringContaining("'twice'")] });
-});

@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { flag, readArguments as read, string } from '@app/runtime/read-arguments';
 import type { Benchmark } from './benchmark.ts';
 
 type Benchmarks = Readonly<Record<string, Benchmark>>;
@@ -24,31 +24,23 @@ export interface BenchArguments {
   readonly writesDocs: boolean;
 }
 
-/** What was asked for, or why it cannot be done. */
-export function readArguments(
-  args: readonly string[],
-  benchmarks: Benchmarks,
-): BenchArguments | { readonly isHelp: true } | { readonly problem: string } {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        json: { type: 'string' },
-        quick: { type: 'boolean', default: false },
-        docs: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) return { isHelp: true };
-    const [name, ...more] = positionals;
-    if (name === undefined) return { problem: 'which benchmark?' };
-    if (more.length > 0) return { problem: `one benchmark at a time, not also ${more.join(' ')}` };
-    const benchmark = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
-    if (benchmark === undefined) return { problem: `there is no benchmark ${name}` };
-    if (values.quick && values.docs) return { problem: '--docs wants the whole run: leave --quick out' };
-    return { name, benchmark, isQuick: values.quick, jsonFile: values.json, writesDocs: values.docs };
-  } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
-  }
+const options = { json: string(), quick: flag(), docs: flag() };
+
+/** Undefined if help was asked for. @throws UsageError */
+export function readArguments(args: readonly string[], benchmarks: Benchmarks): BenchArguments | undefined {
+  const find = (name = ''): Benchmark | undefined =>
+    Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined;
+  const asked = read(args, options, ({ quick, docs }, [name, ...more]) => {
+    const problems: string[] = [];
+    if (name === undefined) problems.push('which benchmark?');
+    else if (find(name) === undefined) problems.push(`there is no benchmark ${name}`);
+    if (more.length > 0) problems.push(`one benchmark at a time, not also ${more.join(' ')}`);
+    if (quick && docs) problems.push('--docs needs the full run: leave out --quick');
+    return problems;
+  });
+  const [name = ''] = asked?.positionals ?? [];
+  const benchmark = find(name);
+  if (asked === undefined || benchmark === undefined) return undefined;
+  const { quick, json, docs } = asked.values;
+  return { name, benchmark, isQuick: quick, jsonFile: json, writesDocs: docs };
 }

@@ -1,38 +1,32 @@
+import { runTool } from '@app/runtime/run-tool';
 import { runDemo } from './demo.ts';
-import { readArguments, usage, UsageError, type DemoArguments } from './read-arguments.ts';
+import { readArguments, usage, type DemoArguments } from './read-arguments.ts';
 
-process.exitCode = await main();
+process.exitCode = await runTool({
+  name: 'demo',
+  usage,
+  usageExitCode: 78,
+  read: () => readArguments(process.argv.slice(2)),
+  run: main,
+});
 
-async function main(): Promise<number> {
-  let wanted: DemoArguments | undefined;
-  try {
-    wanted = readArguments(process.argv.slice(2));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.problems.map((problem) => `demo: ${problem}`).join('\n')}\n\n${usage}`);
-    return 78;
-  }
-  if (wanted === undefined) {
-    console.log(usage);
-    return 0;
-  }
-
+async function main(args: DemoArguments): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // A second one does not wait. The servers and services started here end with this process in any
-      // case; on a Postgres or Redis that was given, the demo's database and stream are left.
+      // The second signal exits at once. Servers and services started here end with this process; on a given Redis or
+      // Postgres the demo's stream and database remain.
       if (stop.signal.aborted) process.exit(130);
       stop.abort();
     });
   }
   try {
-    const { summary, problems } = await runDemo(wanted, process.stdout, stop.signal);
+    const { summary, problems } = await runDemo(args, process.stdout, stop.signal);
     for (const problem of problems) console.error(`demo: ${problem}`);
     console.log(summary);
     if (problems.length > 0) return 1;
-    // Without an end of its own the demo is meant to be ended so.
-    return stop.signal.aborted && wanted.durationMs !== undefined ? 130 : 0;
+    // A demo without a duration is stopped this way.
+    return stop.signal.aborted && args.durationMs !== undefined ? 130 : 0;
   } catch (error) {
     if (stop.signal.aborted && error instanceof Error && error.name === 'AbortError') return 130;
     console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,9 +1,10 @@
 import { commonSettings, ConfigError, readConfig } from '@app/runtime/config';
+import { runTool } from '@app/runtime/run-tool';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { printable } from './printable.ts';
-import { readArguments, usage } from './read-arguments.ts';
-import { failed, Refusal, unavailable, wrongUsage } from './refusal.ts';
+import { type DlqArguments, readArguments, usage } from './read-arguments.ts';
+import { failed, Refusal, unavailable } from './refusal.ts';
 import { type Report, runDlq } from './run-dlq.ts';
 
 const { REDIS_URL, REDIS_TELEMETRY_STREAM } = commonSettings;
@@ -12,15 +13,15 @@ const answerLimitMs = 10_000;
 
 // A reader that has seen enough (`| head`) is no error.
 process.stdout.on('error', () => undefined);
-process.exitCode = await main();
+process.exitCode = await runTool({
+  name: 'dlq',
+  usage,
+  read: () => readArguments(process.argv.slice(2)),
+  run: main,
+});
 
-async function main(): Promise<number> {
+async function main(asked: DlqArguments): Promise<number> {
   try {
-    const asked = readArguments(process.argv.slice(2));
-    if (asked === undefined) {
-      console.log(usage);
-      return 0;
-    }
     const { stream } = asked;
     const config = readConfig(settings, {
       ...process.env,
@@ -37,7 +38,6 @@ async function main(): Promise<number> {
   } catch (error) {
     if (error instanceof Refusal) {
       complain(error.message.split('\n'));
-      if (error.exitCode === wrongUsage) console.error(`\n${usage}`);
       return error.exitCode;
     }
     if (!(error instanceof ConfigError)) throw error;

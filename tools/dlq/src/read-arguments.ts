@@ -1,6 +1,11 @@
-import { parseArgs } from 'node:util';
-import { readDuration } from '@app/fleet-sim/read-duration';
-import { Refusal, wrongUsage } from './refusal.ts';
+import {
+  duration,
+  flag,
+  readArguments as read,
+  string,
+  strings,
+  wholeNumber,
+} from '@app/runtime/read-arguments';
 import type { Selection } from './select-letters.ts';
 
 export const usage = `usage: ./run dlq <command> [which letters] [options]
@@ -46,62 +51,66 @@ export interface DlqArguments {
   readonly isJson: boolean;
 }
 
-/** @throws Refusal with all that is wrong; returns undefined where only help is asked for. */
+const options = {
+  stream: string(),
+  entry: strings(),
+  reason: strings(),
+  'older-than': duration(undefined),
+  all: flag(),
+  letters: flag(),
+  yes: flag(),
+  limit: wholeNumber(100, { from: 1 }),
+  'per-second': wholeNumber(undefined, { from: 1 }),
+  json: flag(),
+};
+
+/** Undefined if help was asked for. @throws UsageError */
 export function readArguments(args: readonly string[]): DlqArguments | undefined {
-  const { values, positionals } = parse(args);
-  const [word, ...ids] = positionals;
-  if (values.help === true || word === 'help') return undefined;
-  const problems: string[] = [];
+  if (args[0] === 'help') return undefined;
+  const asked = read(args, options, (values, [word, ...ids]) => {
+    const { entry, reason, 'older-than': olderThanMs, all, stream } = values;
+    const problems: string[] = [];
+    if (word === undefined) problems.push('which command?');
+    else if (!commands.some((known) => known === word)) problems.push(`there is no command ${word}`);
+    for (const id of [...ids, ...entry]) {
+      if (!isEntryId(id)) problems.push(`${JSON.stringify(id)} is no id; one looks like 1732412345678-0`);
+    }
+    const hasFilter = entry.length > 0 || reason.length > 0 || olderThanMs !== undefined;
+    if (all && (ids.length > 0 || hasFilter))
+      problems.push('--all leaves no choice: take it away, or the rest');
+    if (['show', 'replay', 'purge'].includes(word ?? '') && !all && ids.length === 0 && !hasFilter) {
+      problems.push('which letters? Name ids, --entry, --reason, --older-than or --all');
+    }
+    if (stream?.split(',').some((name) => name.trim().endsWith(':dlq')) === true) {
+      problems.push("--stream names the stream itself: leave ':dlq' out");
+    }
+    const only = (name: string, isGiven: boolean, owner: string): void => {
+      if (isGiven && word !== owner) problems.push(`--${name} is for ${owner}`);
+    };
+    only('letters', values.letters, 'list');
+    only('yes', values.yes, 'purge');
+    only('per-second', values['per-second'] !== undefined, 'replay');
+    return problems;
+  });
+  const [word, ...ids] = asked?.positionals ?? [];
   const command = commands.find((known) => known === word);
-  if (command === undefined)
-    problems.push(word === undefined ? 'which command?' : `there is no command ${word}`);
-
-  for (const id of [...ids, ...(values.entry ?? [])]) {
-    if (!isEntryId(id)) problems.push(`${JSON.stringify(id)} is no id; one looks like 1732412345678-0`);
-  }
-  const olderThan = values['older-than'];
-  const olderThanMs = olderThan === undefined ? undefined : readDuration(olderThan);
-  if (olderThan !== undefined && olderThanMs === undefined) {
-    problems.push('--older-than must be a duration such as 90s, 15m, 36h or 7d');
-  }
-  const hasFilter = values.entry !== undefined || values.reason !== undefined || olderThan !== undefined;
-  if (values.all === true && (ids.length > 0 || hasFilter))
-    problems.push('--all leaves no choice: take it away, or the rest');
-  if (command !== undefined && command !== 'list' && values.all !== true && ids.length === 0 && !hasFilter) {
-    problems.push('which letters? Name ids, --entry, --reason, --older-than or --all');
-  }
-  if (values.stream?.split(',').some((name) => name.trim().endsWith(':dlq')) === true) {
-    problems.push("--stream names the stream itself: leave ':dlq' out");
-  }
-  const only = (option: 'letters' | 'yes' | 'per-second', owner: string): void => {
-    if (values[option] !== undefined && command !== owner) problems.push(`--${option} is for ${owner}`);
-  };
-  only('letters', 'list');
-  only('yes', 'purge');
-  only('per-second', 'replay');
-  const whole = (name: 'limit' | 'per-second', otherwise: number): number => {
-    const value = Number(values[name] ?? otherwise);
-    if (!Number.isInteger(value) || value < 1) problems.push(`--${name} must be a whole number, 1 or more`);
-    return value;
-  };
-  const limit = whole('limit', 100);
-  const perSecond = whole('per-second', 1000);
-
-  if (command === undefined || problems.length > 0) throw new Refusal(problems.join('\n'), wrongUsage);
+  if (asked === undefined || command === undefined) return undefined;
+  const { values } = asked;
+  const { entry, reason, 'older-than': olderThanMs } = values;
   return {
     command,
     selection: {
       ...(ids.length > 0 && { ids: new Set(ids) }),
-      ...(values.entry !== undefined && { entryIds: new Set(values.entry) }),
-      ...(values.reason !== undefined && { reasons: new Set(values.reason) }),
+      ...(entry.length > 0 && { entryIds: new Set(entry) }),
+      ...(reason.length > 0 && { reasons: new Set(reason) }),
       ...(olderThanMs !== undefined && { olderThanMs }),
     },
     stream: values.stream,
-    isEach: values.letters === true,
-    isConfirmed: values.yes === true,
-    limit,
-    perSecond,
-    isJson: values.json === true,
+    isEach: values.letters,
+    isConfirmed: values.yes,
+    limit: values.limit,
+    perSecond: values['per-second'] ?? 1000,
+    isJson: values.json,
   };
 }
 
@@ -109,29 +118,4 @@ export function readArguments(args: readonly string[]): DlqArguments | undefined
 function isEntryId(text: string): boolean {
   const [, ...parts] = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})$/u.exec(text) ?? [];
   return parts.length === 2 && parts.every((part) => BigInt(part) < 2n ** 64n);
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        stream: { type: 'string' },
-        entry: { type: 'string', multiple: true },
-        reason: { type: 'string', multiple: true },
-        'older-than': { type: 'string' },
-        all: { type: 'boolean' },
-        letters: { type: 'boolean' },
-        yes: { type: 'boolean' },
-        limit: { type: 'string' },
-        'per-second': { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    // parseArgs says which option it does not know, or which lacks its value.
-    throw new Refusal(error instanceof Error ? error.message : String(error), wrongUsage, { cause: error });
-  }
 }

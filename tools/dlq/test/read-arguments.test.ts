@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
+import { UsageError } from '@app/runtime/read-arguments';
 import { readArguments } from '../src/read-arguments.ts';
-import { Refusal } from '../src/refusal.ts';
 
 function problemOf(args: readonly string[]): string {
   try {
     readArguments(args);
   } catch (error) {
-    if (error instanceof Refusal && error.exitCode === 2) return error.message;
+    if (error instanceof UsageError) return error.message;
     throw error;
   }
   return '';

@@ -1,28 +1,22 @@
+import { runTool } from '@app/runtime/run-tool';
 import { Redis } from 'ioredis';
 import { feed } from './feed.ts';
 import { race } from './race.ts';
-import { readArguments, usage, UsageError, type FleetSimArguments } from './read-arguments.ts';
+import { readArguments, usage, type FleetSimArguments } from './read-arguments.ts';
 import { replayTracks } from './replay-tracks.ts';
 import { Tally } from './tally.ts';
 
 const sayEveryMs = 5_000;
 
-process.exitCode = await main();
+process.exitCode = await runTool({
+  name: 'fleet-sim',
+  usage,
+  usageExitCode: 78,
+  read: () => readArguments(process.argv.slice(2), process.env),
+  run: main,
+});
 
-async function main(): Promise<number> {
-  let wanted: FleetSimArguments | undefined;
-  try {
-    wanted = readArguments(process.argv.slice(2), process.env);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.problems.map((problem) => `fleet-sim: ${problem}`).join('\n')}\n\n${usage}`);
-    return 78;
-  }
-  if (wanted === undefined) {
-    console.log(usage);
-    return 0;
-  }
-
+async function main(wanted: FleetSimArguments): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 

@@ -1,5 +1,4 @@
-import { parseArgs } from 'node:util';
-import { readDuration } from './read-duration.ts';
+import { duration, flag, readArguments as read, string, wholeNumber } from '@app/runtime/read-arguments';
 
 export interface FleetSimArguments {
   readonly redisUrl: string;
@@ -28,83 +27,50 @@ Simulates a rally and puts its trackers' records on a Redis stream, a fix a seco
 
 REDIS_URL says where Redis is.`;
 
-/** What is wrong with a command line, one sentence each. */
-export class UsageError extends Error {
-  readonly problems: readonly string[];
+const options = {
+  vehicles: wholeNumber(50, { from: 1, to: 100_000 }),
+  seed: wholeNumber(1, { from: 0 }),
+  for: duration(undefined),
+  speed: string(),
+  replay: flag(),
+  stream: string(),
+  'max-length': wholeNumber(1_000_000, { from: 1 }),
+};
 
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'));
-    this.name = 'UsageError';
-    this.problems = problems;
-  }
-}
-
-/** @throws UsageError with all problems at once; returns undefined where only help is asked for. */
+/** Undefined if help was asked for. @throws UsageError */
 export function readArguments(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
 ): FleetSimArguments | undefined {
-  const values = parse(args);
-  if (values.help === true) return undefined;
-  const problems: string[] = [];
-
   const redisUrl = env['REDIS_URL'] ?? '';
-  if (!URL.canParse(redisUrl)) {
-    problems.push('REDIS_URL must be set to a URL, for example REDIS_URL=redis://127.0.0.1:6379');
-  }
-  const stream = values.stream ?? env['REDIS_TELEMETRY_STREAM'] ?? '';
-  if (stream === '' || stream.includes(',')) {
-    problems.push('one stream must be named: --stream telemetry:teltonika, or REDIS_TELEMETRY_STREAM');
-  }
-  const durationMs = values.for === undefined ? undefined : readDuration(values.for);
-  if (values.for !== undefined && durationMs === undefined) {
-    problems.push('--for must be a duration such as 500ms, 20s, 5m or 1h');
-  }
-  const speed = values.speed === 'max' ? Infinity : Number(values.speed);
-  if (!(speed > 0)) problems.push('--speed must be a number above 0, or max');
-  if (speed !== 1 && values.for === undefined) {
-    // Without an end the race would run ahead of the clock, into fixes that lie in the future.
-    problems.push('--speed needs --for: how much of the race is to be sent');
-  }
-  const whole = (name: 'vehicles' | 'seed' | 'max-length', least: number, most: number): number => {
-    const value = Number(values[name]);
-    if (!Number.isInteger(value) || value < least || value > most) {
-      problems.push(`--${name} must be a whole number from ${least} to ${most}`);
+  const streamOf = (given: string | undefined): string => given ?? env['REDIS_TELEMETRY_STREAM'] ?? '';
+  const speedOf = (given = '1'): number => (given === 'max' ? Infinity : Number(given));
+  const asked = read(args, options, (values, positionals) => {
+    const stream = streamOf(values.stream);
+    const speed = speedOf(values.speed);
+    const problems = positionals.map((each) => `unexpected argument '${each}'`);
+    if (!URL.canParse(redisUrl)) {
+      problems.push('REDIS_URL must be set to a URL, for example REDIS_URL=redis://127.0.0.1:6379');
     }
-    return value;
-  };
-  const read: FleetSimArguments = {
+    if (stream === '' || stream.includes(',')) {
+      problems.push('one stream must be named: --stream telemetry:teltonika, or REDIS_TELEMETRY_STREAM');
+    }
+    if (!(speed > 0)) problems.push('--speed must be a number above 0, or max');
+    // Without an end the race would run ahead of the clock, into fixes that lie in the future.
+    if (speed !== 1 && values.for === undefined)
+      problems.push('--speed needs --for: how much of the race to send');
+    return problems;
+  });
+  if (asked === undefined) return undefined;
+  const { vehicles, seed, for: durationMs, speed, replay, stream, 'max-length': maxLength } = asked.values;
+  return {
     redisUrl,
-    stream,
-    vehicles: whole('vehicles', 1, 100_000),
-    seed: whole('seed', 0, Number.MAX_SAFE_INTEGER),
+    stream: streamOf(stream),
+    vehicles,
+    seed,
     durationMs,
-    speed,
-    isReplay: values.replay === true,
-    maxLength: whole('max-length', 1, Number.MAX_SAFE_INTEGER),
+    speed: speedOf(speed),
+    isReplay: replay,
+    maxLength,
   };
-  if (problems.length > 0) throw new UsageError(problems);
-  return read;
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      strict: true,
-      options: {
-        vehicles: { type: 'string', default: '50' },
-        seed: { type: 'string', default: '1' },
-        for: { type: 'string' },
-        speed: { type: 'string', default: '1' },
-        replay: { type: 'boolean' },
-        stream: { type: 'string' },
-        'max-length': { type: 'string', default: '1000000' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    // parseArgs says which option it does not know, or which lacks its value.
-    throw new UsageError([error instanceof Error ? error.message : String(error)]);
-  }
 }

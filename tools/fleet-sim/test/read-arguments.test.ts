@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { readArguments, UsageError } from '../src/read-arguments.ts';
-import { readDuration } from '../src/read-duration.ts';
+import { UsageError } from '@app/runtime/read-arguments';
+import { readArguments } from '../src/read-arguments.ts';
 
 const env = { REDIS_URL: 'redis://127.0.0.1:6379', REDIS_TELEMETRY_STREAM: 'telemetry:teltonika' };
 
@@ -45,14 +45,9 @@ test('options say how many, how long, how fast and where', () => {
 
 test('all problems are named at once', () => {
   const problems = problemsOf(['--vehicles', '0', '--seed', 'x', '--for', 'soon', '--speed', '0'], {});
-  expect(problems.map((problem) => problem.split(' ')[0])).toEqual([
-    'REDIS_URL',
-    'one',
-    '--for',
-    '--speed',
-    '--vehicles',
-    '--seed',
-  ]);
+  expect(new Set(problems.map((problem) => problem.split(' ')[0]))).toEqual(
+    new Set(['REDIS_URL', 'one', '--for', '--speed', '--vehicles', '--seed']),
+  );
 });
 
 test('an unknown option, a missing value and a list of streams are refused', () => {
@@ -66,18 +61,4 @@ test('an unknown option, a missing value and a list of streams are refused', () 
 
 test('help needs no environment', () => {
   expect(readArguments(['--help'], {})).toBeUndefined();
-});
-
-test.for([
-  ['500ms', 500],
-  ['20s', 20_000],
-  ['1.5m', 90_000],
-  ['2h', 7_200_000],
-  ['0s', undefined],
-  ['20', undefined],
-  ['20 s', undefined],
-  ['-1s', undefined],
-  ['', undefined],
-] as const)('the duration %s is %s ms', ([text, durationMs]) => {
-  expect(readDuration(text)).toBe(durationMs);
 });
