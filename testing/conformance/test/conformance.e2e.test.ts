@@ -1,7 +1,4 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { runProgram } from '@app/test-kit/program';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { allSentences } from '../src/all-sentences.ts';
 import { describeVerdict, runSentences } from '../src/run-sentences.ts';
@@ -77,15 +74,7 @@ async function runConformance(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<{ readonly code: number | null; readonly lines: readonly string[] }> {
-  const child = spawn(
-    process.execPath,
-    [fileURLToPath(new URL('../src/main.ts', import.meta.url)), ...args],
-    {
-      env: { PATH: process.env['PATH'], ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
-      timeout: 60_000,
-    },
-  );
-  const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);
-  return { code: child.exitCode, lines: output.trim().split('\n') };
+  const main = new URL('../src/main.ts', import.meta.url);
+  const { code, stdout } = await runProgram({ main, args, env });
+  return { code, lines: stdout.trim().split('\n') };
 }

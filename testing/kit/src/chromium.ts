@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 import type { Browser } from 'playwright-core';
 import { eventually } from './eventually.ts';
-import { startGuard } from './guard.ts';
+import { startSupervisor } from './supervisor.ts';
 
 const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
@@ -37,9 +37,9 @@ export async function startChromium(): Promise<Browser> {
   const file = await findChromium();
   if (file === undefined) throw new Error(howToGetChromium);
   await using stack = new AsyncDisposableStack();
-  const guard = stack.use(await startGuard());
-  const profile = join(guard.folder, 'profile');
-  const process = await guard.run({
+  const supervisor = stack.use(await startSupervisor());
+  const profile = join(supervisor.folder, 'profile');
+  const process = await supervisor.run({
     file,
     // Nothing here may look for the world outside: the only servers are the test's.
     args: [

@@ -1,13 +1,13 @@
 /**
- * Starts one container for one parent and removes it with it. In a process of its own, whose lifeline does what
- * testcontainers' reaper does, without the image and the privileges that the reaper needs.
+ * Starts one container for one parent and removes it when the parent ends: testcontainers' reaper without the image and
+ * the privileges that it needs.
  */
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers';
 import type { ContainerReport, ContainerSpec } from './container.ts';
-import { holdLifeline, tellParent } from './lifeline.ts';
+import { cleanUpWithParent, sendToParent } from './parent-pipe.ts';
 
-// A first pull of the image included.
-const startLimitMs = 180_000;
+// Includes a first pull of the image.
+const startTimeoutMs = 180_000;
 
 class LoopbackContainer extends GenericContainer {
   protected override async beforeContainerCreated(): Promise<void> {
@@ -18,14 +18,14 @@ class LoopbackContainer extends GenericContainer {
 
 let starting: Promise<StartedTestContainer | undefined> | undefined;
 
-holdLifeline({
-  hear: (line) => {
+cleanUpWithParent({
+  onLine: (line) => {
     starting ??= start(JSON.parse(line));
   },
-  end: async () => {
+  cleanUp: async () => {
     await (await starting)?.stop({ timeout: 1000 });
   },
-  limitMs: 30_000,
+  timeoutMs: 30_000,
 });
 
 async function start(spec: ContainerSpec): Promise<StartedTestContainer | undefined> {
@@ -37,7 +37,7 @@ async function start(spec: ContainerSpec): Promise<StartedTestContainer | undefi
       .withEnvironment(spec.environment)
       .withCommand([...spec.command])
       .withAutoCleanup(false)
-      .withStartupTimeout(startLimitMs)
+      .withStartupTimeout(startTimeoutMs)
       .start();
     report({ host: container.getHost(), port: container.getMappedPort(spec.port) });
     return container;
@@ -48,16 +48,16 @@ async function start(spec: ContainerSpec): Promise<StartedTestContainer | undefi
   }
 }
 
-/** Testcontainers goes on to the next engine when the one that it was told does not work. */
+/** Testcontainers falls back to another engine when the given one does not work. */
 async function refuseOtherEngine(dockerHost: string): Promise<void> {
   const { hostname, pathname } = new URL(dockerHost);
   const { container } = await getContainerRuntimeClient();
   const { modem } = container.dockerode;
   const isWanted =
     hostname === '' ? Reflect.get(modem, 'socketPath') === pathname : Reflect.get(modem, 'host') === hostname;
-  if (!isWanted) throw new Error(`the engine at ${dockerHost} answers its ping, and then fails`);
+  if (!isWanted) throw new Error(`the engine at ${dockerHost} answers its ping but does not work`);
 }
 
 function report(outcome: ContainerReport): void {
-  tellParent(outcome);
+  sendToParent(outcome);
 }

@@ -1,5 +1,5 @@
 import type { ContainerEngine } from './container-engine.ts';
-import { startDependent } from './dependent-process.ts';
+import { Program } from './program.ts';
 
 export interface ContainerSpec {
   readonly image: string;
@@ -13,43 +13,38 @@ export interface ContainerSpec {
 
 export type ContainerReport =
   | { readonly host: string; readonly port: number }
-  /** Why there is none, in one line. */
+  /** Why it could not be started, in one line. */
   | { readonly missing: string };
 
 export type StartedContainer = { readonly host: string; readonly port: number } & AsyncDisposable;
 
 /**
- * Starts a container and waits until its port is open; it ends with this process. What keeps it from that, an image
- * that cannot be had first of all, is a value: another way to a server may be open.
+ * Starts a container and waits until its port is open; it ends with this process. A reason why it cannot be started,
+ * such as an image that cannot be pulled, is a value: the caller may have another source.
  */
 export async function startContainer(
   engine: ContainerEngine,
   spec: Omit<ContainerSpec, 'onLoopback'>,
 ): Promise<StartedContainer | { readonly missing: string }> {
-  const report = Promise.withResolvers<ContainerReport>();
-  const fullSpec: ContainerSpec = { ...spec, onLoopback: engine.isLocal };
-  const child = startDependent({
-    script: new URL('./container-process.ts', import.meta.url),
-    env: {
-      ...process.env,
-      DOCKER_HOST: engine.dockerHost,
-      ...(engine.isLocal ? { TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1' } : {}),
-    },
-    hear: (line) => {
-      report.resolve(JSON.parse(line));
-    },
-    ended: (how) => {
-      report.resolve({ missing: `the process that starts it ended: ${how}` });
-    },
-  });
+  await using stack = new AsyncDisposableStack();
+  const program = stack.use(
+    new Program({
+      main: new URL('container-process.ts', import.meta.url),
+      env: {
+        ...process.env,
+        DOCKER_HOST: engine.dockerHost,
+        ...(engine.isLocal ? { TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1' } : {}),
+      },
+      isBackground: true,
+    }),
+  );
   // Not as an argument: every user of the machine can read those, and this has a password.
-  child.send(fullSpec);
-  const release = child.hold();
-  const outcome = await report.promise;
-  release();
-  if ('missing' in outcome) {
-    await child[Symbol.asyncDispose]();
-    return outcome;
-  }
-  return { ...outcome, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
+  const fullSpec: ContainerSpec = { ...spec, onLoopback: engine.isLocal };
+  program.send(fullSpec);
+  const report = await program
+    .line(({ msg }): ContainerReport => JSON.parse(msg))
+    .catch((error: unknown): ContainerReport => ({ missing: String(error) }));
+  if ('missing' in report) return report;
+  const owned = stack.move();
+  return { ...report, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
 import { startOnFreePort } from './free-port.ts';
-import { startGuard, type Guard } from './guard.ts';
+import { startSupervisor, type Supervisor } from './supervisor.ts';
 
 /** A request that nginx is done with; one that became a WebSocket is done when that is closed. */
 export interface ProxiedRequest {
@@ -32,13 +32,13 @@ export async function startNginx(options: { readonly upstreamPorts: readonly num
   const file = await findNginx();
   if (file === undefined) throw new Error(howToGetNginx);
   await using stack = new AsyncDisposableStack();
-  const guard = stack.use(await startGuard());
-  const port = await startOnFreePort((freePort) => launch(guard, file, freePort, options.upstreamPorts));
+  const supervisor = stack.use(await startSupervisor());
+  const port = await startOnFreePort((freePort) => launch(supervisor, file, freePort, options.upstreamPorts));
   const running = stack.move();
   return {
     port,
     requests: async () => {
-      const lines = (await readFile(join(guard.folder, 'access.log'), 'utf8')).trim().split('\n');
+      const lines = (await readFile(join(supervisor.folder, 'access.log'), 'utf8')).trim().split('\n');
       return lines.filter((line) => line !== '').map(readRequest);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
@@ -62,16 +62,16 @@ async function findNginx(): Promise<string | undefined> {
 }
 
 async function launch(
-  guard: Guard,
+  supervisor: Supervisor,
   file: string,
   port: number,
   upstreamPorts: readonly number[],
 ): Promise<number> {
-  const configFile = join(guard.folder, 'nginx.conf');
-  await writeFile(configFile, configuration(guard.folder, port, upstreamPorts));
-  const server = await guard.run({
+  const configFile = join(supervisor.folder, 'nginx.conf');
+  await writeFile(configFile, configuration(supervisor.folder, port, upstreamPorts));
+  const server = await supervisor.run({
     file,
-    args: ['-p', guard.folder, '-c', configFile, '-e', 'stderr'],
+    args: ['-p', supervisor.folder, '-c', configFile, '-e', 'stderr'],
     endSignal: 'SIGTERM',
   });
   const outcome = await eventually(

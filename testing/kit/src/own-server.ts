@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { GuardedProcess } from './guard.ts';
+import type { SupervisedProcess } from './supervisor.ts';
 import { signalProcess, signalTree } from './process-tree.ts';
 
 /** A server of one test's own, to be stopped, killed, paused and started again under the code that uses it. */
@@ -23,13 +23,13 @@ const stopLimitMs = 20_000;
 
 /** The life of one server program, started by `launch` each time on the same port and data. */
 export class Lifecycle {
-  readonly #launch: () => Promise<GuardedProcess>;
+  readonly #launch: () => Promise<SupervisedProcess>;
   readonly #stopSignal: NodeJS.Signals;
-  #process: GuardedProcess;
+  #process: SupervisedProcess;
 
   constructor(options: {
-    readonly launch: () => Promise<GuardedProcess>;
-    readonly first: GuardedProcess;
+    readonly launch: () => Promise<SupervisedProcess>;
+    readonly first: SupervisedProcess;
     readonly stopSignal: NodeJS.Signals;
   }) {
     this.#launch = options.launch;

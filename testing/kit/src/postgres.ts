@@ -1,5 +1,5 @@
 import { createDatabase, type TestDatabase } from './database.ts';
-import { startGuard } from './guard.ts';
+import { startSupervisor } from './supervisor.ts';
 import { Lifecycle, type OwnServer } from './own-server.ts';
 import {
   createPostgresCluster,
@@ -30,14 +30,14 @@ export interface OwnPostgresOptions {
 /** A Postgres of one test's own, always on this machine. Takes about a second. */
 export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promise<OwnPostgres> {
   await using stack = new AsyncDisposableStack();
-  const guard = stack.use(await startGuard());
-  const cluster = await createPostgresCluster(guard);
+  const supervisor = stack.use(await startSupervisor());
+  const cluster = await createPostgresCluster(supervisor);
   const settings = { ...fastSettings, ...options.settings };
-  const { port, url, process: first } = await startPostgresServer(guard, cluster, { settings });
+  const { port, url, process: first } = await startPostgresServer(supervisor, cluster, { settings });
   await options.migrate?.(url);
   const life = new Lifecycle({
     first,
-    launch: async () => (await startPostgresServer(guard, cluster, { port, settings })).process,
+    launch: async () => (await startPostgresServer(supervisor, cluster, { port, settings })).process,
     // "Fast": connections are ended with 57P01, what is committed is kept.
     stopSignal: 'SIGINT',
   });

@@ -1,6 +1,6 @@
 /**
- * The value of a metric in Prometheus' text format, summed over the series that bear all the given labels;
- * undefined where there is no such series: not known, or never moved.
+ * The value of a metric in Prometheus' text format, summed over the series with all the given labels; undefined if
+ * there is no such series.
  */
 export function readMetric(
   exposition: string,
@@ -12,12 +12,8 @@ export function readMetric(
   for (const line of exposition.split('\n')) {
     const [, seriesName, seriesLabels = '', value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/iu.exec(line) ?? [];
     if (seriesName !== name) continue;
-    const borne = seriesLabels.split(',');
-    if (wanted.every((label) => borne.includes(label))) sum = (sum ?? 0) + readNumber(value);
+    const present = seriesLabels.split(',');
+    if (wanted.every((label) => present.includes(label))) sum = (sum ?? 0) + Number(value);
   }
   return sum;
-}
-
-function readNumber(text: string | undefined): number {
-  return text === 'Nan' ? Number.NaN : Number(text);
 }

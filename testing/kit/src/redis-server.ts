@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { eventually } from './eventually.ts';
 import { startOnFreePort } from './free-port.ts';
-import type { Guard, GuardedProcess } from './guard.ts';
+import type { Supervisor, SupervisedProcess } from './supervisor.ts';
 
 const oldestMajorVersion = 7;
 
 export interface RedisServer {
   readonly port: number;
-  readonly process: GuardedProcess;
+  readonly process: SupervisedProcess;
 }
 
 /**
@@ -62,7 +62,7 @@ async function isNewEnough(file: string): Promise<boolean> {
  * With `appendOnly` each write is on disk before it is answered, so a killed one loses nothing.
  */
 export async function startRedisServer(
-  guard: Guard,
+  supervisor: Supervisor,
   options: {
     readonly file: string;
     readonly port?: number;
@@ -73,19 +73,19 @@ export async function startRedisServer(
 ): Promise<RedisServer> {
   const { port } = options;
   if (port === undefined) {
-    return await startOnFreePort((freePort) => startRedisServer(guard, { ...options, port: freePort }));
+    return await startOnFreePort((freePort) => startRedisServer(supervisor, { ...options, port: freePort }));
   }
   const settings: Readonly<Record<string, string>> = {
     bind: '127.0.0.1',
     port: String(port),
-    dir: guard.folder,
+    dir: supervisor.folder,
     save: '',
     'maxmemory-policy': 'noeviction',
     appendonly: options.appendOnly === true ? 'yes' : 'no',
     appendfsync: 'always',
     ...options.settings,
   };
-  const server = await guard.run({
+  const server = await supervisor.run({
     file: options.file,
     args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
     endSignal: 'SIGKILL',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { startGuard } from './guard.ts';
+import { startSupervisor } from './supervisor.ts';
 import { Lifecycle, type OwnServer } from './own-server.ts';
 import { providedServers } from './provided-servers.ts';
 import { findRedisServer, howToGetRedis, startRedisServer } from './redis-server.ts';
@@ -45,12 +45,12 @@ export async function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnR
   const file = await findRedisServer();
   if (file === undefined) throw new Error(`A test needs a Redis on this machine: ${howToGetRedis}`);
   await using stack = new AsyncDisposableStack();
-  const guard = stack.use(await startGuard());
+  const supervisor = stack.use(await startSupervisor());
   const server = { file, appendOnly: options.keepsData ?? true, settings: options.settings ?? {} };
-  const { port, process: first } = await startRedisServer(guard, server);
+  const { port, process: first } = await startRedisServer(supervisor, server);
   const life = new Lifecycle({
     first,
-    launch: async () => (await startRedisServer(guard, { ...server, port })).process,
+    launch: async () => (await startRedisServer(supervisor, { ...server, port })).process,
     stopSignal: 'SIGTERM',
   });
   const owned = stack.move();

@@ -1,5 +1,5 @@
 import { findContainerEngine, type ContainerEngine } from './container-engine.ts';
-import { startGuard, type Guard } from './guard.ts';
+import { startSupervisor, type Supervisor } from './supervisor.ts';
 import { createPostgresCluster, startPostgresServer, type PostgresSettings } from './postgres-server.ts';
 import { findRedisServer, howToGetRedis, startRedisServer } from './redis-server.ts';
 import { startPostgresContainer, startRedisContainer, type ServerContainer } from './server-containers.ts';
@@ -46,10 +46,10 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
   const print = options.print ?? printToStderr;
   await using started = new AsyncDisposableStack();
 
-  let guard: Promise<Guard> | undefined;
-  const guardOnce = async (): Promise<Guard> => {
-    guard ??= startGuard().then((fresh) => started.use(fresh));
-    return await guard;
+  let supervisor: Promise<Supervisor> | undefined;
+  const supervisorOnce = async (): Promise<Supervisor> => {
+    supervisor ??= startSupervisor().then((fresh) => started.use(fresh));
+    return await supervisor;
   };
   const fromContainer = async (
     what: string,
@@ -70,7 +70,7 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
     local: async () => {
       const file = await findRedisServer();
       if (file === undefined) return undefined;
-      const { port } = await startRedisServer(await guardOnce(), { file });
+      const { port } = await startRedisServer(await supervisorOnce(), { file });
       return { url: `redis://127.0.0.1:${port}`, from: file };
     },
   };
@@ -79,8 +79,8 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
     container: () =>
       fromContainer('postgres', (engine) => startPostgresContainer(engine, options.postgresSettings ?? {})),
     local: async () => {
-      const cluster = await createPostgresCluster(await guardOnce());
-      const { url } = await startPostgresServer(await guardOnce(), cluster, {
+      const cluster = await createPostgresCluster(await supervisorOnce());
+      const { url } = await startPostgresServer(await supervisorOnce(), cluster, {
         settings: options.postgresSettings ?? {},
       });
       return { url, from: cluster.binaries.packageName };

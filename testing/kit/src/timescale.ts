@@ -1,7 +1,7 @@
 import { findContainerEngine } from './container-engine.ts';
 import { createDatabase } from './database.ts';
-import { startDependent } from './dependent-process.ts';
 import { fastSettings, type PostgresSettings } from './postgres-server.ts';
+import { Program } from './program.ts';
 import { startTimescaleContainer } from './server-containers.ts';
 import { sourcesOf, type ServerSource } from './servers.ts';
 
@@ -84,29 +84,17 @@ async function startInContainer(settings: PostgresSettings): Promise<TestTimesca
 }
 
 async function startWebAssembly(): Promise<TestTimescale> {
-  const ready = Promise.withResolvers<number>();
-  const child = startDependent({
-    script: new URL('./timescale-process.ts', import.meta.url),
-    hear: (line) => {
-      const { port }: { port: number } = JSON.parse(line);
-      ready.resolve(port);
-    },
-    ended: (how) => {
-      ready.reject(new Error(`TimescaleDB as WebAssembly did not start: ${how}`));
-    },
-  });
-  const release = child.hold();
-  try {
-    const port = await ready.promise;
-    return {
-      url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
-      maxConnections: 1,
-      from: 'WebAssembly',
-      [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
-    };
-  } finally {
-    release();
-  }
+  await using stack = new AsyncDisposableStack();
+  const main = new URL('timescale-process.ts', import.meta.url);
+  const program = stack.use(new Program({ main, env: process.env, isBackground: true }));
+  const port = await program.line(({ port: number }) => number);
+  const owned = stack.move();
+  return {
+    url: `postgres://postgres:postgres@127.0.0.1:${String(port)}/postgres`,
+    maxConnections: 1,
+    from: 'WebAssembly',
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 const printed = new Set<string>();

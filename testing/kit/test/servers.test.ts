@@ -37,7 +37,7 @@ class Program implements AsyncDisposable {
     return new Program(child, folder);
   }
 
-  /** Guard, servers and their children, once all are there. */
+  /** Supervisor, servers and their children, once all are there. */
   async processes(): Promise<readonly number[]> {
     await once(this.child.stdout ?? this.child, 'data');
     return descendantsOf(this.child.pid ?? 0);
@@ -50,7 +50,7 @@ class Program implements AsyncDisposable {
 }
 
 async function expectNothingLeft(program: Program, processes: readonly number[]): Promise<void> {
-  // The guard, redis-server, postgres and some five processes of its own.
+  // The supervisor, redis-server, postgres and some five processes of its own.
   expect(processes.length).toBeGreaterThan(5);
   await eventually(
     () => {
@@ -86,11 +86,11 @@ test('a Ctrl-C, which goes to the whole process group, leaves nothing behind', a
 test('servers that a test has paused are gone as well', async () => {
   await using program = await Program.start(waitForever);
   const processes = await program.processes();
-  const [guard = 0, ...servers] = processes;
+  const [supervisor = 0, ...servers] = processes;
   for (const server of servers) signalTree(server, 'SIGSTOP');
   program.child.kill('SIGKILL');
   await program.exit;
-  expect(isRunning(guard)).toBe(true);
+  expect(isRunning(supervisor)).toBe(true);
   await expectNothingLeft(program, processes);
 });
 

@@ -1,18 +1,14 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { onServer } from '@app/test-kit/database';
 import { eventually } from '@app/test-kit/eventually';
 import { descendantsOf, isRunning } from '@app/test-kit/process-tree';
+import { Program } from '@app/test-kit/program';
 import { expect, test } from 'vitest';
 import type { Fault } from '../src/faults/fault.ts';
 import { soak } from '../src/soak.ts';
 import { readPlace } from '../src/stream-place.ts';
-
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 test(
   'ended early by Ctrl-C it still proves the promise, and leaves nothing behind',
@@ -21,27 +17,24 @@ test(
     const folder = await mkdtemp(join(tmpdir(), 'soak-test-'));
     await chmod(folder, 0o755); // Postgres runs as another user where this one is root.
     try {
-      const child = spawn(process.execPath, [main, '--for', '10m', '--seed', '4'], {
-        detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: folder },
+      const program = new Program({
+        main: new URL('../src/main.ts', import.meta.url),
+        args: ['--for', '10m', '--seed', '4'],
+        env: { HOME: process.env['HOME'], TMPDIR: folder },
       });
-      const { pid = Number.NaN } = child;
-      let output = '';
-      for (const stream of [child.stdout, child.stderr])
-        stream.on('data', (bytes) => (output += String(bytes)));
-      const ended = once(child, 'close');
-      await eventually(() => output.split('\n').filter((line) => line.includes(' * ')).length >= 3, {
+      await eventually(() => program.lines.filter(({ msg }) => msg.includes(' * ')).length >= 3, {
         timeoutMs: 60_000,
       });
+      const { pid } = program;
       const started = descendantsOf(pid);
       expect(started.length).toBeGreaterThan(3);
       process.kill(-pid, 'SIGINT');
-      await ended;
+      const { code } = await program.exited;
+      const output = program.stdout + program.stderr;
 
       expect(output).toContain('ending early');
       expect(output).toContain('seed 4');
-      expect({ output, code: child.exitCode }).toEqual({
+      expect({ output, code }).toEqual({
         output: expect.stringContaining('the promise was kept'),
         code: 0,
       });

@@ -4,6 +4,7 @@ import { race, raceImeis, type Sending } from '@app/fleet-sim/race';
 import { replayTracks } from '@app/fleet-sim/replay-tracks';
 import { Tally } from '@app/fleet-sim/tally';
 import { logIn } from '@app/spectator/log-in';
+import { describeExit } from '@app/test-kit/program';
 import { startServers } from '@app/test-kit/servers';
 import { Redis } from 'ioredis';
 import { describeSystem } from './describe-system.ts';
@@ -58,7 +59,9 @@ export async function runDemo(wanted: DemoArguments, screen: Screen, stop: Abort
     received: spectator.received,
     latencies: spectator.latencies,
   };
-  const badEnds = ends.filter((end) => end !== 'exit code 0').map((end) => `a service ended with ${end}`);
+  const badEnds = ends
+    .filter(({ code }) => code !== 0)
+    .map((end) => `a service ended with ${describeExit(end)}`);
   return { summary: summarise(outcome), problems: [...findProblems(outcome), ...badEnds] };
 }
 
@@ -139,7 +142,7 @@ async function enterAsSpectator(system: System, signal: AbortSignal): Promise<Sp
   } catch (error) {
     signal.throwIfAborted();
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`the spectator does not get in: ${why}. ${gateway.name}: ${gateway.lastSaid()}`, {
+    throw new Error(`the spectator does not get in: ${why}. ${gateway.name}: ${gateway.lastLines()}`, {
       cause: error,
     });
   }
@@ -147,15 +150,15 @@ async function enterAsSpectator(system: System, signal: AbortSignal): Promise<Sp
 
 /** Rejects when a service ends that was not asked to. */
 async function outliveServices({ processor, gateway }: System): Promise<never> {
-  throw await Promise.race([processor.endedError(), gateway.endedError()]);
+  throw await Promise.race([processor.exitError(), gateway.exitError()]);
 }
 
 async function outliveConnection({ gateway }: System, spectator: Spectator): Promise<never> {
   const code = await spectator.closed;
   // Of a gateway that died the closed connection is heard first; why it died is the better news.
-  const reason = await Promise.race([gateway.endedError(), sleep(1_000)]);
+  const reason = await Promise.race([gateway.exitError(), sleep(1_000)]);
   throw (
     reason ??
-    new Error(`the spectator's connection was closed with ${code}. ${gateway.name}: ${gateway.lastSaid()}`)
+    new Error(`the spectator's connection was closed with ${code}. ${gateway.name}: ${gateway.lastLines()}`)
   );
 }

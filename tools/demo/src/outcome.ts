@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SentCounts } from '@app/fleet-sim/tally';
+import { readMetric } from '@app/test-kit/read-metric';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import type { Latencies } from './latencies.ts';
 import { readProcessorMetrics } from './progress.ts';
-import { sumMetric } from './read-metrics.ts';
 import type { System } from './system.ts';
 
 /** What became of the records, counted where they ended. */
@@ -56,7 +56,7 @@ async function count(system: System, redis: Redis, sql: postgres.Sql): Promise<S
   ]);
   return {
     stored: rows[0]?.stored ?? 0,
-    duplicates: sumMetric(metrics, 'processor_position_writes_total', { status: 'duplicate' }) ?? 0,
+    duplicates: readMetric(metrics, 'processor_position_writes_total', { status: 'duplicate' }) ?? 0,
     deadLetters,
     pending: Array.isArray(groups) ? groups.map(pendingOf).reduce((sum, pending) => sum + pending, 0) : 0,
   };

@@ -1,6 +1,6 @@
 import type { SentCounts, Tally } from '@app/fleet-sim/tally';
 import type { SnapshotPosition } from '@app/shared/messages';
-import { sumMetric } from './read-metrics.ts';
+import { readMetric } from '@app/test-kit/read-metric';
 import type { Spectator } from './spectator.ts';
 import type { System } from './system.ts';
 
@@ -26,16 +26,16 @@ export async function readProgress(system: System, tally: Tally, spectator: Spec
   const text = await readProcessorMetrics(system);
   // A counter that has not moved yet has no sample: 0, unless nothing at all was answered.
   const count = (name: string, labels?: Record<string, string>): number | undefined =>
-    text === '' ? undefined : (sumMetric(text, name, labels) ?? 0);
+    text === '' ? undefined : (readMetric(text, name, labels) ?? 0);
   return {
     atMs: Date.now(),
     sent: tally.counts,
     stored: count('processor_position_writes_total', { status: 'inserted' }),
     duplicates: count('processor_position_writes_total', { status: 'duplicate' }),
     deadLetters: count('processor_dead_letters_total'),
-    lagEntries: sumMetric(text, 'processor_consumer_lag'),
-    lagS: sumMetric(text, 'processor_consumer_lag_seconds'),
-    pending: sumMetric(text, 'processor_consumer_pending'),
+    lagEntries: readMetric(text, 'processor_consumer_lag'),
+    lagS: readMetric(text, 'processor_consumer_lag_seconds'),
+    pending: readMetric(text, 'processor_consumer_pending'),
     received: spectator.received,
     p50Ms: spectator.latencies.percentileMs(0.5),
     p99Ms: spectator.latencies.percentileMs(0.99),
@@ -45,14 +45,7 @@ export async function readProgress(system: System, tally: Tally, spectator: Spec
   };
 }
 
-/** What the processor's /metrics says; empty while it does not answer, which is for others to report. */
+/** The processor's `/metrics`; empty while it does not answer. */
 export async function readProcessorMetrics({ processor }: System): Promise<string> {
-  const signal = AbortSignal.timeout(2_000);
-  try {
-    const port = await processor.readNumber('metricsPort', signal);
-    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal });
-    return await response.text();
-  } catch {
-    return '';
-  }
+  return await processor.exposition().catch(() => '');
 }

@@ -5,9 +5,9 @@ import type { Credentials } from '@app/spectator/log-in';
 import { createDatabase } from '@app/test-kit/database';
 import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
 import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
+import { Service } from '@app/test-kit/service';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
-import { ServiceProcess } from './service-process.ts';
 
 /** A user who can log in. */
 export interface Visitor extends Credentials {
@@ -38,8 +38,8 @@ export interface System {
   readonly visitor: Visitor;
   /** The one that the gateway allows: Directus' own, where the page to log in is. */
   readonly origin: string;
-  readonly processor: ServiceProcess;
-  readonly gateway: ServiceProcess;
+  readonly processor: Service;
+  readonly gateway: Service;
   /** The gateway's address for clients. */
   readonly liveUrl: string;
   /** Starts it again, stopped before where it runs; ready when it resolves. */
@@ -50,7 +50,8 @@ export interface System {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const services = new URL('../../../services/', import.meta.url);
+/** The demo may run for days. */
+const keptLines = 400;
 
 /**
  * The whole system on given servers: an event with its vehicles, a small Directus,
@@ -86,15 +87,13 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     METRICS_PORT: '0',
   };
   const startProcessor = () =>
-    new ServiceProcess({
-      name: 'processor',
-      main: new URL('processor/src/main.ts', services),
+    new Service('processor', {
+      keptLines,
       env: { ...common, INSTANCE_ID: 'processor-demo', ...options.settings?.processor },
     });
   const startGateway = () =>
-    new ServiceProcess({
-      name: 'live-gateway',
-      main: new URL('live-gateway/src/main.ts', services),
+    new Service('live-gateway', {
+      keptLines,
       env: {
         ...common,
         INSTANCE_ID: 'live-gateway-demo',
@@ -148,7 +147,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   };
 }
 
-async function findLiveUrl(gateway: ServiceProcess, signal: AbortSignal): Promise<string> {
+async function findLiveUrl(gateway: Service, signal: AbortSignal): Promise<string> {
   return `ws://127.0.0.1:${await gateway.readNumber('wsPort', signal)}/ws-live`;
 }
 

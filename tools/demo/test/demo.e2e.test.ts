@@ -3,7 +3,7 @@ import { startServers } from '@app/test-kit/servers';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { expect, test } from 'vitest';
-import { DemoProcess, descendantsOf, stillRunning } from './support/demo-process.ts';
+import { DemoProcess, listDescendants, stillRunning } from './support/demo-process.ts';
 
 /** Its own servers, as on a machine that has none. */
 const ownServers = { TEST_SERVERS: 'local' };
@@ -17,7 +17,7 @@ test(
       ['--for', '5s', '--vehicles', '20', '--seed', '3'],
       ownServers,
     );
-    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 0, stderr: '' });
+    await expectExit(demo, 0);
 
     const summary = demo.stdout.trim().split('\n').at(-1) ?? '';
     const numbers =
@@ -44,14 +44,14 @@ test(
   async () => {
     await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
     await demo.untilRacing();
-    const started = descendantsOf(demo.pid);
+    const started = listDescendants(demo.pid);
     const programs = ['processor/src/main.ts', 'live-gateway/src/main.ts', 'redis-server', 'postgres'];
     expect(programs.filter((program) => started.some(({ command }) => command.includes(program)))).toEqual(
       programs,
     );
 
     demo.interrupt();
-    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 0, stderr: '' });
+    await expectExit(demo, 0);
     expect(demo.stdout.trim().split('\n').at(-1)).toMatch(/^sent \d+ records/);
     expect(stillRunning(started)).toEqual([]);
     expect(await demo.leftInTemporaryFolder()).toEqual([]);
@@ -65,13 +65,13 @@ test(
     await using demo = await DemoProcess.start(['--for', '1h'], ownServers);
     const started = await eventually(
       () => {
-        const processes = descendantsOf(demo.pid);
+        const processes = listDescendants(demo.pid);
         return processes.some(({ command }) => command.includes('processor/src/main.ts')) && processes;
       },
       { timeoutMs: 60_000 },
     );
     demo.interrupt();
-    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 130, stderr: '' });
+    await expectExit(demo, 130);
     expect(stillRunning(started)).toEqual([]);
     expect(await demo.leftInTemporaryFolder()).toEqual([]);
   },
@@ -83,7 +83,7 @@ test(
   async () => {
     await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
     await demo.untilRacing();
-    const started = descendantsOf(demo.pid);
+    const started = listDescendants(demo.pid);
     process.kill(demo.pid, 'SIGKILL');
     await eventually(
       async () => {
@@ -102,11 +102,11 @@ test(
   async () => {
     await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
     await demo.untilRacing();
-    const started = descendantsOf(demo.pid);
+    const started = listDescendants(demo.pid);
     const gateway = started.find(({ command }) => command.includes('live-gateway/src/main.ts'));
     if (gateway === undefined) throw new Error('there is no gateway');
     process.kill(gateway.pid, 'SIGKILL');
-    expect(await demo.exitCode).toBe(1);
+    expect((await demo.exited).code).toBe(1);
     expect(demo.stderr).toContain('live-gateway ended with SIGKILL');
     expect(demo.stderr).toContain('listening');
     expect(stillRunning(started)).toEqual([]);
@@ -128,11 +128,16 @@ test(
     await demo.untilRacing();
     const during = await lookInside(redisUrl, postgresUrl);
     expect(during.difference(before).size).toBeGreaterThan(1);
-    expect({ exitCode: await demo.exitCode, stderr: demo.stderr }).toEqual({ exitCode: 0, stderr: '' });
+    await expectExit(demo, 0);
     expect(await lookInside(redisUrl, postgresUrl)).toEqual(before);
   },
   timeoutMs,
 );
+
+async function expectExit(demo: DemoProcess, wanted: number): Promise<void> {
+  const { code } = await demo.exited;
+  expect({ code, stderr: demo.stderr }).toEqual({ code: wanted, stderr: '' });
+}
 
 /** The names of all keys and databases. */
 async function lookInside(redisUrl: string, postgresUrl: string): Promise<Set<string>> {

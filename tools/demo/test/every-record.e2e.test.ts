@@ -78,7 +78,7 @@ test('a processor killed in the middle, twice, and started again loses nothing a
 
   for (const share of [0.2, 0.5]) {
     await eventually(async () => (await countStored()) > share * good.length, { timeoutMs: settleLimitMs });
-    await system.processor.kill();
+    await system.processor.crash();
     expect(await countStored()).toBeLessThan(0.9 * good.length);
     await system.restartProcessor();
   }

@@ -5,8 +5,7 @@ import { startOwnRedis, startRedis, type TestRedis } from '@app/test-kit/redis';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Desk, hex, openDesk } from './support/open-desk.ts';
-import { dlq } from './support/run-dlq-command.ts';
+import { type Desk, dlq, hex, openDesk } from './support/open-desk.ts';
 
 let server: TestRedis;
 beforeAll(async () => {
@@ -210,10 +209,11 @@ describe.concurrent('replay', patient, () => {
     async ([signal, wanted]) => {
       await using desk = newDesk();
       await desk.plant(...Array.from({ length: 300 }, (_, n) => ({ fields: ['n', String(n)] })));
-      const { child, ended } = desk.start('replay', '--all', '--per-second', '50');
+      await using command = desk.start('replay', '--all', '--per-second', '50');
       await eventually(async () => (await desk.redis.xlen(desk.stream)) > 0, { timeoutMs: 60_000 });
-      child.kill(signal);
-      const { code, stderr } = await ended;
+      command.kill(signal);
+      const { code } = await command.exited;
+      const { stderr } = command;
       expect(code).toBe(wanted);
       expect(stderr.includes('interrupted')).toBe(signal === 'SIGINT');
       const moved = await desk.redis.xlen(desk.stream);

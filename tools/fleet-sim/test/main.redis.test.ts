@@ -1,26 +1,18 @@
-import { spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { findFreePort } from '@app/test-kit/free-port';
+import { runProgram } from '@app/test-kit/program';
 import { startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-
-async function runFleetSim(args: readonly string[], env: NodeJS.ProcessEnv) {
-  const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env['PATH'], ...env } });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const [stdout, stderr, exitCode] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  return { stdout, stderr, exitCode };
-}
+const runFleetSim = (args: readonly string[], env: NodeJS.ProcessEnv) =>
+  runProgram({ main: new URL('../src/main.ts', import.meta.url), args, env });
 
 test('the command puts a race onto the stream and says how much', async () => {
   await using server = await startRedis();
   const stream = `${server.keyPrefix}telemetry`;
   const args = ['--vehicles', '5', '--for', '60s', '--speed', 'max', '--stream', stream];
-  const { stdout, stderr, exitCode } = await runFleetSim(args, { REDIS_URL: server.url });
-  expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 });
+  const { stdout, stderr, code } = await runFleetSim(args, { REDIS_URL: server.url });
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
 
   const redis = new Redis(server.url);
   const entries = await redis.xrange(stream, '-', '+');
@@ -37,14 +29,14 @@ test('recorded flights are sent where asked for', async () => {
   await using server = await startRedis();
   const stream = `${server.keyPrefix}telemetry`;
   const args = ['--replay', '--vehicles', '4', '--for', '60s', '--speed', 'max', '--stream', stream];
-  const { stdout, exitCode } = await runFleetSim(args, { REDIS_URL: server.url });
-  expect(exitCode).toBe(0);
+  const { stdout, code } = await runFleetSim(args, { REDIS_URL: server.url });
+  expect(code).toBe(0);
   expect(stdout).toContain('4 vehicles');
 });
 
 test('a wrong command line says what is wrong and how it goes, with exit code 78', async () => {
-  const { stderr, exitCode } = await runFleetSim(['--vehicles', 'many'], {});
-  expect(exitCode).toBe(78);
+  const { stderr, code } = await runFleetSim(['--vehicles', 'many'], {});
+  expect(code).toBe(78);
   expect(stderr).toContain('REDIS_URL must be set');
   expect(stderr).toContain('--vehicles must be');
   expect(stderr).toContain('usage:');
@@ -52,8 +44,8 @@ test('a wrong command line says what is wrong and how it goes, with exit code 78
 
 test('a Redis that is not there is said in one line, at once', async () => {
   const REDIS_URL = `redis://127.0.0.1:${await findFreePort()}`;
-  const { stderr, exitCode } = await runFleetSim(['--stream', 'telemetry:x'], { REDIS_URL });
-  expect(exitCode).toBe(1);
+  const { stderr, code } = await runFleetSim(['--stream', 'telemetry:x'], { REDIS_URL });
+  expect(code).toBe(1);
   expect(stderr.trim().split('\n')).toHaveLength(1);
   expect(stderr).toContain('ECONNREFUSED');
 });

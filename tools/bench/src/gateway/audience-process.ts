@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { startProgram } from '../program.ts';
+import { Program } from '@app/test-kit/program';
 import type { dialects } from './dialects.ts';
 
 /** Who is in the audience, and where it goes. */
@@ -66,12 +66,13 @@ export interface Audience extends AsyncDisposable {
 
 /** Starts a process that holds clients. */
 export function startAudience(): Audience {
-  const program = startProgram(new URL('./audience.ts', import.meta.url), {});
+  // A report has the latency of every position.
+  const program = new Program({ main: new URL('audience.ts', import.meta.url), keptLines: 10 });
   let numbers = 0;
   async function ask(command: Command): Promise<unknown> {
     numbers += 1;
     const number = numbers;
-    program.tell({ number, command });
+    program.send({ number, command });
     const { answer, failure } = await program.line((line) => (line['number'] === number ? line : undefined));
     if (typeof failure === 'string') throw new Error(`${command.do}: ${failure}`);
     return answer;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startProgram } from '../program.ts';
+import { Program } from '@app/test-kit/program';
 import { median } from '../quantile.ts';
 import { startAudience } from './audience-process.ts';
 import {
@@ -109,7 +109,7 @@ export async function benchFanOut(
   say(`socket.io: ${socketIo.cpuUsPerPosition.toFixed(2)} µs a position`);
   const ws = await measurePeer(race, new URL('./ws-server.ts', import.meta.url), 'bare', sizes);
   say(`ws: ${ws.cpuUsPerPosition.toFixed(2)} µs a position`);
-  if (feed.hasEnded()) throw new Error('the feed has ended early: nothing can be said');
+  if (!feed.isRunning) throw new Error('the feed has ended early: nothing can be said');
   const shared = rows.filter(({ hasBoxes }) => !hasBoxes);
   const largest = shared.at(-1);
   const smallest = shared[0];
@@ -190,7 +190,7 @@ async function measurePeer(
     stream,
     adapterStream: `${servers.keyPrefix}socket.io`,
   };
-  await using peer = startProgram(main, { PEER: JSON.stringify(options) });
+  await using peer = new Program({ main, env: { PEER: JSON.stringify(options) } });
   const url = `ws://127.0.0.1:${await portOf(peer)}/${dialect === 'socketIo' ? 'socket.io/?EIO=4&transport=websocket' : ''}`;
   await using crowd = startAudience();
   await using reading = startAudience();

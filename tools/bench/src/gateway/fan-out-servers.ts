@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetric } from '@app/test-kit/read-metric';
 import { processCpuUs } from '../process-usage.ts';
-import { type Program, startProgram } from '../program.ts';
+import { Program } from '@app/test-kit/program';
 import { type Audience, startAudience } from './audience-process.ts';
 import { crowdAt, type Race, startFeed, startGateway } from './race.ts';
 
@@ -43,7 +43,7 @@ export async function openGateway(
     await using feed = await startFeed(race);
     await sleep(afterMs);
     const result = await act();
-    if (feed.hasEnded()) throw new Error('the feed has ended early: nothing can be said');
+    if (!feed.isRunning) throw new Error('the feed has ended early: nothing can be said');
     return result;
   }
 
@@ -83,17 +83,17 @@ export async function openGateway(
 export async function openRaw(race: Race, connections: number, times: Times, recording: string) {
   await using opening = new AsyncDisposableStack();
   const raw = opening.use(
-    startProgram(new URL('./raw-broadcaster.ts', import.meta.url), { RECORDING: recording }),
+    new Program({ main: new URL('raw-broadcaster.ts', import.meta.url), env: { RECORDING: recording } }),
   );
   const url = `ws://127.0.0.1:${await portOf(raw)}/`;
   const crowd = opening.use(startAudience());
   await crowd.open(crowdAt(race, url, connections, { dialect: 'bare' }));
 
   async function whileSending<T>(afterMs: number, act: () => Promise<T>): Promise<T> {
-    raw.tell({ isSending: true });
+    raw.send({ isSending: true });
     await sleep(afterMs);
     const result = await act();
-    raw.tell({ isSending: false });
+    raw.send({ isSending: false });
     return result;
   }
 

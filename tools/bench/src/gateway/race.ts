@@ -2,8 +2,8 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { eventTopic } from '@app/shared/topics';
 import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
 import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
-import { eventually } from '@app/test-kit/eventually';
-import { type Program, startProgram } from '../program.ts';
+import { Program } from '@app/test-kit/program';
+import type { Service } from '@app/test-kit/service';
 import { startService } from '../start-service.ts';
 import type { BenchServers } from '../servers.ts';
 import type { Crowd } from './audience-process.ts';
@@ -58,14 +58,17 @@ export async function openRace(servers: BenchServers, devices: number, users: nu
 /** A fix a second of every device, until it is disposed. */
 export async function startFeed({ servers, stream, imeis }: Race): Promise<Program> {
   const options: FeederOptions = { redisUrl: servers.redisUrl, stream, imeis };
-  const feeder = startProgram(new URL('./feeder.ts', import.meta.url), { FEEDER: JSON.stringify(options) });
+  const feeder = new Program({
+    main: new URL('feeder.ts', import.meta.url),
+    env: { FEEDER: JSON.stringify(options) },
+  });
   await feeder.line(({ isFeeding }) => isFeeding);
   return feeder;
 }
 
 /** Starts the real service, with its defaults but for what a large audience of few users needs. */
 export async function startGateway(race: Race): Promise<BenchGateway> {
-  const program = startService('live-gateway', {
+  const service: Service = await startService('live-gateway', {
     INSTANCE_ID: `bench-${process.pid}`,
     REDIS_URL: race.servers.redisUrl,
     POSTGRES_URL: race.servers.postgresUrl,
@@ -82,16 +85,12 @@ export async function startGateway(race: Race): Promise<BenchGateway> {
     // Its own rhythm must not be taken for what an audience costs.
     LIVE_DEVICE_EVENT_REFRESH_MS: '600000',
   });
-  const { wsPort, metricsPort } = await program.line((line) =>
-    line['msg'] === 'listening' ? line : undefined,
-  );
-  const opsUrl = `http://127.0.0.1:${String(metricsPort)}`;
-  await eventually(async () => (await fetch(`${opsUrl}/readyz`)).ok, { timeoutMs: 30_000 });
+  await service.untilReady();
   return {
-    pid: program.pid,
-    url: `ws://127.0.0.1:${String(wsPort)}/ws-live`,
-    metrics: async () => await (await fetch(`${opsUrl}/metrics`)).text(),
-    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+    pid: service.pid,
+    url: `ws://127.0.0.1:${await service.readNumber('wsPort')}/ws-live`,
+    metrics: () => service.exposition(),
+    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
   };
 }
 

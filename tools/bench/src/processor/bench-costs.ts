@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { runToLine } from '../program.ts';
+import { nodeOptionsOfImage } from '@app/test-kit/service';
+import { runToLine } from '../run-to-line.ts';
 import { fillStream } from './backlog.ts';
 import type { BenchServers } from '../servers.ts';
-import { nodeOptionsOfImage } from '../start-service.ts';
 import { cpuCosts, memoryCosts, type StepCostOptions, steps } from './step-costs.ts';
 
 export interface Shape {
@@ -33,16 +33,20 @@ export async function benchCosts(
     await fillStream(redis, stream, { entries, ...shape, repeatedPercent: 0 });
     const options = { redisUrl, postgresUrl, stream };
     const cpu = await runToLine(
-      main,
-      { STEP_COSTS: stepCostOptions({ ...options, entries }) },
+      {
+        main,
+        env: { STEP_COSTS: stepCostOptions({ ...options, entries }) },
+        nodeOptions: nodeOptionsOfImage('processor'),
+      },
       (line) => cpuCosts.safeParse(line['costs']).data,
-      nodeOptionsOfImage('processor'),
     );
     const memory = await runToLine(
-      main,
-      { STEP_COSTS: stepCostOptions({ ...options, entries: Math.min(entries, mostMemoryEntries) }) },
+      {
+        main,
+        env: { STEP_COSTS: stepCostOptions({ ...options, entries: Math.min(entries, mostMemoryEntries) }) },
+        nodeOptions: memoryOptions,
+      },
       (line) => memoryCosts.safeParse(line['costs']).data,
-      memoryOptions,
     );
     const costs = { devices: shape.devices, ...cpu, ...memory };
     const us = steps.map((step) => `${step} ${costs.cpuUs[step].toFixed(1)}`);

@@ -1,5 +1,6 @@
 import { peakRssBytes } from '../process-usage.ts';
-import { runToLine, startProgram } from '../program.ts';
+import { Program } from '@app/test-kit/program';
+import { runToLine } from '../run-to-line.ts';
 import { median } from '../quantile.ts';
 import { type BacklogOptions, fillStream, rowsOf } from './backlog.ts';
 import { measureDrain } from './drain.ts';
@@ -98,8 +99,7 @@ export async function runRaw(
   await prepare(servers);
   const before = await servers.cpuUs();
   const raw = await runToLine(
-    rawMain,
-    { RAW_LIMIT: JSON.stringify({ ...options, postgresUrl: servers.postgresUrl }) },
+    { main: rawMain, env: { RAW_LIMIT: JSON.stringify({ ...options, postgresUrl: servers.postgresUrl }) } },
     (line) => rawLimit.safeParse(line['raw']).data,
   );
   const cpuUs = await serversCpuUs(servers, before, options.entries);
@@ -116,7 +116,7 @@ export async function drainWithProcessor(
 ): Promise<DrainRound['processor']> {
   await prepare(servers, stream);
   const before = await servers.cpuUs();
-  await using processor = startProcessor(servers.redisUrl, servers.postgresUrl, stream, env);
+  await using processor = await startProcessor(servers.redisUrl, servers.postgresUrl, stream, env);
   const drained = await measureDrain(servers.redis, stream, group, backlog.entries, processor);
   const cpuUs = await serversCpuUs(servers, before, backlog.entries);
   await expectRows(servers, rowsOf(backlog));
@@ -130,11 +130,9 @@ export async function drainWithProcessor(
 async function drainNaively(servers: BenchServers, stream: string, entries: number): Promise<Peer> {
   await prepare(servers, stream);
   const before = await servers.cpuUs();
-  await using naive = startProgram(naiveMain, {
-    REDIS_URL: servers.redisUrl,
-    POSTGRES_URL: servers.postgresUrl,
-    STREAM: stream,
-    GROUP: group,
+  await using naive = new Program({
+    main: naiveMain,
+    env: { REDIS_URL: servers.redisUrl, POSTGRES_URL: servers.postgresUrl, STREAM: stream, GROUP: group },
   });
   const drained = await measureDrain(servers.redis, stream, group, entries, naive);
   const cpuUs = await serversCpuUs(servers, before, entries);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { processCpuUs } from '../process-usage.ts';
-import type { Program } from '../program.ts';
+import type { Program } from '@app/test-kit/program';
 
 export interface Drained {
   readonly positionsPerS: number;
@@ -37,7 +37,7 @@ export async function measureDrain(
 }
 
 async function nextPlace(redis: Redis, stream: string, group: string, program: Program): Promise<GroupPlace> {
-  if (program.hasEnded()) throw new Error('the consumer ended before it was through its backlog');
+  if (!program.isRunning) throw await program.exitError();
   await sleep(pollIntervalMs);
   return groupPlace(redis, stream, group);
 }

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startProgram } from '../program.ts';
+import { Program } from '@app/test-kit/program';
 import { quantile } from '../quantile.ts';
 import { CommitWatch } from './commit-watch.ts';
 import { groupPlace } from './drain.ts';
@@ -35,8 +35,8 @@ export async function benchLatency(
   const results: Record<string, Latency> = {};
   for (const ratePerS of ratesPerS) {
     const stream = `${keyPrefix}latency:${ratePerS}`;
-    await using processor = startProcessor(redisUrl, postgresUrl, stream);
-    await processor.line(({ msg }) => (msg === 'reading stream' ? true : undefined));
+    await using processor = await startProcessor(redisUrl, postgresUrl, stream);
+    await processor.logged(/^reading stream$/u);
     const latency = await measureLatency(servers, { redisUrl, stream, ratePerS, seconds, devices });
     results[ratePerS] = latency;
     const [p50, p99, p999] = [latency.p50Ms, latency.p99Ms, latency.p999Ms].map((ms) => ms.toFixed(1));
@@ -53,8 +53,9 @@ export async function benchLatency(
 async function measureLatency({ redis, sql }: BenchServers, options: GeneratorOptions): Promise<Latency> {
   await sql`truncate positions`;
   const watch = new CommitWatch(sql);
-  await using generator = startProgram(new URL('./open-loop-generator.ts', import.meta.url), {
-    GENERATOR: JSON.stringify(options),
+  await using generator = new Program({
+    main: new URL('open-loop-generator.ts', import.meta.url),
+    env: { GENERATOR: JSON.stringify(options) },
   });
   const sendingS = await generator.line(({ seconds }) => (typeof seconds === 'number' ? seconds : undefined));
   const total = options.ratePerS * options.seconds;

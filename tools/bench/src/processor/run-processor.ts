@@ -1,20 +1,20 @@
-import type { Program } from '../program.ts';
+import type { Service } from '@app/test-kit/service';
 import { startService } from '../start-service.ts';
 
-/** The group that every consumer under measurement reads in. */
+/** The consumer group of every consumer under measurement. */
 export const group = 'processor';
-/** The processor's own defaults, which it is measured with; the raw loop has the same. */
+/** The processor's defaults, which the raw loop uses too. */
 export const batchSize = 1000;
 export const concurrency = 3;
 
-/** Starts the processor with its defaults but for where its servers are and what `env` sets. */
-export function startProcessor(
+/** Starts the processor with its defaults, except for the servers and `env`. */
+export async function startProcessor(
   redisUrl: string,
   postgresUrl: string,
   stream: string,
   env: Readonly<Record<string, string>> = {},
-): Program {
-  return startService('processor', {
+): Promise<Service> {
+  return await startService('processor', {
     REDIS_URL: redisUrl,
     POSTGRES_URL: postgresUrl,
     REDIS_TELEMETRY_STREAM: stream,

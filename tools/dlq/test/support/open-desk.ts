@@ -1,6 +1,15 @@
 import { deadLetterStream, encodeDeadLetter } from '@app/processor/stream/dead-letter';
 import { Redis } from 'ioredis';
-import { dlq, type Ending, startDlq } from './run-dlq-command.ts';
+import { Program, runProgram } from '@app/test-kit/program';
+
+type Ending = Awaited<ReturnType<typeof runProgram>>;
+
+const main = new URL('../../src/main.ts', import.meta.url);
+
+/** `./run dlq` with these arguments. */
+export function dlq(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ending> {
+  return runProgram({ main, args, env });
+}
 
 export interface PlantedLetter {
   readonly fields?: readonly (string | Buffer)[];
@@ -18,7 +27,7 @@ export interface Desk extends AsyncDisposable {
   /** Parks entries as the processor does; gives the letters' ids. */
   plant(...letters: readonly PlantedLetter[]): Promise<readonly string[]>;
   run(...args: readonly string[]): Promise<Ending>;
-  start(...args: readonly string[]): ReturnType<typeof startDlq>;
+  start(...args: readonly string[]): Program;
   /** All entries of the stream, each as hexadecimal. */
   onStream(): Promise<readonly string[]>;
   letterIds(): Promise<readonly string[]>;
@@ -50,7 +59,7 @@ export function openDesk(redisUrl: string, stream: string): Desk {
       return ((await pipeline.exec()) ?? []).map(([, planted]) => String(planted));
     },
     run: (...args) => dlq(args, env),
-    start: (...args) => startDlq(args, env),
+    start: (...args) => new Program({ main, args, env }),
     onStream: async () => (await redis.xrangeBuffer(stream, '-', '+')).map(([, fields]) => hex(fields)),
     letterIds: async () => (await redis.xrange(deadLetterStream(stream), '-', '+')).map(([id]) => id),
     [Symbol.asyncDispose]: async () => {

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventually } from '@app/test-kit/eventually';
 import { startOnFreePort } from '@app/test-kit/free-port';
-import { startGuard } from '@app/test-kit/guard';
+import { startSupervisor } from '@app/test-kit/supervisor';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { readRepositoryFile, repositoryPath } from '../../../src/deploy/repository.ts';
@@ -29,7 +29,7 @@ export async function startPrometheus(
   targets: Readonly<Record<string, number>>,
 ): Promise<RunningPrometheus> {
   await using stack = new AsyncDisposableStack();
-  const guard = stack.use(await startGuard());
+  const supervisor = stack.use(await startSupervisor());
   const shipped = configuration.parse(parse(readRepositoryFile('deploy/prometheus/prometheus.yml')));
   const config = {
     ...shipped,
@@ -40,11 +40,11 @@ export async function startPrometheus(
       return Object.assign(rest, { static_configs: [{ targets: [`127.0.0.1:${targets[job.job_name]}`] }] });
     }),
   };
-  const folder = join(guard.folder, 'prometheus');
+  const folder = join(supervisor.folder, 'prometheus');
   await mkdir(folder);
   await writeFile(join(folder, 'prometheus.yml'), stringify(config));
   const url = await startOnFreePort(async (port) => {
-    const server = await guard.run({
+    const server = await supervisor.run({
       file,
       args: [
         `--config.file=${join(folder, 'prometheus.yml')}`,

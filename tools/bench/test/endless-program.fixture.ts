@@ -1,1 +1,0 @@
-setInterval(() => undefined, 1000);
