@@ -5,8 +5,8 @@ import { startPostgres } from '@app/test-kit/postgres';
 import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
 import postgres from 'postgres';
 import { expect, onTestFinished, test } from 'vitest';
-import { openWorld } from './support/open-world.ts';
-import { pending } from './support/own-world.ts';
+import { openFixture } from './support/open-fixture.ts';
+import { pending } from './support/open-faulty-fixture.ts';
 import { acceptRows, refuseRows } from './support/refuse-rows.ts';
 import { cleanExit } from './support/start-processor.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
@@ -31,34 +31,34 @@ async function openServers() {
 
 test('a processor with the shipped rights stores, dead-letters, claims and stops without a permission error', async () => {
   const { redis, postgresUrl, processorPostgresUrl } = await openServers();
-  await using world = openWorld({ redisUrl: redis.urlOf('admin'), postgresUrl });
+  await using fixture = await openFixture({ redisUrl: redis.urlOf('admin'), postgresUrl });
   const start = (instance: string) =>
-    world.start({
+    fixture.start({
       redisUrl: redis.urlOf('processor'),
       postgresUrl: processorPostgresUrl,
       env: { INSTANCE_ID: instance, MAX_DELIVERIES: '1' },
     });
-  const sent = [...(await send(world.redis, world.stream, records(200)))];
+  const sent = [...(await send(fixture.redis, fixture.stream, records(200)))];
   const first = await start('first');
-  const [garbage] = await sendFields(world.redis, world.stream, [['payload', 'no JSON']]);
+  const [garbage] = await sendFields(fixture.redis, fixture.stream, [['payload', 'no JSON']]);
   if (garbage === undefined) throw new Error('no entry was sent');
   sent.push(garbage);
   const deadLettered = new Map([[garbage.id, 'missing_field']]);
-  await world.expectStored(sent, { parked: deadLettered });
+  await fixture.expectStored(sent, { parked: deadLettered });
 
   // A second processor claims what the first left in the middle of an insert, and quarantines it.
-  await refuseRows(world.sql, '*', '53100');
-  await world.sql`grant select on refused_rows to tracking_processor`;
-  sent.push(...(await send(world.redis, world.stream, records(20, { from: 200 }))));
-  await eventually(async () => (await pending(world, 'first')) === 20);
+  await refuseRows(fixture.sql, '*', '53100');
+  await fixture.sql`grant select on refused_rows to tracking_processor`;
+  sent.push(...(await send(fixture.redis, fixture.stream, records(20, { from: 200 }))));
+  await eventually(async () => (await pending(fixture, 'first')) === 20);
   await first.crash();
-  await acceptRows(world.sql, '*');
+  await acceptRows(fixture.sql, '*');
   const second = await start('second');
-  sent.push(...(await send(world.redis, world.stream, [record({ deviceId: 'another' })])));
-  await world.expectStored(sent, { parked: deadLettered });
+  sent.push(...(await send(fixture.redis, fixture.stream, [record({ deviceId: 'another' })])));
+  await fixture.expectStored(sent, { parked: deadLettered });
   expect(await second.stop()).toEqual(cleanExit);
 
-  const log = await world.redis.call('ACL', 'LOG');
+  const log = await fixture.redis.call('ACL', 'LOG');
   // ioredis sends CLIENT SETINFO, which Redis 7.0 does not know.
   const refused = (Array.isArray(log) ? log.map(String) : ['no log']).filter(
     (line) => !line.includes('client|setinfo'),

@@ -1,31 +1,23 @@
 import { encodeFields } from '@app/shared/entry';
-import { startPostgres } from '@app/test-kit/postgres';
-import { startRedis } from '@app/test-kit/redis';
 import { expect, test } from 'vitest';
-import { openWorld } from './support/open-world.ts';
+import { openFixture } from './support/open-fixture.ts';
 import { refuseRows } from './support/refuse-rows.ts';
 import { cleanExit } from './support/start-processor.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
 test('the log names every entry id, with one line per batch rather than per entry', async () => {
-  await using redis = await startRedis();
-  await using postgres = await startPostgres();
-  await using world = openWorld({
-    redisUrl: redis.url,
-    postgresUrl: postgres.url,
-    keyPrefix: redis.keyPrefix,
-  });
-  await refuseRows(world.sql, 'refused', '23514');
-  const good = await send(world.redis, world.stream, records(1000));
-  const [refused] = await send(world.redis, world.stream, [record({ deviceId: 'refused' })]);
-  const [garbage] = await sendFields(world.redis, world.stream, [encodeFields(record()).slice(0, 4)]);
+  await using fixture = await openFixture();
+  await refuseRows(fixture.sql, 'refused', '23514');
+  const good = await send(fixture.redis, fixture.stream, records(1000));
+  const [refused] = await send(fixture.redis, fixture.stream, [record({ deviceId: 'refused' })]);
+  const [garbage] = await sendFields(fixture.redis, fixture.stream, [encodeFields(record()).slice(0, 4)]);
   const deadLettered = new Map([
     [refused?.id ?? '', 'row_refused'],
     [garbage?.id ?? '', 'missing_field'],
   ]);
   const sent = [...good, ...(refused ? [refused] : []), ...(garbage ? [garbage] : [])];
-  const processor = await world.start();
-  await world.expectStored(sent, { parked: deadLettered });
+  const processor = await fixture.start();
+  await fixture.expectStored(sent, { parked: deadLettered });
 
   expect(await processor.stop()).toEqual(cleanExit);
 

@@ -4,12 +4,18 @@ import { eventually } from '@app/test-kit/eventually';
 import { MetricsSeen, whatIsMissing } from '@app/test-kit/metrics-seen';
 import { readMetric } from '@app/test-kit/read-metric';
 import { expect, test } from 'vitest';
-import { lockPositions, ownWorld, pending, stored, type OwnWorld } from './support/own-world.ts';
+import {
+  lockPositions,
+  openFaultyFixture,
+  pending,
+  stored,
+  type FaultyFixture,
+} from './support/open-faulty-fixture.ts';
 import { refuseRows } from './support/refuse-rows.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
 /** Leaves five entries pending at another consumer for an hour; one of them is deleted from the stream. */
-async function leaveEntries({ redis, stream }: OwnWorld): Promise<void> {
+async function leaveEntries({ redis, stream }: FaultyFixture): Promise<void> {
   const left = await send(redis, stream, records(5));
   const ids = left.map(({ id }) => id);
   await redis.xgroup('CREATE', stream, 'processor', '0');
@@ -19,7 +25,7 @@ async function leaveEntries({ redis, stream }: OwnWorld): Promise<void> {
 }
 
 /** Sends valid, duplicate, conflicting, flagged and undecodable entries. */
-async function sendAllKinds({ redis, sql, stream }: OwnWorld): Promise<void> {
+async function sendAllKinds({ redis, sql, stream }: FaultyFixture): Promise<void> {
   const nowMs = Date.now();
   await refuseRows(sql, 'refused', '23514');
   const first = record({ deviceId: 'twice', fixAtMs: nowMs });
@@ -45,11 +51,11 @@ test(
   'every documented metric has a plausible value after the service has processed all kinds of entries',
   { timeout: 120_000 },
   async () => {
-    await using world = await ownWorld();
-    const { redis, stream } = world;
+    await using fixture = await openFaultyFixture();
+    const { redis, stream } = fixture;
     const seen = new MetricsSeen('processor_');
-    await leaveEntries(world);
-    const processor = await world.start({
+    await leaveEntries(fixture);
+    const processor = await fixture.start({
       env: { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50', DEVICE_STATE_CAP: '5', WRITE_TIMEOUT_MS: '500' },
     });
     const scrape = async (): Promise<void> => seen.add(await processor.exposition());
@@ -59,12 +65,12 @@ test(
       async () => (await processor.metrics('processor_entries_claimed_total')) === 4,
       patience,
     );
-    await sendAllKinds(world);
-    await eventually(async () => (await stored(world)) === 4 + 100 + 1 + 4, patience);
+    await sendAllKinds(fixture);
+    await eventually(async () => (await stored(fixture)) === 4 + 100 + 1 + 4, patience);
     await scrape();
 
     // A backlog while inserts are blocked; part of it is trimmed before it is read.
-    const lock = await lockPositions(world);
+    const lock = await lockPositions(fixture);
     await send(redis, stream, records(1500, { from: 200 }));
     await eventually(async () => {
       await scrape();
@@ -79,7 +85,7 @@ test(
       async () => ((await processor.metrics('processor_entries_lost_total')) ?? 0) > 0,
       patience,
     );
-    await eventually(async () => (await pending(world)) === 0, patience);
+    await eventually(async () => (await pending(fixture)) === 0, patience);
     await scrape();
 
     expect(readMetric(seen.text, 'processor_entries_lost_total')).toBeGreaterThan(500);
@@ -102,9 +108,9 @@ test(
       },
       { ...patience, intervalMs: 500 },
     );
-    world.ownRedis.pause();
+    fixture.ownRedis.pause();
     await eventually(async () => (await reads('deadline')) >= 1, patience);
-    world.ownRedis.resume();
+    fixture.ownRedis.resume();
     await scrape();
 
     const largest = (name: string, labels?: Record<string, string>): number | undefined =>

@@ -1,10 +1,8 @@
 import { encodeFields } from '@app/shared/entry';
 import { eventually } from '@app/test-kit/eventually';
-import { startPostgres } from '@app/test-kit/postgres';
-import { startRedis } from '@app/test-kit/redis';
 import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { expect, test } from 'vitest';
-import { openWorld } from './support/open-world.ts';
+import { openFixture } from './support/open-fixture.ts';
 import { cleanExit } from './support/start-processor.ts';
 import { records, sendFields } from './support/telemetry.ts';
 
@@ -13,14 +11,8 @@ function span(n: number): string {
 }
 
 test('an insert is one span, linked to the sampled traces of its entries', async () => {
-  await using redis = await startRedis();
-  await using database = await startPostgres();
   await using receiver = await startTraceReceiver();
-  await using world = openWorld({
-    redisUrl: redis.url,
-    postgresUrl: database.url,
-    keyPrefix: redis.keyPrefix,
-  });
+  await using fixture = await openFixture();
   const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
   // Of ten entries two have a sampled trace, one has an unsampled one, the others have none.
   const flags = new Map([
@@ -33,8 +25,8 @@ test('an insert is one span, linked to the sampled traces of its entries', async
     const encoded = encodeFields(record);
     return flag === undefined ? encoded : encoded.concat('traceparent', `00-${traceId}-${span(n)}-${flag}`);
   });
-  await sendFields(world.redis, world.stream, fields);
-  const processor = await world.start({
+  await sendFields(fixture.redis, fixture.stream, fields);
+  const processor = await fixture.start({
     env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, TRACE_SAMPLE_RATIO: '0' },
   });
   const [insert] = await eventually(() => (receiver.spans.length > 0 ? receiver.spans : undefined), {
@@ -42,7 +34,7 @@ test('an insert is one span, linked to the sampled traces of its entries', async
   });
   expect(insert).toMatchObject({
     service: 'processor',
-    name: `insert ${world.stream}`,
+    name: `insert ${fixture.stream}`,
     kind: 5, // CONSUMER
     links: [
       { traceId, spanId: span(2) },
@@ -51,7 +43,7 @@ test('an insert is one span, linked to the sampled traces of its entries', async
     isFailed: false,
   });
   expect(insert?.attributes.get('messaging.batch.message_count')).toBe(10);
-  expect(await world.sql`select from positions`).toHaveLength(10);
+  expect(await fixture.sql`select from positions`).toHaveLength(10);
   expect(await processor.stop()).toEqual(cleanExit);
   expect(receiver.spans).toHaveLength(1);
 });

@@ -1,24 +1,19 @@
 import { deadLetterStream, decodeDeadLetter } from '@app/processor/stream/dead-letter';
-import { openWorld, type World } from '@app/processor/testing/open-world';
+import { openFixture, type Fixture } from '@app/processor/testing/open-fixture';
 import { acceptRows, refuseRows } from '@app/processor/testing/refuse-rows';
 import { record, records, send } from '@app/processor/testing/telemetry';
 import { eventually } from '@app/test-kit/eventually';
-import { startPostgres } from '@app/test-kit/postgres';
-import { startRedis } from '@app/test-kit/redis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Desk, hex, openDesk } from './support/open-desk.ts';
 
 const servers = new AsyncDisposableStack();
-let world: World;
+let fixture: Fixture;
 let desk: Desk;
 
 beforeAll(async () => {
-  const redis = servers.use(await startRedis());
-  const postgres = servers.use(await startPostgres());
-  const { url: redisUrl, keyPrefix } = redis;
-  world = servers.use(openWorld({ redisUrl, postgresUrl: postgres.url, keyPrefix }));
-  desk = servers.use(openDesk(redisUrl, world.stream));
-  const processor = await world.start();
+  fixture = servers.use(await openFixture());
+  desk = servers.use(openDesk(fixture.redisUrl, fixture.stream));
+  const processor = await fixture.start();
   await processor.untilReady();
 });
 afterAll(() => servers.disposeAsync());
@@ -27,8 +22,8 @@ afterAll(() => servers.disposeAsync());
 async function untilSettled(): Promise<void> {
   await eventually(
     async () => {
-      const [last] = await desk.redis.xrevrange(world.stream, '+', '-', 'COUNT', 1);
-      const groups: unknown = await desk.redis.xinfo('GROUPS', world.stream);
+      const [last] = await desk.redis.xrevrange(fixture.stream, '+', '-', 'COUNT', 1);
+      const groups: unknown = await desk.redis.xinfo('GROUPS', fixture.stream);
       const group: unknown = Array.isArray(groups) ? groups[0] : undefined;
       if (!Array.isArray(group)) return false;
       const field = (name: string): unknown => group[group.indexOf(name) + 1];
@@ -39,13 +34,13 @@ async function untilSettled(): Promise<void> {
 }
 
 async function rows(deviceId: string): Promise<number> {
-  const [row] = await world.sql<{ n: number }[]>`
+  const [row] = await fixture.sql<{ n: number }[]>`
     select count(*)::int as n from positions where device_id = ${deviceId}`;
   return row?.n ?? -1;
 }
 
 async function letters() {
-  const entries = await desk.redis.xrangeBuffer(deadLetterStream(world.stream), '-', '+');
+  const entries = await desk.redis.xrangeBuffer(deadLetterStream(fixture.stream), '-', '+');
   return entries.map(([id, fields]) => decodeDeadLetter(id.toString(), fields));
 }
 
@@ -53,9 +48,9 @@ test(
   'a row that Postgres refused is stored once when the cause is gone and its letter is replayed',
   { timeout: 120_000 },
   async () => {
-    await refuseRows(world.sql, 'refused', '23514');
+    await refuseRows(fixture.sql, 'refused', '23514');
     const good = records(20);
-    const [refused] = await send(world.redis, world.stream, [record({ deviceId: 'refused' }), ...good]);
+    const [refused] = await send(fixture.redis, fixture.stream, [record({ deviceId: 'refused' }), ...good]);
     await untilSettled();
     const [letter] = await letters();
     expect(letter?.cause).toMatchObject({
@@ -68,7 +63,7 @@ test(
     for (const _ of [1, 2, 3]) {
       expect(await desk.run('replay', '--reason', 'row_refused')).toMatchObject({
         code: 0,
-        stdout: `${world.stream}: 1 replayed\n`,
+        stdout: `${fixture.stream}: 1 replayed\n`,
       });
       await untilSettled();
       const again = await letters();
@@ -77,11 +72,11 @@ test(
     }
     expect(await rows('refused')).toBe(0);
 
-    await acceptRows(world.sql, 'refused');
+    await acceptRows(fixture.sql, 'refused');
     expect((await desk.run('replay', '--all')).code).toBe(0);
     await untilSettled();
     expect([await rows('refused'), await letters()]).toEqual([1, []]);
-    expect((await desk.run('replay', '--all')).stdout).toBe(`${world.stream}: 0 replayed\n`);
+    expect((await desk.run('replay', '--all')).stdout).toBe(`${fixture.stream}: 0 replayed\n`);
   },
 );
 
@@ -89,7 +84,7 @@ test(
   'what is stored already is a duplicate when it is replayed, and nothing changes',
   { timeout: 120_000 },
   async () => {
-    const [sent] = await send(world.redis, world.stream, [record({ deviceId: 'twice' })]);
+    const [sent] = await send(fixture.redis, fixture.stream, [record({ deviceId: 'twice' })]);
     await desk.plant({ fields: sent?.fields ?? [] }, { fields: sent?.fields ?? [] });
     await desk.run('replay', '--all');
     await untilSettled();

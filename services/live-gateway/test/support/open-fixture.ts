@@ -7,10 +7,8 @@ import { startDirectus } from '@app/test-kit/directus';
 import type { TestDirectus } from '@app/test-kit/directus';
 import { seedEvent } from '@app/test-kit/directus-tables';
 import { eventually } from '@app/test-kit/eventually';
-import { startPostgres } from '@app/test-kit/postgres';
-import { startRedis } from '@app/test-kit/redis';
-import { Redis } from 'ioredis';
-import postgres from 'postgres';
+import { openServerFixture, type ServerFixture } from '@app/test-kit/server-fixture';
+import type postgres from 'postgres';
 import { startGateway } from './start-gateway.ts';
 import type { GatewayOptions, RunningGateway } from './start-gateway.ts';
 
@@ -20,15 +18,10 @@ export interface TestDevice {
 }
 
 /** One stream, one database, one Directus, and what a test needs to fill them and to run gateways on them. */
-export interface Fixture extends AsyncDisposable {
-  readonly redis: Redis;
-  readonly sql: postgres.Sql;
+export interface Fixture extends ServerFixture {
   /** A client of Postgres with the settings of the gateway's own. */
   readonly gatewaySql: postgres.Sql;
   readonly directus: TestDirectus;
-  readonly stream: string;
-  readonly redisUrl: string;
-  readonly postgresUrl: string;
   /** Starts a gateway of this fixture; it ends with it. */
   start(options?: Partial<GatewayOptions>): Promise<RunningGateway>;
   /** A new event with so many devices. */
@@ -53,24 +46,9 @@ export interface OwnServers {
 
 export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
   await using stack = new AsyncDisposableStack();
-  const sharedRedis = own.redisUrl === undefined ? stack.use(await startRedis()) : undefined;
-  const sharedPostgres = own.postgresUrl === undefined ? stack.use(await startPostgres()) : undefined;
-  const redisUrl = own.redisUrl ?? sharedRedis?.url ?? '';
-  const postgresUrl = own.postgresUrl ?? sharedPostgres?.url ?? '';
-  const stream = `${sharedRedis?.keyPrefix ?? ''}telemetry:${randomUUID().slice(0, 8)}`;
+  const servers = stack.use(await openServerFixture(own));
+  const { redisUrl, postgresUrl, redis, sql, stream } = servers;
   const directus = stack.use(await startDirectus());
-  const redis = new Redis(redisUrl, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
-  // Servers are ended under this connection on purpose; it comes back by itself.
-  redis.on('error', () => undefined);
-  stack.defer(() => redis.disconnect());
-  // As the services connect: without the types that an array parameter would need.
-  const sql = postgres(postgresUrl, {
-    max: 2,
-    fetch_types: false,
-    onnotice: () => undefined,
-    backoff: () => 0.05,
-  });
-  stack.defer(() => sql.end({ timeout: 1 }));
   const log = createLog({ service: 'live-gateway', instanceId: 'test', level: 'silent' });
   const gatewaySql = connectPostgres(postgresUrl, {
     name: 'test',
@@ -81,13 +59,9 @@ export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
   stack.defer(() => gatewaySql.end({ timeout: 1 }));
   const resources = stack.move();
   return {
-    redis,
-    sql,
+    ...servers,
     gatewaySql,
     directus,
-    stream,
-    redisUrl,
-    postgresUrl,
     start: async (options = {}) =>
       resources.use(
         await startGateway({ redisUrl, postgresUrl, directusUrl: directus.url, stream, ...options }),

@@ -2,7 +2,12 @@ import { eventually } from '@app/test-kit/eventually';
 import { migrate } from '@app/migrate/migrate';
 import { startOwnPostgres } from '@app/test-kit/postgres';
 import { describe, expect, test } from 'vitest';
-import { lockPositions, ownWorld, stored, type OwnWorld } from '../support/own-world.ts';
+import {
+  lockPositions,
+  openFaultyFixture,
+  stored,
+  type FaultyFixture,
+} from '../support/open-faulty-fixture.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
 import { cleanExit, type RunningProcessor } from '../support/start-processor.ts';
 import { record, records, send } from '../support/telemetry.ts';
@@ -14,17 +19,17 @@ const env = { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50' };
  * it; sends the last, and proves that all are stored.
  */
 async function through(
-  world: OwnWorld,
+  fixture: FaultyFixture,
   fault: { readonly begin: () => Promise<void>; readonly end: () => Promise<void> },
 ): Promise<void> {
-  const before = await stored(world);
-  await world.feed(500);
-  await eventually(async () => (await stored(world)) > before, { intervalMs: 1, timeoutMs: 15_000 });
+  const before = await stored(fixture);
+  await fixture.feed(500);
+  await eventually(async () => (await stored(fixture)) > before, { intervalMs: 1, timeoutMs: 15_000 });
   await fault.begin();
-  await world.feed(500);
+  await fixture.feed(500);
   await fault.end();
-  await world.feed(500);
-  await world.expectFedStored();
+  await fixture.feed(500);
+  await fixture.expectFedStored();
 }
 
 async function retries(processor: RunningProcessor, of?: string): Promise<number> {
@@ -40,7 +45,7 @@ async function expectWaiting(processor: RunningProcessor): Promise<void> {
 }
 
 /** Ends the processor's connections as an administrator does. */
-async function terminate({ sql }: OwnWorld): Promise<number> {
+async function terminate({ sql }: FaultyFixture): Promise<number> {
   const ended = await sql`
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and application_name like 'processor%'`;
@@ -50,11 +55,11 @@ async function terminate({ sql }: OwnWorld): Promise<number> {
 describe.concurrent('Postgres', { timeout: 90_000 }, () => {
   test('stopped, then killed, and started again each time: all is stored, once', async () => {
     await using postgres = await startOwnPostgres({ migrate });
-    await using world = await ownWorld(postgres.url);
-    const processor = await world.start({ env });
+    await using fixture = await openFaultyFixture(postgres.url);
+    const processor = await fixture.start({ env });
     for (const end of [() => postgres.stop(), () => postgres.kill()]) {
       await processor.untilReady();
-      await through(world, {
+      await through(fixture, {
         begin: end,
         end: async () => {
           await eventually(async () => (await retries(processor)) >= 1, { timeoutMs: 15_000 });
@@ -67,17 +72,17 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
   });
 
   test('with every backend terminated, again and again, in whatever moment: retried on new connections', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env });
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env });
     await processor.untilReady();
     let ended = 0;
-    await through(world, {
+    await through(fixture, {
       begin: async () => undefined,
       end: async () => {
         // New connections too, from their very first moment on.
         await eventually(
           async () => {
-            ended += await terminate(world);
+            ended += await terminate(fixture);
             return ended >= 20;
           },
           { timeoutMs: 30_000, intervalMs: 1 },
@@ -88,13 +93,13 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
   });
 
   test('with the table locked for longer than the deadline: not ready, alive, and all stored afterwards', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env });
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env });
     await processor.untilReady();
     let lock: Awaited<ReturnType<typeof lockPositions>>;
-    await through(world, {
+    await through(fixture, {
       begin: async () => {
-        lock = await lockPositions(world);
+        lock = await lockPositions(fixture);
       },
       end: async () => {
         // The server's own time limit comes first; the batch is halved at each miss.
@@ -109,10 +114,10 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
 
   test('frozen for longer than the deadline: the connections are replaced, and the new ones work', async () => {
     await using postgres = await startOwnPostgres({ migrate });
-    await using world = await ownWorld(postgres.url);
-    const processor = await world.start({ env });
+    await using fixture = await openFaultyFixture(postgres.url);
+    const processor = await fixture.start({ env });
     await processor.untilReady();
-    await through(world, {
+    await through(fixture, {
       begin: async () => postgres.pause(),
       end: async () => {
         await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 15_000 });
@@ -125,11 +130,11 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
   });
 
   test('black-holed on the present connections: a new client works at once', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env });
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env });
     await processor.untilReady();
-    await through(world, {
-      begin: async () => world.toPostgres.halfOpen(),
+    await through(fixture, {
+      begin: async () => fixture.toPostgres.halfOpen(),
       end: async () => {
         await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 15_000 });
       },
@@ -138,15 +143,15 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
   });
 
   test('black-holed for every connection: waited for until it answers', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env });
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env });
     await processor.untilReady();
-    await through(world, {
-      begin: async () => world.toPostgres.swallow(),
+    await through(fixture, {
+      begin: async () => fixture.toPostgres.swallow(),
       end: async () => {
         await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 15_000 });
         await expectWaiting(processor);
-        await world.toPostgres.heal();
+        await fixture.toPostgres.heal();
       },
     });
     await processor.untilReady();
@@ -154,69 +159,69 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
   });
 
   test('out of reach when the processor starts: waited for, and nothing is read before', async () => {
-    await using world = await ownWorld();
-    await world.toPostgres.refuse();
-    const processor = await world.start({ env });
+    await using fixture = await openFaultyFixture();
+    await fixture.toPostgres.refuse();
+    const processor = await fixture.start({ env });
     await processor.logged(/^postgres: not reachable/u);
-    await world.feed(100);
+    await fixture.feed(100);
     await expectWaiting(processor);
-    expect(await world.redis.xinfo('GROUPS', world.stream)).toEqual([]);
-    await world.toPostgres.heal();
-    await world.expectFedStored();
+    expect(await fixture.redis.xinfo('GROUPS', fixture.stream)).toEqual([]);
+    await fixture.toPostgres.heal();
+    await fixture.expectFedStored();
   });
 
   test('read-only, as after a failover: retried, on new connections, until there is one that may write', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env: { ...env, WRITE_CONCURRENCY: '1' } });
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env: { ...env, WRITE_CONCURRENCY: '1' } });
     await processor.untilReady();
-    const [database] = await world.sql<{ name: string }[]>`select current_database() as name`;
-    const name = world.sql(database?.name ?? '');
-    await through(world, {
+    const [database] = await fixture.sql<{ name: string }[]>`select current_database() as name`;
+    const name = fixture.sql(database?.name ?? '');
+    await through(fixture, {
       begin: async () => {
-        await world.sql`alter database ${name} set default_transaction_read_only = on`;
-        await terminate(world);
+        await fixture.sql`alter database ${name} set default_transaction_read_only = on`;
+        await terminate(fixture);
       },
       end: async () => {
         await eventually(async () => (await retries(processor, '25')) >= 2, { timeoutMs: 15_000 });
         await expectWaiting(processor);
         // The connections made meanwhile stay read-only for ever: the processor has to leave them.
-        await world.sql`alter database ${name} reset default_transaction_read_only`;
+        await fixture.sql`alter database ${name} reset default_transaction_read_only`;
       },
     });
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
   test('with its disk full: retried until there is room', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env });
-    await through(world, {
-      begin: () => refuseRows(world.sql, '*', '53100'),
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env });
+    await through(fixture, {
+      begin: () => refuseRows(fixture.sql, '*', '53100'),
       end: async () => {
         await eventually(async () => (await retries(processor, '53')) >= 3, { timeoutMs: 15_000 });
         await expectWaiting(processor);
-        await acceptRows(world.sql, '*');
+        await acceptRows(fixture.sql, '*');
       },
     });
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
   test('that refuses rows of every class, one each in a batch of 1,000: parked with its SQLSTATE, the rest stored', async () => {
-    await using world = await ownWorld();
+    await using fixture = await openFaultyFixture();
     const states = ['22003', '22P05', '23502', '23503', '23514'];
     const batch = [...records(1000)];
     for (const [n, state] of states.entries()) {
-      await refuseRows(world.sql, `bad${state}`, state);
+      await refuseRows(fixture.sql, `bad${state}`, state);
       batch[n * 199 + 3] = record({ deviceId: `bad${state}` });
     }
     // Its first reads are small: it does not know yet how large entries are.
-    const processor = await world.start();
-    const first = await send(world.redis, world.stream, records(1000, { from: 5000 }));
-    await eventually(async () => (await stored(world)) === 1000, { timeoutMs: 15_000 });
+    const processor = await fixture.start();
+    const first = await send(fixture.redis, fixture.stream, records(1000, { from: 5000 }));
+    await eventually(async () => (await stored(fixture)) === 1000, { timeoutMs: 15_000 });
     processor.kill('SIGSTOP');
-    const sent = await send(world.redis, world.stream, batch);
+    const sent = await send(fixture.redis, fixture.stream, batch);
     processor.kill('SIGCONT');
     const parked = new Map(states.map((_, n) => [sent[n * 199 + 3]?.id ?? '', 'row_refused']));
-    await world.expectStored([...first, ...sent], { parked });
+    await fixture.expectStored([...first, ...sent], { parked });
     await eventually(() =>
       processor.lines.some(({ entries, rejected }) => entries === 1000 && rejected === 5),
     );

@@ -3,7 +3,7 @@ import { eventually } from '@app/test-kit/eventually';
 import { describe, expect, test } from 'vitest';
 import { attemptsKey } from '../../src/pipeline/quarantine.ts';
 import { readDeadLetters } from '../support/expect-all-stored.ts';
-import { lockPositions, ownWorld, pending, stored } from '../support/own-world.ts';
+import { lockPositions, openFaultyFixture, pending, stored } from '../support/open-faulty-fixture.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
 import {
   cleanExit,
@@ -20,212 +20,214 @@ function named(instance: string, env: Readonly<Record<string, string>> = {}): Pa
 // A process takes a second to start, and up to ten of them run at once on the machine's cores.
 describe.concurrent('a processor that', { timeout: 90_000 }, () => {
   test('is killed between its insert and its ack is given all of it again, and stores nothing twice', async () => {
-    await using world = await ownWorld();
-    await world.redis.call('ACL', 'SETUSER', 'noacks', 'on', 'nopass', '~*', '&*', '+@all', '-xack');
-    const sent = await send(world.redis, world.stream, records(500));
-    const killed = await world.start({ redisUrl: world.redisUrl.replace('//', '//noacks:x@') });
-    await eventually(async () => (await stored(world)) === 500, { timeoutMs: 15_000 });
+    await using fixture = await openFaultyFixture();
+    await fixture.redis.call('ACL', 'SETUSER', 'noacks', 'on', 'nopass', '~*', '&*', '+@all', '-xack');
+    const sent = await send(fixture.redis, fixture.stream, records(500));
+    const killed = await fixture.start({ redisUrl: fixture.redisUrl.replace('//', '//noacks:x@') });
+    await eventually(async () => (await stored(fixture)) === 500, { timeoutMs: 15_000 });
     await killed.logged(/^acknowledgement failed/u);
     await killed.crash();
-    expect(await pending(world)).toBe(500);
+    expect(await pending(fixture)).toBe(500);
 
-    const next = await world.start();
-    await world.expectStored(sent);
+    const next = await fixture.start();
+    await fixture.expectStored(sent);
     expect(await next.metrics('processor_position_writes_total', { status: 'duplicate' })).toBe(500);
     expect(await next.metrics('processor_position_writes_total', { status: 'inserted' })).toBe(0);
   });
 
   test('is frozen for longer than the claim time loses its entries to another, and does no harm when it wakes', async () => {
-    await using world = await ownWorld();
-    const frozen = await world.start(named('frozen', { WRITE_TIMEOUT_MS: '10000' }));
-    const lock = await lockPositions(world);
-    const first = await send(world.redis, world.stream, records(50));
-    await eventually(async () => (await pending(world, 'frozen')) === 50);
+    await using fixture = await openFaultyFixture();
+    const frozen = await fixture.start(named('frozen', { WRITE_TIMEOUT_MS: '10000' }));
+    const lock = await lockPositions(fixture);
+    const first = await send(fixture.redis, fixture.stream, records(50));
+    await eventually(async () => (await pending(fixture, 'frozen')) === 50);
     frozen.kill('SIGSTOP');
     await lock.release();
 
-    const other = await world.start(named('other'));
-    await world.expectStored(first);
+    const other = await fixture.start(named('other'));
+    await fixture.expectStored(first);
     expect(await other.metrics('processor_entries_claimed_total')).toBe(50);
     frozen.kill('SIGCONT');
     await frozen.logged(/^batch done$/u);
-    const second = await send(world.redis, world.stream, records(50, { from: 50 }));
-    await world.expectStored([...first, ...second]);
+    const second = await send(fixture.redis, fixture.stream, records(50, { from: 50 }));
+    await fixture.expectStored([...first, ...second]);
     expect(await Promise.all([frozen.stop(), other.stop()])).toEqual([cleanExit, cleanExit]);
   });
 
   test('is killed under load leaves what it had to the other replica', async () => {
-    await using world = await ownWorld();
+    await using fixture = await openFaultyFixture();
     // Slow enough that both have something in hand at any time.
     const env = { BATCH_SIZE: '20', WRITE_BATCH_SIZE: '20', WRITE_TIMEOUT_MS: '5000' };
-    const killed = await world.start(named('killed', env));
-    const other = await world.start(named('other', env));
+    const killed = await fixture.start(named('killed', env));
+    const other = await fixture.start(named('other', env));
     await Promise.all([killed.untilReady(), other.untilReady()]);
-    const sent = [...(await send(world.redis, world.stream, records(1000)))];
-    await eventually(async () => (await stored(world)) > 0, { intervalMs: 1 });
-    const lock = await lockPositions(world);
-    sent.push(...(await send(world.redis, world.stream, records(1000, { from: 1000 }))));
-    await eventually(async () => (await pending(world, 'killed')) > 0 && (await pending(world, 'other')) > 0);
-    const left = await pending(world, 'killed');
+    const sent = [...(await send(fixture.redis, fixture.stream, records(1000)))];
+    await eventually(async () => (await stored(fixture)) > 0, { intervalMs: 1 });
+    const lock = await lockPositions(fixture);
+    sent.push(...(await send(fixture.redis, fixture.stream, records(1000, { from: 1000 }))));
+    await eventually(
+      async () => (await pending(fixture, 'killed')) > 0 && (await pending(fixture, 'other')) > 0,
+    );
+    const left = await pending(fixture, 'killed');
     await killed.crash();
     await lock.release();
-    sent.push(...(await send(world.redis, world.stream, records(1000, { from: 2000 }))));
-    await world.expectStored(sent);
+    sent.push(...(await send(fixture.redis, fixture.stream, records(1000, { from: 2000 }))));
+    await fixture.expectStored(sent);
     expect(await other.metrics('processor_entries_claimed_total')).toBeGreaterThanOrEqual(left);
   });
 
   test('is stopped under load leaves nothing pending, and nothing is delivered twice', async () => {
-    await using world = await ownWorld();
+    await using fixture = await openFaultyFixture();
     const env = { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50' };
-    const first = await world.start({ env });
-    const sent = [...(await send(world.redis, world.stream, records(3000)))];
-    await eventually(async () => (await stored(world)) > 0, { intervalMs: 1 });
+    const first = await fixture.start({ env });
+    const sent = [...(await send(fixture.redis, fixture.stream, records(3000)))];
+    await eventually(async () => (await stored(fixture)) > 0, { intervalMs: 1 });
     expect(await first.stop()).toEqual(cleanExit);
-    expect(await pending(world)).toBe(0);
+    expect(await pending(fixture)).toBe(0);
     const done = first.lines.filter(({ msg }) => msg === 'batch done');
     const delivered = done.reduce((sum, { entries }) => sum + Number(entries), 0);
-    expect(delivered).toBe(await stored(world));
+    expect(delivered).toBe(await stored(fixture));
 
-    sent.push(...(await send(world.redis, world.stream, records(10, { from: 3000 }))));
-    const second = await world.start({ env });
-    await world.expectStored(sent);
+    sent.push(...(await send(fixture.redis, fixture.stream, records(10, { from: 3000 }))));
+    const second = await fixture.start({ env });
+    await fixture.expectStored(sent);
     expect(await second.metrics('processor_consumer_records_total')).toBe(3010 - delivered);
   });
 
   test('reads several streams has a loop for each: one that is broken stops no other', async () => {
-    await using world = await ownWorld();
-    const [one, two] = [`${world.stream}:{00}`, `${world.stream}:{01}`];
-    const processor = await world.start({ stream: `${one},${two}` });
-    await send(world.redis, one, records(100));
-    await send(world.redis, two, records(100, { from: 100 }));
-    await eventually(async () => (await stored(world)) === 200, { timeoutMs: 15_000 });
+    await using fixture = await openFaultyFixture();
+    const [one, two] = [`${fixture.stream}:{00}`, `${fixture.stream}:{01}`];
+    const processor = await fixture.start({ stream: `${one},${two}` });
+    await send(fixture.redis, one, records(100));
+    await send(fixture.redis, two, records(100, { from: 100 }));
+    await eventually(async () => (await stored(fixture)) === 200, { timeoutMs: 15_000 });
 
-    await world.redis.set(two, 'no stream');
+    await fixture.redis.set(two, 'no stream');
     await eventually(async () => {
       const failed = await processor.metrics('processor_consumer_reads_total', { result: 'error' });
       return (failed ?? 0) >= 2;
     });
-    await send(world.redis, one, records(100, { from: 200 }));
-    await eventually(async () => (await stored(world)) === 300);
-    await world.redis.del(two);
-    await send(world.redis, two, records(100, { from: 300 }));
-    await eventually(async () => (await stored(world)) === 400, { timeoutMs: 15_000 });
+    await send(fixture.redis, one, records(100, { from: 200 }));
+    await eventually(async () => (await stored(fixture)) === 300);
+    await fixture.redis.del(two);
+    await send(fixture.redis, two, records(100, { from: 300 }));
+    await eventually(async () => (await stored(fixture)) === 400, { timeoutMs: 15_000 });
     for (const stream of [one, two]) {
-      await eventually(async () => (await pending({ ...world, stream })) === 0);
+      await eventually(async () => (await pending({ ...fixture, stream })) === 0);
       await eventually(async () => (await processor.metrics('processor_consumer_pending', { stream })) === 0);
     }
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
   test('has a wrong setting says what is wrong with it and ends with 78', async () => {
-    await using world = await ownWorld();
-    const start = world.start({ stream: '', env: { WRITE_CONCURRENCY: 'many' } });
+    await using fixture = await openFaultyFixture();
+    const start = fixture.start({ stream: '', env: { WRITE_CONCURRENCY: 'many' } });
     await expect(start).rejects.toThrow('REDIS_TELEMETRY_STREAM is not set');
     await expect(start).rejects.toThrow('WRITE_CONCURRENCY must be a whole number, from 1 to 32');
     await expect(start).rejects.toHaveProperty('cause.message', 'the processor ended with 78');
   });
 
   test('is idle stops at once, with 0', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env: { BATCH_BLOCK_MS: '60000' } });
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env: { BATCH_BLOCK_MS: '60000' } });
     await processor.untilReady();
-    await eventually(async () => String(await world.redis.client('LIST')).includes(':reader '));
+    await eventually(async () => String(await fixture.redis.client('LIST')).includes(':reader '));
     const askedAtMs = performance.now();
     expect(await processor.stop()).toEqual(cleanExit);
     expect(performance.now() - askedAtMs).toBeLessThan(5000);
   });
 
   test('is asked twice to stop ends at once, with the signal’s code', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env: { WRITE_TIMEOUT_MS: '60000', DRAIN_TIMEOUT_MS: '60000' } });
-    const lock = await lockPositions(world);
-    const sent = await send(world.redis, world.stream, records(10));
-    await eventually(async () => (await pending(world)) === 10);
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env: { WRITE_TIMEOUT_MS: '60000', DRAIN_TIMEOUT_MS: '60000' } });
+    const lock = await lockPositions(fixture);
+    const sent = await send(fixture.redis, fixture.stream, records(10));
+    await eventually(async () => (await pending(fixture)) === 10);
     processor.kill('SIGTERM');
     await processor.logged(/^stopping$/u);
     expect((await processor.readyz()).body).toContain('stopping');
     processor.kill('SIGTERM');
     expect(await processor.exited).toEqual({ code: 143, signal: null });
     await lock.release();
-    await world.start();
-    await world.expectStored(sent);
+    await fixture.start();
+    await fixture.expectStored(sent);
   });
 
   test('cannot write when it is stopped gives up after the drain time, non-zero, and loses nothing', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start({ env: { DRAIN_TIMEOUT_MS: '300' } });
-    await refuseRows(world.sql, '*', '57P03');
-    const sent = await send(world.redis, world.stream, records(100));
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start({ env: { DRAIN_TIMEOUT_MS: '300' } });
+    await refuseRows(fixture.sql, '*', '57P03');
+    const sent = await send(fixture.redis, fixture.stream, records(100));
     await processor.logged(/^insert failed; retrying/u);
     const askedAtMs = performance.now();
     expect(await processor.stop()).toEqual({ code: 1, signal: null });
     expect(performance.now() - askedAtMs).toBeLessThan(300 + 5000);
-    expect(await pending(world)).toBe(100);
-    await acceptRows(world.sql, '*');
-    await world.start();
-    await world.expectStored(sent);
+    expect(await pending(fixture)).toBe(100);
+    await acceptRows(fixture.sql, '*');
+    await fixture.start();
+    await fixture.expectStored(sent);
   });
 
   test('meets an error that is ours exits non-zero and parks nothing; put right, all is stored', async () => {
-    await using world = await ownWorld();
-    const processor = await world.start();
+    await using fixture = await openFaultyFixture();
+    const processor = await fixture.start();
     await processor.untilReady();
-    await world.sql`alter table positions rename to moved`;
-    const sent = await send(world.redis, world.stream, records(200));
+    await fixture.sql`alter table positions rename to moved`;
+    const sent = await send(fixture.redis, fixture.stream, records(200));
     expect(await processor.exited).toEqual({ code: 1, signal: null });
     expect(processor.lines.at(-1)).toMatchObject({ level: 'fatal', error: { code: '42P01' } });
-    expect(await readDeadLetters(world.redis, world.stream)).toEqual([]);
-    await world.sql`alter table moved rename to positions`;
-    await world.start();
-    await world.expectStored(sent);
+    expect(await readDeadLetters(fixture.redis, fixture.stream)).toEqual([]);
+    await fixture.sql`alter table moved rename to positions`;
+    await fixture.start();
+    await fixture.expectStored(sent);
   });
 
   test('is restarted ten times in an outage parks nothing, whatever the delivery counts say', async () => {
-    await using world = await ownWorld();
+    await using fixture = await openFaultyFixture();
     const env = { MAX_DELIVERIES: '2', DRAIN_TIMEOUT_MS: '100' };
-    await refuseRows(world.sql, '*', '53100');
-    const sent = await send(world.redis, world.stream, records(300));
+    await refuseRows(fixture.sql, '*', '53100');
+    const sent = await send(fixture.redis, fixture.stream, records(300));
     for (let restart = 0; restart < 10; restart += 1) {
-      await using processor = await world.start({ env });
+      await using processor = await fixture.start({ env });
       await processor.logged(/^insert failed; retrying/u);
       // Half of them as a power cut does, half as an orchestrator does.
       if (restart % 2 === 0) await processor.crash();
       else await processor.stop();
     }
     // A start reads few at first, and where nothing can be written it reads no more, so not all of them are suspects.
-    const left = await world.redis.xpending(world.stream, 'processor', '-', '+', sent.length);
+    const left = await fixture.redis.xpending(fixture.stream, 'processor', '-', '+', sent.length);
     const deliveries = left.map((row) => (Array.isArray(row) ? Number(row[3]) : 0));
     expect(deliveries.filter((count) => count > 2).length).toBeGreaterThan(50);
-    await acceptRows(world.sql, '*');
-    const processor = await world.start({ env });
-    await world.expectStored(sent);
+    await acceptRows(fixture.sql, '*');
+    const processor = await fixture.start({ env });
+    await fixture.expectStored(sent);
     expect(await processor.metrics('processor_dead_letters_total')).toBeUndefined();
   });
 
   test('is killed repeatedly while a quarantined entry waits for a lock does not blame the entry', async () => {
-    await using world = await ownWorld();
+    await using fixture = await openFaultyFixture();
     const env = { MAX_DELIVERIES: '1', WRITE_TIMEOUT_MS: '60000' };
-    const sent = await send(world.redis, world.stream, records(2));
-    await world.redis.xgroup('CREATE', world.stream, 'processor', '0');
-    await world.redis.xreadgroup('GROUP', 'processor', 'processor-1', 'STREAMS', world.stream, '>');
-    const lock = await lockPositions(world);
-    const attempts = (): Promise<number> => world.redis.hlen(attemptsKey(world.stream));
+    const sent = await send(fixture.redis, fixture.stream, records(2));
+    await fixture.redis.xgroup('CREATE', fixture.stream, 'processor', '0');
+    await fixture.redis.xreadgroup('GROUP', 'processor', 'processor-1', 'STREAMS', fixture.stream, '>');
+    const lock = await lockPositions(fixture);
+    const attempts = (): Promise<number> => fixture.redis.hlen(attemptsKey(fixture.stream));
     for (let kill = 0; kill < 3; kill += 1) {
-      await using processor = await world.start({ env });
+      await using processor = await fixture.start({ env });
       await eventually(async () => (await attempts()) === 1);
       await eventually(async () => (await attempts()) === 0);
       await processor.crash();
     }
     await lock.release();
-    const processor = await world.start({ env });
-    await world.expectStored(sent);
+    const processor = await fixture.start({ env });
+    await fixture.expectStored(sent);
     expect(await processor.metrics('processor_acks_total')).toBe(2);
   });
 
   test('an entry kills dead-letters that entry alone in the end, and stores the rest', async () => {
-    await using world = await ownWorld();
+    await using fixture = await openFaultyFixture();
     const deadly = record({ deviceId: 'DEADLY' });
-    const sent = await send(world.redis, world.stream, [
+    const sent = await send(fixture.redis, fixture.stream, [
       ...records(60),
       deadly,
       ...records(60, { from: 60 }),
@@ -235,8 +237,8 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     const preload = new URL('../support/die-of-row.ts', import.meta.url);
     let deaths = 0;
     for (;;) {
-      const processor: RunningProcessor = await world.start({ env, preload });
-      const over = world.expectStored(sent, { parked }).then(() => 'over');
+      const processor: RunningProcessor = await fixture.start({ env, preload });
+      const over = fixture.expectStored(sent, { parked }).then(() => 'over');
       const outcome = await Promise.race([over, processor.exited]);
       if (outcome === 'over') break;
       expect(outcome).toEqual({ code: null, signal: 'SIGKILL' });
@@ -246,24 +248,24 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
       over.catch(() => undefined);
     }
     expect(deaths).toBe(4);
-    expect(await world.redis.exists(attemptsKey(world.stream))).toBe(0);
+    expect(await fixture.redis.exists(attemptsKey(fixture.stream))).toBe(0);
   });
 
   test('has a backlog and no database keeps its memory, however long it waits', async () => {
-    await using world = await ownWorld();
+    await using fixture = await openFaultyFixture();
     const backlog = 60_000;
     const sent = [];
     for (let from = 0; from < backlog; from += 5000) {
-      sent.push(...(await send(world.redis, world.stream, largeRecords(5000, from))));
+      sent.push(...(await send(fixture.redis, fixture.stream, largeRecords(5000, from))));
     }
     await using compiled = await compileSources();
     // It starts while there is a database, and loses it before the backlog is in.
-    const processor = await world.start({
+    const processor = await fixture.start({
       env: { NODE_ENV: 'production', LOG_LEVEL: 'info', NODE_COMPILE_CACHE: compiled.folder },
     });
-    await eventually(async () => (await stored(world)) > 0, { intervalMs: 1, timeoutMs: 15_000 });
-    await world.toPostgres.refuse();
-    world.toPostgres.cut();
+    await eventually(async () => (await stored(fixture)) > 0, { intervalMs: 1, timeoutMs: 15_000 });
+    await fixture.toPostgres.refuse();
+    fixture.toPostgres.cut();
     let mostBytes = 0;
     await eventually(
       async () => {
@@ -274,18 +276,18 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     );
     expect((await processor.readyz()).body).toMatch(/a batch waits for Postgres|Postgres does not answer/u);
     expect((await processor.healthz()).status).toBe(200);
-    expect(await stored(world)).toBeLessThan(backlog);
+    expect(await stored(fixture)).toBeLessThan(backlog);
     // No more than the batches between their read and their ack, and what the reader holds.
-    expect(await pending(world)).toBeLessThan(10_000);
-    await world.toPostgres.heal();
+    expect(await pending(fixture)).toBeLessThan(10_000);
+    await fixture.toPostgres.heal();
     await eventually(
       async () => {
         mostBytes = Math.max(mostBytes, (await processor.metrics('process_resident_memory_bytes')) ?? 0);
-        return (await stored(world)) === backlog;
+        return (await stored(fixture)) === backlog;
       },
       { timeoutMs: 40_000, intervalMs: 200 },
     );
-    await world.expectStored(sent, { timeoutMs: 30_000 });
+    await fixture.expectStored(sent, { timeoutMs: 30_000 });
     expect(mostBytes).toBeGreaterThan(0);
     expect(mostBytes).toBeLessThan(200e6);
   });

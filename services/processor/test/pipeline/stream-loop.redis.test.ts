@@ -1,9 +1,7 @@
 import { eventually } from '@app/test-kit/eventually';
-import { startPostgres } from '@app/test-kit/postgres';
-import { startRedis } from '@app/test-kit/redis';
-import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { readDeadLetters } from '../support/expect-all-stored.ts';
-import { openWorld, type World } from '../support/open-world.ts';
+import { openFixture, type Fixture } from '../support/open-fixture.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
 import { runLoop, type RunningLoop } from '../support/run-loop.ts';
 import { record, records, send, sendFields } from '../support/telemetry.ts';
@@ -12,29 +10,19 @@ import { attemptsKey } from '../../src/pipeline/quarantine.ts';
 import { deadLetterStream } from '../../src/stream/dead-letter.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
-const servers = await startRedis();
-const database = await startPostgres();
-let world: World;
+let fixture: Fixture;
 
 beforeEach(async () => {
-  world = openWorld({ redisUrl: servers.url, postgresUrl: database.url, keyPrefix: servers.keyPrefix });
-  await world.sql`drop trigger if exists refuse_row on positions`;
-  await world.sql`drop table if exists refused_rows`;
-  await world.sql`truncate positions`;
+  fixture = await openFixture();
 });
 
 afterEach(async () => {
   vi.restoreAllMocks();
-  await world[Symbol.asyncDispose]();
-});
-
-afterAll(async () => {
-  await database[Symbol.asyncDispose]();
-  await servers[Symbol.asyncDispose]();
+  await fixture[Symbol.asyncDispose]();
 });
 
 function run(options: Partial<Parameters<typeof runLoop>[0]> = {}): RunningLoop {
-  return runLoop({ redisUrl: servers.url, postgresUrl: database.url, stream: world.stream, ...options });
+  return runLoop({ ...fixture, ...options });
 }
 
 /** A domain that writes down the ids it hears. */
@@ -56,11 +44,11 @@ async function failing(): Promise<void> {
 }
 
 async function pending(): Promise<number> {
-  return Number((await world.redis.xpending(world.stream, 'processor'))[0]);
+  return Number((await fixture.redis.xpending(fixture.stream, 'processor'))[0]);
 }
 
 test('the domain step gets every durable fix in reading order, duplicates and conflicts included', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   const [first, second] = records(2);
   if (!first || !second) throw new Error('two records');
   const other = record({ ...first.position, latitude: 1 });
@@ -68,12 +56,12 @@ test('the domain step gets every durable fix in reading order, duplicates and co
   const domain = listener();
   await using _loop = run({ afterWrite: domain.afterWrite });
   const conflict = sent[3]?.id ?? '';
-  await world.expectStored(sent, { parked: new Map([[conflict, 'same_time']]) });
+  await fixture.expectStored(sent, { parked: new Map([[conflict, 'same_time']]) });
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
 test('a batch that is inserted before an earlier one still completes after it', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   await sql`
     create or replace function refuse_row() returns trigger language plpgsql as
     $$ begin if new.device_id = 'slow' then perform pg_sleep(0.3); end if; return new; end $$`;
@@ -92,12 +80,12 @@ test('a batch that is inserted before an earlier one still completes after it', 
   });
   expect(domain.ids).toEqual([]);
   expect(await loop.metric('processor_acks_total')).toBe(0);
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
 test('after the group is recreated, redelivered entries follow those in flight, in order', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   const sent = await send(redis, stream, records(10));
   const domain = listener();
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
@@ -116,13 +104,13 @@ test('after the group is recreated, redelivered entries follow those in flight, 
   // Read again while the first are in flight still.
   await eventually(async () => (await pending()) === 30);
   release();
-  await world.expectStored([...sent, ...later]);
+  await fixture.expectStored([...sent, ...later]);
   expect(domain.ids).toEqual([...sent, ...sent, ...later].map(({ id }) => id));
   expect(await loop.metric('processor_consumer_reads_total', { result: 'group_missing' })).toBe(1);
 });
 
 test('while the domain step fails nothing behind the batch passes; then it gets the same batch again', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   const heard: (readonly StateTransition[])[] = [];
   const sent = await send(redis, stream, records(30));
   await using loop = run({
@@ -132,7 +120,7 @@ test('while the domain step fails nothing behind the batch passes; then it gets 
       if (heard.length > 1 && heard.length <= 4) throw new Error('the domain is not well');
     },
   });
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
   const ids = heard.map((batch) => batch.map(({ fix }) => fix.entry.id));
   const batches = [0, 10, 20].map((from) => sent.slice(from, from + 10).map(({ id }) => id));
   expect(ids).toEqual([batches[0], batches[1], batches[1], batches[1], batches[1], batches[2]]);
@@ -143,7 +131,7 @@ test('while the domain step fails nothing behind the batch passes; then it gets 
 });
 
 test('a domain step that keeps failing ends the loop; its entries stay pending and are redelivered', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   const sent = await send(redis, stream, records(5));
   // The waits between the attempts are random; here they are none.
   vi.spyOn(Math, 'random').mockReturnValue(0);
@@ -162,13 +150,13 @@ test('a domain step that keeps failing ends the loop; its entries stay pending a
   expect(await readDeadLetters(redis, stream)).toEqual([]);
   const domain = listener();
   await using _loop = run({ afterWrite: domain.afterWrite });
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
   // Stored by the first, never heard to the end: duplicates are heard.
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
 test('after a crash between write and commit a fix still counts as new', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   await send(redis, stream, [record({ fixAtMs: noon - 1000 })]);
   {
     await using loop = run();
@@ -195,7 +183,7 @@ test('after a crash between write and commit a fix still counts as new', async (
 });
 
 test('a fatal error ends the loop and dead-letters nothing', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   const sent = await send(redis, stream, records(50));
   const bad = await sendFields(redis, stream, [['payload', 'x', 'codec', '8']]);
   await sql`alter table positions rename to moved`;
@@ -208,11 +196,11 @@ test('a fatal error ends the loop and dead-letters nothing', async () => {
     await sql`alter table moved rename to positions`;
   }
   await using _loop = run();
-  await world.expectStored([...sent, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
+  await fixture.expectStored([...sent, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
 });
 
 test('refused rows of too many devices end the loop and dead-letter nothing', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   const sent = await send(redis, stream, records(100, { devices: 20 }));
   await sql`alter table positions add constraint impossible check (speed < 0)`;
   try {
@@ -224,11 +212,11 @@ test('refused rows of too many devices end the loop and dead-letter nothing', as
     await sql`alter table positions drop constraint impossible`;
   }
   await using _loop = run();
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
 });
 
 test('nothing is acknowledged before its dead letter is written', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   const good = await send(redis, stream, records(3));
   const bad = await sendFields(redis, stream, [['payload', '', 'codec', '8']]);
   // Redis refuses the letter, as it does when it is out of memory.
@@ -240,13 +228,13 @@ test('nothing is acknowledged before its dead letter is written', async () => {
   expect(await pending()).toBe(4);
   expect(await loop.metric('processor_dead_letters_total')).toBeUndefined();
   await redis.del(deadLetterStream(stream));
-  await world.expectStored([...good, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
+  await fixture.expectStored([...good, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
   expect(await loop.metric('processor_dead_letters_total', { reason: 'not_json' })).toBe(1);
   expect(await loop.metric('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(1);
 });
 
 test('while an insert is retried nothing is read beyond what is in flight', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   await refuseRows(sql, '*', '53100');
   const sent = await send(redis, stream, records(1000));
   await using loop = run({ env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10', WRITE_CONCURRENCY: '2' } });
@@ -256,12 +244,12 @@ test('while an insert is retried nothing is read beyond what is in flight', asyn
   // Twice the concurrency, and one that was read while the first was being refused.
   expect(await pending()).toBeLessThanOrEqual(5 * 10);
   await acceptRows(sql, '*');
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
   expect(loop.loop.isRetrying).toBe(false);
 });
 
 test('a stop finishes everything in flight and leaves nothing pending', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   await send(redis, stream, records(5000));
   const domain = listener();
   const loop = run({ afterWrite: domain.afterWrite, env: { WRITE_BATCH_SIZE: '100', BATCH_SIZE: '100' } });
@@ -270,12 +258,12 @@ test('a stop finishes everything in flight and leaves nothing pending', async ()
   await loop.stop();
   expect(await pending()).toBe(0);
   expect(await loop.metric('processor_acks_total')).toBe(domain.ids.length);
-  const [row] = await world.sql<{ n: number }[]>`select count(*)::int as n from positions`;
+  const [row] = await fixture.sql<{ n: number }[]>`select count(*)::int as n from positions`;
   expect(row?.n).toBe(domain.ids.length);
 });
 
 test('abandoned work rejects with the reason and stays pending', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   const sent = await send(redis, stream, records(100));
   await refuseRows(sql, '*', '57P03');
   const loop = run();
@@ -287,12 +275,12 @@ test('abandoned work rejects with the reason and stays pending', async () => {
   expect(await pending()).toBe(100);
   await acceptRows(sql, '*');
   await using _next = run();
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
 });
 
 /** Has `me` read all entries, so often that the next time is the `deliveries`th, and none was acknowledged. */
 async function deliver(ids: readonly string[], deliveries: number): Promise<void> {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   await redis.xgroup('CREATE', stream, 'processor', '0');
   await redis.xreadgroup('GROUP', 'processor', 'processor-1', 'STREAMS', stream, '>');
   const count = deliveries - 1;
@@ -300,19 +288,19 @@ async function deliver(ids: readonly string[], deliveries: number): Promise<void
 }
 
 test('entries that were delivered often but end well are stored: a count alone dead-letters nothing', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   const sent = await send(redis, stream, records(50));
   const ids = sent.map(({ id }) => id);
   await deliver(ids, 100);
   const domain = listener();
   await using _loop = run({ afterWrite: domain.afterWrite });
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
   expect(domain.ids).toEqual(ids);
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
 });
 
 test('the wait for Postgres does not count against a quarantined entry', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   const sent = await send(redis, stream, records(3));
   await deliver(
     sent.map(({ id }) => id),
@@ -326,11 +314,11 @@ test('the wait for Postgres does not count against a quarantined entry', async (
   }
   await acceptRows(sql, '*');
   await using _loop = run();
-  await world.expectStored(sent);
+  await fixture.expectStored(sent);
 });
 
 test('a quarantined entry that Postgres refuses is dead-lettered with its deliveries', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   const sent = await send(redis, stream, [...records(3), record({ deviceId: 'bad' })]);
   await deliver(
     sent.map(({ id }) => id),
@@ -338,14 +326,14 @@ test('a quarantined entry that Postgres refuses is dead-lettered with its delive
   );
   await refuseRows(sql, 'bad', '22003');
   await using _loop = run();
-  await world.expectStored(sent, { parked: new Map([[sent[3]?.id ?? '', 'row_refused']]) });
+  await fixture.expectStored(sent, { parked: new Map([[sent[3]?.id ?? '', 'row_refused']]) });
   const [deadLetter] = await readDeadLetters(redis, stream);
   expect(deadLetter?.cause).toMatchObject({ dlq_deliveries: '7', dlq_sqlstate: '22003' });
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
 });
 
 test('an entry whose last two attempts never ended is dead-lettered unprocessed', async () => {
-  const { redis, sql, stream } = world;
+  const { redis, sql, stream } = fixture;
   const sent = await send(redis, stream, records(3));
   const [, poison, healthy] = sent.map(({ id }) => id);
   if (poison === undefined || healthy === undefined) throw new Error('three entries were sent');
@@ -355,7 +343,7 @@ test('an entry whose last two attempts never ended is dead-lettered unprocessed'
   );
   await redis.hset(attemptsKey(stream), poison, 2, healthy, 1);
   await using _loop = run();
-  await world.expectStored(sent, { parked: new Map([[poison, 'ended_process']]) });
+  await fixture.expectStored(sent, { parked: new Map([[poison, 'ended_process']]) });
   const [deadLetter] = await readDeadLetters(redis, stream);
   expect(deadLetter?.cause['dlq_detail']).toBe(
     'the process died 2 times while it processed this entry alone',
@@ -366,7 +354,7 @@ test('an entry whose last two attempts never ended is dead-lettered unprocessed'
 });
 
 test('vanished entries are acknowledged and nothing else', async () => {
-  const { redis, stream } = world;
+  const { redis, stream } = fixture;
   const sent = await send(redis, stream, records(4));
   await deliver(
     sent.map(({ id }) => id),
@@ -374,6 +362,8 @@ test('vanished entries are acknowledged and nothing else', async () => {
   );
   await redis.xdel(stream, sent[0]?.id ?? '', sent[3]?.id ?? '');
   await using loop = run();
-  await world.expectStored(sent.slice(1, 3).concat(sent.slice(3).map(({ id, fields }) => ({ id, fields }))));
+  await fixture.expectStored(
+    sent.slice(1, 3).concat(sent.slice(3).map(({ id, fields }) => ({ id, fields }))),
+  );
   expect(await loop.metric('processor_entries_vanished_total')).toBe(2);
 });

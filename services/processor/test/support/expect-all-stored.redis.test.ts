@@ -1,22 +1,14 @@
-import { startPostgres } from '@app/test-kit/postgres';
-import { startRedis } from '@app/test-kit/redis';
 import { expect, test } from 'vitest';
 import { insertPositions } from '../../src/store/insert-positions.ts';
 import { writeDeadLetters } from '../../src/stream/write-dead-letters.ts';
 import { checkAllStored } from './expect-all-stored.ts';
 import { fixOf } from './fixes.ts';
-import { openWorld } from './open-world.ts';
+import { openFixture } from './open-fixture.ts';
 import { records, send } from './telemetry.ts';
 
 test('the proof of the promise fails for each way to break it', async () => {
-  await using servers = await startRedis();
-  await using postgres = await startPostgres();
-  await using world = openWorld({
-    redisUrl: servers.url,
-    postgresUrl: postgres.url,
-    keyPrefix: servers.keyPrefix,
-  });
-  const { redis, stream, sql } = world;
+  await using fixture = await openFixture();
+  const { redis, stream, sql } = fixture;
   const sent = await send(redis, stream, records(4));
   const [first, second, third, poison] = sent;
   if (!first || !second || !third || !poison) throw new Error('four entries were sent');

@@ -1,6 +1,7 @@
 import { providedServers } from '@app/test-kit/provided-servers';
-import { Redis } from 'ioredis';
-import postgres from 'postgres';
+import { openServerFixture } from '@app/test-kit/server-fixture';
+import type { Redis } from 'ioredis';
+import type postgres from 'postgres';
 import { startSystem, type System, type SystemOptions } from '../../src/system.ts';
 
 export interface OpenSystem extends AsyncDisposable {
@@ -9,14 +10,13 @@ export interface OpenSystem extends AsyncDisposable {
   readonly sql: postgres.Sql;
 }
 
-/** A whole system on the run's servers, with connections to look inside. */
+/** A whole system on the run's servers, with a connection to each. */
 export async function openSystem(options: Pick<SystemOptions, 'imeis' | 'settings'>): Promise<OpenSystem> {
   await using stack = new AsyncDisposableStack();
   const { redisUrl, postgresUrl } = providedServers();
   const { signal } = new AbortController();
   const system = stack.use(await startSystem({ redisUrl, postgresUrl, signal, ...options }));
-  const redis = stack.adopt(new Redis(redisUrl), (client) => client.disconnect());
-  const sql = stack.adopt(postgres(system.databaseUrl, { max: 2 }), (client) => client.end());
+  const { redis, sql } = stack.use(await openServerFixture({ redisUrl, postgresUrl: system.databaseUrl }));
   const owned = stack.move();
   return { system, redis, sql, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
