@@ -94,10 +94,10 @@ test('a port that is in use, and a wrong configuration, end a gateway with a mes
     stream: fixture.stream,
   };
   await expect(startGateway({ ...options, env: { LIVE_WS_PORT: port } })).rejects.toThrow(
-    new RegExp(`exit code 1;.*port ${port}: is it in use`, 's'),
+    new RegExp(`exit code 1\\..*port ${port}: is it in use`, 's'),
   );
   await expect(startGateway({ ...options, env: { LIVE_ALLOWED_ORIGINS: '*' } })).rejects.toThrow(
-    /exit code 78;.*LIVE_ALLOWED_ORIGINS "\*" is not an origin/s,
+    /exit code 78\..*LIVE_ALLOWED_ORIGINS "\*" is not an origin/s,
   );
 });
 

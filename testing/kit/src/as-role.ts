@@ -1,4 +1,4 @@
-/** The same server and database, as somebody else. */
+/** The same URL with another login. */
 export function asRole(postgresUrl: string, name: string, password: string): string {
   const url = new URL(postgresUrl);
   url.username = name;

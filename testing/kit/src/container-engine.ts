@@ -3,18 +3,17 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 export interface ContainerEngine {
-  /** As `DOCKER_HOST` wants it. */
+  /** In the syntax of `DOCKER_HOST`. */
   readonly dockerHost: string;
   /** On this machine, so that a published port can be bound to 127.0.0.1. */
   readonly isLocal: boolean;
 }
 
-/** An engine that hangs is as good as none. */
-const answerLimitMs = 1000;
+const pingTimeoutMs = 1000;
 
 /**
- * The container engine that answers: the one that `DOCKER_HOST` names, else the first of the usual sockets. Asked
- * here with a time limit, because a client library waits for ever on a socket that accepts and stays silent.
+ * The container engine at `DOCKER_HOST`, else the first that answers on the usual sockets. The ping has a timeout: a
+ * client library would wait forever on a socket that accepts and does not answer.
  */
 export async function findContainerEngine(
   env: NodeJS.ProcessEnv = process.env,
@@ -41,7 +40,7 @@ async function answersPing(dockerHost: string): Promise<boolean> {
     protocol === 'unix:' ? { socketPath: pathname } : { hostname, port: port === '' ? 2375 : port };
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const ping = request(
-    { ...address, path: '/_ping', signal: AbortSignal.timeout(answerLimitMs) },
+    { ...address, path: '/_ping', signal: AbortSignal.timeout(pingTimeoutMs) },
     (response) => {
       response.resume();
       resolve(response.statusCode === 200);

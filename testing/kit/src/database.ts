@@ -7,7 +7,7 @@ export interface TestDatabase {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A database of its own on that server, dropped at the end, its connections with it. */
+/** Creates a database; disposing drops it and closes its connections. */
 export async function createDatabase(
   serverUrl: string,
   purpose: string,
@@ -15,7 +15,7 @@ export async function createDatabase(
 ): Promise<TestDatabase> {
   const name = `live_tracking_${purpose}_${randomBytes(6).toString('hex')}`;
   await onServer(serverUrl, async (admin) => {
-    // Copying files takes 15 ms; the default writes every page to the log.
+    // Takes 15 ms; the default strategy writes every page to the WAL.
     await admin.unsafe(`create database ${name} template ${template} strategy file_copy`);
   });
   const url = new URL(serverUrl);
@@ -30,7 +30,7 @@ export async function createDatabase(
   };
 }
 
-/** Runs `act` with a connection of its own to the database that the URL names. */
+/** Runs `act` with a new connection to the database. */
 export async function onServer(
   serverUrl: string,
   act: (admin: postgres.Sql) => Promise<void>,

@@ -19,7 +19,7 @@ interface Login {
   readonly password: string;
 }
 
-/** Who may come in, and who may see which event. */
+/** Sessions, and who may see which event. */
 export class Accounts {
   readonly #version: 11 | 12;
   readonly #sessions = new Map<string, Session>();
@@ -35,10 +35,12 @@ export class Accounts {
     this.#sessions.set(cookie, { kind: 'user', userId, isExpired: false });
   }
 
+  /** The token of a shared link: `/users/me` answers it 200 without an id. */
   addShareToken(cookie: string): void {
     this.#sessions.set(cookie, { kind: 'share' });
   }
 
+  /** A session signed by another key: 403 INVALID_TOKEN. */
   addForeignSession(cookie: string): void {
     this.#sessions.set(cookie, { kind: 'foreign' });
   }
@@ -49,10 +51,12 @@ export class Accounts {
     session.isExpired = true;
   }
 
+  /** Someone who can log in by e-mail and password. */
   addUser(user: { readonly userId: string; readonly email: string; readonly password: string }): void {
     this.#logins.set(user.email, { userId: user.userId, password: user.password });
   }
 
+  /** The user can no longer log in; 12 also ends the sessions, 11 does not. */
   suspend(userId: string): void {
     this.#suspended.add(userId);
   }
@@ -66,7 +70,7 @@ export class Accounts {
     this.#allowed.get(userId)?.delete(eventId.toLowerCase());
   }
 
-  /** A new session's cookie, or the refusal. */
+  /** The cookie of a new session, or the refusal. */
   logIn(email: string, password: string): string | DirectusAnswer {
     const login = this.#logins.get(email);
     if (login?.password !== password) return invalidCredentials;
@@ -80,7 +84,7 @@ export class Accounts {
   me(cookie: string | undefined): DirectusAnswer {
     const session = cookie === undefined ? undefined : this.#sessions.get(cookie);
     if (session?.kind === 'share') {
-      // 200 and no id: whoever takes any 200 for a user lets the holder of a shared link in.
+      // 200 without an id: a client that accepts any 200 lets the holder of a shared link in.
       return dataAnswer({
         share: 'b2a9b1f0-6a0c-4c39-8d3e-5f0a7a6d1c11',
         role: { id: null, admin_access: false, app_access: false },
@@ -91,16 +95,16 @@ export class Accounts {
     return session?.kind === 'user' ? dataAnswer({ id: session.userId }) : invalidCredentials;
   }
 
-  /** `/items/events/:id?fields=id`; the id as it came, decoded. */
+  /** `/items/events/:id?fields=id`, with the decoded id. */
   event(cookie: string | undefined, id: string): DirectusAnswer {
     return this.#withEvents(cookie, (events) => {
-      // Postgres compares UUIDs as numbers and gives them back in lower case.
+      // Postgres compares UUIDs as numbers and returns them in lower case.
       const eventId = id.toLowerCase();
       return events.has(eventId) ? dataAnswer({ id: eventId }) : forbidden;
     });
   }
 
-  /** `/items/events/`: what an empty id leads to. */
+  /** `/items/events/`, the path of an empty id. */
   eventList(cookie: string | undefined): DirectusAnswer {
     return this.#withEvents(cookie, (events) => dataAnswer([...events].map((id) => ({ id }))));
   }
@@ -109,7 +113,7 @@ export class Accounts {
     cookie: string | undefined,
     answer: (events: ReadonlySet<string>) => DirectusAnswer,
   ): DirectusAnswer {
-    // Without any cookie one is the public, which may see nothing; with a wrong one, no one.
+    // Without a cookie the request is public and may see nothing; a wrong cookie is refused.
     if (cookie === undefined) return forbidden;
     const session = this.#sessions.get(cookie);
     const refusal = this.#refusal(session);
@@ -123,7 +127,7 @@ export class Accounts {
     if (session.kind === 'foreign') return invalidToken;
     if (session.kind === 'share') return undefined;
     if (session.isExpired) return tokenExpired;
-    // 11 leaves the session of a suspended user valid; 12 cuts it.
+    // 11 keeps the session of a suspended user valid; 12 ends it.
     return this.#version === 12 && this.#suspended.has(session.userId) ? invalidCredentials : undefined;
   }
 }

@@ -1,7 +1,7 @@
-/** One answer of Directus, as recorded from 11.3.5 and 12.4.0. */
+/** One response of Directus, as recorded from 11.3.5 and 12.4.0. */
 export interface DirectusAnswer {
   readonly status: number;
-  /** JSON, except for text. */
+  /** An object is sent as JSON. */
   readonly body: object | string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -19,13 +19,13 @@ function errorAnswer(
   return { status, body: { errors: [{ message, extensions: { ...extensions, code } }] } };
 }
 
-/** Nothing, garbage, or a wrong password. */
+/** No cookie, garbage, or a wrong password. */
 export const invalidCredentials = errorAnswer(401, 'INVALID_CREDENTIALS', 'Invalid user credentials.');
 export const tokenExpired = errorAnswer(401, 'TOKEN_EXPIRED', 'Token expired.');
 /** Signed by another key: 403, not 401. */
 export const invalidToken = errorAnswer(403, 'INVALID_TOKEN', 'Invalid token.');
 export const userSuspended = errorAnswer(401, 'USER_SUSPENDED', 'User suspended.');
-/** For an item that is forbidden, missing, or no item at all: alike, and never 404. */
+/** The same for an item that is forbidden, missing or malformed; never 404. */
 export const forbidden = errorAnswer(403, 'FORBIDDEN', "You don't have permission to access this.");
 /** 12 without a licence has no row rules. */
 export const resourceRestricted = errorAnswer(403, 'RESOURCE_RESTRICTED', 'Resource is restricted.');

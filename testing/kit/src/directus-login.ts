@@ -5,9 +5,9 @@ import { dataAnswer, invalidPayload, type DirectusAnswer } from './directus-answ
 export const sessionCookieName = 'directus_session_token';
 
 const sessionMs = 86_400_000;
-const longestBodyBytes = 10_000;
+const maxBodyBytes = 10_000;
 
-/** `POST /auth/login` with `{"email", "password", "mode": "session"}`: the cookie for a try by hand. */
+/** `POST /auth/login` with `{"email", "password", "mode": "session"}`. */
 export async function logIn(request: IncomingMessage, accounts: Accounts): Promise<DirectusAnswer> {
   const body = await readJson(request);
   if (typeof body !== 'object' || body === null) return invalidPayload('It is not a JSON object');
@@ -15,7 +15,7 @@ export async function logIn(request: IncomingMessage, accounts: Accounts): Promi
   if (typeof email !== 'string' || typeof password !== 'string') {
     return invalidPayload('"email" and "password" are required');
   }
-  if (mode !== 'session') return invalidPayload('"mode" must be "session" here: the gateway knows no other');
+  if (mode !== 'session') return invalidPayload('"mode" must be "session": the gateway accepts no other');
   const cookie = accounts.logIn(email, password);
   if (typeof cookie !== 'string') return cookie;
   return dataAnswer(
@@ -32,7 +32,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   for await (const chunk of request) {
     if (!Buffer.isBuffer(chunk)) return undefined;
     bytes += chunk.byteLength;
-    if (bytes > longestBodyBytes) return undefined;
+    if (bytes > maxBodyBytes) return undefined;
     chunks.push(chunk);
   }
   try {
@@ -42,7 +42,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** For a person with a browser: cookies know no port, so the gateway on the same host gets this one. */
+/** For a browser: cookies ignore the port, so the gateway on the same host gets this one. */
 export const loginPage = `<!doctype html>
 <html lang="en">
 <title>Log in</title>

@@ -1,13 +1,11 @@
-/** Where a request of the gateway leads. */
+/** The route of a request. */
 export type DirectusRoute =
   | { readonly to: 'ping' | 'me' | 'event list' | 'log in' | 'login page' | 'nowhere' }
   | { readonly to: 'event'; readonly id: string };
 
 /**
- * Finds the route of a request's raw path.
- *
- * Dots are resolved here, as `fetch`, proxies and Directus do between them: so the event ids ``, `.`, `%2e` and
- * `../../users/me` give 200 with other data, as they do in truth, whether the client sends them raw or resolved.
+ * Finds the route of a request's raw path. Dot segments are resolved, as by `fetch`, proxies and Directus: the event ids
+ * ``, `.`, `%2e` and `../../users/me` get 200 with other data from the real Directus too.
  */
 export function findRoute(method: string, rawPath: string): DirectusRoute {
   const path = `/${resolveDots(rawPath.split('/').slice(1)).join('/')}`;
@@ -31,7 +29,7 @@ function resolveDots(segments: readonly string[]): readonly string[] {
       return;
     }
     if (plain === '..') resolved.pop();
-    // A dot at the end names a folder: what is left ends with a slash.
+    // A trailing dot segment leaves a trailing slash.
     if (isLast) resolved.push('');
   });
   return resolved;
@@ -41,6 +39,6 @@ function decode(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch {
-    return segment; // Half an escape: no id that could exist.
+    return segment; // An incomplete escape: no existing id.
   }
 }

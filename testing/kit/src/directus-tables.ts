@@ -1,8 +1,8 @@
 import type { Sql } from 'postgres';
 
 /**
- * Directus' tables as far as the gateway reads them, with their true types: UUID keys, the IMEI in
- * `devices.imei`. A text where Directus has a UUID would let a comparison pass that fails in production.
+ * The columns of Directus' tables that the gateway reads, with their real types: a text column in place of a UUID would
+ * accept a comparison that fails in production.
  */
 export async function createDirectusTables(sql: Sql): Promise<void> {
   await sql`
@@ -33,12 +33,12 @@ export interface SeededEvent {
   readonly devices: readonly { readonly id: string; readonly imei: string }[];
 }
 
-/** Adds an event with one entry per device. A device that is there already joins this event as well. */
+/** Adds an event with one entry per device. A device that already exists joins this event as well. */
 export async function seedEvent(sql: Sql, event: SeededEvent): Promise<void> {
   await sql.begin(async (transaction) => {
     await transaction`insert into events (id) values (${event.eventId}) on conflict do nothing`;
     if (event.devices.length === 0) return;
-    // As one text: array parameters need types that a caller's connection may not have fetched.
+    // One JSON parameter: arrays need types that the caller's connection may not have fetched.
     const devices = JSON.stringify(event.devices);
     await transaction`
       insert into devices (id, imei)

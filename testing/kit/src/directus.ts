@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ListenOptions } from 'node:net';
 import { Accounts } from './directus-accounts.ts';
 import {
   internalError,
@@ -15,10 +16,9 @@ import { findRoute, type DirectusRoute } from './directus-route.ts';
 import { findFreePort } from './free-port.ts';
 
 /**
- * `slow`: answers late. `429`, `500`, `503`: as Directus does over its rate limit, on an error, under pressure.
- * `unlicensed`: 12 without a licence refuses items with a code of its own. `hang`: takes the request and stays
- * silent. `refuse`: nothing listens. `page`, `redirect`: not Directus answers but a proxy before it, with a page that
- * quotes the request's cookies, or with the way to another place.
+ * `429`, `500`, `503`: what Directus answers over its rate limit, on an error, under pressure. `unlicensed`: 12 without a
+ * licence refuses items. `hang`: never answers. `refuse`: nothing listens. `page`, `redirect`: a proxy answers, with a
+ * page that quotes the request's cookies or with a redirect.
  */
 export type Misbehaviour =
   | 'ok'
@@ -32,159 +32,116 @@ export type Misbehaviour =
   | 'page'
   | 'redirect';
 
-/** One request, as far as a test may need it; no cookie's value. */
+/** One request, without cookie values. */
 export interface DirectusCall {
   readonly method: string;
-  /** As it came over the wire, query included: `/items/events/…?fields=id`. */
+  /** Raw, with its query: `/items/events/…?fields=id`. */
   readonly path: string;
   /** Lower case, sorted. */
   readonly headerNames: readonly string[];
   readonly cookieNames: readonly string[];
   /** The first 8 hex digits of the SHA-256 of the session cookie. */
   readonly sessionHash: string | undefined;
-  /** What was sent as `X-Forwarded-For`. */
+  /** The `X-Forwarded-For` header. */
   readonly clientAddress: string | undefined;
 }
 
-export interface TestDirectus extends AsyncDisposable {
+/** A Directus stand-in with its accounts; see `startDirectus`. */
+export class TestDirectus extends Accounts implements AsyncDisposable {
   readonly url: string;
-  readonly calls: readonly DirectusCall[];
-  addSession(cookie: string, userId: string): void;
-  /** A share link's token: `/users/me` answers it 200 without an id. */
-  addShareToken(cookie: string): void;
-  /** A session signed by another key: 403 INVALID_TOKEN. */
-  addForeignSession(cookie: string): void;
-  expireSession(cookie: string): void;
-  /** Someone who can log in by e-mail and password. */
-  addUser(user: { readonly userId: string; readonly email: string; readonly password: string }): void;
-  /** From then on the user cannot log in; 12 also ends the sessions, 11 does not. */
-  suspend(userId: string): void;
-  allow(userId: string, eventId: string): void;
-  forbid(userId: string, eventId: string): void;
-  /** `slowMs`: how late an answer is when slow, 2000 unless given. */
-  misbehave(mode: Misbehaviour, options?: { readonly slowMs?: number }): void;
-}
+  readonly calls: DirectusCall[] = [];
+  readonly #server: Server;
+  readonly #listenOptions: ListenOptions;
+  #mode: Misbehaviour = 'ok';
+  #slowMs = 2000;
 
-/**
- * A small Directus on 127.0.0.1 that answers as the real one was recorded to, its traps included. It serves
- * tests, and the demo as a stand-in.
- */
-export async function startDirectus(
-  options: {
-    readonly port?: number;
-    readonly version?: 11 | 12;
-    /** Where it listens. Anything but the default is for a container, which has a network of its own. */
-    readonly host?: string;
-  } = {},
-): Promise<TestDirectus> {
-  const port = options.port ?? (await findFreePort());
-  const accounts = new Accounts(options.version ?? 11);
-  const calls: DirectusCall[] = [];
-  let mode: Misbehaviour = 'ok';
-  let slowMs = 2000;
+  constructor(version: 11 | 12, port: number, host: string) {
+    super(version);
+    this.url = `http://127.0.0.1:${port}`;
+    this.#listenOptions = { port, host, exclusive: true };
+    this.#server = createServer((request, response) => {
+      // A request that breaks off has nobody to answer.
+      this.#respond(request, response).catch(() => response.destroy());
+    });
+    this.#server.keepAliveTimeout = 5000;
+  }
 
-  const server = createServer((request, response) => {
+  async listen(): Promise<void> {
+    this.#server.listen(this.#listenOptions);
+    await once(this.#server, 'listening');
+  }
+
+  /** `slowMs`: the delay of an answer while slow. */
+  misbehave(mode: Misbehaviour, { slowMs = 2000 }: { readonly slowMs?: number } = {}): void {
+    const previous = this.#mode;
+    this.#mode = mode;
+    this.#slowMs = slowMs;
+    if (mode === 'refuse' && this.#server.listening) this.#server.close();
+    if (mode !== 'refuse' && !this.#server.listening) this.#server.listen(this.#listenOptions);
+    // Hanging requests are never answered, and a kept-alive connection must not bypass a closed port.
+    if (mode === 'refuse' || previous === 'hang') this.#server.closeAllConnections();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.#server.listening ? once(this.#server, 'close') : undefined;
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const session = readSession(request);
-    calls.push(describeCall(request, session));
+    this.calls.push(describeCall(request, session));
+    if (this.#mode === 'hang') return;
+    const [mode, slowMs] = [this.#mode, this.#slowMs];
     const route = findRoute(request.method ?? 'GET', rawPathOf(request));
-    // A request that breaks off in the middle leaves no one to answer.
-    void respond(route, session, request, response).catch(() => response.destroy());
-  });
-  server.keepAliveTimeout = 5000;
+    const answer =
+      misbehaviourAnswer(mode, route, request) ?? (await this.#answerRoute(route, session, request));
+    if (mode !== 'slow') return send(response, answer);
+    const timer = setTimeout(() => send(response, answer), slowMs);
+    response.once('close', () => clearTimeout(timer));
+  }
 
-  const respond = async (
+  async #answerRoute(
     route: DirectusRoute,
     session: string | undefined,
     request: IncomingMessage,
-    response: ServerResponse,
-  ): Promise<void> => {
-    if (mode === 'hang') return;
-    const answer = misbehaviourAnswer(mode, route, request) ?? (await answerRoute(route, session, request));
-    if (mode === 'slow') {
-      const timer = setTimeout(() => {
-        send(response, answer);
-      }, slowMs);
-      response.once('close', () => {
-        clearTimeout(timer);
-      });
-      return;
-    }
-    send(response, answer);
-  };
-
-  const answerRoute = async (
-    route: DirectusRoute,
-    session: string | undefined,
-    request: IncomingMessage,
-  ): Promise<DirectusAnswer> => {
+  ): Promise<DirectusAnswer> {
     switch (route.to) {
       case 'ping':
-        return { status: 200, body: 'pong', headers: { 'Content-Type': 'text/html; charset=utf-8' } };
+        return { status: 200, body: 'pong', headers: html };
       case 'me':
-        return accounts.me(session);
+        return this.me(session);
       case 'event':
-        return accounts.event(session, route.id);
+        return this.event(session, route.id);
       case 'event list':
-        return accounts.eventList(session);
+        return this.eventList(session);
       case 'log in':
-        return await logIn(request, accounts);
+        return await logIn(request, this);
       case 'login page':
-        return { status: 200, body: loginPage, headers: { 'Content-Type': 'text/html; charset=utf-8' } };
+        return { status: 200, body: loginPage, headers: html };
       case 'nowhere':
         break;
     }
     return routeNotFound(rawPathOf(request));
-  };
+  }
+}
 
-  const listen = (): void => {
-    server.listen({ port, host: options.host ?? '127.0.0.1', exclusive: true });
-  };
-  listen();
-  await once(server, 'listening');
+const html = { 'Content-Type': 'text/html; charset=utf-8' };
 
-  return {
-    url: `http://127.0.0.1:${port}`,
-    calls,
-    addSession: (cookie, userId) => {
-      accounts.addSession(cookie, userId);
-    },
-    addShareToken: (cookie) => {
-      accounts.addShareToken(cookie);
-    },
-    addForeignSession: (cookie) => {
-      accounts.addForeignSession(cookie);
-    },
-    expireSession: (cookie) => {
-      accounts.expireSession(cookie);
-    },
-    addUser: (user) => {
-      accounts.addUser(user);
-    },
-    suspend: (userId) => {
-      accounts.suspend(userId);
-    },
-    allow: (userId, eventId) => {
-      accounts.allow(userId, eventId);
-    },
-    forbid: (userId, eventId) => {
-      accounts.forbid(userId, eventId);
-    },
-    misbehave: (next, { slowMs: nextSlowMs = 2000 } = {}) => {
-      const previous = mode;
-      mode = next;
-      slowMs = nextSlowMs;
-      if (next === 'refuse' && server.listening) server.close();
-      if (next !== 'refuse' && !server.listening) listen();
-      // Nobody will answer what hangs; and a kept-alive connection is no way past a closed door.
-      if (next === 'refuse' || previous === 'hang') server.closeAllConnections();
-    },
-    [Symbol.asyncDispose]: async () => {
-      const closed = server.listening ? once(server, 'close') : undefined;
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
-  };
+/** A small Directus on 127.0.0.1 that answers as the real one was recorded to. Tests use it, and the demo. */
+export async function startDirectus(
+  options: {
+    readonly port?: number;
+    readonly version?: 11 | 12;
+    /** Anything but the default is for a container, which has a network of its own. */
+    readonly host?: string;
+  } = {},
+): Promise<TestDirectus> {
+  const { version = 11, port = await findFreePort(), host = '127.0.0.1' } = options;
+  const directus = new TestDirectus(version, port, host);
+  await directus.listen();
+  return directus;
 }
 
 function misbehaviourAnswer(
@@ -192,7 +149,7 @@ function misbehaviourAnswer(
   route: DirectusRoute,
   request: IncomingMessage,
 ): DirectusAnswer | undefined {
-  // The pressure check stands before all routes, the rate limit behind the ping.
+  // The pressure check precedes all routes; the rate limit does not apply to the ping.
   if (mode === '503') return underPressure;
   if (route.to === 'ping') return undefined;
   if (mode === '429') return tooManyRequests(1);

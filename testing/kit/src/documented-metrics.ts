@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 export interface DocumentedMetric {
   readonly name: string;
   readonly type: string;
-  /** Values by label; undefined where they are not listed. */
+  /** Values by label; undefined if the table does not list them. */
   readonly labels: ReadonlyMap<string, readonly string[] | undefined>;
 }
 
-/** The rows of the table under `## {service}` in docs/metrics.md whose names start with `prefix`. */
+/** The metrics with this prefix in the table under `## {service}` of docs/metrics.md. */
 export async function documentedMetrics(
   service: string,
   prefix: string,

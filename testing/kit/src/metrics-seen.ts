@@ -1,18 +1,18 @@
 import type { DocumentedMetric } from './documented-metrics.ts';
 import { readMetric } from './read-metric.ts';
 
-/** The largest value of each series that was ever seen, of the metrics whose names start with a prefix. */
+/** The largest value seen of each series, for metrics with a prefix. */
 export class MetricsSeen {
   readonly #series: RegExp;
-  /** By the line's text before the value. */
+  /** By name and labels. */
   readonly #largest = new Map<string, number>();
 
-  /** @param prefix in small letters and underscores: `processor_`. */
+  /** @param prefix lower-case letters and underscores: `processor_`. */
   constructor(prefix: string) {
     this.#series = new RegExp(`^(${prefix}[^#]*) (\\S+)$`, 'u');
   }
 
-  /** @param exposition what `/metrics` has just answered. */
+  /** @param exposition the text of `/metrics`. */
   add(exposition: string): void {
     for (const line of exposition.split('\n')) {
       const [, series, value] = this.#series.exec(line) ?? [];
@@ -27,7 +27,7 @@ export class MetricsSeen {
   }
 }
 
-/** Says of a documented metric which of it was never seen moved, and what was seen that is not documented. */
+/** Lists series of a documented metric that never moved, and labels and values that are not documented. */
 export function whatIsMissing(
   { name, type, labels }: DocumentedMetric,
   exposition: string,
@@ -37,10 +37,11 @@ export function whatIsMissing(
   const isMoved = (part: string, wanted?: Record<string, string>): boolean =>
     (readMetric(exposition, part, wanted) ?? 0) > 0;
   const problems = parts.filter((part) => !isMoved(part)).map((part) => `${part} was never moved`);
-  const born = labelsOf(exposition, first);
-  for (const label of new Set([...labels.keys(), ...born.keys()])) {
-    const values = born.get(label) ?? new Set();
-    if (!labels.has(label) || values.size === 0) problems.push(`${name}: ${label} is only in one of the two`);
+  const seen = labelsOf(exposition, first);
+  for (const label of new Set([...labels.keys(), ...seen.keys()])) {
+    const values = seen.get(label) ?? new Set();
+    if (!labels.has(label) || values.size === 0)
+      problems.push(`${name}: ${label} is either not documented or never exported`);
     const listed = labels.get(label);
     for (const value of listed ?? []) {
       if (!isMoved(first, { [label]: value })) problems.push(`${name}: ${value} was never moved`);
@@ -52,15 +53,15 @@ export function whatIsMissing(
   return problems;
 }
 
-/** The labels of a metric's series, each with its values. */
+/** Values by label of a metric's series. */
 function labelsOf(exposition: string, name: string): ReadonlyMap<string, ReadonlySet<string>> {
-  const born = new Map<string, Set<string>>();
+  const seen = new Map<string, Set<string>>();
   for (const line of exposition.split('\n')) {
     const [, series, labels = ''] = /^([a-z_]+)(?:\{(.*)\})? \S+$/u.exec(line) ?? [];
     if (series !== name) continue;
     for (const [, label = '', value = ''] of labels.matchAll(/([a-z]+)="([^"]*)"/gu)) {
-      born.set(label, (born.get(label) ?? new Set()).add(value));
+      seen.set(label, (seen.get(label) ?? new Set()).add(value));
     }
   }
-  return born;
+  return seen;
 }

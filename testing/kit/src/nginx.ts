@@ -1,17 +1,14 @@
-import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { eventually } from './eventually.ts';
+import { join } from 'node:path';
+import { findProgram } from './find-program.ts';
 import { startOnFreePort } from './free-port.ts';
 import { startSupervisor, type Supervisor } from './supervisor.ts';
 
-/** A request that nginx is done with; one that became a WebSocket is done when that is closed. */
+/** A finished request; one that became a WebSocket is finished when that is closed. */
 export interface ProxiedRequest {
-  /** What the client got. */
+  /** Sent to the client. */
   readonly status: number;
-  /** What each upstream that was tried has answered, in order: `502` for one that could not be reached. */
+  /** Of each upstream that was tried, in order: `502` for one that could not be reached. */
   readonly upstreamStatuses: readonly number[];
 }
 
@@ -21,15 +18,18 @@ export interface Nginx extends AsyncDisposable {
 }
 
 const howToGetNginx =
-  'a test needs an nginx: put one on the PATH (Debian, Ubuntu: apt-get install nginx; on Debian ./run test brings ' +
-  'one where there is none)';
+  'a test needs nginx on the PATH (Debian, Ubuntu: apt-get install nginx; on Debian ./run test fetches it)';
 
-/**
- * A real nginx before several WebSocket servers of this machine, as an operator would set it up: it passes a request
- * that one refuses with a 503 on to the next.
- */
+/** A real nginx in front of several WebSocket servers of this machine; it passes a request refused with 503 to the next. */
 export async function startNginx(options: { readonly upstreamPorts: readonly number[] }): Promise<Nginx> {
-  const file = await findNginx();
+  // Debian installs it where only root's PATH looks.
+  const accepts = (output: string): boolean => output.includes('nginx');
+  const file = await findProgram(['nginx'], {
+    accepts,
+    toolchain: 'nginx',
+    versionFlag: '-v',
+    folders: ['/usr/sbin'],
+  });
   if (file === undefined) throw new Error(howToGetNginx);
   await using stack = new AsyncDisposableStack();
   const supervisor = stack.use(await startSupervisor());
@@ -45,22 +45,6 @@ export async function startNginx(options: { readonly upstreamPorts: readonly num
   };
 }
 
-/** On the PATH, where Debian puts it, or where `./run` may have put one. */
-async function findNginx(): Promise<string | undefined> {
-  const onPath = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
-  const ownFolder = fileURLToPath(new URL('../../../.toolchain/nginx/bin', import.meta.url));
-  for (const folder of [...onPath, '/usr/sbin', ownFolder]) {
-    const file = join(folder, 'nginx');
-    try {
-      await promisify(execFile)(file, ['-v'], { timeout: 5_000 });
-      return file;
-    } catch {
-      // Not here, or it does not run here.
-    }
-  }
-  return undefined;
-}
-
 async function launch(
   supervisor: Supervisor,
   file: string,
@@ -69,23 +53,10 @@ async function launch(
 ): Promise<number> {
   const configFile = join(supervisor.folder, 'nginx.conf');
   await writeFile(configFile, configuration(supervisor.folder, port, upstreamPorts));
-  const server = await supervisor.run({
-    file,
-    args: ['-p', supervisor.folder, '-c', configFile, '-e', 'stderr'],
-    endSignal: 'SIGTERM',
-  });
-  const outcome = await eventually(
-    async () => {
-      const end = server.ended();
-      if (end?.output.includes('98: Address already in use') === true) return 'port taken';
-      if (end !== undefined) return end.output;
-      const response = await fetch(`http://127.0.0.1:${port}/nginx-is-here`);
-      return response.ok ? 'ready' : undefined;
-    },
-    { timeoutMs: 10_000 },
+  await supervisor.runUntil(
+    { file, args: ['-p', supervisor.folder, '-c', configFile, '-e', 'stderr'], endSignal: 'SIGTERM' },
+    async () => (await fetch(`http://127.0.0.1:${port}/ready`)).ok,
   );
-  if (outcome === 'port taken') throw new Error(`Port ${port} is already in use`);
-  if (outcome !== 'ready') throw new Error(`nginx ended: ${outcome}`);
   return port;
 }
 
@@ -107,7 +78,7 @@ function configuration(folder: string, port: number, upstreamPorts: readonly num
       }
       server {
         listen 127.0.0.1:${port} backlog=4096;
-        location = /nginx-is-here { access_log off; return 204; }
+        location = /ready { access_log off; return 204; }
         location / {
           proxy_pass http://gateways;
           proxy_http_version 1.1;

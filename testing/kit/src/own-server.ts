@@ -1,70 +1,80 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SupervisedProcess } from './supervisor.ts';
 import { signalProcess, signalTree } from './process-tree.ts';
+import type { SupervisedProcess } from './supervisor.ts';
 
-/** A server of one test's own, to be stopped, killed, paused and started again under the code that uses it. */
-export interface OwnServer {
+export interface OwnServerOptions {
   readonly url: string;
   readonly port: number;
-  /** Asks it to end, as an operator would, and waits for that. */
-  stop(): Promise<void>;
-  /** Ends it and its children at once with SIGKILL, as a power cut would, and waits until they are gone. */
-  kill(): Promise<void>;
-  /** Starts it again after `stop` or `kill`: same port, same data. */
-  start(): Promise<void>;
-  /** Freezes it (SIGSTOP): connections stay open, the kernel goes on accepting new ones, nothing answers. */
-  pause(): void;
-  resume(): void;
-  [Symbol.asyncDispose](): Promise<void>;
+  readonly process: SupervisedProcess;
+  /** Starts it again on the same port and data. */
+  readonly relaunch: () => Promise<SupervisedProcess>;
+  readonly stopSignal: NodeJS.Signals;
+  /** What is disposed with it. */
+  readonly resources: AsyncDisposableStack;
 }
 
-// Postgres with connections open takes a moment for its shutdown checkpoint.
-const stopLimitMs = 20_000;
+// Postgres with open connections takes a moment for its shutdown checkpoint.
+const stopTimeoutMs = 20_000;
 
-/** The life of one server program, started by `launch` each time on the same port and data. */
-export class Lifecycle {
-  readonly #launch: () => Promise<SupervisedProcess>;
-  readonly #stopSignal: NodeJS.Signals;
+/** A server of one test's own that can be stopped, killed, paused and started again. */
+export class OwnServer implements AsyncDisposable {
+  readonly #options: OwnServerOptions;
   #process: SupervisedProcess;
 
-  constructor(options: {
-    readonly launch: () => Promise<SupervisedProcess>;
-    readonly first: SupervisedProcess;
-    readonly stopSignal: NodeJS.Signals;
-  }) {
-    this.#launch = options.launch;
-    this.#process = options.first;
-    this.#stopSignal = options.stopSignal;
+  constructor(options: OwnServerOptions) {
+    this.#options = options;
+    this.#process = options.process;
   }
 
+  get url(): string {
+    return this.#options.url;
+  }
+
+  get port(): number {
+    return this.#options.port;
+  }
+
+  /** Starts it again after `stop` or `kill`: same port, same data. */
   async start(): Promise<void> {
-    if (this.#process.ended() === undefined) throw new Error('The server is running: stop or kill it first');
-    this.#process = await this.#launch();
+    if (this.#isRunning) throw new Error('the server is running: stop or kill it first');
+    this.#process = await this.#options.relaunch();
   }
 
+  /** Asks it to end, as an operator would, and waits for that. */
   async stop(): Promise<void> {
-    if (this.#process.ended() !== undefined) return;
+    if (!this.#isRunning) return;
     this.resume();
-    signalProcess(this.#process.pid, this.#stopSignal);
-    await this.#gone('stop');
+    signalProcess(this.#process.pid, this.#options.stopSignal);
+    await this.#untilEnded();
   }
 
+  /** Ends it and its children at once with SIGKILL, as a power cut would, and waits until they are gone. */
   async kill(): Promise<void> {
-    if (this.#process.ended() !== undefined) return;
+    if (!this.#isRunning) return;
     signalTree(this.#process.pid, 'SIGKILL');
-    await this.#gone('be killed');
+    await this.#untilEnded();
   }
 
+  /** SIGSTOP: connections stay open, the kernel accepts new ones, nothing answers. */
   pause(): void {
-    if (this.#process.ended() === undefined) signalTree(this.#process.pid, 'SIGSTOP');
+    if (this.#isRunning) signalTree(this.#process.pid, 'SIGSTOP');
   }
 
   resume(): void {
-    if (this.#process.ended() === undefined) signalTree(this.#process.pid, 'SIGCONT');
+    if (this.#isRunning) signalTree(this.#process.pid, 'SIGCONT');
   }
 
-  async #gone(what: string): Promise<void> {
-    const end = await Promise.race([this.#process.whenEnded, sleep(stopLimitMs, undefined, { ref: false })]);
-    if (end === undefined) throw new Error(`The server did not ${what} within ${stopLimitMs} ms`);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#options.resources.disposeAsync();
+  }
+
+  get #isRunning(): boolean {
+    return this.#process.ended() === undefined;
+  }
+
+  async #untilEnded(): Promise<void> {
+    const timeout = sleep(stopTimeoutMs, undefined, { ref: false });
+    if ((await Promise.race([this.#process.whenEnded, timeout])) !== undefined) return;
+    throw new Error(`the server did not end within ${stopTimeoutMs} ms`);
   }
 }

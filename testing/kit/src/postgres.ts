@@ -1,6 +1,6 @@
 import { createDatabase, type TestDatabase } from './database.ts';
 import { startSupervisor } from './supervisor.ts';
-import { Lifecycle, type OwnServer } from './own-server.ts';
+import { OwnServer } from './own-server.ts';
 import {
   createPostgresCluster,
   fastSettings,
@@ -9,10 +9,7 @@ import {
 } from './postgres-server.ts';
 import { providedServers } from './provided-servers.ts';
 
-/**
- * A database of the test file's own on the run's Postgres, dropped at the end: with our migrations and
- * Directus' tables, or `empty`.
- */
+/** A new database on the Postgres of the test run, dropped at the end: with migrations and Directus' tables, or `empty`. */
 export async function startPostgres(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
   const { postgresUrl, templateDatabase } = providedServers();
   return await createDatabase(postgresUrl, 'test', options.empty === true ? 'template1' : templateDatabase);
@@ -21,9 +18,9 @@ export async function startPostgres(options: { readonly empty?: boolean } = {}):
 export type OwnPostgres = OwnServer;
 
 export interface OwnPostgresOptions {
-  /** Fills the new database, once: `@app/migrate`'s `migrate`, for one. */
+  /** Prepares the new database, for example `migrate` of `@app/migrate`. */
   readonly migrate?: (postgresUrl: string) => Promise<unknown>;
-  /** Beside those of `fastSettings`, or against them. */
+  /** Added to `fastSettings`, or overriding them. */
   readonly settings?: PostgresSettings;
 }
 
@@ -33,27 +30,15 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
   const supervisor = stack.use(await startSupervisor());
   const cluster = await createPostgresCluster(supervisor);
   const settings = { ...fastSettings, ...options.settings };
-  const { port, url, process: first } = await startPostgresServer(supervisor, cluster, { settings });
+  const { port, url, process } = await startPostgresServer(supervisor, cluster, { settings });
   await options.migrate?.(url);
-  const life = new Lifecycle({
-    first,
-    launch: async () => (await startPostgresServer(supervisor, cluster, { port, settings })).process,
-    // "Fast": connections are ended with 57P01, what is committed is kept.
-    stopSignal: 'SIGINT',
-  });
-  const owned = stack.move();
-  return {
+  return new OwnServer({
     url,
     port,
-    stop: () => life.stop(),
-    kill: () => life.kill(),
-    start: () => life.start(),
-    pause: () => {
-      life.pause();
-    },
-    resume: () => {
-      life.resume();
-    },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
+    process,
+    relaunch: async () => (await startPostgresServer(supervisor, cluster, { port, settings })).process,
+    // Fast shutdown: connections are closed with 57P01, committed data is kept.
+    stopSignal: 'SIGINT',
+    resources: stack.move(),
+  });
 }

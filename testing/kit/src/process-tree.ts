@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** `SIGSTOP` and friends, without an error for a process that has ended meanwhile. */
+/** Sends a signal; no error if the process has ended. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
@@ -11,11 +11,10 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Signals a process and all that descend from it, the process itself first.
+ * Signals a process and then its descendants.
  *
- * Postgres puts each backend into a process group of its own, so a group signal reaches the
- * postmaster only. For SIGKILL the parent is stopped before its children are listed: it could
- * fork another one between the two.
+ * Postgres puts each backend into its own process group, so a group signal reaches the postmaster only. For SIGKILL the
+ * parent is stopped before its children are listed, so that it cannot fork another one in between.
  */
 export function signalTree(pid: number, signal: NodeJS.Signals): void {
   if (signal === 'SIGKILL') signalProcess(pid, 'SIGSTOP');
@@ -24,13 +23,13 @@ export function signalTree(pid: number, signal: NodeJS.Signals): void {
   if (signal === 'SIGKILL') signalProcess(pid, signal);
 }
 
-/** The processes that a process has started, and those that they have. */
+/** The children of a process and their descendants. */
 export function descendantsOf(pid: number): readonly number[] {
   const children = childrenOf(pid);
   return children.concat(children.flatMap(descendantsOf));
 }
 
-/** Also true of one that has ended and that its parent has not heard of yet. */
+/** Also true for a zombie. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -58,7 +57,7 @@ function listLinux(): ProcessEntry[] {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       const stat = readStat(Number(name));
-      // "pid (name) state ppid …", where the name may hold blanks and brackets.
+      // "pid (name) state ppid …", where the name may contain blanks and brackets.
       const parentPid = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[1];
       return parentPid === undefined ? [] : [{ pid: Number(name), parentPid: Number(parentPid) }];
     });

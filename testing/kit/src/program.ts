@@ -149,6 +149,7 @@ export class Program implements AsyncDisposable {
     try {
       return await this.line((line) => (message.test(line.msg) ? line : undefined), { skip, signal });
     } catch (error) {
+      if (this.#hasExited) throw error;
       throw new Error(`${this.name} logged no line ${String(message)}. ${this.lastLines()}`, {
         cause: error,
       });

@@ -1,10 +1,10 @@
 import { inject } from 'vitest';
 
-/** What vitest's global set-up gives to the test files, by `provide('testServers', …)`. */
+/** Provided to test files by vitest's global set-up. */
 export interface TestServerAddresses {
   readonly redisUrl: string;
   readonly postgresUrl: string;
-  /** The migrated database that each test's own is a copy of. */
+  /** Copied for each test. */
   readonly templateDatabase: string;
 }
 
@@ -19,7 +19,7 @@ export function providedServers(): TestServerAddresses {
   const servers: TestServerAddresses | undefined = inject('testServers');
   if (servers === undefined) {
     throw new Error(
-      'This run has no servers: name the test file *.redis.test.ts, *.pg.test.ts or *.e2e.test.ts',
+      'no servers in this run: name the test file *.redis.test.ts, *.pg.test.ts or *.e2e.test.ts',
     );
   }
   return servers;

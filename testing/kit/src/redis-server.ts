@@ -1,11 +1,5 @@
-import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { eventually } from './eventually.ts';
+import { findProgram, readVersion } from './find-program.ts';
 import { startOnFreePort } from './free-port.ts';
 import type { Supervisor, SupervisedProcess } from './supervisor.ts';
 
@@ -16,50 +10,30 @@ export interface RedisServer {
   readonly process: SupervisedProcess;
 }
 
-/**
- * A Redis or Valkey of at least version 7: `REDIS_SERVER_BIN`, else on the PATH, else where `./run` may
- * have put one. Undefined where there is none.
- */
+/** `REDIS_SERVER_BIN`, else a Redis or Valkey of version 7 or newer on this machine; undefined if there is none. */
 export async function findRedisServer(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
   const named = env['REDIS_SERVER_BIN'];
-  if (named !== undefined && named !== '') {
-    if (await isNewEnough(named)) return named;
-    throw new Error(
-      `REDIS_SERVER_BIN=${named} is no Redis or Valkey of version ${oldestMajorVersion} or newer`,
-    );
+  if (named === undefined || named === '') {
+    const names = ['redis-server', 'valkey-server'];
+    return await findProgram(names, { accepts: isNewEnough, toolchain: 'redis', env });
   }
-  const ownFolder = fileURLToPath(new URL('../../../.toolchain/redis/bin', import.meta.url));
-  const folders = [...(env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''), ownFolder];
-  for (const folder of folders) {
-    for (const name of ['redis-server', 'valkey-server']) {
-      const file = join(folder, name);
-      if (await isNewEnough(file)) return file;
-    }
-  }
-  return undefined;
+  if (isNewEnough((await readVersion(named)) ?? '')) return named;
+  throw new Error(
+    `REDIS_SERVER_BIN=${named} is no Redis or Valkey of version ${oldestMajorVersion} or newer`,
+  );
 }
 
 export const howToGetRedis =
   'set REDIS_URL, or put redis-server or valkey-server, version 7 or newer, on the PATH ' +
   '(Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis)';
 
-async function isNewEnough(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK);
-  } catch {
-    return false;
-  }
-  try {
-    const { stdout } = await promisify(execFile)(file, ['--version'], { timeout: 5000 });
-    return Number(/\bv=(\d+)\./.exec(stdout)?.[1] ?? 0) >= oldestMajorVersion;
-  } catch {
-    return false; // It does not run here: another one may.
-  }
+function isNewEnough(versionOutput: string): boolean {
+  return Number(/\bv=(\d+)\./.exec(versionOutput)?.[1] ?? 0) >= oldestMajorVersion;
 }
 
 /**
- * Starts a Redis on 127.0.0.1 and waits until it answers. Nothing is ever evicted, as in production.
- * With `appendOnly` each write is on disk before it is answered, so a killed one loses nothing.
+ * Starts a Redis on 127.0.0.1 and waits until it answers. It evicts nothing, as in production. With `appendOnly` each
+ * write is on disk before it is answered, so that a kill loses nothing.
  */
 export async function startRedisServer(
   supervisor: Supervisor,
@@ -67,7 +41,7 @@ export async function startRedisServer(
     readonly file: string;
     readonly port?: number;
     readonly appendOnly?: boolean;
-    /** Of `redis.conf`, beside those below or against them. */
+    /** Settings of `redis.conf`; they override those below. */
     readonly settings?: Readonly<Record<string, string>>;
   },
 ): Promise<RedisServer> {
@@ -85,27 +59,18 @@ export async function startRedisServer(
     appendfsync: 'always',
     ...options.settings,
   };
-  const server = await supervisor.run({
-    file: options.file,
-    args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
-    endSignal: 'SIGKILL',
-  });
-  const outcome = await eventually(
-    async () => {
-      const end = server.ended();
-      if (end !== undefined) return end;
-      return (await answers(port, server.pid)) ? 'answers' : undefined;
+  const { process } = await supervisor.runUntil(
+    {
+      file: options.file,
+      args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+      endSignal: 'SIGKILL',
     },
-    { timeoutMs: 20_000, intervalMs: 10 },
+    (pid) => answers(port, pid),
   );
-  if (outcome !== 'answers') throw new Error(`redis-server ended with ${outcome.exit}:\n${outcome.output}`);
-  return { port, process: server };
+  return { port, process };
 }
 
-/**
- * Whether the Redis of that process id answers there; false while it still loads its data. The
- * process id, because another program may have taken the port in the same moment.
- */
+/** Whether the Redis with this process id answers on the port (another program may have taken it) and has loaded its data. */
 async function answers(port: number, pid: number): Promise<boolean> {
   const socket = connect({ port, host: '127.0.0.1' });
   try {

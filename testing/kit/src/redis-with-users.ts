@@ -7,20 +7,20 @@ import { Redis } from 'ioredis';
 import { startOwnRedis } from './redis.ts';
 
 export interface RedisWithUsers extends AsyncDisposable {
-  /** As this user of deploy/redis/users.sh. */
+  /** The URL with the login of this user of deploy/redis/users.sh. */
   readonly urlOf: (user: 'admin' | 'ingestion' | 'processor' | 'live-gateway') => string;
 }
 
 const script = fileURLToPath(new URL('../../../deploy/redis/users.sh', import.meta.url));
 const password = 'of-this-test';
 
-/** A Redis of one test's own with the users that are shipped, and nobody else. */
+/** A Redis of one test's own with the shipped users and no others. */
 export async function startRedisWithUsers(): Promise<RedisWithUsers> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'redis-users-'));
   stack.defer(() => rm(folder, { recursive: true }));
   const aclfile = join(folder, 'users.acl');
-  // Everyone may come in at first: only one who may can ask whether it has started.
+  // Open at first: the check whether it has started needs a login.
   await writeFile(aclfile, 'user default on nopass allkeys allchannels allcommands\n');
   const server = stack.use(await startOwnRedis({ keepsData: false, settings: { aclfile } }));
   const passwords = ['ADMIN', 'INGESTION', 'PROCESSOR', 'GATEWAY'].map((name) => [

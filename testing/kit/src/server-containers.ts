@@ -11,8 +11,8 @@ const redisImage = 'redis:8-trixie';
 const postgresImage = 'postgres:17-trixie';
 const timescaleImage = 'timescale/timescaledb:latest-pg17';
 
-// The port is open as soon as the engine forwards it: the server behind it may take longer.
-const readyLimitMs = 60_000;
+// The engine opens the port before the server listens.
+const readyTimeoutMs = 60_000;
 
 export async function startRedisContainer(
   engine: ContainerEngine,
@@ -20,7 +20,7 @@ export async function startRedisContainer(
   const container = await startContainer(engine, {
     image: redisImage,
     port: 6379,
-    // Reached through a forwarded port, which protected mode takes for a stranger.
+    // Protected mode refuses connections through a forwarded port.
     command: [
       'redis-server',
       '--bind',
@@ -36,7 +36,7 @@ export async function startRedisContainer(
   });
   if ('missing' in container) return container;
   const url = `redis://${container.host}:${container.port}`;
-  await eventually(() => pingOnce(url), { timeoutMs: readyLimitMs, intervalMs: 50 });
+  await eventually(() => pingOnce(url), { timeoutMs: readyTimeoutMs, intervalMs: 50 });
   return {
     url,
     from: `container ${redisImage}`,
@@ -62,7 +62,7 @@ export async function startPostgresContainer(
   });
   if ('missing' in container) return container;
   const url = `postgres://postgres:${password}@${container.host}:${container.port}/postgres`;
-  await eventually(() => connectOnce(url), { timeoutMs: readyLimitMs, intervalMs: 50 });
+  await eventually(() => connectOnce(url), { timeoutMs: readyTimeoutMs, intervalMs: 50 });
   return { url, from: `container ${image}`, [Symbol.asyncDispose]: () => container[Symbol.asyncDispose]() };
 }
 
@@ -75,7 +75,7 @@ export async function startTimescaleContainer(
 
 async function pingOnce(url: string): Promise<boolean> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 1000 });
-  // What goes wrong is what the commands reject with.
+  // The commands reject with the error.
   redis.on('error', () => undefined);
   try {
     await redis.connect();

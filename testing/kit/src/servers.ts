@@ -4,15 +4,15 @@ import { createPostgresCluster, startPostgresServer, type PostgresSettings } fro
 import { findRedisServer, howToGetRedis, startRedisServer } from './redis-server.ts';
 import { startPostgresContainer, startRedisContainer, type ServerContainer } from './server-containers.ts';
 
-/** Where a server can come from: a URL in the environment, a container, a program on this machine. */
+/** A URL in the environment, a container, or a program on this machine. */
 export type ServerSource = 'environment' | 'container' | 'local';
 
 export interface ServersOptions {
-  /** Which to try, in this order. Default: what `TEST_SERVERS` says, else all. */
+  /** Tried in this order. Default: that of `TEST_SERVERS`, else all. */
   readonly sources?: readonly ServerSource[];
-  /** For a Postgres started here; without them it is durable. A test wants `fastSettings`, a benchmark does not. */
+  /** For a Postgres started here. Default: durable; tests use `fastSettings`. */
   readonly postgresSettings?: PostgresSettings;
-  /** Hears in one line each where the servers come from. Default: stderr. */
+  /** Called with one line per server. Default: stderr. */
   readonly print?: (line: string) => void;
 }
 
@@ -23,7 +23,7 @@ export interface Servers {
   /** `REDIS_URL`, `container redis:8-trixie` or the path of a server. */
   readonly redisFrom: string;
   readonly postgresFrom: string;
-  /** Ends what was started here, and nothing that was given. */
+  /** Ends the servers that were started here. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -32,17 +32,16 @@ interface FoundServer {
   readonly from: string;
 }
 
-type Ways = Readonly<Record<ServerSource, () => Promise<FoundServer | undefined>>>;
+type Sources = Readonly<Record<ServerSource, () => Promise<FoundServer | undefined>>>;
 
 /**
- * A Redis and a Postgres, each from the first that is there: the URL in the environment (`REDIS_URL`,
- * `POSTGRES_URL`), a container where an engine answers within a second, a server on this machine.
+ * A Redis and a Postgres, each from the first available source: the URL in the environment (`REDIS_URL`,
+ * `POSTGRES_URL`), a container if an engine answers within a second, a server on this machine.
  *
- * What is started listens on 127.0.0.1 only, keeps its data in a temporary folder and ends with
- * this process, however that ends.
+ * Started servers listen on 127.0.0.1 only, keep their data in a temporary folder and end with this process.
  */
 export async function startServers(options: ServersOptions = {}): Promise<Servers> {
-  const sources = options.sources ?? sourcesOf(process.env['TEST_SERVERS']);
+  const sources = options.sources ?? readSources(process.env['TEST_SERVERS']);
   const print = options.print ?? printToStderr;
   await using started = new AsyncDisposableStack();
 
@@ -52,19 +51,19 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
     return await supervisor;
   };
   const fromContainer = async (
-    what: string,
+    server: string,
     start: (engine: ContainerEngine) => Promise<ServerContainer | { readonly missing: string }>,
   ): Promise<FoundServer | undefined> => {
     const engine = await findContainerEngine();
     if (engine === undefined) return undefined;
     const container = await start(engine);
     if ('missing' in container) {
-      print(`${what}: no container (${container.missing})`);
+      print(`${server}: no container (${container.missing})`);
       return undefined;
     }
     return started.use(container);
   };
-  const redisWays: Ways = {
+  const redisSources: Sources = {
     environment: () => fromEnvironment('REDIS_URL'),
     container: () => fromContainer('redis', startRedisContainer),
     local: async () => {
@@ -74,7 +73,7 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
       return { url: `redis://127.0.0.1:${port}`, from: file };
     },
   };
-  const postgresWays: Ways = {
+  const postgresSources: Sources = {
     environment: () => fromEnvironment('POSTGRES_URL'),
     container: () =>
       fromContainer('postgres', (engine) => startPostgresContainer(engine, options.postgresSettings ?? {})),
@@ -87,10 +86,10 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
     },
   };
 
-  // Both to their end before an error is passed on, so that what the other one started is disposed too.
+  // Both settle before an error is thrown, so that the other server is disposed too.
   const [redis, postgres] = await Promise.allSettled([
-    firstThatIsThere(sources, redisWays, `No Redis: ${howToGetRedis}`),
-    firstThatIsThere(sources, postgresWays, 'No Postgres: set POSTGRES_URL'),
+    openFirst(sources, redisSources, `No Redis: ${howToGetRedis}`),
+    openFirst(sources, postgresSources, 'No Postgres: set POSTGRES_URL'),
   ]);
   if (redis.status === 'rejected') throw redis.reason;
   if (postgres.status === 'rejected') throw postgres.reason;
@@ -107,16 +106,16 @@ export async function startServers(options: ServersOptions = {}): Promise<Server
   };
 }
 
-async function firstThatIsThere(
+async function openFirst(
   sources: readonly ServerSource[],
-  ways: Ways,
-  otherwise: string,
+  open: Sources,
+  message: string,
 ): Promise<FoundServer> {
   for (const source of sources) {
-    const found = await ways[source]();
+    const found = await open[source]();
     if (found !== undefined) return found;
   }
-  throw new Error(otherwise);
+  throw new Error(message);
 }
 
 async function fromEnvironment(name: string): Promise<FoundServer | undefined> {
@@ -124,11 +123,11 @@ async function fromEnvironment(name: string): Promise<FoundServer | undefined> {
   return url === undefined || url === '' ? undefined : { url, from: name };
 }
 
-/** `TEST_SERVERS=local` and `TEST_SERVERS=container` leave out all else, a URL in the environment too. */
-export function sourcesOf(forced: string | undefined): readonly ServerSource[] {
-  if (forced === undefined || forced === '') return ['environment', 'container', 'local'];
-  if (forced === 'local' || forced === 'container') return [forced];
-  throw new Error(`TEST_SERVERS=${forced} is neither local nor container`);
+/** `TEST_SERVERS=local` and `TEST_SERVERS=container` exclude all other sources. */
+export function readSources(name: string | undefined): readonly ServerSource[] {
+  if (name === undefined || name === '') return ['environment', 'container', 'local'];
+  if (name === 'local' || name === 'container') return [name];
+  throw new Error(`TEST_SERVERS=${name} is neither local nor container`);
 }
 
 function printToStderr(line: string): void {

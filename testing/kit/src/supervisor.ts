@@ -1,3 +1,5 @@
+import { basename } from 'node:path';
+import { eventually } from './eventually.ts';
 import { Program } from './program.ts';
 
 /** The user that a command runs as: Postgres refuses to be root. */
@@ -45,9 +47,16 @@ export interface Supervisor extends AsyncDisposable {
   readonly folder: string;
   /** Starts a command; rejects if it cannot be started. */
   run(command: SupervisedCommand): Promise<SupervisedProcess>;
+  /** Starts a server and waits until `probe` returns a value; rejects with its output if it ends before. */
+  runUntil<T extends object | string | true>(
+    command: SupervisedCommand,
+    probe: (pid: number) => Promise<T | undefined | false>,
+  ): Promise<{ readonly process: SupervisedProcess; readonly value: T }>;
   /** Runs a command to its end; rejects with its output unless it exits with 0. */
   runToEnd(command: SupervisedCommand): Promise<void>;
 }
+
+const startTimeoutMs = 30_000;
 
 export async function startSupervisor(): Promise<Supervisor> {
   const program = new Program({
@@ -75,15 +84,31 @@ export async function startSupervisor(): Promise<Supervisor> {
   const endOf = (id: number, keepsAlive: boolean): Promise<ProcessEnd> =>
     reply((message) => ('exit' in message && message.id === id ? message : undefined), keepsAlive);
 
+  async function run(command: SupervisedCommand): Promise<SupervisedProcess> {
+    const { id, pid } = await start(command);
+    let end: ProcessEnd | undefined;
+    const whenEnded = endOf(id, false)
+      .catch((error: unknown): ProcessEnd => ({ exit: 'its supervisor', output: String(error) }))
+      .then((ended) => (end = ended));
+    return { pid, ended: () => end, whenEnded };
+  }
+
   return {
     folder,
-    run: async (command) => {
-      const { id, pid } = await start(command);
-      let end: ProcessEnd | undefined;
-      const whenEnded = endOf(id, false)
-        .catch((error: unknown): ProcessEnd => ({ exit: 'its supervisor', output: String(error) }))
-        .then((ended) => (end = ended));
-      return { pid, ended: () => end, whenEnded };
+    run,
+    runUntil: async (command, probe) => {
+      const process = await run(command);
+      const outcome = await eventually(
+        async () => {
+          const end = process.ended();
+          if (end !== undefined) return { end };
+          const value = await probe(process.pid);
+          return value !== undefined && value !== false && { value };
+        },
+        { timeoutMs: startTimeoutMs, intervalMs: 10 },
+      );
+      if ('value' in outcome) return { process, value: outcome.value };
+      throw new Error(`${basename(command.file)} ended with ${outcome.end.exit}:\n${outcome.end.output}`);
     },
     runToEnd: async (command) => {
       const { id } = await start(command);

@@ -10,9 +10,8 @@ export interface TestServers extends Servers {
 }
 
 /**
- * The servers of one test run: Redis, Postgres, and in it a template with our migrations and Directus' tables.
- *
- * `migrate` comes in as an argument: the package that has it is itself tested with this one.
+ * The servers of one test run: Redis, and Postgres with a template database that has the migrations and Directus' tables.
+ * `migrate` is an argument because its package is itself tested with this one.
  */
 export async function startTestServers(
   options: ServersOptions & { readonly migrate: (postgresUrl: string) => Promise<unknown> },
@@ -44,7 +43,7 @@ async function createTemplate(
   } finally {
     await sql.end();
   }
-  // A template must have no connection, and TimescaleDB's workers would make one.
+  // A template must have no connections, and TimescaleDB's workers would open one.
   await onServer(serverUrl, async (admin) => {
     await admin`alter database ${admin(database.name)} with allow_connections false`;
     await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${database.name}`;

@@ -3,28 +3,27 @@ import { createDatabase } from './database.ts';
 import { fastSettings, type PostgresSettings } from './postgres-server.ts';
 import { Program } from './program.ts';
 import { startTimescaleContainer } from './server-containers.ts';
-import { sourcesOf, type ServerSource } from './servers.ts';
+import { readSources, type ServerSource } from './servers.ts';
 
 export interface TestTimescale extends AsyncDisposable {
   readonly url: string;
-  /** The WebAssembly build has one: with more, a client waits until the other has closed its own. */
+  /** The WebAssembly build has one session: a second client waits until the first has closed its own. */
   readonly maxConnections: number;
   /** `TIMESCALE_URL`, `container …` or `WebAssembly`. */
   readonly from: string;
 }
 
 /**
- * A fresh and empty database of a server that has TimescaleDB, the first of: the server that `TIMESCALE_URL` names,
- * a container, WebAssembly (PostgreSQL 17, TimescaleDB 2.23). The last takes two seconds, and is what a test asks for
- * that plays with the build's one session. Which it was is printed.
+ * A new empty database of a server with TimescaleDB: the server at `TIMESCALE_URL`, else a container, else WebAssembly
+ * (PostgreSQL 17, TimescaleDB 2.23), which takes two seconds. Prints the source.
  */
 export async function startTimescale(
   options: { readonly from?: 'WebAssembly' } = {},
 ): Promise<TestTimescale> {
   const sources =
-    options.from === 'WebAssembly' ? ['local' as const] : sourcesOf(process.env['TEST_SERVERS']);
+    options.from === 'WebAssembly' ? ['local' as const] : readSources(process.env['TEST_SERVERS']);
   for (const source of sources) {
-    const timescale = await ways[source]();
+    const timescale = await open[source]();
     if (timescale === undefined) continue;
     printOnce(`timescale: ${timescale.from}`);
     return timescale;
@@ -33,11 +32,11 @@ export async function startTimescale(
 }
 
 /**
- * The same, and none where only the WebAssembly build is to be had: what is measured there says nothing about a server.
- * One in a container is durable unless `settings` say otherwise.
+ * The same without the WebAssembly build, which tells nothing about the speed of a server; undefined if there is no
+ * other. A container is durable unless `settings` say otherwise.
  */
 export async function startNativeTimescale(settings: PostgresSettings): Promise<TestTimescale | undefined> {
-  for (const source of sourcesOf(process.env['TEST_SERVERS'])) {
+  for (const source of readSources(process.env['TEST_SERVERS'])) {
     if (source === 'local') continue;
     const timescale = await (source === 'environment' ? findInEnvironment() : startInContainer(settings));
     if (timescale !== undefined) return timescale;
@@ -45,7 +44,7 @@ export async function startNativeTimescale(settings: PostgresSettings): Promise<
   return undefined;
 }
 
-const ways: Readonly<Record<ServerSource, () => Promise<TestTimescale | undefined>>> = {
+const open: Readonly<Record<ServerSource, () => Promise<TestTimescale | undefined>>> = {
   environment: findInEnvironment,
   container: () => startInContainer(fastSettings),
   local: startWebAssembly,
@@ -54,12 +53,12 @@ const ways: Readonly<Record<ServerSource, () => Promise<TestTimescale | undefine
 async function findInEnvironment(): Promise<TestTimescale | undefined> {
   const serverUrl = process.env['TIMESCALE_URL'];
   if (serverUrl === undefined || serverUrl === '') return undefined;
-  // Not template1: there the image of TimescaleDB has the extension already.
+  // In template1 TimescaleDB's image already has the extension.
   const database = await createDatabase(serverUrl, 'test', 'template0');
   return { ...database, maxConnections: 10, from: 'TIMESCALE_URL' };
 }
 
-// An image that could not be had for one test cannot be had for the next, and asking takes seconds.
+// Asking again for a missing image takes seconds.
 let noContainer: string | undefined;
 
 async function startInContainer(settings: PostgresSettings): Promise<TestTimescale | undefined> {

@@ -2,9 +2,8 @@ import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { once } from 'node:events';
 
-/** A span as a collector gets it, the parts that tests ask about. */
+/** The parts of an exported span that tests check. */
 export interface ReceivedSpan {
-  /** Of the process that sent it. */
   readonly service: string;
   readonly name: string;
   readonly kind: number;
@@ -13,28 +12,27 @@ export interface ReceivedSpan {
   readonly attributes: ReadonlyMap<string, string | number>;
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
   readonly isFailed: boolean;
-  /** Of the failure. */
+  /** The status message of a failed span. */
   readonly message: string | undefined;
 }
 
 export interface TraceReceiver extends AsyncDisposable {
   /** For `OTEL_EXPORTER_OTLP_ENDPOINT`. */
   readonly url: string;
-  /** All so far. */
   readonly spans: readonly ReceivedSpan[];
-  /** What the next requests are answered with; 200 unless set. */
+  /** Sets the status of the next responses; 200 at first. */
   answer(status: number): void;
   readonly refused: () => number;
 }
 
-/** A collector: takes OTLP over HTTP, in JSON, at `/v1/traces`, and keeps what it gets. */
+/** A collector: accepts OTLP over HTTP, in JSON, at `/v1/traces`, and keeps the spans. */
 export async function startTraceReceiver(): Promise<TraceReceiver> {
   const spans: ReceivedSpan[] = [];
   let status = 200;
   let refused = 0;
   const server = createServer((request, response) => {
-    void take();
-    async function take(): Promise<void> {
+    void receive();
+    async function receive(): Promise<void> {
       const body = await json(request);
       if (request.url !== '/v1/traces' || request.method !== 'POST') response.writeHead(404).end();
       else if (status === 200) {
@@ -87,7 +85,7 @@ function readSpans(body: unknown): readonly ReceivedSpan[] {
           spanId: String(property(link, 'spanId')),
         })),
         isFailed: property(property(span, 'status'), 'code') === 2,
-        message: text(property(property(span, 'status'), 'message')),
+        message: stringOf(property(property(span, 'status'), 'message')),
       }));
   });
 }
@@ -96,8 +94,8 @@ function readAttributes(owner: unknown): ReadonlyMap<string, string | number> {
   return new Map(
     list(owner, 'attributes').map((attribute) => {
       const value = property(attribute, 'value');
-      const words = text(property(value, 'stringValue'));
-      return [String(property(attribute, 'key')), words ?? Number(property(value, 'intValue'))];
+      const stringValue = stringOf(property(value, 'stringValue'));
+      return [String(property(attribute, 'key')), stringValue ?? Number(property(value, 'intValue'))];
     }),
   );
 }
@@ -111,6 +109,6 @@ function property(owner: unknown, name: string): unknown {
   return typeof owner === 'object' && owner !== null ? Reflect.get(owner, name) : undefined;
 }
 
-function text(value: unknown): string | undefined {
+function stringOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }

@@ -1,6 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { eventually } from '@app/test-kit/eventually';
 import { startOnFreePort } from '@app/test-kit/free-port';
 import { startSupervisor } from '@app/test-kit/supervisor';
 import { parse, stringify } from 'yaml';
@@ -44,22 +43,17 @@ export async function startPrometheus(
   await mkdir(folder);
   await writeFile(join(folder, 'prometheus.yml'), stringify(config));
   const url = await startOnFreePort(async (port) => {
-    const server = await supervisor.run({
-      file,
-      args: [
-        `--config.file=${join(folder, 'prometheus.yml')}`,
-        `--storage.tsdb.path=${join(folder, 'data')}`,
-        `--web.listen-address=127.0.0.1:${port}`,
-      ],
-      endSignal: 'SIGKILL',
-    });
-    await eventually(
-      async () => {
-        const end = server.ended();
-        if (end !== undefined) throw new Error(`prometheus ended with ${end.exit}:\n${end.output}`);
-        return (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok || undefined;
+    await supervisor.runUntil(
+      {
+        file,
+        args: [
+          `--config.file=${join(folder, 'prometheus.yml')}`,
+          `--storage.tsdb.path=${join(folder, 'data')}`,
+          `--web.listen-address=127.0.0.1:${port}`,
+        ],
+        endSignal: 'SIGKILL',
       },
-      { timeoutMs: 30_000 },
+      async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok,
     );
     return `http://127.0.0.1:${port}`;
   });
