@@ -17,7 +17,7 @@ test('the variable names another, or leaves it to chance', () => {
   expect(new Set(Array.from({ length: 20 }, () => chosenSeed('LIVE_SEED'))).size).toBeGreaterThan(1);
 });
 
-test.each(['', 'ramdom', '1.5', '-1', '1e3', '99999999999999999999'])('"%s" is refused', (wish) => {
-  vi.stubEnv('MODEL_SEED', wish);
-  expect(() => chosenSeed('MODEL_SEED')).toThrow('MODEL_SEED must be a whole number or the word random');
+test.each(['', 'ramdom', '1.5', '-1', '1e3', '99999999999999999999'])('"%s" is refused', (given) => {
+  vi.stubEnv('MODEL_SEED', given);
+  expect(() => chosenSeed('MODEL_SEED')).toThrow('MODEL_SEED must be a whole number or random');
 });

@@ -116,7 +116,7 @@ test('swallowed bytes vanish both ways while all stays open, and the connection 
     eventually(() => [client, server, later, laterServer].some((peer) => peer.heard !== ''), {
       timeoutMs: 150,
     }),
-  ).rejects.toThrow('last seen: false');
+  ).rejects.toThrow('last value: false');
   expect([client, server, later, laterServer].map((peer) => peer.ending)).toEqual([
     'open',
     'open',

@@ -2,16 +2,16 @@ import { fixed, whole } from './format-number.ts';
 
 export interface BarChart {
   readonly title: string;
-  /** Behind the numbers: `positions/s`. */
+  /** `positions/s` */
   readonly unit: string;
-  /** Digits after the point. */
+  /** Decimals. */
   readonly digits: number;
-  /** One for each part of a bar. With one alone there is no legend. */
+  /** One per part of a bar; a legend is drawn for several. */
   readonly parts: readonly string[];
   readonly bars: readonly { readonly label: string; readonly values: readonly number[] }[];
-  /** Parts of one bar end to end, or side by side from the same start. */
+  /** Parts end to end, or side by side. */
   readonly arrangement: 'stacked' | 'grouped';
-  /** A line across all bars: what is aimed at. */
+  /** A line across all bars. */
   readonly goal?: { readonly value: number; readonly label: string };
 }
 
@@ -22,19 +22,19 @@ const barPx = 18;
 const gapPx = 12;
 const headPx = 34;
 const legendPx = 26;
-// Told apart in grey as well, and on white and black alike (Okabe and Ito).
+// Okabe and Ito: distinguishable in grey and on white and black.
 const colours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00'];
 const style = `text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-weight:600;font-size:15px}
 .paper{fill:#fff}.goal{stroke:#d1242f;stroke-dasharray:4 3}.aim{fill:#d1242f}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.paper{fill:#0d1117}.aim{fill:#ff7b72}}`;
 
-/** Horizontal bars with their numbers, as SVG that is readable on light and dark pages. */
+/** Horizontal bars with numbers, as SVG for light and dark pages. */
 export function barChart(chart: BarChart): string {
   const { parts, bars, arrangement, goal, title } = chart;
   const rowsInBar = arrangement === 'grouped' ? parts.length : 1;
   const totals = bars.flatMap(({ values }) => (arrangement === 'grouped' ? values : [sum(values)]));
-  const most = Math.max(...totals, goal?.value ?? 0);
-  const px = (value: number): number => (most > 0 ? (value / most) * (widthPx - labelPx - numberPx) : 0);
+  const max = Math.max(...totals, goal?.value ?? 0);
+  const px = (value: number): number => (max > 0 ? (value / max) * (widthPx - labelPx - numberPx) : 0);
   const topPx = headPx + (parts.length > 1 ? legendPx : 0) + (goal === undefined ? 0 : legendPx);
   const barHeightPx = rowsInBar * barPx + gapPx;
   const heightPx = topPx + bars.length * barHeightPx + gapPx;

@@ -3,11 +3,11 @@ import type { Outcome } from './benchmark.ts';
 
 const head = `# Benchmarks
 
-\`./run bench <benchmark>\` measures these anywhere; with \`--docs\` it writes its section and its charts here. Ratios are
-against peers in the same run, for machines differ and are noisy.
+Measured by \`./run bench <benchmark>\`; with \`--docs\` it writes its section and charts here. Ratios are against peers in
+the same run, since machines differ and are noisy.
 `;
 
-/** Writes one benchmark's section into docs/benchmarks.md, and its charts beside; the others' sections stay. */
+/** Writes one benchmark's section into docs/benchmarks.md, and its charts; other sections stay. */
 export async function writeBenchmarksPage(docs: URL, name: string, outcome: Outcome): Promise<void> {
   const page = new URL('benchmarks.md', docs);
   const folder = new URL('benchmarks/', docs);
@@ -26,7 +26,7 @@ async function readPage(page: URL): Promise<string> {
   }
 }
 
-/** The page with this section in the place of the one that it had, or at its end. */
+/** Replaces the benchmark's section, or appends it. */
 export function withSection(page: string, name: string, section: string): string {
   const begin = `<!-- ${name}: written by ./run bench ${name} --docs -->`;
   const end = `<!-- end of ${name} -->`;

@@ -3,7 +3,7 @@ import { benchGateway } from './gateway/bench-gateway.ts';
 import { benchInserts } from './inserts/bench-inserts.ts';
 import { benchProcessor } from './processor/bench-processor.ts';
 
-/** Every benchmark by the name that `./run bench` knows it by. */
+/** By the name for `./run bench`. */
 export const benchmarks: Readonly<Record<string, Benchmark>> = {
   processor: benchProcessor,
   gateway: benchGateway,

@@ -7,7 +7,7 @@ export interface Machine {
   readonly memoryGiB: number;
   readonly os: string;
   readonly node: string;
-  /** Processes that wanted to run in the minute before, on average: what else was going on. */
+  /** Load average of the minute before the benchmark. */
   readonly loadBefore: number;
 }
 
@@ -31,12 +31,12 @@ function osName(): string {
   }
 }
 
-/** The machine as rows of a table. */
+/** As rows of a table. */
 export function machineRows({ cpu, cores, memoryGiB, os, loadBefore }: Machine): [string, string][] {
   const load =
     loadBefore > 0.5 ? `; **not idle**: load ${loadBefore.toFixed(1)} before the start` : '; idle before';
   return [
-    ['machine', `${cpu}, ${cores} cores shared by all that runs, ${memoryGiB} GiB${load}`],
+    ['machine', `${cpu}, ${cores} cores shared by all processes, ${memoryGiB} GiB${load}`],
     ['system', os],
   ];
 }

@@ -1,4 +1,4 @@
-/** A Markdown table; columns are left-aligned unless `right` has their index. */
+/** @param right indices of the right-aligned columns. */
 export function markdownTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
@@ -6,4 +6,15 @@ export function markdownTable(
 ): string {
   const rule = head.map((_, column) => (right.includes(column) ? '---:' : '---'));
   return [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+export interface Goal {
+  readonly goal: string;
+  readonly measured: string;
+  readonly isReached: boolean;
+}
+
+export function goalTable(goals: readonly Goal[]): string {
+  const rows = goals.map(({ goal, measured, isReached }) => [goal, measured, isReached ? 'yes' : '**no**']);
+  return markdownTable(['goal', 'measured', 'reached'], rows, [1]);
 }

@@ -3,12 +3,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 // The kernel counts in ticks of USER_HZ, which is 100 on every Linux that Node runs on.
 const usInTick = 10_000;
 
-/** CPU that a process has used so far, user and system, in µs: what the load of a machine does not change much. */
+/** User and system CPU time of a process so far, in µs. */
 export function processCpuUs(pid: number): number {
   return readStat(pid).ownUs;
 }
 
-/** The same with its children, those that have ended as well. */
+/** Including its children, running and ended. */
 export function processTreeCpuUs(pid: number): number {
   const { ownUs, endedChildrenUs } = readStat(pid);
   let childrenUs = 0;
@@ -24,7 +24,7 @@ export function processTreeCpuUs(pid: number): number {
   return ownUs + endedChildrenUs + childrenUs;
 }
 
-/** The most memory that a process has had resident so far. */
+/** Peak resident memory of a process. */
 export function peakRssBytes(pid: number): number {
   const kib = /^VmHWM:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kib) * 1024;
@@ -34,7 +34,7 @@ export function parentOf(pid: number): number {
   return readStat(pid).parent;
 }
 
-/** See proc_pid_stat(5); the fields are counted from behind the name, which may hold anything. */
+/** See proc_pid_stat(5); fields are counted from after the name, which may contain anything. */
 function readStat(pid: number): {
   readonly parent: number;
   readonly ownUs: number;
@@ -53,12 +53,12 @@ function readStat(pid: number): {
   };
 }
 
-/** How many files and sockets a process may have open at once. */
+/** The limit of open files and sockets of a process. */
 export function openFilesLimit(pid: number): number {
   return Number(/^Max open files\s+(\d+)/mu.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.[1]);
 }
 
-/** What a process has resident now. */
+/** Resident memory of a process. */
 export function rssBytes(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kib) * 1024;

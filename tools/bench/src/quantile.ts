@@ -1,4 +1,4 @@
-/** The middle value, of an even number the upper of the two. NaN of none. */
+/** The upper median; NaN without values. */
 export function median(values: readonly number[]): number {
   return quantile(
     values.toSorted((a, b) => a - b),
@@ -6,7 +6,7 @@ export function median(values: readonly number[]): number {
   );
 }
 
-/** The value below which a share of the values lies; they must be in order. */
+/** The values must be sorted. */
 export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }

@@ -12,8 +12,8 @@ export function usage(benchmarks: Benchmarks): string {
 ${lines.join('\n')}
 options
   --json FILE  write the results
-  --quick      smaller and shorter: within a minute
-  --docs       write the results into docs/benchmarks.md, with their charts`;
+  --quick      small sizes, at most a minute
+  --docs       write section and charts into docs/benchmarks.md`;
 }
 
 export interface BenchArguments {

@@ -8,20 +8,20 @@ import postgres from 'postgres';
 import { parentOf, processTreeCpuUs } from './process-usage.ts';
 import { median } from './quantile.ts';
 
-/** The servers under a benchmark, with connections of its own to prepare them and to look at them. */
+/** The servers of a benchmark, with connections to prepare and inspect them. */
 export interface BenchServers extends AsyncDisposable {
   readonly redisUrl: string;
   readonly postgresUrl: string;
   readonly redis: Redis;
   readonly sql: postgres.Sql;
-  /** Before every key that the benchmark makes; all of them are gone at its end. */
+  /** Of every key that the benchmark creates; deleted at its end. */
   readonly keyPrefix: string;
   readonly settings: ServerSettings;
-  /** CPU that the servers have used so far, in µs; Postgres' is NaN where it runs on another machine. */
+  /** CPU of the servers so far, in µs; Postgres' is NaN if it runs on another machine. */
   cpuUs(): Promise<{ readonly redis: number; readonly postgres: number }>;
 }
 
-/** Versions, and how durable a commit is: what the servers say of themselves. */
+/** Versions, and how durable a commit is: what the servers print of themselves. */
 export interface ServerSettings {
   readonly redis: string;
   readonly redisAppendOnly: string;
@@ -31,29 +31,29 @@ export interface ServerSettings {
   readonly synchronousCommit: string;
   readonly fullPageWrites: string;
   readonly walSyncMethod: string;
-  /** What a commit of one row takes, in ms: a disk that only says that it has flushed shows here. */
+  /** Time of a small commit, in ms: reveals a disk that does not really flush. */
   readonly commitMs: number;
 }
 
-/** Starts or finds a Redis and a Postgres; on the latter a database of its own, gone at the end, with our table. */
-export async function openServers(say: (line: string) => void): Promise<BenchServers> {
+/** Starts or finds a Redis and a Postgres, with a new migrated database that is dropped at the end. */
+export async function openServers(print: (line: string) => void): Promise<BenchServers> {
   await using stack = new AsyncDisposableStack();
-  // Without settings a Postgres that is started here is as durable as it is by default, which is fully.
-  const { redisUrl, postgresUrl } = stack.use(await startServers({ print: say }));
+  // A Postgres started without settings is fully durable.
+  const { redisUrl, postgresUrl } = stack.use(await startServers({ print: print }));
   const database = stack.use(await createDatabase(postgresUrl, 'bench'));
   return await connectServers(redisUrl, database.url, stack);
 }
 
-/** The same Redis with a TimescaleDB, or undefined where there is none: `TIMESCALE_URL`, or a container. */
+/** The same Redis with a TimescaleDB from `TIMESCALE_URL` or a container; undefined if there is neither. */
 export async function openTimescale(
   redisUrl: string,
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<BenchServers | undefined> {
   await using stack = new AsyncDisposableStack();
   const timescale = await startNativeTimescale({});
   if (timescale === undefined) return undefined;
   stack.use(timescale);
-  say(`timescale: ${timescale.from}`);
+  print(`timescale: ${timescale.from}`);
   const servers = await connectServers(redisUrl, timescale.url, stack);
   if (servers.settings.timescaledb !== 'none') return servers;
   await servers[Symbol.asyncDispose]();
@@ -61,9 +61,9 @@ export async function openTimescale(
 }
 
 /**
- * Connects, makes the table and takes over what `opened` holds, to be disposed with the rest.
+ * Connects, migrates and takes over the resources of `opened`.
  *
- * @throws where Postgres is not durable: it would be faster than it can be in earnest.
+ * @throws if Postgres is not durable: the results would be too good.
  */
 export async function connectServers(
   redisUrl: string,
@@ -78,7 +78,7 @@ export async function connectServers(
   const settings = await askSettings(redis, sql);
   if (settings.fsync !== 'on' || settings.synchronousCommit === 'off') {
     throw new Error(
-      `Postgres is not durable (fsync ${settings.fsync}, synchronous_commit ${settings.synchronousCommit}): nothing can be said of it`,
+      `Postgres is not durable (fsync ${settings.fsync}, synchronous_commit ${settings.synchronousCommit})`,
     );
   }
   const keyPrefix = `bench:${process.pid}:`;
@@ -110,7 +110,7 @@ async function askSettings(redis: Redis, sql: postgres.Sql): Promise<ServerSetti
            current_setting('fsync') as fsync, current_setting('synchronous_commit') as "synchronousCommit",
            current_setting('full_page_writes') as "fullPageWrites",
            current_setting('wal_sync_method') as "walSyncMethod"`;
-  if (settings === undefined) throw new Error('Postgres did not answer what it is set to');
+  if (settings === undefined) throw new Error('Postgres returned no settings');
   return {
     ...settings,
     redis: infoOf(await redis.info('server'), 'redis_version') ?? 'unknown',
@@ -122,7 +122,7 @@ async function askSettings(redis: Redis, sql: postgres.Sql): Promise<ServerSetti
 async function measureCommit(sql: postgres.Sql): Promise<number> {
   const one = await sql.reserve();
   try {
-    // The smallest transaction that has to be flushed; a row in a table of ours would be left behind.
+    // The smallest transaction that is flushed.
     const timesMs: number[] = [];
     for (let n = 0; n < 50; n += 1) {
       const startedAtMs = performance.now();
@@ -145,14 +145,14 @@ async function redisCpuUs(redis: Redis): Promise<number> {
   return seconds.reduce((sum, each) => sum + each, 0) * 1e6;
 }
 
-/** The process that all of the server's are children of, if it runs on this machine and can be seen from here. */
+/** The parent of all server processes, if it runs on this machine and is visible. */
 async function findPostmaster(sql: postgres.Sql): Promise<number | undefined> {
   const own = await sql.reserve();
   try {
     const [backend] = await own<{ pid: number; port: number | null }[]>`
       select pg_backend_pid() as pid, inet_client_port() as port`;
     if (backend === undefined) return undefined;
-    // It is titled with its client's port. In a container the number may be that of another process here.
+    // The title has the client's port. The pid of a server in a container may belong to another process here.
     const title = readFileSync(`/proc/${backend.pid}/cmdline`, 'utf8');
     return title.startsWith('postgres') && title.includes(`(${backend.port})`)
       ? parentOf(backend.pid)

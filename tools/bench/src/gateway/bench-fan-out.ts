@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Program } from '@app/test-kit/program';
 import { median } from '../quantile.ts';
-import { startAudience } from './audience-process.ts';
+import { startClients } from './clients-process.ts';
 import {
   type Count,
-  expectAllThere,
+  expectAllOpen,
   measureServer,
   openGateway,
   openRaw,
@@ -17,23 +17,23 @@ import {
 import { east, west } from './feeder.ts';
 import { type Latency, latencyBetween, latencyOf } from './latency.ts';
 import type { PeerOptions } from './peer-options.ts';
-import { crowdAt, type Race, startFeed } from './race.ts';
+import { clientsOptions, type Race, startFeed } from './race.ts';
 
 export interface FanOutSizes {
-  /** How many connections, one measurement each. */
+  /** One measurement each. */
   readonly connections: readonly number[];
-  /** Whether to measure them with a box each as well. */
+  /** Measures them with a bounding box each as well. */
   readonly withBoxes: boolean;
-  /** Of the peers that send a message a position: as many as leave the machine some air. */
+  /** For the peers, which send a message per position: few enough that the machine is not saturated. */
   readonly peerConnections: number;
   readonly warmUpMs: number;
-  /** Gateway and raw limit take turns so many times, each for so long after it has begun to send again for a while. */
   readonly rounds: number;
+  /** Between the start of sending and the measurement. */
   readonly settleMs: number;
   readonly measureMs: number;
 }
 
-/** What a server did in the time that was measured, and what that cost its process. */
+/** Throughput of a server and the CPU of its process. */
 export interface Sent {
   readonly connections: number;
   readonly framesPerS: number;
@@ -41,14 +41,14 @@ export interface Sent {
   readonly bytesPerS: number;
   readonly cpuUsPerFrame: number;
   readonly cpuUsPerPosition: number;
-  /** What one core would deliver if it did nothing else. */
+  /** Positions per second of CPU. */
   readonly positionsPerCoreS: number;
 }
 
 export interface GatewaySent extends Sent {
-  /** From the entry's id in Redis to the write to the socket, as the gateway's own metric has it. */
+  /** From the entry id to the write to the socket, from the gateway's metric. */
   readonly toSocket: Latency;
-  /** From the fix, stamped when it is sent, to its arrival at a client that reads. */
+  /** From the fix time, which is the send time, to the arrival. */
   readonly toClient: Latency;
 }
 
@@ -56,9 +56,9 @@ export interface FanOutRow {
   readonly connections: number;
   readonly hasBoxes: boolean;
   readonly gateway: GatewaySent;
-  /** A bare loop of uWebSockets.js that sends the same bytes to as many sockets. */
+  /** A bare uWebSockets.js loop that sends the same bytes to as many sockets. */
   readonly raw: Sent;
-  /** The median of the ratios in each round. */
+  /** Median of the ratios of the rounds. */
   readonly ratioToRaw: number;
 }
 
@@ -67,13 +67,11 @@ export interface FanOutResults {
   readonly socketIo: Sent & { readonly toClient: Latency };
   readonly ws: Sent & { readonly toClient: Latency };
   readonly devices: number;
-  /** What each server had to get warm. */
   readonly warmUpMs: number;
-  /** In which gateway and raw limit took turns. */
   readonly rounds: number;
-  /** So many clients of the gateway read what they get, and the raw limit sends it again. */
+  /** Clients whose frames the raw limit sends again. */
   readonly readers: number;
-  /** How far apart the flushes of a client are that asked for no rate of its own, in ms. */
+  /** The default interval between two flushes to a client. */
   readonly intervalMs: number;
   readonly ratioToRaw: number;
   readonly ratioToSocketIo: number;
@@ -86,7 +84,7 @@ const flushMs = 250;
 export async function benchFanOut(
   race: Race,
   sizes: FanOutSizes,
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<FanOutResults> {
   const rows: FanOutRow[] = [];
   for (const hasBoxes of sizes.withBoxes ? [false, true] : [false]) {
@@ -94,7 +92,7 @@ export async function benchFanOut(
       const row = await measureRow(race, connections, hasBoxes, sizes);
       rows.push(row);
       const { gateway, raw } = row;
-      say(
+      print(
         `fan-out to ${connections}${hasBoxes ? ' with boxes' : ''}: ${gateway.cpuUsPerFrame.toFixed(1)} µs a frame, raw ${raw.cpuUsPerFrame.toFixed(1)}, ratio ${row.ratioToRaw.toFixed(2)}, p99 ${gateway.toClient.p99Ms} ms`,
       );
     }
@@ -106,10 +104,10 @@ export async function benchFanOut(
     'socketIo',
     sizes,
   );
-  say(`socket.io: ${socketIo.cpuUsPerPosition.toFixed(2)} µs a position`);
+  print(`socket.io: ${socketIo.cpuUsPerPosition.toFixed(2)} µs a position`);
   const ws = await measurePeer(race, new URL('./ws-server.ts', import.meta.url), 'bare', sizes);
-  say(`ws: ${ws.cpuUsPerPosition.toFixed(2)} µs a position`);
-  if (!feed.isRunning) throw new Error('the feed has ended early: nothing can be said');
+  print(`ws: ${ws.cpuUsPerPosition.toFixed(2)} µs a position`);
+  if (!feed.isRunning) throw await feed.exitError();
   const shared = rows.filter(({ hasBoxes }) => !hasBoxes);
   const largest = shared.at(-1);
   const smallest = shared[0];
@@ -130,8 +128,8 @@ export async function benchFanOut(
 }
 
 /**
- * The gateway and the bare loop with the same frames, both warm and with all of their clients. They take turns: one has
- * nothing to send while the other is measured, so that a noisy minute of the machine meets both.
+ * Measures the gateway and the raw limit with the same frames, in alternation and with nothing to send meanwhile, so that
+ * noise of the machine affects both.
  */
 async function measureRow(
   race: Race,
@@ -154,9 +152,9 @@ async function measureRow(
       rounds.push({ ...(await gateway.measure()), rawSent: await raw.measure() });
     }
     const after = await gateway.metrics();
-    const sent = inAll(rounds.map((round) => round.sent));
-    const rawSent = inAll(rounds.map((round) => round.rawSent));
-    // Its frames are the gateway's, so a frame holds as many positions.
+    const sent = sumCounts(rounds.map((round) => round.sent));
+    const rawSent = sumCounts(rounds.map((round) => round.rawSent));
+    // The frames are the gateway's, with as many positions each.
     const rawPositions = (rawSent.frames * sent.positions) / sent.frames;
     const ratios = rounds.map(
       (round) => round.rawSent.cpuUs / round.rawSent.frames / (round.sent.cpuUs / round.sent.frames),
@@ -177,7 +175,7 @@ async function measureRow(
   }
 }
 
-/** A server that sends a message a position. */
+/** Measures a server that sends a message per position. */
 async function measurePeer(
   race: Race,
   main: URL,
@@ -192,23 +190,23 @@ async function measurePeer(
   };
   await using peer = new Program({ main, env: { PEER: JSON.stringify(options) } });
   const url = `ws://127.0.0.1:${await portOf(peer)}/${dialect === 'socketIo' ? 'socket.io/?EIO=4&transport=websocket' : ''}`;
-  await using crowd = startAudience();
-  await using reading = startAudience();
+  await using clients = startClients();
+  await using reading = startClients();
   const connections = sizes.peerConnections;
-  await crowd.open(crowdAt(race, url, connections - readers, { dialect }));
-  await reading.open(crowdAt(race, url, readers, { dialect, readsPositions: true }));
+  await clients.open(clientsOptions(race, url, connections - readers, { dialect }));
+  await reading.open(clientsOptions(race, url, readers, { dialect, readsPositions: true }));
   await sleep(sizes.warmUpMs);
-  await reading.count();
-  const { frames, bytes, cpuUs, seconds } = await measureServer(peer, crowd, sizes.measureMs);
+  await reading.reset();
+  const { frames, bytes, cpuUs, seconds } = await measureServer(peer, clients, sizes.measureMs);
   const { latenciesMs } = await reading.report();
-  await expectAllThere(crowd, reading);
-  // The readers' share is sent by the same process: what the crowd has got stands for all.
+  await expectAllOpen(clients, reading);
+  // The same process also serves the readers, whose frames are not counted here.
   const share = connections / (connections - readers);
   const all = { frames: frames * share, positions: frames * share, bytes: bytes * share, cpuUs, seconds };
   return { ...sentOf(connections, all), toClient: latencyOf(latenciesMs) };
 }
 
-function inAll(counts: readonly Count[]): Count {
+function sumCounts(counts: readonly Count[]): Count {
   const sum = (of: (count: Count) => number): number => counts.reduce((total, count) => total + of(count), 0);
   return {
     frames: sum(({ frames }) => frames),
@@ -231,7 +229,7 @@ function sentOf(connections: number, { frames, positions, bytes, cpuUs, seconds 
   };
 }
 
-/** Each holds half of the course, and each another half: no two clients can share a frame. */
+/** Each covers a different half of the course, so that no two clients share a frame. */
 const boxes = Array.from({ length: 5000 }, (_, n) => {
   const from = west + ((east - west) / 2) * (n / 4999);
   return [from, 45, from + (east - west) / 2, 47];

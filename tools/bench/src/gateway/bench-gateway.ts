@@ -53,20 +53,20 @@ const quick: Sizes = {
 };
 
 export const benchGateway: Benchmark = {
-  measures: 'fan-out, idle connections, a reconnect storm and slow readers of the live gateway',
-  takes: 'about 15 minutes, --quick one',
+  measures: 'live gateway: fan-out, idle connections, reconnect storm, slow readers',
+  takes: '15 minutes, --quick 1',
   run: runGatewayBenchmark,
 };
 
-async function runGatewayBenchmark(isQuick: boolean, say: (line: string) => void): Promise<Outcome> {
+async function runGatewayBenchmark(isQuick: boolean, print: (line: string) => void): Promise<Outcome> {
   const sizes = isQuick ? quick : full;
   const machine = describeMachine();
-  await using servers = await openServers(say);
+  await using servers = await openServers(print);
   await using race = await openRace(servers, devices, sizes.users);
-  const fanout = await benchFanOut(race, sizes.fanOut, say);
-  const slow = await benchSlow(race, sizes.slow, say);
-  const storm = await benchStorm(race, sizes.stormConnections, say);
-  const idle = await benchIdle(race, sizes.idleConnections, say);
+  const fanout = await benchFanOut(race, sizes.fanOut, print);
+  const slow = await benchSlow(race, sizes.slow, print);
+  const storm = await benchStorm(race, sizes.stormConnections, print);
+  const idle = await benchIdle(race, sizes.idleConnections, print);
   const results: GatewayResults = { machine, servers: servers.settings, fanout, idle, storm, slow };
   return { results, section: gatewaySection(results), charts: gatewayCharts(results) };
 }

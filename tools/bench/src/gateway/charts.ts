@@ -5,11 +5,10 @@ import type { GatewayResults } from './results.ts';
 
 export const charts = { fanOut: 'gateway-fan-out.svg', cost: 'gateway-cost.svg' } as const;
 
-/** What is aimed at. */
 export const goals = {
   ratioToRaw: 0.85,
   ratioToSocketIo: 8,
-  /** Beyond the distance of a client's flushes. */
+  /** In addition to the flush interval. */
   p99BeyondIntervalMs: 50,
   bytesPerConnection: 10 * 1024,
   databaseQueries: 1,
@@ -20,12 +19,12 @@ export function nameOf({ connections, hasBoxes }: FanOutRow): string {
   return `${whole(connections)} clients${hasBoxes ? ', a box each' : ''}`;
 }
 
-/** The pictures of docs/benchmarks.md, by their file names. */
+/** SVG by file name. */
 export function gatewayCharts({ fanout }: GatewayResults): Readonly<Record<string, string>> {
   const [first] = fanout.rows;
   return {
     [charts.fanOut]: barChart({
-      title: 'Positions that one core delivers in a second',
+      title: 'Positions per second of one core',
       unit: 'positions/s',
       digits: 0,
       parts: ['positions/s'],
@@ -33,12 +32,12 @@ export function gatewayCharts({ fanout }: GatewayResults): Readonly<Record<strin
       bars: [
         { label: 'raw limit', values: [first?.raw.positionsPerCoreS ?? 0] },
         { label: 'live gateway', values: [first?.gateway.positionsPerCoreS ?? 0] },
-        { label: 'ws, a message each', values: [fanout.ws.positionsPerCoreS] },
+        { label: 'ws, a message per position', values: [fanout.ws.positionsPerCoreS] },
         { label: 'socket.io', values: [fanout.socketIo.positionsPerCoreS] },
       ],
     }),
     [charts.cost]: barChart({
-      title: 'CPU of one frame',
+      title: 'CPU per frame',
       unit: 'µs',
       digits: 1,
       parts: ['live gateway', 'raw limit'],

@@ -1,4 +1,4 @@
-/** What a frame that comes before a client is live means. */
+/** What a frame means that arrives before the client is live. */
 export interface Step {
   readonly isLive?: boolean;
   readonly reply?: string;
@@ -7,14 +7,14 @@ export interface Step {
   readonly hasRecovered?: boolean;
 }
 
-/** How a client of one kind of server speaks. */
+/** The protocol of one kind of server. */
 export interface Dialect {
   readonly subprotocols: string[];
   readonly isLiveAtOnce: boolean;
   /** The message to send once the socket is open. */
   readonly subscribe: (options: SubscribeOptions) => string | undefined;
   readonly start: (frame: Buffer) => Step;
-  /** The answer to a frame that asks for one, as engine.io's ping does. */
+  /** The answer to a frame that needs one, such as engine.io's ping. */
   readonly answer?: (frame: Buffer) => string | undefined;
   /** The fix times in a frame, in ms since the epoch. */
   readonly fixTimes: (frame: Buffer) => readonly number[];
@@ -72,7 +72,7 @@ const socketIo: Dialect = {
   },
 };
 
-/** A server that says nothing but positions, one a frame. */
+/** A server that only sends positions, one per frame. */
 const bare: Dialect = {
   subprotocols: [],
   isLiveAtOnce: true,

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetric } from '@app/test-kit/read-metric';
 import { processCpuUs } from '../process-usage.ts';
 import { Program } from '@app/test-kit/program';
-import { type Audience, startAudience } from './audience-process.ts';
-import { crowdAt, type Race, startFeed, startGateway } from './race.ts';
+import { type Clients, startClients } from './clients-process.ts';
+import { clientsOptions, type Race, startFeed, startGateway } from './race.ts';
 
-/** So many members read what they get and time it, in a process apart from those who only count. */
+/** The number of clients that parse positions and measure latency, in a process apart from those that only count. */
 export const readers = 20;
 
-/** What was sent in a time, and the CPU of the server's process meanwhile. */
+/** What a server sent in a period, and the CPU of its process. */
 export interface Count {
   readonly frames: number;
   readonly positions: number;
@@ -17,33 +17,32 @@ export interface Count {
   readonly seconds: number;
 }
 
-/** How long a server sends, before it is measured and while it is. */
 interface Times {
   readonly warmUpMs: number;
   readonly settleMs: number;
   readonly measureMs: number;
 }
 
-/** A gateway with its audience, that is fed only while it gets warm, its frames are written down, and it is measured. */
+/** A gateway with its clients. It is fed only while it warms up, is recorded and is measured. */
 export async function openGateway(
   race: Race,
   connections: number,
-  boxesOfAll: readonly (readonly number[])[],
+  boxes: readonly (readonly number[])[],
   times: Times,
   recording: string,
 ) {
   await using opening = new AsyncDisposableStack();
   const gateway = opening.use(await startGateway(race));
-  const crowd = opening.use(startAudience());
-  const reading = opening.use(startAudience());
-  await crowd.open(crowdAt(race, gateway.url, connections - readers, { boxes: boxesOfAll }));
-  await reading.open(crowdAt(race, gateway.url, readers, { boxes: boxesOfAll, readsPositions: true }));
+  const clients = opening.use(startClients());
+  const reading = opening.use(startClients());
+  await clients.open(clientsOptions(race, gateway.url, connections - readers, { boxes }));
+  await reading.open(clientsOptions(race, gateway.url, readers, { boxes, readsPositions: true }));
 
   async function whileFed<T>(afterMs: number, act: () => Promise<T>): Promise<T> {
     await using feed = await startFeed(race);
     await sleep(afterMs);
     const result = await act();
-    if (!feed.isRunning) throw new Error('the feed has ended early: nothing can be said');
+    if (!feed.isRunning) throw await feed.exitError();
     return result;
   }
 
@@ -51,13 +50,13 @@ export async function openGateway(
     const before = await gateway.metrics();
     const cpuBeforeUs = processCpuUs(gateway.pid);
     const startedAtMs = performance.now();
-    await reading.count();
+    await reading.reset();
     await sleep(times.measureMs);
     const cpuUs = processCpuUs(gateway.pid) - cpuBeforeUs;
     const seconds = (performance.now() - startedAtMs) / 1000;
     const after = await gateway.metrics();
     const { latenciesMs } = await reading.report();
-    await expectAllThere(crowd, reading);
+    await expectAllOpen(clients, reading);
     const between = (name: string): number =>
       (readMetric(after, name) ?? 0) - (readMetric(before, name) ?? 0);
     const sent: Count = {
@@ -79,15 +78,15 @@ export async function openGateway(
   };
 }
 
-/** The bare loop with as large an audience, that sends only while it gets warm and is measured. */
+/** The raw limit with as many clients. It sends only while it warms up and is measured. */
 export async function openRaw(race: Race, connections: number, times: Times, recording: string) {
   await using opening = new AsyncDisposableStack();
   const raw = opening.use(
     new Program({ main: new URL('raw-broadcaster.ts', import.meta.url), env: { RECORDING: recording } }),
   );
   const url = `ws://127.0.0.1:${await portOf(raw)}/`;
-  const crowd = opening.use(startAudience());
-  await crowd.open(crowdAt(race, url, connections, { dialect: 'bare' }));
+  const clients = opening.use(startClients());
+  await clients.open(clientsOptions(race, url, connections, { dialect: 'bare' }));
 
   async function whileSending<T>(afterMs: number, act: () => Promise<T>): Promise<T> {
     raw.send({ isSending: true });
@@ -100,21 +99,21 @@ export async function openRaw(race: Race, connections: number, times: Times, rec
   await whileSending(times.warmUpMs, async () => undefined);
   const open = opening.move();
   return {
-    measure: () => whileSending(times.settleMs, () => measureServer(raw, crowd, times.measureMs)),
+    measure: () => whileSending(times.settleMs, () => measureServer(raw, clients, times.measureMs)),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }
 
-/** What a crowd gets of a server in this time; a position a frame, as far as is known here. */
-export async function measureServer(server: Program, crowd: Audience, measureMs: number): Promise<Count> {
-  await crowd.count();
+/** What clients receive from a server in this period, counting one position per frame. */
+export async function measureServer(server: Program, clients: Clients, measureMs: number): Promise<Count> {
+  await clients.reset();
   const cpuBeforeUs = processCpuUs(server.pid);
   const startedAtMs = performance.now();
   await sleep(measureMs);
   const cpuUs = processCpuUs(server.pid) - cpuBeforeUs;
-  const { frames, bytes } = await crowd.report();
+  const { frames, bytes } = await clients.report();
   const seconds = (performance.now() - startedAtMs) / 1000;
-  await expectAllThere(crowd);
+  await expectAllOpen(clients);
   return { frames, positions: frames, bytes, cpuUs, seconds };
 }
 
@@ -122,8 +121,8 @@ export async function portOf(server: Program): Promise<number> {
   return await server.line(({ port }) => (typeof port === 'number' ? port : undefined));
 }
 
-export async function expectAllThere(...audiences: readonly Audience[]): Promise<void> {
-  for (const audience of audiences) {
+export async function expectAllOpen(...groups: readonly Clients[]): Promise<void> {
+  for (const audience of groups) {
     const { closed } = await audience.report();
     if (closed > 0) throw new Error(`${closed} clients were closed while they were measured`);
   }

@@ -1,4 +1,4 @@
-// Sends a fix a second for each device, evenly spread, and waits for nobody.
+// Sends a fix per second of each device, evenly spread, whatever the consumers do.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeFields } from '@app/shared/entry';
 import { Redis } from 'ioredis';
@@ -9,9 +9,9 @@ export interface FeederOptions {
   readonly imeis: readonly string[];
 }
 
-const turnMs = 4;
+const intervalMs = 4;
 const streamLength = 20_000;
-/** Vehicles stand in a row along the parallel, so that a box of half the length holds half of them. */
+/** Vehicles are in a row along the parallel, so that a box of half the length contains half of them. */
 export const west = 8;
 export const east = 9;
 
@@ -28,20 +28,20 @@ async function feed({ redisUrl, stream, imeis }: FeederOptions): Promise<void> {
       pipeline.xadd(stream, 'MAXLEN', '~', streamLength, '*', ...record);
     }
     if (pipeline.length > 0) await pipeline.exec();
-    await sleep(turnMs);
+    await sleep(intervalMs);
   }
 }
 
 function positionOf(imeis: readonly string[], number: number) {
-  const place = number % imeis.length;
+  const index = number % imeis.length;
   const round = Math.floor(number / imeis.length);
   return {
-    deviceId: imeis[place] ?? '',
+    deviceId: imeis[index] ?? '',
     fixAtMs: Date.now(),
     latitude: 46 + (round % 1000) / 100_000,
-    longitude: west + ((east - west) * (place + (round % 7) / 7)) / imeis.length,
+    longitude: west + ((east - west) * (index + (round % 7) / 7)) / imeis.length,
     altitudeM: 500 + (round % 40),
-    courseDeg: (place * 13 + round) % 360,
+    courseDeg: (index * 13 + round) % 360,
     speedKmh: 60 + (number % 50),
     satellites: 11,
     priority: 0 as const,

@@ -10,10 +10,7 @@ export function latencyOf(latenciesMs: readonly number[]): Latency {
   return { p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99) };
 }
 
-/**
- * The quantiles of what a histogram of seconds has taken in between two readings of `/metrics`, as Prometheus
- * estimates them: on a straight line within the bucket.
- */
+/** Quantiles of a histogram in seconds between two readings of `/metrics`, interpolated linearly as Prometheus does. */
 export function latencyBetween(before: string, after: string, name: string): Latency {
   const earlier = readBuckets(before, name);
   const buckets = [...readBuckets(after, name)]
@@ -24,7 +21,7 @@ export function latencyBetween(before: string, after: string, name: string): Lat
 
 interface Bucket {
   readonly boundS: number;
-  /** Of all values up to the bound. */
+  /** Cumulative. */
   readonly count: number;
 }
 

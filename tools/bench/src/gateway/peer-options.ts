@@ -1,15 +1,15 @@
 import type { AddressInfo } from 'node:net';
 
-/** What a peer is told, as JSON in `PEER`. */
+/** Passed to a peer as JSON in `PEER`. */
 export interface PeerOptions {
   readonly redisUrl: string;
   readonly stream: string;
-  /** Where socket.io's adapter keeps what it broadcasts. */
+  /** The stream of socket.io's adapter. */
   readonly adapterStream: string;
 }
 
-/** Says where it listens, in a line of JSON. */
-export function sayPort(address: AddressInfo | string | null): void {
-  if (address === null || typeof address === 'string') throw new Error('it listens on no port');
+/** Prints the port as a line of JSON. */
+export function printPort(address: AddressInfo | string | null): void {
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
   process.stdout.write(`${JSON.stringify({ port: address.port })}\n`);
 }

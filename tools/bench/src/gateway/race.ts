@@ -3,22 +3,21 @@ import { eventTopic } from '@app/shared/topics';
 import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
 import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
 import { Program } from '@app/test-kit/program';
-import type { Service } from '@app/test-kit/service';
 import { startService } from '../start-service.ts';
 import type { BenchServers } from '../servers.ts';
-import type { Crowd } from './audience-process.ts';
+import type { ClientsOptions } from './clients-process.ts';
 import type { FeederOptions } from './feeder.ts';
 
 const origin = 'https://bench.example.org';
 
-/** An event with its devices and those who may watch it. */
+/** An event with its devices, and users who may watch it. */
 export interface Race extends AsyncDisposable {
   readonly servers: BenchServers;
   readonly directus: TestDirectus;
   readonly stream: string;
   readonly topic: string;
   readonly imeis: readonly string[];
-  /** Session cookies, each of another user who may watch the event. */
+  /** Session cookies of users who may watch the event. */
   readonly sessions: readonly string[];
 }
 
@@ -55,7 +54,7 @@ export async function openRace(servers: BenchServers, devices: number, users: nu
   };
 }
 
-/** A fix a second of every device, until it is disposed. */
+/** Sends a fix per second of every device until it is disposed. */
 export async function startFeed({ servers, stream, imeis }: Race): Promise<Program> {
   const options: FeederOptions = { redisUrl: servers.redisUrl, stream, imeis };
   const feeder = new Program({
@@ -66,9 +65,9 @@ export async function startFeed({ servers, stream, imeis }: Race): Promise<Progr
   return feeder;
 }
 
-/** Starts the real service, with its defaults but for what a large audience of few users needs. */
+/** Starts the real service with its defaults, except for what many clients of few users need. */
 export async function startGateway(race: Race): Promise<BenchGateway> {
-  const service: Service = await startService('live-gateway', {
+  const service = await startService('live-gateway', {
     INSTANCE_ID: `bench-${process.pid}`,
     REDIS_URL: race.servers.redisUrl,
     POSTGRES_URL: race.servers.postgresUrl,
@@ -82,7 +81,7 @@ export async function startGateway(race: Race): Promise<BenchGateway> {
     LIVE_MAX_CONNECTIONS_PER_USER: '10000',
     LIVE_WS_DRAIN_NOTICE_MS: '0',
     LIVE_WS_DRAIN_TIMEOUT_MS: '0',
-    // Its own rhythm must not be taken for what an audience costs.
+    // Periodic work must not count as the cost of clients.
     LIVE_DEVICE_EVENT_REFRESH_MS: '600000',
   });
   await service.untilReady();
@@ -94,12 +93,17 @@ export async function startGateway(race: Race): Promise<BenchGateway> {
   };
 }
 
-/** So many clients of a gateway, that read nothing of what they get unless `more` says so. */
-export function crowdAt(race: Race, url: string, members: number, more: Partial<Crowd> = {}): Crowd {
+/** Clients of a gateway; by default they only count frames. */
+export function clientsOptions(
+  race: Race,
+  url: string,
+  clients: number,
+  more: Partial<ClientsOptions> = {},
+): ClientsOptions {
   return {
     url,
     dialect: 'live',
-    members,
+    clients,
     openPerS: 1000,
     origin,
     sessions: race.sessions,

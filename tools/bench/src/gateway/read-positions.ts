@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 
-/** A position as the peers send it, with what a row of ours has. */
+/** A position as the peers send it, with the fields of the gateway's rows. */
 export interface PeerPosition {
   readonly deviceId: string;
   readonly lon: number;
@@ -21,13 +21,13 @@ interface Payload {
   readonly altitude: number;
 }
 
-/** Reads the telemetry stream from now on, as a peer without our codec would. */
+/** Reads new entries of the telemetry stream without `@app/shared`. */
 export async function* readPositions(redis: Redis, stream: string): AsyncGenerator<PeerPosition> {
-  let from = '$';
+  let lastId = '$';
   for (;;) {
-    const reply = await redis.xread('COUNT', 500, 'BLOCK', 1000, 'STREAMS', stream, from);
+    const reply = await redis.xread('COUNT', 500, 'BLOCK', 1000, 'STREAMS', stream, lastId);
     for (const [id, fields] of reply?.[0]?.[1] ?? []) {
-      from = id;
+      lastId = id;
       const payload: Payload = JSON.parse(fields[fields.indexOf('payload') + 1] ?? '');
       yield {
         deviceId: payload.device_id,

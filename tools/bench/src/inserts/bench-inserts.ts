@@ -18,41 +18,41 @@ interface Sizes {
 }
 
 export const benchInserts: Benchmark = {
-  measures: 'what the batch size, the concurrency and the statement of the insert are chosen by',
-  takes: 'about 6 minutes, --quick one',
+  measures: 'insert: statements, batch sizes and concurrency compared',
+  takes: '6 minutes, --quick 1',
   run: runInsertsBenchmark,
 };
 
 const batchSizes = [250, 500, 1000, 2000, 4000];
 const concurrencies = [1, 2, 3, 4, 6];
 
-async function runInsertsBenchmark(isQuick: boolean, say: (line: string) => void): Promise<Outcome> {
+async function runInsertsBenchmark(isQuick: boolean, print: (line: string) => void): Promise<Outcome> {
   const sizes = isQuick ? { entries: 20_000, rounds: 1 } : { entries: 100_000, rounds: 3 };
   const machine = describeMachine();
-  await using servers = await openServers(say);
-  const statements = await compareStatements(servers, sizes, say);
-  const settings = await compareSettings(servers, sizes, say);
+  await using servers = await openServers(print);
+  const statements = await compareStatements(servers, sizes, print);
+  const settings = await compareSettings(servers, sizes, print);
   const results = { machine, servers: servers.settings, ...sizes, statements, settings };
   return { results, section: section(machine, sizes, statements, settings), charts: {} };
 }
 
-/** Rows in memory, the processor's batch size and concurrency, one statement after the other. */
+/** Compares statements over rows in memory, with the processor's batch size and concurrency. */
 async function compareStatements(
   servers: BenchServers,
   { entries, rounds }: Sizes,
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<readonly Measured[]> {
   const backlog = { entries, devices: 1000, repeatedPercent: 1 };
-  return await inTurns(Object.keys(insertStatements).filter(isStatement), rounds, say, (statement) =>
+  return await alternate(Object.keys(insertStatements).filter(isStatement), rounds, print, (statement) =>
     runRaw(servers, { ...backlog, batchSize, concurrency, statement }),
   );
 }
 
-/** The processor itself, with one setting after the other. */
+/** Compares batch sizes and concurrency of the processor itself. */
 async function compareSettings(
   servers: BenchServers,
   { entries, rounds }: Sizes,
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<readonly Measured[]> {
   const stream = `${servers.keyPrefix}settings`;
   const backlog = { entries, devices: 1000, repeatedPercent: 1 };
@@ -65,7 +65,7 @@ async function compareSettings(
         .map((inserts) => ({ size: batchSize, inserts })),
     ].map((setting) => [`${whole(setting.size)} × ${setting.inserts}`, setting]),
   );
-  return await inTurns([...settings.keys()], rounds, say, (name) => {
+  return await alternate([...settings.keys()], rounds, print, (name) => {
     const { size = batchSize, inserts = concurrency } = settings.get(name) ?? {};
     return drainWithProcessor(servers, stream, backlog, {
       BATCH_SIZE: String(size),
@@ -75,11 +75,11 @@ async function compareSettings(
   });
 }
 
-/** Each in turn, round after round, so that a noisy minute of the machine meets all; the medians of each. */
-async function inTurns<Name extends string>(
+/** Measures all in each round, so that noise of the machine affects all; returns the median of each. */
+async function alternate<Name extends string>(
   names: readonly Name[],
   rounds: number,
-  say: (line: string) => void,
+  print: (line: string) => void,
   measure: (name: Name) => Promise<Peer>,
 ): Promise<readonly Measured[]> {
   const measured = new Map<Name, Peer[]>(names.map((name) => [name, []]));
@@ -87,7 +87,7 @@ async function inTurns<Name extends string>(
     for (const name of names) {
       const peer = await measure(name);
       measured.get(name)?.push(peer);
-      say(`round ${round} of ${rounds}, ${name}: ${Math.round(peer.positionsPerS)} positions/s`);
+      print(`round ${round} of ${rounds}, ${name}: ${Math.round(peer.positionsPerS)} positions/s`);
     }
   }
   return Array.from(measured, ([what, peers]) => ({ what, ...medianPeer(peers) }));
@@ -103,23 +103,23 @@ function section(
   statements: readonly Measured[],
   settings: readonly Measured[],
 ): string {
-  return `## The insert
+  return `## Inserts
 
 ${markdownTable(['', ''], machineRows(machine))}
 
-What [the decision](decisions/0003-rows-as-arrays.md) is made of. ${whole(entries)} positions each, medians of ${rounds} round(s) in turns.
-CPU in µs for one position; the lowest sum is the highest rate on an idle machine where Postgres and Node share the cores.
+The data behind [the decision](decisions/0003-rows-as-arrays.md). ${whole(entries)} positions each, medians of ${rounds} alternating round(s), CPU in µs
+per position. The lowest sum gives the highest rate on an idle machine whose cores Postgres and Node share.
 
-### The statement
+### Statement
 
-Rows in memory, ${whole(batchSize)} a batch, ${concurrency} inserts at a time. All but the processor's own only count the rows that were there
-already, and do not say which:
+Rows in memory, ${whole(batchSize)} per batch, ${concurrency} concurrent inserts. Only the processor's statement reports which rows existed
+already; the others only count them.
 
 ${table('statement', statements)}
 
 ### Batch size and concurrency
 
-The processor over a backlog, entries a batch × inserts at a time; ${whole(batchSize)} × ${concurrency} is the default:
+The processor over a backlog, by entries per batch × concurrent inserts; ${whole(batchSize)} × ${concurrency} is the default:
 
 ${table('setting', settings)}`;
 }

@@ -2,21 +2,21 @@ import type { Fix } from '@app/processor/pipeline/decode-entries';
 import { insertPositions } from '@app/processor/store/insert-positions';
 import type postgres from 'postgres';
 
-/** A way to insert a batch, idempotent by `(device_id, ts)`: all of them leave the same rows. */
+/** Inserts a batch, idempotent by `(device_id, ts)`; all statements leave the same rows. */
 export type InsertStatement = (sql: postgres.Sql, rows: readonly Fix[]) => Promise<unknown>;
 
 const columns =
   'device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality, attributes';
 const conflict = 'on conflict (device_id, ts) do nothing';
 
-const recordsetText = `
+const recordsetSql = `
   insert into positions (${columns})
   select ${columns} from json_to_recordset($1::text::json) as row (
     device_id text, ts timestamptz, latitude float8, longitude float8, altitude real, angle real, speed real,
     satellites smallint, priority smallint, codec text, quality smallint, attributes jsonb)
   ${conflict}`;
 
-const plainText = `
+const plainSql = `
   insert into positions (${columns})
   select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
          attributes::jsonb
@@ -28,7 +28,7 @@ const plainText = `
   ) as row (${columns})
   ${conflict}`;
 
-const driverArraysText = `
+const driverArraysSql = `
   insert into positions (${columns})
   select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
          attributes::jsonb
@@ -37,7 +37,7 @@ const driverArraysText = `
     as row (${columns})
   ${conflict}`;
 
-const payloadText = `
+const payloadSql = `
   insert into positions (${columns})
   select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
          payload::jsonb -> 'attributes'
@@ -50,19 +50,19 @@ const payloadText = `
   ${conflict}`;
 
 export const insertStatements = {
-  'array literals, attributes as one text (the processor)': insertPositions,
-  'the same, without saying which rows were there': (sql, rows) =>
-    sql.unsafe(plainText, [...columnsOf(rows).map(arrayLiteral), rows.map(attributesOf).join('\u001e')], {
+  'array literals, attributes as one string (the processor)': insertPositions,
+  'the same without reporting existing rows': (sql, rows) =>
+    sql.unsafe(plainSql, [...columnsOf(rows).map(arrayLiteral), rows.map(attributesOf).join('\u001e')], {
       prepare: true,
     }),
-  'arrays that the driver encodes': (sql, rows) =>
-    sql.unsafe(driverArraysText, columnsOf(rows).concat([rows.map(attributesOf)]), { prepare: true }),
+  'arrays encoded by the driver': (sql, rows) =>
+    sql.unsafe(driverArraysSql, columnsOf(rows).concat([rows.map(attributesOf)]), { prepare: true }),
   'array literals, payload passed through': (sql, rows) =>
-    sql.unsafe(payloadText, [...columnsOf(rows).map(arrayLiteral), rows.map(payloadOf).join('\u001e')], {
+    sql.unsafe(payloadSql, [...columnsOf(rows).map(arrayLiteral), rows.map(payloadOf).join('\u001e')], {
       prepare: true,
     }),
-  'one JSON text': (sql, rows) =>
-    sql.unsafe(recordsetText, [`[${rows.map(recordOf).join(',')}]`], { prepare: true }),
+  'one JSON string': (sql, rows) =>
+    sql.unsafe(recordsetSql, [`[${rows.map(recordOf).join(',')}]`], { prepare: true }),
   'multi-row VALUES': (sql, rows) => {
     const values = columnsOf(rows).concat([rows.map(attributesOf)]);
     const width = values.length;
@@ -80,7 +80,7 @@ export const insertStatements = {
 
 export type InsertStatementName = keyof typeof insertStatements;
 
-/** By column, all but the attributes. */
+/** By column, without the attributes. */
 function columnsOf(rows: readonly Fix[]): (string | number)[][] {
   return [
     rows.map(({ position }) => position.deviceId),

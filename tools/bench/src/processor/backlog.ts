@@ -6,7 +6,7 @@ export interface BacklogOptions {
   readonly entries: number;
   readonly devices: number;
   readonly attributes?: number;
-  /** Of every hundred entries, how many repeat the one before: trackers send again what was not confirmed. */
+  /** How many of 100 entries repeat the one before: trackers send again what was not confirmed. */
   readonly repeatedPercent: number;
 }
 
@@ -30,8 +30,8 @@ export function* backlogFields(options: BacklogOptions): Generator<string[]> {
   }
 }
 
-/** How many rows the first so many entries of a backlog make: those that repeat make none. */
-export function rowsOf(options: BacklogOptions): number {
+/** The number of rows of a backlog: repeated entries add none. */
+export function countRows(options: BacklogOptions): number {
   let rows = 0;
   for (let number = 0; number < options.entries; number += 1) if (!isRepeat(number, options)) rows += 1;
   return rows;

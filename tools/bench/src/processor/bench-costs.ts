@@ -7,7 +7,7 @@ import { cpuCosts, memoryCosts, type StepCostOptions, steps } from './step-costs
 
 export interface Shape {
   readonly devices: number;
-  /** As many as a tracker sends, unless given. */
+  /** Default: as many as a tracker sends. */
   readonly attributes?: number;
 }
 
@@ -16,16 +16,16 @@ export type StepCosts = Readonly<
 >;
 
 const main = new URL('./step-costs.ts', import.meta.url);
-// A run of its own for the memory: with these the collector works otherwise than in the service, and takes less CPU.
+// Memory is measured in a separate run: these options change the garbage collector and its CPU.
 const memoryOptions = ['--expose-gc', '--max-semi-space-size=128', '--min-semi-space-size=128'];
-const mostMemoryEntries = 10_000;
+const maxMemoryEntries = 10_000;
 
-/** What a position costs by step, for each of these shapes. */
+/** CPU and memory per position and step, for each shape. */
 export async function benchCosts(
   { redis, redisUrl, postgresUrl, keyPrefix }: BenchServers,
   entries: number,
   shapes: readonly Shape[],
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<readonly StepCosts[]> {
   const stream = `${keyPrefix}costs`;
   const results: StepCosts[] = [];
@@ -43,14 +43,14 @@ export async function benchCosts(
     const memory = await runToLine(
       {
         main,
-        env: { STEP_COSTS: stepCostOptions({ ...options, entries: Math.min(entries, mostMemoryEntries) }) },
+        env: { STEP_COSTS: stepCostOptions({ ...options, entries: Math.min(entries, maxMemoryEntries) }) },
         nodeOptions: memoryOptions,
       },
       (line) => memoryCosts.safeParse(line['costs']).data,
     );
     const costs = { devices: shape.devices, ...cpu, ...memory };
     const us = steps.map((step) => `${step} ${costs.cpuUs[step].toFixed(1)}`);
-    say(`cost with ${costs.devices} devices, ${costs.attributes} attributes: ${us.join(', ')} µs`);
+    print(`cost with ${costs.devices} devices, ${costs.attributes} attributes: ${us.join(', ')} µs`);
     results.push(costs);
     await redis.unlink(stream);
   }

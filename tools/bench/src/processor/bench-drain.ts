@@ -2,13 +2,13 @@ import { peakRssBytes } from '../process-usage.ts';
 import { Program } from '@app/test-kit/program';
 import { runToLine } from '../run-to-line.ts';
 import { median } from '../quantile.ts';
-import { type BacklogOptions, fillStream, rowsOf } from './backlog.ts';
+import { type BacklogOptions, fillStream, countRows } from './backlog.ts';
 import { measureDrain } from './drain.ts';
 import { rawLimit, type RawLimitOptions } from './raw-limit.ts';
 import { batchSize, concurrency, group, startProcessor } from './run-processor.ts';
 import type { BenchServers } from '../servers.ts';
 
-/** CPU in µs for one position, by who used it. Postgres' is NaN where it runs on another machine. */
+/** CPU in µs per position. Postgres' is NaN if it runs on another machine. */
 export interface CpuUs {
   readonly node: number;
   readonly postgres: number;
@@ -35,10 +35,10 @@ export interface DrainResults {
   readonly positionsPerS: number;
   readonly rawPositionsPerS: number;
   readonly naivePositionsPerS: number;
-  /** Medians of the ratios in each round, whose peers ran one after the other. */
+  /** Medians of the ratios of the rounds. */
   readonly ratioToRaw: number;
   readonly ratioToNaive: number;
-  /** CPU of a position in all, the raw loop's by the processor's: the ratio to raw of cores that are never idle. */
+  /** Total CPU per position of the raw limit divided by the processor's: the ratio to expect if no core is idle. */
   readonly cpuRatioToRaw: number;
   readonly rounds: readonly DrainRound[];
 }
@@ -50,22 +50,22 @@ export async function benchDrain(
   servers: BenchServers,
   sizes: { readonly entries: number; readonly naiveEntries: number; readonly rounds: number },
   devices: number,
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<DrainResults> {
   const { redis, keyPrefix } = servers;
   const stream = `${keyPrefix}drain`;
   const backlog = { entries: sizes.entries, devices, repeatedPercent: 1 };
-  say(`filling a stream with ${backlog.entries} entries`);
+  print(`filling a stream with ${backlog.entries} entries`);
   await fillStream(redis, stream, backlog);
   const rounds: DrainRound[] = [];
-  // Peers take turns, so that a noisy minute of the machine meets all of them.
+  // All peers in each round, so that noise of the machine affects all.
   for (let number = 1; number <= sizes.rounds; number += 1) {
     const raw = await runRaw(servers, { ...backlog, batchSize, concurrency });
     const processor = await drainWithProcessor(servers, stream, backlog);
     const naive = await drainNaively(servers, stream, sizes.naiveEntries);
     rounds.push({ raw, processor, naive });
     const rates = [raw, processor, naive].map(({ positionsPerS }) => Math.round(positionsPerS));
-    say(
+    print(
       `drain, round ${number} of ${sizes.rounds}: raw ${rates[0]}, processor ${rates[1]}, naive ${rates[2]} positions/s`,
     );
   }
@@ -82,16 +82,16 @@ export async function benchDrain(
     naivePositionsPerS: medianOf(({ naive }) => naive.positionsPerS),
     ratioToRaw: medianOf(({ raw, processor }) => processor.positionsPerS / raw.positionsPerS),
     ratioToNaive: medianOf(({ naive, processor }) => processor.positionsPerS / naive.positionsPerS),
-    cpuRatioToRaw: medianOf(({ raw, processor }) => cpuUsInAll(raw) / cpuUsInAll(processor)),
+    cpuRatioToRaw: medianOf(({ raw, processor }) => totalCpuUs(raw) / totalCpuUs(processor)),
     rounds,
   };
 }
 
-function cpuUsInAll({ cpuUs: { node, postgres, redis } }: Peer): number {
+function totalCpuUs({ cpuUs: { node, postgres, redis } }: Peer): number {
   return node + postgres + redis;
 }
 
-/** The bare loop over rows in memory. */
+/** Runs the raw limit. */
 export async function runRaw(
   servers: BenchServers,
   options: Omit<RawLimitOptions, 'postgresUrl'>,
@@ -103,11 +103,11 @@ export async function runRaw(
     (line) => rawLimit.safeParse(line['raw']).data,
   );
   const cpuUs = await serversCpuUs(servers, before, options.entries);
-  await expectRows(servers, rowsOf(options));
+  await expectRows(servers, countRows(options));
   return { positionsPerS: raw.positionsPerS, cpuUs: { ...cpuUs, node: raw.cpuUsPerPosition } };
 }
 
-/** The service over a backlog that is in the stream already, with its defaults but for what `env` sets. */
+/** Runs the service over a backlog that is already in the stream, with its defaults except for `env`. */
 export async function drainWithProcessor(
   servers: BenchServers,
   stream: string,
@@ -119,7 +119,7 @@ export async function drainWithProcessor(
   await using processor = await startProcessor(servers.redisUrl, servers.postgresUrl, stream, env);
   const drained = await measureDrain(servers.redis, stream, group, backlog.entries, processor);
   const cpuUs = await serversCpuUs(servers, before, backlog.entries);
-  await expectRows(servers, rowsOf(backlog));
+  await expectRows(servers, countRows(backlog));
   return {
     positionsPerS: drained.positionsPerS,
     cpuUs: { ...cpuUs, node: drained.cpuUsPerPosition },
@@ -151,7 +151,7 @@ async function serversCpuUs(
   };
 }
 
-/** Medians of several runs, each number for itself. */
+/** The median of each number. */
 export function medianPeer(peers: readonly Peer[]): Peer {
   return {
     positionsPerS: median(peers.map(({ positionsPerS }) => positionsPerS)),
@@ -163,15 +163,15 @@ export function medianPeer(peers: readonly Peer[]): Peer {
   };
 }
 
-/** An empty table, a settled database, and no group on the stream. */
+/** Leaves an empty table, a fresh checkpoint and no group on the stream. */
 async function prepare({ redis, sql }: BenchServers, stream?: string): Promise<void> {
   await sql`truncate positions`;
   await sql`checkpoint`;
   if (stream !== undefined) await redis.xgroup('DESTROY', stream, group);
 }
 
-/** A rate says nothing of a consumer that did not do the work. */
+/** The rate of a consumer that did not store everything means nothing. */
 async function expectRows({ sql }: BenchServers, rows: number): Promise<void> {
   const [stored] = await sql<{ rows: number }[]>`select count(*)::int as rows from positions`;
-  if (stored?.rows !== rows) throw new Error(`${stored?.rows} rows are stored where ${rows} were to be`);
+  if (stored?.rows !== rows) throw new Error(`${stored?.rows} rows are stored instead of ${rows}`);
 }

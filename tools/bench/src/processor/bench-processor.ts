@@ -42,30 +42,30 @@ const quick: Sizes = {
 };
 
 export const benchProcessor: Benchmark = {
-  measures: 'drain of a backlog, latency and cost of the processor',
-  takes: 'about 6 minutes, --quick half a one',
+  measures: 'processor: drain of a backlog, latency, cost per position',
+  takes: '6 minutes, --quick half a minute',
   run: runProcessorBenchmark,
 };
 
-async function runProcessorBenchmark(isQuick: boolean, say: (line: string) => void): Promise<Outcome> {
+async function runProcessorBenchmark(isQuick: boolean, print: (line: string) => void): Promise<Outcome> {
   const sizes = isQuick ? quick : full;
   const machine = describeMachine();
-  await using servers = await openServers(say);
-  await using timescaleServers = await openTimescale(servers.redisUrl, say);
-  const drain = await benchDrain(servers, sizes.drain, devices, say);
+  await using servers = await openServers(print);
+  await using timescaleServers = await openTimescale(servers.redisUrl, print);
+  const drain = await benchDrain(servers, sizes.drain, devices, print);
   const latency = await benchLatency(
     servers,
     { ratesPerS: [1000, 5000, 20_000], seconds: sizes.latencySeconds, devices },
-    say,
+    print,
   );
   const timescale =
     timescaleServers === undefined
       ? null
       : {
           servers: timescaleServers.settings,
-          drain: await benchDrain(timescaleServers, sizes.drain, devices, say),
+          drain: await benchDrain(timescaleServers, sizes.drain, devices, print),
         };
-  const bySteps = await benchCosts(servers, sizes.costEntries, sizes.shapes, say);
+  const bySteps = await benchCosts(servers, sizes.costEntries, sizes.shapes, print);
   const results: ProcessorResults = {
     machine,
     servers: servers.settings,

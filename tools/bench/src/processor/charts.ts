@@ -9,7 +9,7 @@ export const charts = {
   cost: 'processor-cost.svg',
 } as const;
 
-/** The pictures of docs/benchmarks.md, by their file names. */
+/** SVG by file name. */
 export function processorCharts({
   drain,
   latency,
@@ -30,7 +30,7 @@ export function processorCharts({
       goal: { value: goals.positionsPerS, label: `goal ${whole(goals.positionsPerS)}` },
     }),
     [charts.latency]: barChart({
-      title: 'Latency from XADD to the commit',
+      title: 'Latency from XADD to commit',
       unit: 'ms',
       digits: 1,
       parts: ['p50', 'p99', 'p99.9'],
@@ -42,7 +42,7 @@ export function processorCharts({
       goal: { value: goals.p99Ms, label: `goal for p99 at ${whole(goals.p99AtPerS)}/s` },
     }),
     [charts.cost]: barChart({
-      title: "The processor's CPU for one position, by step",
+      title: 'CPU per position by step',
       unit: 'µs',
       digits: 1,
       parts: steps,
@@ -55,7 +55,6 @@ export function processorCharts({
   };
 }
 
-/** What is aimed at. */
 export const goals = {
   positionsPerS: 40_000,
   ratioToRaw: 0.8,

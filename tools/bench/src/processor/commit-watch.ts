@@ -1,18 +1,18 @@
 import type postgres from 'postgres';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-interface Sight {
-  /** When the question was asked: a transaction that the answer does not show was not committed before. */
+interface Snapshot {
+  /** Before the query: transactions that it does not show were not committed earlier. */
   readonly askedAtMs: number;
-  /** When the answer was here: a transaction that it shows had been committed by then. */
+  /** After the query: transactions that it shows were committed by then. */
   readonly seenAtMs: number;
-  /** Transactions from this one on are not yet committed, */
-  readonly firstUnborn: number;
-  /** nor are these before it. */
+  /** Transactions from this one on were not committed. */
+  readonly nextTransaction: number;
+  /** Earlier transactions that were not committed. */
   readonly running: readonly number[];
 }
 
-/** Between what is known of a transaction that was not seen yet, and when it was seen, in epoch ms. */
+/** The interval in which a commit became visible, in epoch ms. */
 export interface CommitSeen {
   readonly notBeforeMs: number;
   readonly seenAtMs: number;
@@ -21,13 +21,12 @@ export interface CommitSeen {
 const pauseMs = 1;
 
 /**
- * Notes when each transaction of a server is to be seen as committed, by asking for a snapshot again and again. Another
- * session sees a transaction only after it has been flushed; the server's own commit timestamp
- * (`track_commit_timestamp`) is taken before that, and on a slow disk nearly all of a commit comes after.
+ * Records when each transaction becomes visible to another session, by polling `pg_current_snapshot()`. That is after
+ * the flush to disk; the server's commit timestamp (`track_commit_timestamp`) is taken before it.
  */
 export class CommitWatch {
   readonly #sql: postgres.Sql;
-  readonly #sights: Sight[] = [];
+  readonly #snapshots: Snapshot[] = [];
   #isWatching = true;
   readonly #ended: Promise<void>;
 
@@ -36,7 +35,7 @@ export class CommitWatch {
     this.#ended = this.#watch();
   }
 
-  /** Ends the watch; the result tells when a transaction was first seen committed, by its 32-bit id. */
+  /** Stops polling; returns a lookup by 32-bit transaction id. */
   async stop(): Promise<(transaction: number) => CommitSeen> {
     this.#isWatching = false;
     await this.#ended;
@@ -44,12 +43,12 @@ export class CommitWatch {
     return (transaction) => {
       let commit = seen.get(transaction);
       if (commit === undefined) {
-        const at = this.#sights.findIndex(
-          ({ firstUnborn, running }) => transaction < firstUnborn && !running.includes(transaction),
+        const at = this.#snapshots.findIndex(
+          ({ nextTransaction, running }) => transaction < nextTransaction && !running.includes(transaction),
         );
         commit = {
-          notBeforeMs: this.#sights[at - 1]?.askedAtMs ?? Number.NaN,
-          seenAtMs: this.#sights[at]?.seenAtMs ?? Number.NaN,
+          notBeforeMs: this.#snapshots[at - 1]?.askedAtMs ?? Number.NaN,
+          seenAtMs: this.#snapshots[at]?.seenAtMs ?? Number.NaN,
         };
         seen.set(transaction, commit);
       }
@@ -61,11 +60,11 @@ export class CommitWatch {
     const one = await this.#sql.reserve();
     try {
       for (let isLast = false; !isLast;) {
-        // Once more after the end was asked for: what is committed by then is seen.
+        // Once more after stop(), for commits until then.
         isLast = !this.#isWatching;
         const askedAtMs = epochMs();
         const [row] = await one<{ snapshot: string }[]>`select pg_current_snapshot()::text as snapshot`;
-        this.#sights.push({ askedAtMs, seenAtMs: epochMs(), ...readSnapshot(row?.snapshot ?? '') });
+        this.#snapshots.push({ askedAtMs, seenAtMs: epochMs(), ...readSnapshot(row?.snapshot ?? '') });
         await sleep(pauseMs);
       }
     } finally {
@@ -75,17 +74,17 @@ export class CommitWatch {
 }
 
 /** `xmin:xmax:xip,xip`, of 64 bits each; rows carry the lower 32. */
-function readSnapshot(snapshot: string): Pick<Sight, 'firstUnborn' | 'running'> {
+function readSnapshot(snapshot: string): Pick<Snapshot, 'nextTransaction' | 'running'> {
   const [, xmax = '', running = ''] = snapshot.split(':');
   const ids = running === '' ? [] : running.split(',');
-  return { firstUnborn: lower32(xmax), running: ids.map(lower32) };
+  return { nextTransaction: lower32(xmax), running: ids.map(lower32) };
 }
 
 function lower32(id: string): number {
   return Number(BigInt.asUintN(32, BigInt(id)));
 }
 
-/** Finer than Date.now(), and the same clock in all processes of a machine. */
+/** More precise than Date.now(), and the same clock in all processes of a machine. */
 function epochMs(): number {
   return performance.timeOrigin + performance.now();
 }

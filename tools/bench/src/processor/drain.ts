@@ -5,16 +5,13 @@ import type { Program } from '@app/test-kit/program';
 
 export interface Drained {
   readonly positionsPerS: number;
-  /** Of the consumer's process. */
+  /** CPU of the consumer's process. */
   readonly cpuUsPerPosition: number;
 }
 
 const pollIntervalMs = 10;
 
-/**
- * Measures a consumer that is working through a backlog: from the first entries it was given until `entries` are
- * acknowledged, which they are when they are stored. Its start is not counted.
- */
+/** Measures a consumer of a backlog, from its first read until `entries` are acknowledged, which is after they are stored. */
 export async function measureDrain(
   redis: Redis,
   stream: string,
@@ -22,35 +19,41 @@ export async function measureDrain(
   entries: number,
   program: Program,
 ): Promise<Drained> {
-  let place = await groupPlace(redis, stream, group);
-  while (place.read === 0) place = await nextPlace(redis, stream, group, program);
+  let progress = await readGroupProgress(redis, stream, group);
+  while (progress.read === 0) progress = await pollGroup(redis, stream, group, program);
   const startedAtMs = performance.now();
   const cpuUsAtStart = processCpuUs(program.pid);
-  const acknowledgedAtStart = place.read - place.pending;
-  while (place.read - place.pending < entries) place = await nextPlace(redis, stream, group, program);
+  const acknowledgedAtStart = progress.read - progress.pending;
+  while (progress.read - progress.pending < entries)
+    progress = await pollGroup(redis, stream, group, program);
   const seconds = (performance.now() - startedAtMs) / 1000;
-  const done = place.read - place.pending - acknowledgedAtStart;
+  const done = progress.read - progress.pending - acknowledgedAtStart;
   return {
     positionsPerS: done / seconds,
     cpuUsPerPosition: (processCpuUs(program.pid) - cpuUsAtStart) / done,
   };
 }
 
-async function nextPlace(redis: Redis, stream: string, group: string, program: Program): Promise<GroupPlace> {
+async function pollGroup(
+  redis: Redis,
+  stream: string,
+  group: string,
+  program: Program,
+): Promise<GroupProgress> {
   if (!program.isRunning) throw await program.exitError();
   await sleep(pollIntervalMs);
-  return groupPlace(redis, stream, group);
+  return readGroupProgress(redis, stream, group);
 }
 
-/** Where a group stands on its stream. */
-export interface GroupPlace {
-  /** Entries delivered to the group so far, */
+/** Progress of a consumer group. */
+export interface GroupProgress {
+  /** Entries delivered so far. */
   readonly read: number;
-  /** and of these those not acknowledged. */
+  /** Of these, entries not acknowledged. */
   readonly pending: number;
 }
 
-export async function groupPlace(redis: Redis, stream: string, group: string): Promise<GroupPlace> {
+export async function readGroupProgress(redis: Redis, stream: string, group: string): Promise<GroupProgress> {
   const groups: unknown = await redis.xinfo('GROUPS', stream);
   for (const flat of Array.isArray(groups) ? groups : []) {
     const info = new Map<unknown, unknown>();

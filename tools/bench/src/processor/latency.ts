@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Program } from '@app/test-kit/program';
 import { quantile } from '../quantile.ts';
 import { CommitWatch } from './commit-watch.ts';
-import { groupPlace } from './drain.ts';
+import { readGroupProgress } from './drain.ts';
 import { type GeneratorOptions, sentAtAttribute } from './open-loop-generator.ts';
 import { group, startProcessor } from './run-processor.ts';
 import type { BenchServers } from '../servers.ts';
@@ -11,24 +11,24 @@ import type { BenchServers } from '../servers.ts';
 /** From XADD to the commit, in ms, for those sent after the first second. */
 export interface Latency {
   readonly ratePerS: number;
-  /** What the generator reached: less than asked for where the machine had no room for it. */
+  /** Reached by the generator; less than asked for on a busy machine. */
   readonly sentPerS: number;
   readonly records: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
-  /** How much of a latency may only be how late the commit was seen, for 99 %. */
+  /** 99 % of the commits were observed at most this late; included in the latencies. */
   readonly seenLateMs: number;
 }
 
 const warmUpMs = 1000;
-const standstillLimitMs = 60_000;
+const stallTimeoutMs = 60_000;
 
-/** Latency at each of these rates, with a stream and a processor of its own for each. */
+/** Latency at each rate, each with a new stream and processor. */
 export async function benchLatency(
   servers: BenchServers,
   options: { readonly ratesPerS: readonly number[]; readonly seconds: number; readonly devices: number },
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<Readonly<Record<string, Latency>>> {
   const { redis, redisUrl, postgresUrl, keyPrefix } = servers;
   const { ratesPerS, seconds, devices } = options;
@@ -40,16 +40,13 @@ export async function benchLatency(
     const latency = await measureLatency(servers, { redisUrl, stream, ratePerS, seconds, devices });
     results[ratePerS] = latency;
     const [p50, p99, p999] = [latency.p50Ms, latency.p99Ms, latency.p999Ms].map((ms) => ms.toFixed(1));
-    say(`latency at ${ratePerS}/s: p50 ${p50}, p99 ${p99}, p99.9 ${p999} ms`);
+    print(`latency at ${ratePerS}/s: p50 ${p50}, p99 ${p99}, p99.9 ${p999} ms`);
     await redis.unlink(stream);
   }
   return results;
 }
 
-/**
- * Sends at a fixed rate, and sees from another session when each row's transaction is committed: both clocks are this
- * machine's.
- */
+/** Sends at a fixed rate and observes each commit from another session; one clock, of this machine. */
 async function measureLatency({ redis, sql }: BenchServers, options: GeneratorOptions): Promise<Latency> {
   await sql`truncate positions`;
   const watch = new CommitWatch(sql);
@@ -66,14 +63,12 @@ async function measureLatency({ redis, sql }: BenchServers, options: GeneratorOp
            xmin::text::float8 as transaction
     from positions order by 1`;
   if (rows.length !== total) {
-    throw new Error(
-      `${total} records were sent and ${rows.length} are stored: nothing can be said of their latency`,
-    );
+    throw new Error(`${total} records were sent, ${rows.length} are stored`);
   }
   const fromMs = (rows[0]?.sentAtMs ?? 0) + warmUpMs;
   const measured = rows.filter(({ sentAtMs }) => sentAtMs >= fromMs);
-  const latenciesMs = inOrder(measured.map((row) => commitOf(row.transaction).seenAtMs - row.sentAtMs));
-  const lateMs = inOrder(
+  const latenciesMs = sorted(measured.map((row) => commitOf(row.transaction).seenAtMs - row.sentAtMs));
+  const lateMs = sorted(
     measured.map(({ transaction }) => {
       const { notBeforeMs, seenAtMs } = commitOf(transaction);
       return seenAtMs - notBeforeMs;
@@ -90,21 +85,21 @@ async function measureLatency({ redis, sql }: BenchServers, options: GeneratorOp
   };
 }
 
-function inOrder(values: readonly number[]): readonly number[] {
+function sorted(values: readonly number[]): readonly number[] {
   return values.toSorted((a, b) => a - b);
 }
 
-/** However far the processor has fallen behind: it is given up only when it does not move at all. */
+/** Gives up only if the processor makes no progress at all. */
 async function untilAcknowledged(redis: Redis, stream: string, entries: number): Promise<void> {
   let acknowledged = -1;
   let movedAtMs = performance.now();
   while (acknowledged < entries) {
-    const { read, pending } = await groupPlace(redis, stream, group);
+    const { read, pending } = await readGroupProgress(redis, stream, group);
     if (read - pending > acknowledged) {
       acknowledged = read - pending;
       movedAtMs = performance.now();
-    } else if (performance.now() - movedAtMs > standstillLimitMs) {
-      throw new Error(`the processor stands still at ${acknowledged} of ${entries} entries`);
+    } else if (performance.now() - movedAtMs > stallTimeoutMs) {
+      throw new Error(`the processor is stalled at ${acknowledged} of ${entries} entries`);
     }
     await sleep(20);
   }

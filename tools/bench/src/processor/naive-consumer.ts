@@ -1,4 +1,4 @@
-// What a team would write first: read a hundred, validate, insert with VALUES, await, acknowledge.
+// The first version that one writes: read 100, validate, insert with VALUES, await, acknowledge.
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { z } from 'zod';

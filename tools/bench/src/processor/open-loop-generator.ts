@@ -1,4 +1,4 @@
-// Sends records at a fixed rate and waits for nobody: a slow consumer must not slow its own measurement.
+// Sends records at a fixed rate, whatever the consumer does: a slow consumer must not slow down its own measurement.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { backlogFields } from './backlog.ts';
@@ -11,15 +11,15 @@ export interface GeneratorOptions {
   readonly devices: number;
 }
 
-/** The attribute that carries when the record was sent, in hundredths of a ms since the epoch: a whole number as most are. */
+/** The attribute with the send time, in hundredths of a millisecond since the epoch. */
 export const sentAtAttribute = '20000';
 
-const turnMs = 2;
+const intervalMs = 2;
 
 async function generate({ redisUrl, stream, ratePerS, seconds, devices }: GeneratorOptions): Promise<number> {
   const redis = new Redis(redisUrl);
   const total = ratePerS * seconds;
-  // Made ready before: making a record costs more than sending it.
+  // Prepared before: making a record costs more than sending it.
   const records = [...backlogFields({ entries: total, devices, repeatedPercent: 0 })];
   await redis.ping();
   const startedAtMs = performance.now();
@@ -33,7 +33,7 @@ async function generate({ redisUrl, stream, ratePerS, seconds, devices }: Genera
       for (; sent < due; sent += 1) pipeline.xadd(stream, '*', ...stamped(records[sent] ?? [], sentAtMs));
       replies.push(pipeline.exec());
     }
-    await sleep(turnMs);
+    await sleep(intervalMs);
   }
   await Promise.all(replies);
   const tookMs = performance.now() - startedAtMs;

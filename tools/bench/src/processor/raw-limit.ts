@@ -1,4 +1,4 @@
-// The raw limit: the same rows, already in memory, in the processor's own statement, with its concurrency.
+// The raw limit: the same rows, already in memory, inserted with the processor's statement and concurrency.
 import { decodeEntries, type Fix } from '@app/processor/pipeline/decode-entries';
 import { insertPositions } from '@app/processor/store/insert-positions';
 import { sortByKey } from '@app/processor/store/duplicate-keys';
@@ -11,28 +11,24 @@ export interface RawLimitOptions extends BacklogOptions {
   readonly postgresUrl: string;
   readonly batchSize: number;
   readonly concurrency: number;
-  /** The processor's own, unless given. */
+  /** Default: the processor's. */
   readonly statement?: InsertStatementName;
 }
 
-/** What the program says in its one line. */
+/** The line that the program prints. */
 export const rawLimit = z.object({ positionsPerS: z.number(), cpuUsPerPosition: z.number() });
 
-// So many batches are made ready and then inserted: all of them at once would measure the garbage collector, and few
-// the moments in which one insert is left and not all are under way.
+// Batches prepared at once: more would measure the garbage collector, fewer the end of a round, when not all inserts run.
 const batchesInRound = 100;
 
-/**
- * Only the inserts are timed, not the making of the rows. Entries are what is counted, those too that repeat the one
- * before and make no row: a batch of the raw loop stands for as many of them as one of the processor's.
- */
+/** Times only the inserts. Counts entries, including those that repeat the one before and add no row. */
 async function measureRawLimit(options: RawLimitOptions): Promise<z.output<typeof rawLimit>> {
   const { postgresUrl, batchSize, concurrency, entries, statement } = options;
   const insert: InsertStatement = statement === undefined ? insertPositions : insertStatements[statement];
-  // With the types that arrays need when the driver encodes them; the processor asks for none.
+  // Fetches the types that the driver needs to encode arrays; the processor does not.
   const sql = postgres(postgresUrl, { max: concurrency, onnotice: () => undefined });
   try {
-    // Long enough for each to be on a connection of its own: opening them is not what is measured.
+    // Opens every connection before the measurement.
     await Promise.all(Array.from({ length: concurrency }, () => sql`select pg_sleep(0.1)`));
     let insertingMs = 0;
     let cpuUs = 0;

@@ -1,4 +1,4 @@
-// What one position costs by step, with the processor's own functions one after the other: CPU, and memory.
+// CPU and memory per position and step, with the processor's own functions called one after the other.
 import { getHeapStatistics } from 'node:v8';
 import { decodeEntries, type Fix } from '@app/processor/pipeline/decode-entries';
 import { DeviceStates, selectLastFixes } from '@app/processor/state/device-states';
@@ -32,9 +32,8 @@ const byStep = z.object({
   ack: z.number(),
 });
 
-/** What one run says, of one position. */
 export const cpuCosts = z.object({
-  /** User and system in µs, of all threads: the garbage collector's as well. */
+  /** User and system time in µs of all threads, including the garbage collector. */
   cpuUs: byStep,
 });
 
@@ -42,11 +41,10 @@ export const memoryCosts = z.object({
   /** On average. */
   attributes: z.number(),
   payloadBytes: z.number(),
-  /** Memory that the step asks for, most of it garbage a moment later. */
+  /** Most of it is garbage a moment later. */
   allocatedBytes: byStep,
-  /** What a position keeps from its read to its acknowledgement. */
+  /** Retained from the read to the acknowledgement. */
   inFlightBytes: z.number(),
-  /** What a device's state keeps. */
   stateBytesPerDevice: z.number(),
 });
 
@@ -54,7 +52,7 @@ const batchSize = 1000;
 const group = 'costs';
 const deadlineMs = 30_000;
 
-/** The steps of one batch after the other, each of them in `run`. */
+/** Runs the steps of one batch, each through `run`. */
 interface Steps extends AsyncDisposable {
   readonly processBatch: (run: Run) => Promise<readonly Fix[]>;
 }
@@ -97,7 +95,7 @@ async function openSteps({ redisUrl, postgresUrl, stream }: StepCostOptions): Pr
   };
 }
 
-/** Warms up with the first fifth, and measures the rest. */
+/** Warms up with the first fifth and measures the rest. */
 async function measureCpu(options: StepCostOptions): Promise<z.output<typeof cpuCosts>> {
   await using opened = await openSteps(options);
   const batches = Math.ceil(options.entries / batchSize);
@@ -118,14 +116,14 @@ async function measureCpu(options: StepCostOptions): Promise<z.output<typeof cpu
   return { cpuUs: perPosition(us, positions) };
 }
 
-/** Needs `globalThis.gc`, and a young generation that a batch does not fill: collecting would hide what was asked for. */
+/** Needs `globalThis.gc` and a young generation larger than a batch: a collection would hide allocations. */
 async function measureMemory(options: StepCostOptions): Promise<z.output<typeof memoryCosts>> {
   await using opened = await openSteps(options);
   const batches = Math.ceil(options.entries / batchSize);
   const warmUpBatches = Math.ceil(batches / 2);
   await warmUp(opened, warmUpBatches);
   const bytes = noCosts();
-  // Held as the loop holds what is in flight. The first is not counted: a batch is what drivers hold all the time.
+  // Retained as the loop retains batches in flight. The first is not counted: drivers always hold one batch.
   const held = [await opened.processBatch(async (_step, work) => work())];
   const heldFromBytes = usedBytes();
   for (let number = warmUpBatches + 1; number < batches; number += 1) {
@@ -171,7 +169,7 @@ function perPosition(costs: Costs, positions: number): Costs {
   };
 }
 
-/** In use after all garbage has been collected; twice, for buffers are given back by the next collection. */
+/** In use after a full collection; twice, since buffers are freed by the next one. */
 function usedBytes(): number {
   globalThis.gc?.();
   globalThis.gc?.();
@@ -194,7 +192,7 @@ function describeRecords(
   };
 }
 
-/** The heap that 50,000 device states take, divided. */
+/** From the heap of 50,000 device states. */
 function stateBytesPerDevice(): number {
   const devices = 50_000;
   const states = new DeviceStates(devices, async () => new Map(), createMetrics(new Registry()));
@@ -216,7 +214,7 @@ function stateBytesPerDevice(): number {
 
 if (import.meta.main) {
   const options: StepCostOptions = JSON.parse(process.env['STEP_COSTS'] ?? '');
-  // Only a run for the memory may collect when it wants to.
+  // Only the memory run has --expose-gc.
   const costs = await (globalThis.gc === undefined ? measureCpu : measureMemory)(options);
   process.stdout.write(`${JSON.stringify({ costs })}\n`);
 }

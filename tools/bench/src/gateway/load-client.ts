@@ -1,44 +1,38 @@
 import { WebSocket } from 'ws';
-import type { Crowd } from './audience-process.ts';
-import { dialects } from './dialects.ts';
-import type { Dialect } from './dialects.ts';
+import type { ClientsOptions } from './clients-process.ts';
+import { type Dialect, dialects } from './dialects.ts';
 
-/** Frames and what is in them since the last reset. */
-class Counts {
+/** One client. It counts frames, and parses them only if the options print so. */
+export class LoadClient {
   frames = 0;
   bytes = 0;
   latenciesMs: number[] = [];
-
-  reset(): void {
-    this.frames = 0;
-    this.bytes = 0;
-    this.latenciesMs = [];
-  }
-}
-
-/** One client. Frames are counted, and read only as far as the crowd is told to read them. */
-export class AudienceMember {
-  readonly counts = new Counts();
-  readonly #crowd: Crowd;
-  readonly #number: number;
-  readonly #dialect: Dialect;
   onFrame: ((frame: Buffer) => void) | undefined;
   isLive = false;
   isClosed = false;
   hasRecovered = false;
+  readonly #options: ClientsOptions;
+  readonly #number: number;
+  readonly #dialect: Dialect;
   #socket: WebSocket | undefined;
   #lastCursorFrame: Buffer | undefined;
   #epoch: string | undefined;
 
-  constructor(crowd: Crowd, number: number) {
-    this.#crowd = crowd;
+  constructor(options: ClientsOptions, number: number) {
+    this.#options = options;
     this.#number = number;
-    this.#dialect = dialects[crowd.dialect];
+    this.#dialect = dialects[options.dialect];
   }
 
-  /** Resolves once it is live; rejects where it is refused or lost before. */
+  resetCounts(): void {
+    this.frames = 0;
+    this.bytes = 0;
+    this.latenciesMs = [];
+  }
+
+  /** Resolves once it is live; rejects if it is refused or closed before. */
   async open(): Promise<void> {
-    const { url, origin, sessions, localAddresses } = this.#crowd;
+    const { url, origin, sessions, localAddresses } = this.#options;
     const session = sessions[this.#number % sessions.length];
     const socket = new WebSocket(url, this.#dialect.subprotocols, {
       perMessageDeflate: false,
@@ -55,7 +49,7 @@ export class AudienceMember {
       live.resolve();
     };
     socket.on('open', () => {
-      const { topic, boxes } = this.#crowd;
+      const { topic, boxes } = this.#options;
       const bbox = boxes[this.#number % boxes.length];
       const subscribe = this.#dialect.subscribe({ topic, bbox, resume: this.#resumePoint() });
       if (subscribe !== undefined) socket.send(subscribe);
@@ -69,17 +63,17 @@ export class AudienceMember {
         if (step.problem !== undefined) live.reject(new Error(step.problem));
         this.#epoch = step.epoch ?? this.#epoch;
         this.hasRecovered ||= step.hasRecovered === true;
-        this.#noteCursor(data);
+        this.#keepCursor(data);
         if (step.isLive) goLive();
         return;
       }
-      this.#hear(data, socket);
+      this.#count(data, socket);
     });
     socket.on('unexpected-response', (request, { statusCode }) => {
       request.destroy();
       live.reject(new Error(`refused with ${statusCode}`));
     });
-    // What went wrong, a close tells.
+    // 'close' follows.
     socket.on('error', () => undefined);
     socket.on('close', (code) => {
       if (this.#socket !== socket) return;
@@ -90,12 +84,12 @@ export class AudienceMember {
     await live.promise;
   }
 
-  /** Reads nothing from now on. */
+  /** Stops reading. */
   stall(): void {
     this.#socket?.pause();
   }
 
-  /** Is gone without a word. */
+  /** Closes the connection without a close frame. */
   cut(): void {
     const socket = this.#socket;
     this.#socket = undefined;
@@ -103,27 +97,23 @@ export class AudienceMember {
     socket?.terminate();
   }
 
-  #hear(data: Buffer, socket: WebSocket): void {
+  #count(data: Buffer, socket: WebSocket): void {
     const nowMs = Date.now();
-    const { counts } = this;
-    counts.frames += 1;
-    counts.bytes += data.length;
+    this.bytes += data.length;
     this.onFrame?.(data);
-    this.#noteCursor(data);
-    if (this.#dialect.answer !== undefined) {
-      const answer = this.#dialect.answer(data);
-      if (answer !== undefined) {
-        counts.frames -= 1;
-        socket.send(answer);
-        return;
-      }
+    this.#keepCursor(data);
+    const answer = this.#dialect.answer?.(data);
+    if (answer !== undefined) {
+      socket.send(answer);
+      return;
     }
-    if (!this.#crowd.readsPositions) return;
-    for (const fixAtMs of this.#dialect.fixTimes(data)) counts.latenciesMs.push(nowMs - fixAtMs);
+    this.frames += 1;
+    if (!this.#options.readsPositions) return;
+    for (const fixAtMs of this.#dialect.fixTimes(data)) this.latenciesMs.push(nowMs - fixAtMs);
   }
 
-  #noteCursor(data: Buffer): void {
-    if (this.#crowd.resumes && data.includes('"cursor":"')) this.#lastCursorFrame = data;
+  #keepCursor(data: Buffer): void {
+    if (this.#options.resumes && data.includes('"cursor":"')) this.#lastCursorFrame = data;
   }
 
   #resumePoint(): { readonly cursor: string; readonly epoch: string } | undefined {
