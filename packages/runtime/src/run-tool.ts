@@ -14,12 +14,12 @@ export async function runTool<Arguments>(tool: {
   try {
     const args = tool.read();
     if (args !== undefined) return await tool.run(args);
-    console.log(tool.usage);
+    process.stdout.write(`${tool.usage}\n`);
     return 0;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    for (const problem of error.problems) console.error(`${tool.name}: ${problem}`);
-    console.error(`\n${tool.usage}`);
+    for (const problem of error.problems) process.stderr.write(`${tool.name}: ${problem}\n`);
+    process.stderr.write(`\n${tool.usage}\n`);
     return tool.usageExitCode ?? 2;
   }
 }

@@ -35,7 +35,7 @@ export async function eventually<T extends Something>(
         if (value === expired) break;
         attempts += 1;
         if (isAnswer(value)) return value;
-        last = `last value: ${String(value)}`;
+        last = value === false ? 'last value: false' : 'last value: undefined';
         lastError = undefined;
       } catch (error) {
         attempts += 1;

@@ -22,12 +22,11 @@ const howToGetNginx =
 
 /** A real nginx in front of several WebSocket servers of this machine; it passes a request refused with 503 to the next. */
 export async function startNginx(options: { readonly upstreamPorts: readonly number[] }): Promise<Nginx> {
-  // Debian installs it where only root's PATH looks.
-  const accepts = (output: string): boolean => output.includes('nginx');
   const file = await findProgram(['nginx'], {
-    accepts,
+    accepts: (output) => output.includes('nginx'),
     toolchain: 'nginx',
     versionFlag: '-v',
+    // Debian installs it where only root's PATH looks.
     folders: ['/usr/sbin'],
   });
   if (file === undefined) throw new Error(howToGetNginx);

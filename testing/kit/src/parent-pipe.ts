@@ -34,10 +34,6 @@ export function cleanUpWithParent(options: {
 }
 
 async function cleanUpAndExit(cleanUp: () => Promise<void>, timeoutMs: number): Promise<never> {
-  const fail = (problem: string): never => {
-    process.stderr.write(`clean-up ${problem}\n`);
-    process.exit(1);
-  };
   setTimeout(() => fail(`did not finish within ${timeoutMs} ms`), timeoutMs);
   try {
     await cleanUp();
@@ -45,4 +41,9 @@ async function cleanUpAndExit(cleanUp: () => Promise<void>, timeoutMs: number): 
     fail(`failed: ${String(error)}`);
   }
   process.exit(0);
+}
+
+function fail(problem: string): never {
+  process.stderr.write(`clean-up ${problem}\n`);
+  process.exit(1);
 }

@@ -18,39 +18,39 @@ import { createView, type Screen } from './view.ts';
 export interface DemoResult {
   /** The one line of what was sent, stored and received. */
   readonly summary: string;
-  /** What is not as it must be; empty if all is well. */
+  /** Empty if all is well. */
   readonly problems: readonly string[];
 }
 
 const redrawMs = 500;
-const settleLimitMs = 30_000;
-/** Longer than the gateway gathers changes for a client: then the last position has come. */
+const settleTimeoutMs = 30_000;
+/** Longer than the gateway's flush interval, so that the last position has arrived. */
 const quietMs = 600;
 
 /**
- * Runs the whole system with a race and a spectator until the time is over or the
- * signal says stop, shows it meanwhile, and counts at the end.
+ * Runs the whole system with a race and a spectator until the duration is over or the signal aborts, shows the progress
+ * and counts at the end.
  *
- * @throws where something could not be started, or a service died: the error says what it last logged.
+ * @throws if something could not be started or a service ended, with its last log lines.
  */
-export async function runDemo(wanted: DemoArguments, screen: Screen, stop: AbortSignal): Promise<DemoResult> {
-  const say = (line: string): unknown => screen.write(`${line}\n`);
-  say('starting Redis, Postgres, a small Directus, the processor and the gateway');
-  await using servers = await startServers({ print: say });
+export async function runDemo(args: DemoArguments, screen: Screen, stop: AbortSignal): Promise<DemoResult> {
+  const print = (line: string): unknown => screen.write(`${line}\n`);
+  print('starting Redis, Postgres, a Directus stand-in, the processor and the gateway');
+  await using servers = await startServers({ print });
   stop.throwIfAborted();
-  const vehicles = await lineUp(wanted);
+  const vehicles = await prepareRace(args);
   const { redisUrl, postgresUrl } = servers;
   await using system = await startSystem({ redisUrl, postgresUrl, imeis: vehicles.imeis, signal: stop });
   screen.write(await describeSystem(system, servers, stop));
 
-  await using spectator = await Promise.race([enterAsSpectator(system, stop), outliveServices(system)]);
+  await using spectator = await Promise.race([connectSpectator(system, stop), rejectWhenServiceEnds(system)]);
   const sent = await Promise.race([
-    run({ wanted, screen, stop, system, spectator, ...vehicles }),
-    outliveServices(system),
-    outliveConnection(system, spectator),
+    run({ args, screen, stop, system, spectator, ...vehicles }),
+    rejectWhenServiceEnds(system),
+    rejectWhenDisconnected(system, spectator),
   ]);
 
-  const counted = await countOutcome(system, sent.counts, settleLimitMs);
+  const counted = await countOutcome(system, sent.counts, settleTimeoutMs);
   await spectator.untilQuiet(quietMs);
   const ends = await Promise.all([system.gateway.stop(), system.processor.stop()]);
   const outcome = {
@@ -67,16 +67,16 @@ export async function runDemo(wanted: DemoArguments, screen: Screen, stop: Abort
 
 interface Vehicles {
   readonly imeis: readonly string[];
-  /** To be called when the sending begins. */
+  /** Called when sending begins. */
   readonly begin: () => Iterable<Sending>;
 }
 
-async function lineUp({ vehicles, seed, isReplay }: DemoArguments): Promise<Vehicles> {
+async function prepareRace({ vehicles, seed, isReplay }: DemoArguments): Promise<Vehicles> {
   if (isReplay) {
     const replay = await replayTracks({ startAtMs: Math.floor(Date.now() / 1_000) * 1_000, vehicles });
     return { imeis: replay.imeis, begin: () => from(Date.now(), replay.sendings) };
   }
-  // The race began a while ago, so that most of them are on their way.
+  // The race began a while ago, so that most vehicles are moving.
   const startIntervalMs = Math.min(2_000, 60_000 / vehicles);
   const startAtMs = Math.floor((Date.now() - vehicles * startIntervalMs) / 1_000) * 1_000;
   return {
@@ -90,16 +90,16 @@ function* from(sinceMs: number, sendings: Iterable<Sending>): Generator<Sending>
 }
 
 interface Running extends Vehicles {
-  readonly wanted: DemoArguments;
+  readonly args: DemoArguments;
   readonly screen: Screen;
   readonly stop: AbortSignal;
   readonly system: System;
   readonly spectator: Spectator;
 }
 
-/** Sends the race for as long as it is to last, and shows how it goes. */
-async function run({ wanted, screen, stop, system, spectator, imeis, begin }: Running): Promise<Tally> {
-  const { durationMs } = wanted;
+/** Sends the race and shows the progress. */
+async function run({ args, screen, stop, system, spectator, imeis, begin }: Running): Promise<Tally> {
+  const { durationMs } = args;
   const signal = durationMs === undefined ? stop : AbortSignal.any([stop, AbortSignal.timeout(durationMs)]);
   const redis = new Redis(system.redisUrl, { retryStrategy: null });
   let lastError: Error | undefined;
@@ -122,40 +122,40 @@ async function run({ wanted, screen, stop, system, spectator, imeis, begin }: Ru
 }
 
 async function showUntil(feeding: Promise<unknown>, show: () => Promise<void>): Promise<void> {
-  const over = feeding.then(
+  const ended = feeding.then(
     () => true,
-    () => true, // Whoever awaits the feed itself hears of its error.
+    () => true, // The caller awaits the feed itself.
   );
   for (;;) {
     await show();
-    const isOver = await Promise.race([over, sleep(redrawMs, false)]);
-    if (isOver) break;
+    const hasEnded = await Promise.race([ended, sleep(redrawMs, false)]);
+    if (hasEnded) break;
   }
   await show();
 }
 
-async function enterAsSpectator(system: System, signal: AbortSignal): Promise<Spectator> {
+async function connectSpectator(system: System, signal: AbortSignal): Promise<Spectator> {
   const { directus, visitor, gateway, liveUrl, origin, event } = system;
   const cookie = await logIn(directus.url, visitor);
   try {
     return await Spectator.connect({ url: liveUrl, origin, cookie, topic: event.topic }, signal);
   } catch (error) {
     signal.throwIfAborted();
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`the spectator does not get in: ${why}. ${gateway.name}: ${gateway.lastLines()}`, {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`the spectator cannot subscribe: ${reason}. ${gateway.name}: ${gateway.lastLines()}`, {
       cause: error,
     });
   }
 }
 
-/** Rejects when a service ends that was not asked to. */
-async function outliveServices({ processor, gateway }: System): Promise<never> {
+/** Rejects when a service ends unexpectedly. */
+async function rejectWhenServiceEnds({ processor, gateway }: System): Promise<never> {
   throw await Promise.race([processor.exitError(), gateway.exitError()]);
 }
 
-async function outliveConnection({ gateway }: System, spectator: Spectator): Promise<never> {
+async function rejectWhenDisconnected({ gateway }: System, spectator: Spectator): Promise<never> {
   const code = await spectator.closed;
-  // Of a gateway that died the closed connection is heard first; why it died is the better news.
+  // If the gateway ended, that is the better error.
   const reason = await Promise.race([gateway.exitError(), sleep(1_000)]);
   throw (
     reason ??

@@ -1,7 +1,7 @@
 import type { Servers } from '@app/test-kit/servers';
 import type { System } from './system.ts';
 
-/** What there is to try by hand while the demo runs: lines to be copied into a shell. */
+/** Shell commands to try while the demo runs. */
 export async function describeSystem(system: System, servers: Servers, signal: AbortSignal): Promise<string> {
   const { directus, visitor, liveUrl, event, stream } = system;
   const [processorPort, gatewayPort] = await Promise.all(
@@ -9,7 +9,7 @@ export async function describeSystem(system: System, servers: Servers, signal: A
   );
   const login = JSON.stringify({ email: visitor.email, password: visitor.password, mode: 'session' });
   const subscribe = JSON.stringify({ type: 'subscribe', topic: event.topic, id: 1 });
-  // Node's own WebSocket takes headers; the demo's Node is named in full, for the shell's may be older.
+  // Node's own WebSocket accepts headers. The demo's Node by its full path: the shell's may be older.
   const watch = `const live = new WebSocket('${liveUrl}', { headers: { cookie: process.argv[1], origin: '${directus.url}' } }); live.onopen = () => live.send('${subscribe}'); live.onmessage = ({ data }) => console.log(data)`;
 
   return `
@@ -17,7 +17,7 @@ Log in (or in a browser: ${directus.url}/login, ${visitor.email}, ${visitor.pass
   cookie=$(curl -si ${directus.url}/auth/login -H 'content-type: application/json' -d '${login}' | sed -n 's/^[Ss]et-[Cc]ookie: \\([^;]*\\);.*/\\1/p')
 Watch the race:
   ${process.execPath} -e "${watch.replaceAll(/["$`\\]/g, String.raw`\$&`)}" "$cookie"
-Look inside:
+Inspect:
   psql '${withoutPassword(system.databaseUrl, servers.postgresFrom)}' -c 'select * from positions order by ts desc limit 5'
   redis-cli -u ${withoutPassword(system.redisUrl, servers.redisFrom)} xinfo groups ${stream}
   curl -s http://127.0.0.1:${processorPort}/metrics    # processor
@@ -25,7 +25,7 @@ Look inside:
 `;
 }
 
-/** A password out of the environment is not for the screen; one of a server started here is. */
+/** Hides a password from the environment; that of a server started here is shown. */
 function withoutPassword(address: string, from: string): string {
   if (from !== 'REDIS_URL' && from !== 'POSTGRES_URL') return address;
   const url = new URL(address);

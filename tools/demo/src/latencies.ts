@@ -1,9 +1,9 @@
-const longestMs = 60_000;
+const maxMs = 60_000;
 
-/** Latencies counted by the millisecond: exact percentiles in a bounded memory. */
+/** Latencies counted per millisecond: exact percentiles in bounded memory. */
 export class Latencies {
-  /** One bucket for each millisecond; the last one holds all that took longer. */
-  readonly #buckets = new Uint32Array(longestMs + 1);
+  /** One bucket per millisecond; the last one has all longer latencies. */
+  readonly #buckets = new Uint32Array(maxMs + 1);
   #count = 0;
 
   get count(): number {
@@ -11,12 +11,12 @@ export class Latencies {
   }
 
   add(latencyMs: number): void {
-    const bucket = Math.min(longestMs, Math.max(0, Math.round(latencyMs)));
+    const bucket = Math.min(maxMs, Math.max(0, Math.round(latencyMs)));
     this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + 1;
     this.#count += 1;
   }
 
-  /** The latency that this share (0 to 1) of all did not exceed; undefined if there are none. */
+  /** @param share 0 to 1. @returns undefined without latencies. */
   percentileMs(share: number): number | undefined {
     if (this.#count === 0) return undefined;
     const rank = Math.max(1, Math.ceil(share * this.#count));
@@ -25,6 +25,6 @@ export class Latencies {
       seen += count;
       if (seen >= rank) return latencyMs;
     }
-    return longestMs;
+    return maxMs;
   }
 }

@@ -7,11 +7,11 @@ import type { Latencies } from './latencies.ts';
 import { readProcessorMetrics } from './progress.ts';
 import type { System } from './system.ts';
 
-/** What became of the records, counted where they ended. */
+/** Records counted in Postgres and Redis. */
 export interface StoredCounts {
   /** Rows in `positions`. */
   readonly stored: number;
-  /** Records of which the row was there already, as the processor counted them. */
+  /** Records whose row existed already, counted by the processor. */
   readonly duplicates: number;
   readonly deadLetters: number;
   /** Delivered to the processor and not acknowledged. */
@@ -25,15 +25,16 @@ export interface Outcome {
   readonly latencies: Latencies;
 }
 
-/**
- * Waits until nothing is left on its way and then counts. Where that takes longer
- * than `limitMs`, counts all the same: the difference is then what there is to see.
- */
-export async function countOutcome(system: System, sent: SentCounts, limitMs: number): Promise<StoredCounts> {
+/** Counts once every record is stored or dead-lettered and acknowledged, or after the timeout. */
+export async function countOutcome(
+  system: System,
+  sent: SentCounts,
+  timeoutMs: number,
+): Promise<StoredCounts> {
   const redis = new Redis(system.redisUrl, { maxRetriesPerRequest: 1 });
   const sql = postgres(system.databaseUrl, { max: 1 });
   try {
-    const deadlineMs = Date.now() + limitMs;
+    const deadlineMs = Date.now() + timeoutMs;
     for (;;) {
       const counted = await count(system, redis, sql);
       const { stored, duplicates, deadLetters, pending } = counted;
@@ -67,7 +68,7 @@ function pendingOf(group: unknown): number {
   return Array.isArray(group) ? Number(group[group.indexOf('pending') + 1]) : 0;
 }
 
-/** What is not as it must be, a sentence each; empty if sent and stored agree to the last fix. */
+/** One message per problem; empty if sent and stored agree to the last fix. */
 export function findProblems({ sent, counted, received, latencies }: Outcome): readonly string[] {
   const { stored, duplicates, deadLetters, pending } = counted;
   const problems: string[] = [];
@@ -75,7 +76,7 @@ export function findProblems({ sent, counted, received, latencies }: Outcome): r
   if (received === 0) problems.push('no position was received');
   if (stored !== sent.distinct) problems.push(`${sent.distinct} fixes were sent, ${stored} are stored`);
   if (deadLetters !== sent.bad + sent.conflicting) {
-    problems.push(`${sent.bad + sent.conflicting} records were to be parked, ${deadLetters} are`);
+    problems.push(`${sent.bad + sent.conflicting} records should be dead letters, ${deadLetters} are`);
   }
   if (stored + duplicates + deadLetters !== sent.records) {
     problems.push(
@@ -87,7 +88,7 @@ export function findProblems({ sent, counted, received, latencies }: Outcome): r
   return problems;
 }
 
-/** The one line at the end. */
+/** The last line of the demo. */
 export function summarise({ sent, counted, received, latencies }: Outcome): string {
   const ms = (share: number): string => `${latencies.percentileMs(share) ?? '–'} ms`;
   return [

@@ -4,7 +4,7 @@ import { readMetric } from '@app/test-kit/read-metric';
 import type { Spectator } from './spectator.ts';
 import type { System } from './system.ts';
 
-/** Where everything stands at one moment. What a service does not tell just now is undefined. */
+/** A service's values are undefined while it does not answer. */
 export interface Progress {
   readonly atMs: number;
   readonly sent: SentCounts;
@@ -21,10 +21,10 @@ export interface Progress {
   readonly newest: readonly SnapshotPosition[];
 }
 
-/** As the services themselves and a client see it; the count at the end is `countOutcome`'s. */
+/** From the processor's metrics and the spectator. */
 export async function readProgress(system: System, tally: Tally, spectator: Spectator): Promise<Progress> {
   const text = await readProcessorMetrics(system);
-  // A counter that has not moved yet has no sample: 0, unless nothing at all was answered.
+  // A counter that has not moved has no sample: 0, unless there was no answer.
   const count = (name: string, labels?: Record<string, string>): number | undefined =>
     text === '' ? undefined : (readMetric(text, name, labels) ?? 0);
   return {

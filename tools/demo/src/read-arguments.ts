@@ -10,7 +10,7 @@ export interface DemoArguments {
 
 export const usage = `usage: ./run demo [options]
 
-The whole system on this machine: a simulated race, both services, and a client that watches.
+Runs the whole system on this machine: a simulated race, both services and a client that watches.
 
   --for 20s       stop after this time (ms, s, m or h); exit code 0 if every fix was stored and watched
   --vehicles N    number of vehicles (50; with --replay at most 33)

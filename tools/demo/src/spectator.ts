@@ -12,12 +12,12 @@ export interface SpectatorOptions {
   readonly topic: string;
 }
 
-/** Someone who watches an event, in the plain dialect: what a hand-written client does. */
+/** A client that watches an event in the plain dialect. */
 export class Spectator {
   readonly #socket: WebSocket;
   readonly #newest = new Map<string, SnapshotPosition>();
   readonly #latencies = new Latencies();
-  readonly #answered = Promise.withResolvers<void>();
+  readonly #subscribed = Promise.withResolvers<void>();
   readonly #closed: Promise<number>;
   #received = 0;
   #subscribedAtMs = Infinity;
@@ -25,26 +25,25 @@ export class Spectator {
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on('message', (data) => {
-      if (!Buffer.isBuffer(data))
-        throw new TypeError('ws gives each message as one Buffer unless told otherwise');
-      this.#hear(plainServerMessage.parse(JSON.parse(data.toString())));
+      if (!Buffer.isBuffer(data)) throw new TypeError('expected each message as one Buffer');
+      this.#receive(plainServerMessage.parse(JSON.parse(data.toString())));
     });
     this.#closed = once(socket, 'close').then(([code]: unknown[]) => {
-      this.#answered.reject(new Error(`the gateway closed the connection with ${String(code)}`));
+      this.#subscribed.reject(new Error(`the gateway closed the connection with ${String(code)}`));
       return Number(code);
     });
   }
 
-  /** Connects and subscribes; resolves when the gateway has answered `subscribed`. */
+  /** Connects and subscribes; resolves with the gateway's `subscribed` message. */
   static async connect(options: SpectatorOptions, signal: AbortSignal): Promise<Spectator> {
     const { url, cookie, origin, topic } = options;
     const socket = new WebSocket(url, { headers: { cookie }, origin });
     try {
-      // A refused upgrade is an 'error' that names the status: once() rejects with it.
+      // A refused upgrade is an 'error' with the status: once() rejects with it.
       await once(socket, 'open', { signal });
       const spectator = new Spectator(socket);
-      spectator.say({ type: 'subscribe', topic, id: 1 });
-      await spectator.#answered.promise;
+      spectator.send({ type: 'subscribe', topic, id: 1 });
+      await spectator.#subscribed.promise;
       return spectator;
     } catch (error) {
       socket.terminate();
@@ -52,27 +51,27 @@ export class Spectator {
     }
   }
 
-  /** The newest position of each device that has come, by IMEI. */
+  /** The newest position received of each device, by IMEI. */
   get newest(): ReadonlyMap<string, SnapshotPosition> {
     return this.#newest;
   }
 
-  /** Positions that came after the snapshot. */
+  /** Positions received after the snapshot. */
   get received(): number {
     return this.#received;
   }
 
-  /** From a fix to its arrival here, of the fixes taken since the subscription. One machine, one clock. */
+  /** From fix time to arrival, of fixes since the subscription. Same machine, same clock. */
   get latencies(): Latencies {
     return this.#latencies;
   }
 
-  /** Resolves when the connection is closed, to the close code. */
+  /** Resolves with the close code. */
   get closed(): Promise<number> {
     return this.#closed;
   }
 
-  /** Waits until nothing has come for so long. */
+  /** Waits until no position has arrived for `quietMs`. */
   async untilQuiet(quietMs: number): Promise<void> {
     for (let before = -1; before !== this.#received;) {
       before = this.#received;
@@ -80,7 +79,7 @@ export class Spectator {
     }
   }
 
-  say(message: unknown): void {
+  send(message: unknown): void {
     this.#socket.send(JSON.stringify(message));
   }
 
@@ -89,12 +88,12 @@ export class Spectator {
     await this.#closed;
   }
 
-  #hear(message: PlainServerMessage): void {
+  #receive(message: PlainServerMessage): void {
     switch (message.type) {
       case 'subscribed':
         this.#subscribedAtMs = Date.now();
         for (const position of message.snapshot) this.#newest.set(position.deviceId, position);
-        this.#answered.resolve();
+        this.#subscribed.resolve();
         break;
       case 'position':
         this.#newest.set(message.deviceId, message);
@@ -102,7 +101,7 @@ export class Spectator {
         if (message.ts >= this.#subscribedAtMs) this.#latencies.add(Date.now() - message.ts);
         break;
       case 'error':
-        this.#answered.reject(new Error(`the gateway refused: ${message.code}, ${message.message}`));
+        this.#subscribed.reject(new Error(`the gateway refused: ${message.code}, ${message.message}`));
         break;
       default:
     }

@@ -9,19 +9,18 @@ import { Service } from '@app/test-kit/service';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 
-/** A user who can log in. */
 export interface Visitor extends Credentials {
   readonly userId: string;
 }
 
 export interface SystemOptions {
   readonly redisUrl: string;
-  /** Of a role that may create databases: the system gets one of its own. */
+  /** Of a role that may create databases. */
   readonly postgresUrl: string;
-  /** The vehicles of the event, by their trackers' IMEIs. */
+  /** Of the event's trackers. */
   readonly imeis: readonly string[];
   readonly signal: AbortSignal;
-  /** Environment variables beside those that make the system one, or against them. */
+  /** Further environment variables. */
   readonly settings?: {
     readonly processor?: Readonly<Record<string, string>>;
     readonly gateway?: Readonly<Record<string, string>>;
@@ -34,19 +33,18 @@ export interface System {
   readonly stream: string;
   readonly event: { readonly id: string; readonly topic: string };
   readonly directus: TestDirectus;
-  /** Who may watch the event. */
+  /** May watch the event. */
   readonly visitor: Visitor;
-  /** The one that the gateway allows: Directus' own, where the page to log in is. */
+  /** The allowed origin: that of Directus, which serves the login page. */
   readonly origin: string;
   readonly processor: Service;
   readonly gateway: Service;
-  /** The gateway's address for clients. */
   readonly liveUrl: string;
-  /** Starts it again, stopped before where it runs; ready when it resolves. */
+  /** Stops it if it runs, starts it and waits until it is ready. */
   restartProcessor(): Promise<void>;
-  /** The same; it takes another port. */
+  /** The same, on another port. */
   restartGateway(): Promise<void>;
-  /** Ends the services, then removes the database, the keys and all else that was made. */
+  /** Stops the services, then removes the database and the keys. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -54,10 +52,8 @@ export interface System {
 const keptLines = 400;
 
 /**
- * The whole system on given servers: an event with its vehicles, a small Directus,
- * the processor and the gateway as processes of their own. It uses a database and a
- * stream that it makes under names nobody else has, and removes those alone: the
- * servers may be a developer's own.
+ * Starts the whole system on the given servers: an event with its vehicles, a Directus stand-in, the processor and the
+ * gateway. It creates and removes a database and a stream with unique names: the servers may be a developer's own.
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { redisUrl, imeis, signal } = options;
@@ -101,7 +97,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         LIVE_WS_HOST: '127.0.0.1',
         LIVE_ALLOWED_ORIGINS: directus.url,
         DIRECTUS_BASE_URL: directus.url,
-        // No balancer has to notice, and one viewer leaves at once.
+        // There is no load balancer to wait for.
         LIVE_WS_DRAIN_NOTICE_MS: '0',
         ...options.settings?.gateway,
       },
@@ -166,10 +162,10 @@ async function fillDirectus(
   }
 }
 
-/** The stream and what stands beside it: dead letters, attempts, the gateways' epoch. */
+/** The stream and its dead letters, attempts and epoch. */
 async function deleteKeys(redisUrl: string, stream: string): Promise<void> {
   const redis = new Redis(redisUrl, { retryStrategy: null, maxRetriesPerRequest: 0 });
-  redis.on('error', () => undefined); // The command that fails says it too.
+  redis.on('error', () => undefined); // The command rejects as well.
   try {
     for await (const keys of redis.scanStream({ match: `*${stream}*`, count: 1_000 })) {
       if (Array.isArray(keys) && keys.length > 0) await redis.unlink(...keys);

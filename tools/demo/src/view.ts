@@ -1,6 +1,6 @@
 import type { Progress } from './progress.ts';
 
-/** Where the demo shows itself: process.stdout, or a test's. */
+/** process.stdout, or a test's. */
 export interface Screen {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -10,7 +10,7 @@ export interface Screen {
 
 export interface View {
   show(progress: Progress): void;
-  /** Leaves the last picture where it is, and the cursor below it. */
+  /** Leaves the last output, with the cursor below it. */
   [Symbol.dispose](): void;
 }
 
@@ -18,41 +18,41 @@ export interface ViewOptions {
   readonly screen: Screen;
   readonly startedAtMs: number;
   readonly durationMs: number | undefined;
-  /** In starting order: a vehicle is shown by its number in it. */
+  /** In starting order; a vehicle is shown by its number. */
   readonly imeis: readonly string[];
 }
 
-/** A picture redrawn in place on a terminal, a line now and then elsewhere. */
+/** Redraws in place on a terminal, prints a line every two seconds elsewhere. */
 export function createView(options: ViewOptions): View {
-  return options.screen.isTTY === true ? createPicture(options) : createLines(options);
+  return options.screen.isTTY === true ? createTerminalView(options) : createLineView(options);
 }
 
 const hideCursor = '\u001B[?25l';
 const showCursor = '\u001B[?25h';
 const clearBelow = '\u001B[J';
 const frameRows = 9;
-const mostVehicles = 12;
-/** All trackers report on the full second, so a rate over less than a few of them would only flicker. */
-const rateOverMs = 4_000;
+const maxVehicles = 12;
+/** Trackers report on the full second: a rate over a shorter period would flicker. */
+const ratePeriodMs = 4_000;
 
-function createPicture(options: ViewOptions): View {
+function createTerminalView(options: ViewOptions): View {
   const { screen } = options;
   let drawnRows = 0;
   let past: readonly Progress[] = [];
   screen.write(hideCursor);
   return {
     show: (progress) => {
-      const vehicles = Math.max(0, Math.min(mostVehicles, (screen.rows ?? 24) - frameRows));
+      const vehicles = Math.max(0, Math.min(maxVehicles, (screen.rows ?? 24) - frameRows));
       const rows = [
         ...describeCounts(options, progress, past[0]),
         ...describeVehicles(options, progress, vehicles),
       ];
-      // A line that wraps would take two rows, and the cursor would come back one too low.
-      const picture = rows.map((row) => row.slice(0, (screen.columns ?? 80) - 1)).join('\n');
+      // A line that wraps would take two rows and misplace the cursor.
+      const text = rows.map((row) => row.slice(0, (screen.columns ?? 80) - 1)).join('\n');
       const back = drawnRows === 0 ? '' : `\u001B[${drawnRows}A\r`;
-      screen.write(`${back}${clearBelow}${picture}\n`);
+      screen.write(`${back}${clearBelow}${text}\n`);
       drawnRows = rows.length;
-      past = [...past, progress].filter(({ atMs }) => progress.atMs - atMs < rateOverMs);
+      past = [...past, progress].filter(({ atMs }) => progress.atMs - atMs < ratePeriodMs);
     },
     [Symbol.dispose]: () => {
       screen.write(showCursor);
@@ -62,7 +62,7 @@ function createPicture(options: ViewOptions): View {
 
 const lineEveryMs = 2_000;
 
-function createLines({ screen, startedAtMs }: ViewOptions): View {
+function createLineView({ screen, startedAtMs }: ViewOptions): View {
   let before: Progress | undefined;
   return {
     show: (progress) => {
@@ -84,7 +84,7 @@ function describeCounts(
 ): string[] {
   const { sent, stored, duplicates, deadLetters, lagEntries, lagS, pending, received, p50Ms, p99Ms } =
     progress;
-  const end = durationMs === undefined ? 'Ctrl-C ends it' : `of ${clock(durationMs)}`;
+  const end = durationMs === undefined ? 'Ctrl-C to stop' : `of ${clock(durationMs)}`;
   return [
     `${clock(progress.atMs - startedAtMs)} ${end}`,
     '',
@@ -116,7 +116,7 @@ function describeVehicles({ imeis }: ViewOptions, { newest, atMs }: Progress, co
   ];
 }
 
-/** Fixes stored in a second, since an earlier look. */
+/** Fixes stored per second since `before`. */
 function rate(progress: Progress, before: Progress | undefined): string {
   if (progress.stored === undefined || before?.stored === undefined) return '– fixes/s';
   const perS = ((progress.stored - before.stored) * 1000) / (progress.atMs - before.atMs);

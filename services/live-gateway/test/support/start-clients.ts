@@ -1,7 +1,4 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { Program } from '@app/test-kit/program';
 
 export interface ClientsOptions {
   readonly url: string;
@@ -12,7 +9,7 @@ export interface ClientsOptions {
   readonly sessions: readonly string[];
 }
 
-/** How a crowd is; counts since its beginning. */
+/** Counts since the start. */
 export interface ClientsReport {
   readonly watching: number;
   /** Those of them who hold what was asked about. */
@@ -36,27 +33,19 @@ export interface TestClients extends AsyncDisposable {
   report(expected: Readonly<Record<string, number>>): Promise<ClientsReport>;
 }
 
-const crowdPath = fileURLToPath(new URL('clients.ts', import.meta.url));
-
-/** Starts viewers in a process of their own; it ends with this one. They go on opening after this has returned. */
+/** Starts viewers in a process of their own; they continue to open after this has returned. */
 export function startClients(options: ClientsOptions): TestClients {
-  const child = spawn(process.execPath, [crowdPath, JSON.stringify(options)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const exited = once(child, 'exit');
-  const lines = createInterface({ input: child.stdout });
+  const main = new URL('clients.ts', import.meta.url);
+  const program = new Program({ main, args: [JSON.stringify(options)], env: process.env });
   return {
     report: async (expected) => {
-      child.stdin.write(`${JSON.stringify(expected)}\n`);
-      const [line] = await Promise.race([
-        once(lines, 'line'),
-        exited.then(() => Promise.reject(new Error('the crowd has ended'))),
-      ]);
-      return JSON.parse(String(line));
+      const skip = program.lines.length;
+      program.send(expected);
+      const report = await program.line((line) => (line['watching'] === undefined ? undefined : line.msg), {
+        skip,
+      });
+      return JSON.parse(report);
     },
-    [Symbol.asyncDispose]: async () => {
-      child.stdin.end();
-      await exited;
-    },
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
   };
 }

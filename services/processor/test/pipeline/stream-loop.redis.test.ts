@@ -239,8 +239,8 @@ test('while an insert is retried nothing is read beyond what is in flight', asyn
   const sent = await send(redis, stream, records(1000));
   await using loop = run({ env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10', WRITE_CONCURRENCY: '2' } });
   await eventually(() => loop.loop.isRetrying);
-  const before = loop.turns();
-  await eventually(() => loop.turns() > before + 5);
+  const before = loop.iterations();
+  await eventually(() => loop.iterations() > before + 5);
   // Twice the concurrency, and one that was read while the first was being refused.
   expect(await pending()).toBeLessThanOrEqual(5 * 10);
   await acceptRows(sql, '*');

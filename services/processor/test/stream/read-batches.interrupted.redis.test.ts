@@ -28,7 +28,7 @@ test('the group is created at 0, so that existing entries are read', async () =>
 test('the reader waits for a stream that does not exist yet', async () => {
   await using at = stream.open();
   const first = at.next();
-  await eventually(() => at.turns() > 3);
+  await eventually(() => at.iterations() > 3);
   const [id] = await stream.add(1);
   expect(await first).toEqual([id]);
   expect(at.lines.find(({ msg }) => msg === 'reading stream')).toMatchObject({
@@ -93,7 +93,7 @@ test('a stop at any moment ends the reader soon, also while it connects or is ab
     await using at = stream.open({ blockMs: 20_000 });
     const next = at.next();
     // A moment of its own each time; from before the connection to after the read has blocked.
-    await eventually(() => at.turns() >= n % 3);
+    await eventually(() => at.iterations() >= n % 3);
     for (let pings = 0; pings < n % 8; pings += 1) await redis.ping();
     const stoppedAtMs = performance.now();
     at.stop.abort();

@@ -65,7 +65,7 @@ test('claims are repeated at their interval', async () => {
   await stream.deliver('other', 2);
   await using at = stream.open();
   const next = at.next();
-  await eventually(() => at.turns() > 5);
+  await eventually(() => at.iterations() > 5);
   await stream.leave('other', ids);
   expect(await next).toEqual(ids);
 });

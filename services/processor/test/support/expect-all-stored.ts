@@ -9,13 +9,13 @@ export interface Promised {
   readonly sql: Sql;
   readonly stream: string;
   readonly group?: string;
-  /** All that was ever put on the stream, and could be read from it. */
+  /** All entries ever added to the stream and not trimmed unread. */
   readonly sent: readonly SentEntry[];
-  /** Of these, the ids that belong in the dead letters, with the reason; all others belong in the table. */
+  /** The reason by entry id, for those that belong in the dead letters; all others belong in the table. */
   readonly parked?: ReadonlyMap<string, string>;
 }
 
-/** Waits until the promise of the processor is kept; see `checkAllStored`. */
+/** Waits until `checkAllStored` passes. */
 export async function expectAllStored(promised: Promised, timeoutMs = 20_000): Promise<void> {
   await eventually(
     async () => {
@@ -27,17 +27,17 @@ export async function expectAllStored(promised: Promised, timeoutMs = 20_000): P
 }
 
 /**
- * Throws unless every entry sent is in `positions` exactly once, as it was sent, or in the dead letters with its
- * reason and its bytes; nothing else is there, all is read, and nothing is pending.
+ * Throws unless every entry sent is in `positions` exactly once, as it was sent, or in the dead letters with its reason
+ * and bytes; nothing else is there, everything is read and nothing is pending.
  */
 export async function checkAllStored(promised: Promised): Promise<void> {
   const { redis, sql, stream, group = 'processor', sent, parked = new Map<string, string>() } = promised;
-  const place = new Map(Object.entries(await readGroup(redis, stream, group)));
-  const lastId = sent.at(-1)?.id ?? place.get('last-delivered-id') ?? '';
-  assertSame('the group', place, new Map(Object.entries({ pending: '0', 'last-delivered-id': lastId })));
+  const groupState = new Map(Object.entries(await readGroup(redis, stream, group)));
+  const lastId = sent.at(-1)?.id ?? groupState.get('last-delivered-id') ?? '';
+  assertSame('the group', groupState, new Map(Object.entries({ pending: '0', 'last-delivered-id': lastId })));
 
-  const letters = await readDeadLetters(redis, stream);
-  const byEntry = new Map(letters.map((letter) => [letter.cause.dlq_entry_id, letter]));
+  const deadLetters = await readDeadLetters(redis, stream);
+  const byEntry = new Map(deadLetters.map((deadLetter) => [deadLetter.cause.dlq_entry_id, deadLetter]));
   const reasons = new Map([...byEntry].map(([id, { cause }]) => [id, cause.dlq_reason]));
   assertSame('the dead letters', reasons, parked);
   const bytesSent = new Map(sent.flatMap(({ id, fields }) => (parked.has(id) ? [[id, hex(fields)]] : [])));
@@ -53,13 +53,13 @@ export async function checkAllStored(promised: Promised): Promise<void> {
   assertSame('the positions', await readPositions(sql), rows);
 }
 
-/** All dead letters of the stream, the oldest first. */
+/** All dead letters of the stream, oldest first. */
 export async function readDeadLetters(redis: Redis, stream: string): Promise<readonly DeadLetter[]> {
   const entries = await redis.xrangeBuffer(deadLetterStream(stream), '-', '+');
   return entries.map(([id, fields]) => {
-    const letter = decodeDeadLetter(id.toString(), fields);
-    if (letter === undefined) throw new Error(`${id.toString()} is no dead letter`);
-    return letter;
+    const deadLetter = decodeDeadLetter(id.toString(), fields);
+    if (deadLetter === undefined) throw new Error(`${id.toString()} is no dead letter`);
+    return deadLetter;
   });
 }
 
@@ -87,7 +87,7 @@ async function readGroup(redis: Redis, stream: string, group: string): Promise<R
   throw new Error(`the stream has no group ${group}`);
 }
 
-// A whole diff of thousands of rows helps nobody, and takes longer than a try.
+// A diff of thousands of rows is unreadable and takes longer than an attempt.
 function assertSame(
   what: string,
   found: ReadonlyMap<string, string>,

@@ -5,25 +5,25 @@ import { decodeEntries, type Fix } from '../../src/pipeline/decode-entries.ts';
 import type { Entry } from '../../src/stream/entry-reply.ts';
 import { record, type SentEntry } from './telemetry.ts';
 
-/** An entry as it is read, with the given fields: names and values in turn. */
+/** An entry with the given fields: names and values in turn. */
 export function entryOf(id: string, fields: readonly (string | Buffer)[], deliveries = 1): Entry {
   return { id, fields: fields.map((field) => Buffer.from(field)), deliveries };
 }
 
-/** The record with these values, as the processor receives it. */
+/** The record with these values, as the processor decodes it. */
 export function received(position: Partial<Position> = {}): ReceivedRecord {
   const result = receiveFields(encodeFields(record(position)).map((field) => Buffer.from(field)));
   if (result instanceof CodecError) throw new TypeError(result.detail);
   return result;
 }
 
-/** A decoded fix that arrived a second after its time; what the test is about is given, all else is plain. */
+/** A decoded fix with these values that arrived a second after its fix time. */
 export function fix(position: Partial<Position> = {}, entryId?: string): Fix {
   const sent = record(position);
   return decode(entryOf(entryId ?? `${sent.position.fixAtMs + 1000}-0`, encodeFields(sent)));
 }
 
-/** The fix of an entry that was put on a stream. */
+/** The fix of an entry of a stream. */
 export function fixOf({ id, fields }: SentEntry): Fix {
   return decode(entryOf(id, fields));
 }

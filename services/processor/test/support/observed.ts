@@ -3,11 +3,11 @@ import { readMetric } from '@app/test-kit/read-metric';
 import { Registry } from 'prom-client';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 
-/** A log and metrics that a test can read: what an operator would see. */
+/** A log and metrics that a test can read. */
 export interface Observed {
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** The messages logged, each with its level: `warn: Redis did not take the dead letters`. */
+  /** Logged messages with their levels: `warn: dead-letter write failed; retrying`. */
   readonly messages: readonly string[];
   /** The lines of the log, parsed. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];

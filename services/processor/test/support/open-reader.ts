@@ -5,15 +5,15 @@ import { observe, type Observed } from './observed.ts';
 
 export interface TestReader extends Observed, AsyncDisposable {
   readonly stop: AbortController;
-  readonly turns: () => number;
-  /** The next batch as ids; `undefined` at the end. */
+  readonly iterations: () => number;
+  /** The ids of the next batch; `undefined` at the end. */
   readonly next: () => Promise<readonly string[] | undefined>;
   readonly nextBatch: () => Promise<EntryBatch | undefined>;
-  /** Batches until so many entries have come, as lists of ids. */
+  /** The ids of batches, until `entries` have been read. */
   readonly read: (entries: number) => Promise<readonly (readonly string[])[]>;
 }
 
-/** A reader of the consumer `me` in the group `processor`, with waits that suit a test. */
+/** A reader of the consumer `me` in the group `processor`, with short waits. */
 export function openReader(
   options: Pick<ReaderOptions, 'redisUrl' | 'stream'> &
     Partial<ReaderOptions> & { readonly commandsUrl?: string },
@@ -21,7 +21,7 @@ export function openReader(
   const seen = observe();
   const commands = connectRedis(options.commandsUrl ?? options.redisUrl, { name: 'commands', log: seen.log });
   const stop = new AbortController();
-  let turns = 0;
+  let iterations = 0;
   const readerOptions: ReaderOptions = {
     group: 'processor',
     consumer: 'me',
@@ -37,7 +37,7 @@ export function openReader(
     maxDeliveries: 5,
     excludedIds: () => new Set(),
     onProgress: () => {
-      turns += 1;
+      iterations += 1;
     },
     metrics: seen.metrics,
     log: seen.log,
@@ -55,7 +55,7 @@ export function openReader(
   return {
     ...seen,
     stop,
-    turns: () => turns,
+    iterations: () => iterations,
     next,
     nextBatch,
     read: async (entries) => {

@@ -3,10 +3,10 @@ import type { Logger } from '@app/runtime/log';
 import type postgres from 'postgres';
 import { PostgresClient } from '@app/runtime/postgres-client';
 
-/** The processor's client, connected as its `main.ts` does, with what a test wants to know of it. */
+/** The processor's client, connected as in `main.ts`. */
 export interface TestClient extends AsyncDisposable {
   readonly client: PostgresClient;
-  /** How many times it connected anew, the first time included. */
+  /** The number of connections opened, the first one included. */
   readonly connects: () => number;
 }
 

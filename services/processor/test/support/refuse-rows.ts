@@ -1,8 +1,8 @@
 import type { Sql } from 'postgres';
 
 /**
- * From now on the database raises `sqlState` for each row of this device that is inserted; for every row if the
- * device is `*`. Stands for what tests cannot have for real: a full disk, a constraint of tomorrow.
+ * Lets the database raise `sqlState` for each inserted row of this device, or for every row if the device is `*`.
+ * Simulates a full disk or a new constraint.
  */
 export async function refuseRows(sql: Sql, deviceId: string, sqlState: string): Promise<void> {
   await sql.begin(async (transaction) => {
@@ -25,7 +25,7 @@ export async function refuseRows(sql: Sql, deviceId: string, sqlState: string): 
   });
 }
 
-/** Ends what `refuseRows` began, for one device or, with `*`, for all rows. */
+/** Undoes `refuseRows` for a device or `*`. */
 export async function acceptRows(sql: Sql, deviceId: string): Promise<void> {
   await sql`delete from refused_rows where device_id = ${deviceId}`;
 }

@@ -8,15 +8,15 @@ import { openClient } from './postgres-clients.ts';
 
 export interface RunningLoop extends Observed, AsyncDisposable {
   readonly loop: StreamLoop;
-  /** Rejects as the loop does. */
+  /** Settles as the loop does. */
   readonly ended: Promise<void>;
-  readonly turns: () => number;
-  /** Asks it to stop, and waits until it has. */
+  readonly iterations: () => number;
+  /** Stops it and waits for its end. */
   stop(): Promise<void>;
   abandon(reason: Error): void;
 }
 
-/** The loop of one stream in this process, so that a test can be its domain. */
+/** The loop of one stream in this process, with the test as its domain step. */
 export function runLoop(options: {
   readonly redisUrl: string;
   readonly postgresUrl: string;
@@ -37,7 +37,7 @@ export function runLoop(options: {
   });
   const redis = connectRedis(options.redisUrl, { name: 'commands', log: seen.log });
   const connection = openClient(options.postgresUrl, seen.log);
-  let turns = 0;
+  let iterations = 0;
   const loop = new StreamLoop({
     stream,
     config,
@@ -45,7 +45,7 @@ export function runLoop(options: {
     postgres: connection.client,
     afterWrite,
     onProgress: () => {
-      turns += 1;
+      iterations += 1;
     },
     metrics: seen.metrics,
     log: seen.log,
@@ -53,13 +53,13 @@ export function runLoop(options: {
   const stopping = new AbortController();
   const abandoning = new AbortController();
   const ended = loop.run(stopping.signal, abandoning.signal);
-  // Whoever awaits it hears of a failure; one that nobody awaits must not end the test run.
+  // A failure that no test awaits must not end the test run.
   ended.catch(() => undefined);
   return {
     ...seen,
     loop,
     ended,
-    turns: () => turns,
+    iterations: () => iterations,
     stop: () => {
       stopping.abort();
       return ended;

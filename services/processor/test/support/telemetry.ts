@@ -6,14 +6,14 @@ import type { Redis } from 'ioredis';
 export interface SentEntry {
   readonly id: string;
   readonly fields: readonly Buffer[];
-  /** Undefined for what is no record. */
+  /** Undefined if it is no record. */
   readonly position?: Position;
 }
 
-// A time of the past, fixed, so that no fix of a test is ancient or ahead of its arrival.
+// In the past, so that no fix is too old or ahead of its arrival.
 const firstFixAtMs = Date.UTC(2026, 5, 1, 8);
 
-/** A good record; what a test is about is given, all else is plain. */
+/** A valid record with the given values. */
 export function record(position: Partial<Position> = {}): TelemetryRecord {
   return {
     codec: '8E',
@@ -33,7 +33,7 @@ export function record(position: Partial<Position> = {}): TelemetryRecord {
   };
 }
 
-/** Good records, no two with one device and time: `devices` of them in turn, a second apart. */
+/** Valid records, no two with the same device and time: `devices` in turn, a second apart. */
 export function records(
   count: number,
   options: { readonly devices?: number; readonly from?: number } = {},
@@ -49,7 +49,7 @@ export function records(
   });
 }
 
-/** Puts records on the stream, in one go, and gives them with their ids. */
+/** Adds records to the stream; returns them with their ids. */
 export async function send(
   redis: Redis,
   stream: string,
@@ -59,7 +59,7 @@ export async function send(
   return await sendEntries(redis, stream, entries);
 }
 
-/** Puts any fields on the stream, names and values in turn. */
+/** Adds entries with any fields, names and values in turn. */
 export async function sendFields(
   redis: Redis,
   stream: string,

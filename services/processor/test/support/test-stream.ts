@@ -4,19 +4,19 @@ import type { ReaderOptions } from '../../src/stream/read-batches.ts';
 import { openReader, type TestReader } from './open-reader.ts';
 import { records, send } from './telemetry.ts';
 
-/** A stream of one test, its readers, and what others do there. */
+/** A stream of one test, with its readers and other consumers. */
 export interface TestStream {
   readonly name: string;
   readonly open: (options?: Partial<ReaderOptions>) => TestReader;
-  /** Adds entries and gives their ids. */
+  /** Adds entries; returns their ids. */
   readonly add: (count: number) => Promise<readonly string[]>;
-  /** Has a consumer read, and leave, the next `count` entries. */
+  /** Delivers the next `count` entries to a consumer, which does not acknowledge them. */
   readonly deliver: (consumer: string, count: number) => Promise<void>;
-  /** Makes pending entries look as if their consumer had left them an hour ago. */
+  /** Makes pending entries idle for an hour. */
   readonly leave: (consumer: string, ids: readonly string[]) => Promise<void>;
-  /** Delivers entries of `me` so often that their count stands at `deliveries`. */
+  /** Sets the delivery count of entries of `me`. */
   readonly redeliver: (ids: readonly string[], deliveries: number) => Promise<void>;
-  /** Whether a reader of this stream waits in a blocked read. */
+  /** Whether a reader of this stream is in a blocking read. */
   readonly isBlocked: () => Promise<boolean>;
 }
 
@@ -49,7 +49,7 @@ export function createTestStream(
   };
 }
 
-/** How many reads of a reader have ended so. */
+/** The number of reads with this result. */
 export async function reads(at: TestReader, result: string): Promise<number> {
   return (await at.metric('processor_consumer_reads_total', { result })) ?? 0;
 }

@@ -1,7 +1,7 @@
-/** A reply of Redis: texts, numbers, nulls, errors, and lists of them. */
+/** A reply of Redis: strings, numbers, nulls, errors and lists of them. */
 export type Wire = null | number | string | Buffer | Error | readonly Wire[];
 
-/** The bytes that Redis sends for it (RESP2). */
+/** Encodes a reply in RESP2. */
 export function wire(reply: Wire): Buffer {
   if (reply === null) return Buffer.from('*-1\r\n');
   if (typeof reply === 'number') return Buffer.from(`:${reply}\r\n`);
