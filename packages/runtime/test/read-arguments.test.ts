@@ -85,9 +85,9 @@ test('an unknown option, a missing value and an unexpected argument are refused'
 });
 
 test('all problems are reported at once, those of the check last', () => {
-  const read = (): unknown =>
-    readArguments(['--count', '0', '--seed', 'x'], options, ({ count }) => [`count is ${count}`]);
-  expect(read).toThrow(
+  expect(() =>
+    readArguments(['--count', '0', '--seed', 'x'], options, ({ count }) => [`count is ${count}`]),
+  ).toThrow(
     new UsageError([
       '--count must be a whole number from 1 to 100',
       '--seed must be a whole number of at least 0',

@@ -44,10 +44,9 @@ export function readArguments(
 ): FleetSimArguments | undefined {
   const redisUrl = env['REDIS_URL'] ?? '';
   const streamOf = (given: string | undefined): string => given ?? env['REDIS_TELEMETRY_STREAM'] ?? '';
-  const speedOf = (given = '1'): number => (given === 'max' ? Infinity : Number(given));
   const asked = read(args, options, (values, positionals) => {
     const stream = streamOf(values.stream);
-    const speed = speedOf(values.speed);
+    const speed = readSpeed(values.speed);
     const problems = positionals.map((each) => `unexpected argument '${each}'`);
     if (!URL.canParse(redisUrl)) {
       problems.push('REDIS_URL must be set to a URL, for example REDIS_URL=redis://127.0.0.1:6379');
@@ -69,8 +68,12 @@ export function readArguments(
     vehicles,
     seed,
     durationMs,
-    speed: speedOf(speed),
+    speed: readSpeed(speed),
     isReplay: replay,
     maxLength,
   };
+}
+
+function readSpeed(given = '1'): number {
+  return given === 'max' ? Infinity : Number(given);
 }
