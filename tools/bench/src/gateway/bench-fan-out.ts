@@ -15,7 +15,7 @@ import {
   readers,
 } from './fan-out-servers.ts';
 import { east, west } from './feeder.ts';
-import { type Latency, latencyBetween, latencyOf } from './latency.ts';
+import { type Latency, latencyOf } from './latency.ts';
 import type { PeerOptions } from './peer-options.ts';
 import { clientsOptions, type Race, startFeed } from './race.ts';
 
@@ -45,9 +45,7 @@ export interface Sent {
   readonly positionsPerCoreS: number;
 }
 
-export interface GatewaySent extends Sent {
-  /** From the entry id to the write to the socket, from the gateway's metric. */
-  readonly toSocket: Latency;
+export interface Received extends Sent {
   /** From the fix time, which is the send time, to the arrival. */
   readonly toClient: Latency;
 }
@@ -55,7 +53,7 @@ export interface GatewaySent extends Sent {
 export interface FanOutRow {
   readonly connections: number;
   readonly hasBoxes: boolean;
-  readonly gateway: GatewaySent;
+  readonly gateway: Received;
   /** A bare uWebSockets.js loop that sends the same bytes to as many sockets. */
   readonly raw: Sent;
   /** Median of the ratios of the rounds. */
@@ -64,8 +62,8 @@ export interface FanOutRow {
 
 export interface FanOutResults {
   readonly rows: readonly FanOutRow[];
-  readonly socketIo: Sent & { readonly toClient: Latency };
-  readonly ws: Sent & { readonly toClient: Latency };
+  readonly socketIo: Received;
+  readonly ws: Received;
   readonly devices: number;
   readonly warmUpMs: number;
   readonly rounds: number;
@@ -142,16 +140,10 @@ async function measureRow(
     const recording = join(folder, 'frames.json');
     await using gateway = await openGateway(race, connections, hasBoxes ? boxes : [], sizes, recording);
     await using raw = await openRaw(race, connections, sizes, recording);
-    const before = await gateway.metrics();
-    const rounds: {
-      readonly sent: Count;
-      readonly rawSent: Count;
-      readonly latenciesMs: readonly number[];
-    }[] = [];
+    const rounds = [];
     for (let round = 0; round < sizes.rounds; round += 1) {
       rounds.push({ ...(await gateway.measure()), rawSent: await raw.measure() });
     }
-    const after = await gateway.metrics();
     const sent = sumCounts(rounds.map((round) => round.sent));
     const rawSent = sumCounts(rounds.map((round) => round.rawSent));
     // The frames are the gateway's, with as many positions each.
@@ -164,7 +156,6 @@ async function measureRow(
       hasBoxes,
       gateway: {
         ...sentOf(connections, sent),
-        toSocket: latencyBetween(before, after, 'live_delivery_latency_seconds'),
         toClient: latencyOf(rounds.flatMap(({ latenciesMs }) => latenciesMs)),
       },
       raw: sentOf(connections, { ...rawSent, positions: rawPositions }),
@@ -181,7 +172,7 @@ async function measurePeer(
   main: URL,
   dialect: 'socketIo' | 'bare',
   sizes: FanOutSizes,
-): Promise<Sent & { readonly toClient: Latency }> {
+): Promise<Received> {
   const { servers, stream } = race;
   const options: PeerOptions = {
     redisUrl: servers.redisUrl,
@@ -207,14 +198,13 @@ async function measurePeer(
 }
 
 function sumCounts(counts: readonly Count[]): Count {
-  const sum = (of: (count: Count) => number): number => counts.reduce((total, count) => total + of(count), 0);
-  return {
-    frames: sum(({ frames }) => frames),
-    positions: sum(({ positions }) => positions),
-    bytes: sum(({ bytes }) => bytes),
-    cpuUs: sum(({ cpuUs }) => cpuUs),
-    seconds: sum(({ seconds }) => seconds),
-  };
+  return counts.reduce((a, b) => ({
+    frames: a.frames + b.frames,
+    positions: a.positions + b.positions,
+    bytes: a.bytes + b.bytes,
+    cpuUs: a.cpuUs + b.cpuUs,
+    seconds: a.seconds + b.seconds,
+  }));
 }
 
 function sentOf(connections: number, { frames, positions, bytes, cpuUs, seconds }: Count): Sent {

@@ -53,8 +53,8 @@ const quick: Sizes = {
 };
 
 export const benchGateway: Benchmark = {
-  measures: 'live gateway: fan-out, idle connections, reconnect storm, slow readers',
-  takes: '15 minutes, --quick 1',
+  measures: 'fan-out, idle connections, reconnect storm, slow readers',
+  takes: '15 minutes, with --quick 1 minute',
   run: runGatewayBenchmark,
 };
 

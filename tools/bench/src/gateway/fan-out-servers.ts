@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Program } from '@app/test-kit/program';
 import { readMetric } from '@app/test-kit/read-metric';
 import { processCpuUs } from '../process-usage.ts';
-import { Program } from '@app/test-kit/program';
 import { type Clients, startClients } from './clients-process.ts';
 import { clientsOptions, type Race, startFeed, startGateway } from './race.ts';
 
@@ -47,13 +47,9 @@ export async function openGateway(
   }
 
   async function measure() {
-    const before = await gateway.metrics();
-    const cpuBeforeUs = processCpuUs(gateway.pid);
-    const startedAtMs = performance.now();
     await reading.reset();
-    await sleep(times.measureMs);
-    const cpuUs = processCpuUs(gateway.pid) - cpuBeforeUs;
-    const seconds = (performance.now() - startedAtMs) / 1000;
+    const before = await gateway.metrics();
+    const cpu = await measureCpu(gateway.pid, times.measureMs);
     const after = await gateway.metrics();
     const { latenciesMs } = await reading.report();
     await expectAllOpen(clients, reading);
@@ -63,8 +59,7 @@ export async function openGateway(
       frames: between('live_frames_sent_total'),
       positions: between('live_positions_sent_total'),
       bytes: between('live_bytes_sent_total'),
-      cpuUs,
-      seconds,
+      ...cpu,
     };
     return { sent, latenciesMs };
   }
@@ -72,7 +67,6 @@ export async function openGateway(
   await whileFed(times.warmUpMs, () => reading.record(times.measureMs, recording));
   const open = opening.move();
   return {
-    metrics: gateway.metrics,
     measure: () => whileFed(times.settleMs, measure),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
@@ -107,14 +101,20 @@ export async function openRaw(race: Race, connections: number, times: Times, rec
 /** What clients receive from a server in this period, counting one position per frame. */
 export async function measureServer(server: Program, clients: Clients, measureMs: number): Promise<Count> {
   await clients.reset();
-  const cpuBeforeUs = processCpuUs(server.pid);
-  const startedAtMs = performance.now();
-  await sleep(measureMs);
-  const cpuUs = processCpuUs(server.pid) - cpuBeforeUs;
+  const cpu = await measureCpu(server.pid, measureMs);
   const { frames, bytes } = await clients.report();
-  const seconds = (performance.now() - startedAtMs) / 1000;
   await expectAllOpen(clients);
-  return { frames, positions: frames, bytes, cpuUs, seconds };
+  return { frames, positions: frames, bytes, ...cpu };
+}
+
+async function measureCpu(
+  pid: number,
+  measureMs: number,
+): Promise<{ readonly cpuUs: number; readonly seconds: number }> {
+  const startedAtMs = performance.now();
+  const cpuBeforeUs = processCpuUs(pid);
+  await sleep(measureMs);
+  return { cpuUs: processCpuUs(pid) - cpuBeforeUs, seconds: (performance.now() - startedAtMs) / 1000 };
 }
 
 export async function portOf(server: Program): Promise<number> {
@@ -122,8 +122,8 @@ export async function portOf(server: Program): Promise<number> {
 }
 
 export async function expectAllOpen(...groups: readonly Clients[]): Promise<void> {
-  for (const audience of groups) {
-    const { closed } = await audience.report();
+  for (const group of groups) {
+    const { closed } = await group.report();
     if (closed > 0) throw new Error(`${closed} clients were closed while they were measured`);
   }
 }

@@ -18,8 +18,8 @@ interface Sizes {
 }
 
 export const benchInserts: Benchmark = {
-  measures: 'insert: statements, batch sizes and concurrency compared',
-  takes: '6 minutes, --quick 1',
+  measures: 'statements, batch sizes and concurrency compared',
+  takes: '6 minutes, with --quick 1 minute',
   run: runInsertsBenchmark,
 };
 

@@ -33,8 +33,6 @@ export interface DrainResults {
   readonly batchSize: number;
   readonly concurrency: number;
   readonly positionsPerS: number;
-  readonly rawPositionsPerS: number;
-  readonly naivePositionsPerS: number;
   /** Medians of the ratios of the rounds. */
   readonly ratioToRaw: number;
   readonly ratioToNaive: number;
@@ -78,8 +76,6 @@ export async function benchDrain(
     batchSize,
     concurrency,
     positionsPerS: medianOf(({ processor }) => processor.positionsPerS),
-    rawPositionsPerS: medianOf(({ raw }) => raw.positionsPerS),
-    naivePositionsPerS: medianOf(({ naive }) => naive.positionsPerS),
     ratioToRaw: medianOf(({ raw, processor }) => processor.positionsPerS / raw.positionsPerS),
     ratioToNaive: medianOf(({ naive, processor }) => processor.positionsPerS / naive.positionsPerS),
     cpuRatioToRaw: medianOf(({ raw, processor }) => totalCpuUs(raw) / totalCpuUs(processor)),

@@ -42,8 +42,8 @@ const quick: Sizes = {
 };
 
 export const benchProcessor: Benchmark = {
-  measures: 'processor: drain of a backlog, latency, cost per position',
-  takes: '6 minutes, --quick half a minute',
+  measures: 'drain of a backlog, latency, cost per position',
+  takes: '6 minutes, with --quick half a minute',
   run: runProcessorBenchmark,
 };
 

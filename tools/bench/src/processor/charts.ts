@@ -1,5 +1,6 @@
 import { barChart } from '../bar-chart.ts';
 import { whole } from '../format-number.ts';
+import { medianPeer, type Peer } from './bench-drain.ts';
 import type { ProcessorResults } from './results.ts';
 import { steps } from './step-costs.ts';
 
@@ -23,9 +24,9 @@ export function processorCharts({
       parts: ['positions/s'],
       arrangement: 'grouped',
       bars: [
-        { label: 'raw limit', values: [drain.rawPositionsPerS] },
+        { label: 'raw limit', values: [rateOf(drain.rounds.map(({ raw }) => raw))] },
         { label: 'processor', values: [drain.positionsPerS] },
-        { label: 'naive consumer', values: [drain.naivePositionsPerS] },
+        { label: 'naive consumer', values: [rateOf(drain.rounds.map(({ naive }) => naive))] },
       ],
       goal: { value: goals.positionsPerS, label: `goal ${whole(goals.positionsPerS)}` },
     }),
@@ -62,3 +63,7 @@ export const goals = {
   p99Ms: 50,
   p99AtPerS: 5000,
 } as const;
+
+function rateOf(peers: readonly Peer[]): number {
+  return medianPeer(peers).positionsPerS;
+}

@@ -159,14 +159,9 @@ function noCosts(): Costs {
 }
 
 function perPosition(costs: Costs, positions: number): Costs {
-  const { read, decode, write, state, ack } = costs;
-  return {
-    read: read / positions,
-    decode: decode / positions,
-    write: write / positions,
-    state: state / positions,
-    ack: ack / positions,
-  };
+  const mean = noCosts();
+  for (const step of steps) mean[step] = costs[step] / positions;
+  return mean;
 }
 
 /** In use after a full collection; twice, since buffers are freed by the next one. */

@@ -39,7 +39,7 @@ test(
       // Counted in ticks of 10 ms, which few rows do not always fill.
       expect(peer?.cpuUs.postgres).toBeGreaterThanOrEqual(0);
     }
-    expect(drain.ratioToRaw).toBeCloseTo(drain.positionsPerS / drain.rawPositionsPerS);
+    expect(drain.ratioToRaw).toBeCloseTo(drain.positionsPerS / (round?.raw.positionsPerS ?? 0));
     const { records = 0, p50Ms = 0, p99Ms = 0, p999Ms = 0 } = latency['5000'] ?? {};
     // Without those of the first second.
     expect(records).toBeGreaterThan(0);
