@@ -1,6 +1,6 @@
 import { deleteIdleConsumers } from './consumer-group.ts';
 import type { EntryBatch } from './entry-batch.ts';
-import type { ReadContext } from './read-batches.ts';
+import type { ReadContext } from './reader-context.ts';
 import { splitQuarantined } from './split-quarantined.ts';
 
 const startCursor = '0-0';

@@ -1,60 +1,16 @@
 import { DeadlineError } from '@app/runtime/deadline';
-import type { Logger } from '@app/runtime/log';
 import { delay, fullJitterMs } from '@app/runtime/retry';
-import type { Redis } from 'ioredis';
-import type { Metrics } from '../metrics.ts';
 import { BatchSize } from './batch-size.ts';
 import { claimIdle } from './claim-idle.ts';
-import {
-  ensureGroup,
-  type GroupMember,
-  isGroupMissing,
-  killConnectionsByName,
-  streamLength,
-} from './consumer-group.ts';
+import { ensureGroup, isGroupMissing, killConnectionsByName, streamLength } from './consumer-group.ts';
 import type { EntryBatch } from './entry-batch.ts';
 import type { EntriesReply } from './entry-reply.ts';
 import { LossDetector } from './loss-detector.ts';
+import type { ReadContext, ReaderOptions } from './reader-context.ts';
 import { readNew } from './read-new.ts';
 import { readPending } from './read-pending.ts';
 import { StreamClient } from './stream-client.ts';
 import { commandDeadlineMs, StreamConnection } from './stream-connection.ts';
-
-export interface ReaderOptions extends GroupMember {
-  readonly redisUrl: string;
-  /** Sends CLIENT UNBLOCK; the reader's own connection is the one that blocks. */
-  readonly commands: Redis;
-  readonly readCount: number;
-  readonly batchSize: number;
-  /** Approximate maximum bytes per read. */
-  readonly batchBytes: number;
-  readonly blockMs: number;
-  readonly lingerMs: number;
-  readonly claimIdleMs: number;
-  readonly claimIntervalMs: number;
-  readonly consumerGoneMs: number;
-  readonly maxDeliveries: number;
-  /**
-   * Ids in flight or not yet acknowledged, dropped from reads of pending entries and from claims. Not from reads of new
-   * entries: a recreated group delivers them again, and one that was acknowledged before that would stay pending.
-   */
-  readonly excludedIds: () => ReadonlySet<string>;
-  /** Called when a command was answered, a deadline missed, or a retry begins; liveness is computed from it. */
-  readonly onProgress: () => void;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-}
-
-/** What the steps of reading share while one connection lasts. */
-export interface ReadContext {
-  readonly options: ReaderOptions;
-  readonly connection: StreamConnection;
-  readonly client: StreamClient;
-  readonly losses: LossDetector;
-  readonly size: BatchSize;
-  readonly stop: AbortSignal;
-  readonly noteRead: (result: string, reply: EntriesReply) => void;
-}
 
 const groupMissingDelayMs = 1000;
 const maxRetryDelayMs = 5000;

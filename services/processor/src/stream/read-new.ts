@@ -1,6 +1,6 @@
 import { delay } from '@app/runtime/retry';
 import { batchOf, type EntryBatch } from './entry-batch.ts';
-import type { ReadContext } from './read-batches.ts';
+import type { ReadContext } from './reader-context.ts';
 
 const unblockIntervalMs = 100;
 

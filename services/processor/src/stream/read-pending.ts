@@ -1,5 +1,5 @@
 import type { EntryBatch } from './entry-batch.ts';
-import type { ReadContext } from './read-batches.ts';
+import type { ReadContext } from './reader-context.ts';
 import { splitQuarantined } from './split-quarantined.ts';
 import { maxEntryId } from './stream-client.ts';
 

@@ -1,6 +1,6 @@
 import type { EntriesReply } from './entry-reply.ts';
 import { batchOf, type EntryBatch } from './entry-batch.ts';
-import type { ReadContext } from './read-batches.ts';
+import type { ReadContext } from './reader-context.ts';
 
 /** Few enough to be done soon one by one, and enough to be fast if none of them is at fault. */
 const maxQuarantinedBatch = 100;

@@ -1,6 +1,7 @@
 import { closeRedis, connectRedis } from '@app/runtime/redis';
 import type { EntryBatch } from '../../src/stream/entry-batch.ts';
-import { readBatches, type ReaderOptions } from '../../src/stream/read-batches.ts';
+import { readBatches } from '../../src/stream/read-batches.ts';
+import type { ReaderOptions } from '../../src/stream/reader-context.ts';
 import { observe, type Observed } from './observed.ts';
 
 export interface TestReader extends Observed, AsyncDisposable {

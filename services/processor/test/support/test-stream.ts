@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { ReaderOptions } from '../../src/stream/read-batches.ts';
+import type { ReaderOptions } from '../../src/stream/reader-context.ts';
 import { openReader, type TestReader } from './open-reader.ts';
 import { records, send } from './telemetry.ts';
 
