@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { json } from 'node:stream/consumers';
+import { text } from 'node:stream/consumers';
 import { once } from 'node:events';
 
 /** The parts of an exported span that tests check. */
@@ -33,7 +33,7 @@ export async function startTraceReceiver(): Promise<TraceReceiver> {
   const server = createServer((request, response) => {
     void receive();
     async function receive(): Promise<void> {
-      const body = await json(request);
+      const body: TraceRequest = JSON.parse(await text(request));
       if (request.url !== '/v1/traces' || request.method !== 'POST') response.writeHead(404).end();
       else if (status === 200) {
         spans.push(...readSpans(body));
@@ -63,52 +63,48 @@ export async function startTraceReceiver(): Promise<TraceReceiver> {
   };
 }
 
-// ExportTraceServiceRequest: resourceSpans › scopeSpans › spans, names in camel case, ids in hexadecimal.
-function readSpans(body: unknown): readonly ReceivedSpan[] {
-  return list(body, 'resourceSpans').flatMap((resourceSpans) => {
-    const service = readAttributes(property(resourceSpans, 'resource')).get('service.name');
-    return list(resourceSpans, 'scopeSpans')
-      .flatMap((scopeSpans) => list(scopeSpans, 'spans'))
-      .map((span) => ({
-        service: String(service),
-        name: String(property(span, 'name')),
-        kind: Number(property(span, 'kind')),
-        traceId: String(property(span, 'traceId')),
-        durationMs:
-          Number(
-            BigInt(String(property(span, 'endTimeUnixNano'))) -
-              BigInt(String(property(span, 'startTimeUnixNano'))),
-          ) / 1e6,
-        attributes: readAttributes(span),
-        links: list(span, 'links').map((link) => ({
-          traceId: String(property(link, 'traceId')),
-          spanId: String(property(link, 'spanId')),
-        })),
-        isFailed: property(property(span, 'status'), 'code') === 2,
-        message: stringOf(property(property(span, 'status'), 'message')),
-      }));
-  });
+type Attributes = readonly {
+  readonly key: string;
+  readonly value: { readonly stringValue?: string; readonly intValue?: string | number };
+}[];
+
+/** ExportTraceServiceRequest in JSON: names in camel case, ids in hexadecimal. */
+interface TraceRequest {
+  readonly resourceSpans: readonly {
+    readonly resource: { readonly attributes: Attributes };
+    readonly scopeSpans: readonly {
+      readonly spans: readonly {
+        readonly name: string;
+        readonly kind: number;
+        readonly traceId: string;
+        readonly startTimeUnixNano: string;
+        readonly endTimeUnixNano: string;
+        readonly attributes?: Attributes;
+        readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
+        readonly status?: { readonly code?: number; readonly message?: string };
+      }[];
+    }[];
+  }[];
 }
 
-function readAttributes(owner: unknown): ReadonlyMap<string, string | number> {
-  return new Map(
-    list(owner, 'attributes').map((attribute) => {
-      const value = property(attribute, 'value');
-      const stringValue = stringOf(property(value, 'stringValue'));
-      return [String(property(attribute, 'key')), stringValue ?? Number(property(value, 'intValue'))];
-    }),
+function readSpans({ resourceSpans }: TraceRequest): readonly ReceivedSpan[] {
+  return resourceSpans.flatMap(({ resource, scopeSpans }) =>
+    scopeSpans
+      .flatMap(({ spans }) => spans)
+      .map(({ name, kind, traceId, startTimeUnixNano, endTimeUnixNano, attributes, links = [], status }) => ({
+        service: String(readAttributes(resource.attributes).get('service.name')),
+        name,
+        kind,
+        traceId,
+        durationMs: Number(BigInt(endTimeUnixNano) - BigInt(startTimeUnixNano)) / 1e6,
+        attributes: readAttributes(attributes),
+        links: links.map(({ traceId: linkedTraceId, spanId }) => ({ traceId: linkedTraceId, spanId })),
+        isFailed: status?.code === 2,
+        message: status?.message,
+      })),
   );
 }
 
-function list(owner: unknown, name: string): readonly unknown[] {
-  const value = property(owner, name);
-  return Array.isArray(value) ? value : [];
-}
-
-function property(owner: unknown, name: string): unknown {
-  return typeof owner === 'object' && owner !== null ? Reflect.get(owner, name) : undefined;
-}
-
-function stringOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
+function readAttributes(attributes: Attributes = []): ReadonlyMap<string, string | number> {
+  return new Map(attributes.map(({ key, value }) => [key, value.stringValue ?? Number(value.intValue)]));
 }

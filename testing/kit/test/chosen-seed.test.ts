@@ -5,12 +5,12 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-test('without a wish the seed is always the same', () => {
+test('the seed is constant by default', () => {
   vi.stubEnv('MODEL_SEED', undefined);
   expect([chosenSeed('MODEL_SEED'), chosenSeed('MODEL_SEED')]).toEqual([1, 1]);
 });
 
-test('the variable names another, or leaves it to chance', () => {
+test('the variable sets the seed or makes it random', () => {
   vi.stubEnv('FUZZ_SEED', '617251920');
   vi.stubEnv('LIVE_SEED', 'random');
   expect(chosenSeed('FUZZ_SEED')).toBe(617_251_920);

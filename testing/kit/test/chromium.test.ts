@@ -12,13 +12,13 @@ async function folderWith(script: string): Promise<{ readonly folder: string } &
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }
 
-test('a browser is what calls itself one', async () => {
+test('a browser is found by its version output', async () => {
   await using browser = await folderWith("echo 'Chromium 150.0.1 built on Debian'");
   expect(await findChromium({ PATH: browser.folder })).toBe(join(browser.folder, 'chromium'));
 });
 
 test.each(["echo 'install it: snap install chromium'", 'exit 1'])(
-  'a script that says %j is none',
+  'a script that runs %j is no browser',
   async (script) => {
     await using stub = await folderWith(script);
     expect(await findChromium({ PATH: stub.folder })).not.toBe(join(stub.folder, 'chromium'));

@@ -24,7 +24,7 @@ async function listenAsEngine(
   };
 }
 
-test('an engine is one that answers /_ping', async () => {
+test('an engine answers /_ping', async () => {
   await using engine = await listenAsEngine((request, response) => {
     response.writeHead(request.url === '/_ping' ? 200 : 404).end('OK');
   });
@@ -32,7 +32,7 @@ test('an engine is one that answers /_ping', async () => {
   expect(await findContainerEngine({ DOCKER_HOST: dockerHost })).toEqual({ dockerHost, isLocal: true });
 });
 
-test('a socket that accepts and stays silent is no engine, and costs a second', async () => {
+test('a socket that accepts and never answers is no engine', async () => {
   await using silent = await listenAsEngine(() => undefined);
   const startedAtMs = performance.now();
   expect(await findContainerEngine({ DOCKER_HOST: silent.dockerHost })).toBeUndefined();
@@ -46,7 +46,7 @@ test.for(['unix:///nonexistent/docker.sock', 'ssh://user@127.0.0.1', 'tcp://127.
   },
 );
 
-test('where an engine gives no container, the reason is printed and a local server taken', async () => {
+test('without a container the reason is printed and a local server is used', async () => {
   await using broken = await listenAsEngine((request, response) => {
     if (request.url === '/_ping') response.end('OK');
     else response.writeHead(500, { 'Content-Type': 'application/json' }).end('{"message":"out of order"}');

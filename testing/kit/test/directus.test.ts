@@ -34,7 +34,7 @@ function refusal(code: string): unknown {
   return { errors: [{ message: expect.any(String), extensions: expect.objectContaining({ code }) }] };
 }
 
-test('/users/me tells who has the session, and refuses each wrong one with its own code', async () => {
+test('/users/me returns the user of the session and refuses each wrong session with its own code', async () => {
   await using directus = await startDirectus();
   directus.addSession('valid', userId);
   directus.addSession('old', userId);
@@ -66,7 +66,7 @@ test('/users/me tells who has the session, and refuses each wrong one with its o
   expect(shared.body).toEqual({ data: expect.not.objectContaining({ id: expect.anything() }) });
 });
 
-test('an event is given to those who may see it; forbidden, missing and malformed are 403 alike', async () => {
+test('a permitted event is returned; forbidden, missing and malformed ids all get 403', async () => {
   await using directus = await startDirectus();
   directus.addSession('cookie', userId);
   directus.addShareToken('share');
@@ -116,7 +116,7 @@ test.for(['../../users/me', '%2e%2e/%2e%2e/users/me'])(
   },
 );
 
-test('calls are kept with the raw path and the names of headers and cookies, never with a cookie', async () => {
+test('calls are recorded with the raw path and names of headers and cookies, without cookie values', async () => {
   await using directus = await startDirectus();
   await fetch(`${directus.url}/items/events/${eventId}?fields=id`, {
     headers: { Cookie: 'directus_session_token=secret; other=1', 'X-Forwarded-For': '203.0.113.7' },
@@ -134,7 +134,7 @@ test('calls are kept with the raw path and the names of headers and cookies, nev
   expect(JSON.stringify(directus.calls)).not.toContain('secret');
 });
 
-test('over its limit it says 429 with Retry-After, under pressure 503, and on an error 500', async () => {
+test('the rate limit is 429 with Retry-After, pressure 503, an error 500', async () => {
   await using directus = await startDirectus();
   directus.addSession('cookie', userId);
   directus.misbehave('429');
@@ -162,7 +162,7 @@ test('over its limit it says 429 with Retry-After, under pressure 503, and on an
   expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 200 });
 });
 
-test('it answers late, never, or refuses the connection, and then is well again', async () => {
+test('it can answer late, never, or refuse connections, and recover', async () => {
   await using directus = await startDirectus();
   directus.addSession('cookie', userId);
   directus.misbehave('slow', { slowMs: 150 });
@@ -179,7 +179,7 @@ test('it answers late, never, or refuses the connection, and then is well again'
   expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 200 });
 });
 
-test('a seeded user logs in by hand for a session cookie; a suspended one does not', async () => {
+test('a seeded user can log in for a session cookie; a suspended one cannot', async () => {
   await using directus = await startDirectus();
   directus.addUser({ userId, email: 'viewer@example.org', password: 'right' });
   const logIn = async (password: string, mode = 'session'): Promise<Response> =>
@@ -210,7 +210,7 @@ test('version 12 ends the sessions of a suspended user', async () => {
   expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 401 });
 });
 
-test('what it does not have is 404, and its login page is HTML', async () => {
+test('an unknown route is 404, and the login page is HTML', async () => {
   await using directus = await startDirectus();
   expect(await ask(directus, '/items/other')).toMatchObject({
     status: 404,

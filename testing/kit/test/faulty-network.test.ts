@@ -53,7 +53,7 @@ async function startWorld() {
   };
 }
 
-test('a well network passes bytes and ends both ways, and slows a sender down for a slow reader', async () => {
+test('a healthy network passes bytes and ends both ways, with back-pressure', async () => {
   await using world = await startWorld();
   const [client, server] = await world.dial();
   client.socket.write('ping');
@@ -71,7 +71,7 @@ test('a well network passes bytes and ends both ways, and slows a sender down fo
   await eventually(() => world.network.openConnections() === 0);
 });
 
-test('a delay is kept in each direction by itself, in order, and for connections to come', async () => {
+test('delays are per direction, keep the order and apply to new connections', async () => {
   await using world = await startWorld();
   const [client, server] = await world.dial();
   world.network.delay(500, 'toServer');
@@ -94,7 +94,7 @@ test('a delay is kept in each direction by itself, in order, and for connections
   expect(performance.now() - sentAtMs).toBeGreaterThanOrEqual(99);
 });
 
-test('a cut resets what is open on both sides; new connections are well', async () => {
+test('a cut resets open connections on both sides; new ones work', async () => {
   await using world = await startWorld();
   const [client, server] = await world.dial();
   world.network.cut();
@@ -104,7 +104,7 @@ test('a cut resets what is open on both sides; new connections are well', async 
   expect(await eventually(() => againServer.heard === 'hello')).toBe(true);
 });
 
-test('swallowed bytes vanish both ways while all stays open, and the connection is reset at the end', async () => {
+test('swallowed bytes vanish while connections stay open; healing resets them', async () => {
   await using world = await startWorld();
   const [client, server] = await world.dial();
   world.network.swallow();
@@ -140,7 +140,7 @@ test('one direction alone can be swallowed', async () => {
   expect(client.heard).toBe('');
 });
 
-test('a connection that lost nothing goes on after a heal', async () => {
+test('a connection that lost nothing continues after healing', async () => {
   await using world = await startWorld();
   const [client, server] = await world.dial();
   world.network.swallow();
@@ -149,7 +149,7 @@ test('a connection that lost nothing goes on after a heal', async () => {
   expect(await eventually(() => server.heard === 'on')).toBe(true);
 });
 
-test('half-open: the server keeps its end and never hears that the client has gone', async () => {
+test('half-open: the server keeps its end and does not notice that the client is gone', async () => {
   await using world = await startWorld();
   const [client, server] = await world.dial();
   world.network.halfOpen();
@@ -165,7 +165,7 @@ test('half-open: the server keeps its end and never hears that the client has go
   await eventually(() => server.ending === 'reset');
 });
 
-test('refused: new connections fail, the present ones go on, until it heals', async () => {
+test('refused: new connections fail and open ones continue until it heals', async () => {
   await using world = await startWorld();
   const [client, server] = await world.dial();
   await world.network.refuse();
@@ -178,14 +178,14 @@ test('refused: new connections fail, the present ones go on, until it heals', as
   socket.destroy();
 });
 
-test('a URL leads through it with all else kept', async () => {
+test('a URL is rewritten to the port of the network', async () => {
   await using network = await startFaultyNetwork({ target: 'postgres://user:word@127.0.0.1:5432/live' });
   expect(network.through('postgres://user:word@127.0.0.1:5432/live?a=1')).toBe(
     `postgres://user:word@127.0.0.1:${network.port}/live?a=1`,
   );
 });
 
-test('a server that is not there is a reset for the client', async () => {
+test('an unreachable server resets the client', async () => {
   await using network = await startFaultyNetwork({
     target: { host: '127.0.0.1', port: await findFreePort() },
   });

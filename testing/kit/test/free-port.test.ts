@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { findFreePort, startOnFreePort } from '../src/free-port.ts';
 
-test('a free port is one that can be listened on, outside of where outgoing connections get theirs', async () => {
+test('a free port can be listened on and is not an ephemeral port', async () => {
   const port = await findFreePort();
   expect(port).toBeGreaterThanOrEqual(20_000);
   expect(port).toBeLessThan(30_000);
@@ -12,7 +12,7 @@ test('a free port is one that can be listened on, outside of where outgoing conn
   server.close();
 });
 
-test('a port that was taken in between is given up for another one, and any other failure is passed on', async () => {
+test('a port taken in between is replaced by another; other failures are thrown', async () => {
   const tried: number[] = [];
   const port = await startOnFreePort(async (freePort) => {
     tried.push(freePort);

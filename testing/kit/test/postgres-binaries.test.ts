@@ -8,7 +8,7 @@ import { connectOnce, createPostgresCluster, startPostgresServer } from '../src/
 
 const isRoot = process.getuid?.() === 0;
 
-test('binaries that the unprivileged user cannot reach are copied for root, and used where they are by others', async () => {
+test('binaries that the unprivileged user cannot read are copied for root only', async () => {
   await using supervisor = await startSupervisor();
   const reachable = await findPostgresBinaries(supervisor);
   await using stack = new AsyncDisposableStack();

@@ -10,7 +10,7 @@ function connect(url: string): Sql & AsyncDisposable {
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }) });
 }
 
-test('a database of its own has our tables and those of Directus, and is gone afterwards', async () => {
+test('a test database has the tables of the migrations and of Directus and is dropped afterwards', async () => {
   let name: string;
   {
     await using database = await startPostgres();
@@ -34,7 +34,7 @@ test('a database of its own has our tables and those of Directus, and is gone af
   expect(await sql`select 1 from pg_tables where schemaname = 'public'`).toHaveLength(0);
 });
 
-test('ten databases are made at once, each without the rows of the others', async () => {
+test('ten databases can be created at once and are separate', async () => {
   await using stack = new AsyncDisposableStack();
   const databases = await Promise.all(
     Array.from({ length: 10 }, async () => stack.use(await startPostgres())),
@@ -46,7 +46,7 @@ test('ten databases are made at once, each without the rows of the others', asyn
   }
 });
 
-test('a seeded event leads to its devices by UUIDs, and a device may be in two events', async () => {
+test('a seeded event is joined to its devices by UUID, and a device may be in two events', async () => {
   await using database = await startPostgres();
   await using sql = connect(database.url);
   const shared = { id: randomUUID(), imei: '356307042441013' };
@@ -71,7 +71,7 @@ test('a seeded event leads to its devices by UUIDs, and a device may be in two e
   ).rejects.toMatchObject({ code: '42883' });
 });
 
-test('a Postgres of its own keeps what was committed over a stop and over a kill, on its port', async () => {
+test('an own Postgres keeps its port and committed data over stop and kill', async () => {
   await using own = await startOwnPostgres({
     migrate: async (url) => {
       await using sql = connect(url);
@@ -88,7 +88,7 @@ test('a Postgres of its own keeps what was committed over a stop and over a kill
   expect(await eventually(() => sql`select from kept`)).toHaveLength(2);
 });
 
-test('a paused Postgres answers nothing, on connections open before it, until it is resumed', async () => {
+test('a paused Postgres does not answer open connections until it is resumed', async () => {
   await using own = await startOwnPostgres();
   await using sql = connect(own.url);
   await sql`select 1`;
@@ -101,7 +101,7 @@ test('a paused Postgres answers nothing, on connections open before it, until it
   expect(await answer).toMatchObject([{ word: 'late' }]);
 });
 
-test('settings reach the server: durable ones for a benchmark', async () => {
+test('settings reach the server', async () => {
   await using own = await startOwnPostgres({ settings: { fsync: 'on', synchronous_commit: 'on' } });
   await using sql = connect(own.url);
   const [row] = await sql`

@@ -59,7 +59,7 @@ test('a program reads what is sent before it has started', async () => {
   expect(await program.line(({ number }) => number)).toBe(7);
 });
 
-test('only the last lines are kept, and lines are found by their number all the same', async () => {
+test('only the last lines are kept, and skip counts dropped lines', async () => {
   await using script = await writeScript(
     'for (let n = 0; n < 100; n += 1) console.log(JSON.stringify({ n }));',
   );

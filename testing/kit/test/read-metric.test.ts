@@ -14,13 +14,13 @@ lag.set({ stream: 'a' }, Number.NaN);
 unmoved.reset();
 const exposition = await registry.metrics();
 
-test('sums the series that bear all the labels', () => {
+test('the series with all the labels are summed', () => {
   expect(readMetric(exposition, 'reads_total')).toBe(6);
   expect(readMetric(exposition, 'reads_total', { result: 'empty' })).toBe(5);
   expect(readMetric(exposition, 'reads_total', { stream: 'a:b', result: 'empty' })).toBe(2);
 });
 
-test('tells a series that is not a number from one that is not there', () => {
+test('a series that is NaN differs from a missing one', () => {
   expect(readMetric(exposition, 'lag')).toBeNaN();
   expect(readMetric(exposition, 'unmoved')).toBeUndefined();
   expect(readMetric(exposition, 'reads')).toBeUndefined();

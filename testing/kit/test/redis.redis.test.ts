@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { eventually } from '../src/eventually.ts';
 import { startOwnRedis, startRedis } from '../src/redis.ts';
 
-test('two tests share a Redis, have prefixes of their own, and leave no key behind', async () => {
+test('two tests share a Redis with different prefixes and leave no key', async () => {
   await using one = await startRedis();
   const redis = new Redis(one.url);
   try {
@@ -20,7 +20,7 @@ test('two tests share a Redis, have prefixes of their own, and leave no key behi
   }
 });
 
-test('a Redis of its own never evicts, and keeps its data on its port over a stop and over a kill', async () => {
+test('an own Redis evicts nothing and keeps its port and data over stop and kill', async () => {
   await using own = await startOwnRedis();
   const redis = new Redis(own.url, { maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
@@ -52,7 +52,7 @@ test('a Redis that keeps no data is empty after a restart', async () => {
   }
 });
 
-test('a paused Redis answers nothing until it is resumed, and then all that was asked', async () => {
+test('a paused Redis answers pending commands once it is resumed', async () => {
   await using own = await startOwnRedis();
   const redis = new Redis(own.url);
   try {

@@ -9,7 +9,7 @@ import { eventually } from '../src/eventually.ts';
 import { descendantsOf, isRunning, signalTree } from '../src/process-tree.ts';
 import { startServers } from '../src/servers.ts';
 
-/** A program that starts servers and then does what `ending` says, with a temporary folder of its own. */
+/** A program that starts servers and then runs `ending`, with a temporary folder of its own. */
 class Program implements AsyncDisposable {
   readonly child: ChildProcess;
   readonly folder: string;
@@ -37,7 +37,7 @@ class Program implements AsyncDisposable {
     return new Program(child, folder);
   }
 
-  /** Supervisor, servers and their children, once all are there. */
+  /** Supervisor, servers and their children, once all have started. */
   async processes(): Promise<readonly number[]> {
     await once(this.child.stdout ?? this.child, 'data');
     return descendantsOf(this.child.pid ?? 0);
@@ -65,7 +65,7 @@ async function expectNothingLeft(program: Program, processes: readonly number[])
 const waitForever = 'setInterval(() => undefined, 1000);';
 
 test.for(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)(
-  'servers and their files are gone after %s of the program that started them',
+  'servers and their files are removed after %s of the program that started them',
   async (signal) => {
     await using program = await Program.start(waitForever);
     const processes = await program.processes();
@@ -75,7 +75,7 @@ test.for(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)(
   },
 );
 
-test('a Ctrl-C, which goes to the whole process group, leaves nothing behind', async () => {
+test('a Ctrl-C to the whole process group leaves nothing', async () => {
   await using program = await Program.start(waitForever);
   const processes = await program.processes();
   process.kill(-(program.child.pid ?? 0), 'SIGINT');
@@ -83,7 +83,7 @@ test('a Ctrl-C, which goes to the whole process group, leaves nothing behind', a
   await expectNothingLeft(program, processes);
 });
 
-test('servers that a test has paused are gone as well', async () => {
+test('paused servers are removed as well', async () => {
   await using program = await Program.start(waitForever);
   const processes = await program.processes();
   const [supervisor = 0, ...servers] = processes;
@@ -94,7 +94,7 @@ test('servers that a test has paused are gone as well', async () => {
   await expectNothingLeft(program, processes);
 });
 
-test('a program that has nothing left to do ends with 0, servers or not', async () => {
+test('running servers do not keep a finished program alive', async () => {
   await using program = await Program.start('setTimeout(() => undefined, 200);');
   const processes = await program.processes();
   expect(await program.exit).toEqual([0, null]);
@@ -108,7 +108,7 @@ test('a program that fails keeps its exit code', async () => {
   await expectNothingLeft(program, processes);
 });
 
-test('a program that disposes has ended them when it goes on', async () => {
+test('disposing resolves once the servers have ended', async () => {
   await using program = await Program.start(
     "setTimeout(async () => { await servers[Symbol.asyncDispose](); console.log('disposed'); setInterval(() => undefined, 1000); }, 200);",
   );
@@ -118,7 +118,7 @@ test('a program that disposes has ended them when it goes on', async () => {
   expect(await readdir(program.folder)).toEqual([]);
 });
 
-test('a URL in the environment comes first, is said to be used, and survives', async () => {
+test('a URL in the environment comes first, is printed, and its server is left running', async () => {
   const lines: string[] = [];
   await using own = await startServers({ sources: ['local'], print: () => undefined });
   process.env['REDIS_URL'] = own.redisUrl;
@@ -140,7 +140,7 @@ test('a URL in the environment comes first, is said to be used, and survives', a
   }
 });
 
-test('without any server it says how to get one', async () => {
+test('without a server the error says how to get one', async () => {
   const { PATH, REDIS_SERVER_BIN } = process.env;
   process.env['PATH'] = '/nonexistent';
   try {

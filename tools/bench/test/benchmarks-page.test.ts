@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { withSection } from '../src/benchmarks-page.ts';
 
-test('a section is put at the end, and then in the place of the one that is there', () => {
+test('a new section is appended, an existing one replaced', () => {
   const one = withSection('# Benchmarks\n', 'one', '## One\n\n1\n');
   expect(one).toMatch(/^# Benchmarks\n\n<!-- one: .* -->\n\n## One\n\n1\n\n<!-- end of one -->\n$/u);
   const both = withSection(one, 'two', '## Two\n');

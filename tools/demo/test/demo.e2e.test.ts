@@ -11,7 +11,7 @@ const ownServers = { TEST_SERVERS: 'local' };
 const timeoutMs = 120_000;
 
 test(
-  'a demo of 5 seconds ends by itself with exit code 0 and a summary that adds up',
+  'a demo of 5 seconds exits with 0 and a consistent summary',
   async () => {
     await using demo = await DemoProcess.start(
       ['--for', '5s', '--vehicles', '20', '--seed', '3'],
@@ -40,7 +40,7 @@ test(
 );
 
 test(
-  'Ctrl-C ends a demo without an end in order, and leaves no process and no temporary folder',
+  'Ctrl-C ends a demo without a duration and leaves no process and no temporary folder',
   async () => {
     await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
     await demo.untilRacing();
@@ -60,7 +60,7 @@ test(
 );
 
 test(
-  'Ctrl-C while it is being started leaves nothing either, and says 130',
+  'Ctrl-C during the start leaves nothing and exits with 130',
   async () => {
     await using demo = await DemoProcess.start(['--for', '1h'], ownServers);
     const started = await eventually(
@@ -79,7 +79,7 @@ test(
 );
 
 test(
-  'a demo that is killed leaves nothing: what it started ends with it',
+  'a killed demo leaves no process and no temporary folder',
   async () => {
     await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
     await demo.untilRacing();
@@ -98,7 +98,7 @@ test(
 );
 
 test(
-  'a service that dies ends the demo with its last words and exit code 1',
+  'a service that dies ends the demo with its last lines and exit code 1',
   async () => {
     await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
     await demo.untilRacing();
@@ -115,7 +115,7 @@ test(
 );
 
 test(
-  'servers that were given are used, and keep neither a key nor a database of the demo',
+  'given servers are used and keep no key or database of the demo',
   async () => {
     // Not those of the run: other tests come and go in them at the same time.
     await using servers = await startServers({ sources: ['container', 'local'] });

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Latencies } from '../src/latencies.ts';
 
-test('a percentile is the value that so many of all do not exceed', () => {
+test('a percentile is the value that its share of samples does not exceed', () => {
   const samples = fc.array(fc.integer({ min: 0, max: 60_000 }), { minLength: 1, maxLength: 200 });
   fc.assert(
     fc.property(samples, fc.double({ min: 0, max: 1, noNaN: true }), (samplesMs, share) => {
@@ -15,7 +15,7 @@ test('a percentile is the value that so many of all do not exceed', () => {
   );
 });
 
-test('what took longer than a minute counts as a minute, what came early as 0', () => {
+test('latencies are clamped to 0 and a minute', () => {
   const latencies = new Latencies();
   latencies.add(3_600_000);
   latencies.add(-5);
@@ -23,6 +23,6 @@ test('what took longer than a minute counts as a minute, what came early as 0', 
   expect(latencies.percentileMs(0)).toBe(0);
 });
 
-test('there is no percentile of nothing', () => {
+test('without samples there is no percentile', () => {
   expect(new Latencies().percentileMs(0.5)).toBeUndefined();
 });

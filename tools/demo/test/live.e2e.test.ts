@@ -31,7 +31,7 @@ const enter = () => {
   return Spectator.connect({ url, origin, cookie, topic: event.topic }, signal);
 };
 
-/** What no tracker's trouble hides: every fix is a good one and the newest of its vehicle. */
+/** Without tracker trouble: every fix is valid and the newest of its vehicle. */
 const quiet = {
   seed: 5,
   vehicles,
@@ -73,7 +73,7 @@ test('a client gets a snapshot of the newest positions and then live ones within
   expect(spectator.received).toBeGreaterThanOrEqual(vehicles);
 });
 
-test('a client sees where the vehicles are, as the stream has it', async () => {
+test('a client sees the vehicles where the stream has them', async () => {
   await using spectator = await enter();
   const { sql } = open;
   await eventually(async () => {
@@ -90,7 +90,7 @@ test('a client sees where the vehicles are, as the stream has it', async () => {
   });
 });
 
-test('a gateway that finds nothing on the stream shows what the database has', async () => {
+test('a gateway with an empty stream shows the positions of the database', async () => {
   const nowMs = Math.floor(Date.now() / 1_000) * 1_000;
   await using own = await openSystem({ imeis });
   const { system, redis } = own;
@@ -122,7 +122,7 @@ test('without a cookie the upgrade is answered 401', async () => {
   expect(await statusOfUpgrade({ origin: open.system.origin })).toBe(401);
 });
 
-test('with a cookie that nobody has the upgrade is answered 401', async () => {
+test('with an unknown cookie the upgrade is answered 401', async () => {
   const foreign = 'directus_session_token=not-a-session';
   expect(await statusOfUpgrade({ origin: open.system.origin, cookie: foreign })).toBe(401);
 });
@@ -133,7 +133,7 @@ test('from a foreign page the upgrade is answered 403, before Directus is asked'
   expect(open.system.directus.calls.length).toBe(askedBefore);
 });
 
-/** The reply to a subscription, with what else the gateway says left out. */
+/** The reply to a subscription. */
 async function subscribe(topic: string): Promise<unknown> {
   const message = { type: 'subscribe', topic, id: 'mine' };
   const socket = new WebSocket(open.system.liveUrl, { headers: { cookie, origin: open.system.origin } });

@@ -12,7 +12,7 @@ const good: Outcome = {
   latencies,
 };
 
-test('all is well where each fix is stored once and the rest is accounted for', () => {
+test('there is no problem if each fix is stored once and the rest is accounted for', () => {
   expect(findProblems(good)).toEqual([]);
   expect(summarise(good)).toBe(
     'sent 1012 records (1000 fixes), stored 1000, duplicates 10, dead letters 2, received 950, fix to client p50 200 ms p99 300 ms',

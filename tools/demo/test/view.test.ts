@@ -52,7 +52,7 @@ test('a terminal shows counts, rates and the newest positions by start number', 
   expect(shown).toMatch(/#2 +62\.05000 +25\.10000 +0 +12° +171 m +2\.0 s/);
 });
 
-test('a terminal is redrawn in place: as many rows up as were drawn, and the cursor comes back', () => {
+test('a terminal is redrawn in place and the cursor is restored', () => {
   const escape = '\u001B';
   const shown = show({ isTTY: true, columns: 100, rows: 40 }, progress(1, 50), progress(2, 110));
   const first = shown.slice(shown.indexOf(`${escape}[J`), shown.lastIndexOf(`${escape}[J`));
@@ -61,14 +61,14 @@ test('a terminal is redrawn in place: as many rows up as were drawn, and the cur
   expect(shown.endsWith(`${escape}[?25h`)).toBe(true);
 });
 
-test('no row is as wide as the terminal, and there are fewer than it has', () => {
+test('rows are narrower and fewer than those of the terminal', () => {
   const shown = show({ isTTY: true, columns: 30, rows: 11 }, progress(1, 50));
   const rows = shown.split('\n');
   expect(rows.length).toBeLessThanOrEqual(11);
   for (const row of rows.slice(1)) expect(row.length).toBeLessThan(30);
 });
 
-test('elsewhere there is a plain line every two seconds', () => {
+test('without a terminal there is a line every two seconds', () => {
   const shown = show({}, progress(0, undefined), progress(1, 50), progress(2, 100), progress(4, 220));
   expect(shown.split('\n')).toEqual([
     '00:00  sent 120  stored – (– fixes/s)  lag –  received 99  fix to client 180 ms',

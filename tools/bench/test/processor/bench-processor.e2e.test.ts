@@ -20,56 +20,52 @@ test('a Postgres that is not durable is not measured', async () => {
   await expect(connectServers(redis.url, database.url, opened)).rejects.toThrow('not durable (fsync off');
 });
 
-test(
-  'every part measures the real processor, and the report tells all of it',
-  { timeout: 120_000 },
-  async () => {
-    const redis = await startRedis();
-    await using postgres = await startOwnPostgres({ migrate, settings: { fsync: 'on' } });
-    await using servers = await connectServers(redis.url, postgres.url, new AsyncDisposableStack());
+test('every part measures the real processor and appears in the report', { timeout: 120_000 }, async () => {
+  const redis = await startRedis();
+  await using postgres = await startOwnPostgres({ migrate, settings: { fsync: 'on' } });
+  await using servers = await connectServers(redis.url, postgres.url, new AsyncDisposableStack());
 
-    const drain = await benchDrain(servers, { entries: 3000, naiveEntries: 500, rounds: 1 }, 100, silent);
-    const latency = await benchLatency(servers, { ratesPerS: [5000], seconds: 2, devices: 100 }, silent);
-    const bySteps = await benchCosts(servers, 4000, [{ devices: 10, attributes: 2 }], silent);
+  const drain = await benchDrain(servers, { entries: 3000, naiveEntries: 500, rounds: 1 }, 100, silent);
+  const latency = await benchLatency(servers, { ratesPerS: [5000], seconds: 2, devices: 100 }, silent);
+  const bySteps = await benchCosts(servers, 4000, [{ devices: 10, attributes: 2 }], silent);
 
-    const [round] = drain.rounds;
-    for (const peer of [round?.raw, round?.processor, round?.naive]) {
-      expect(peer?.positionsPerS).toBeGreaterThan(0);
-      expect(peer?.cpuUs.node).toBeGreaterThan(0);
-      // Counted in ticks of 10 ms, which few rows do not always fill.
-      expect(peer?.cpuUs.postgres).toBeGreaterThanOrEqual(0);
-    }
-    expect(drain.ratioToRaw).toBeCloseTo(drain.positionsPerS / (round?.raw.positionsPerS ?? 0));
-    const { records = 0, p50Ms = 0, p99Ms = 0, p999Ms = 0 } = latency['5000'] ?? {};
-    // Without those of the first second.
-    expect(records).toBeGreaterThan(0);
-    expect(records).toBeLessThan(10_000);
-    expect(p50Ms).toBeGreaterThan(0);
-    expect(p99Ms).toBeGreaterThanOrEqual(p50Ms);
-    expect(p999Ms).toBeGreaterThanOrEqual(p99Ms);
-    const [costs] = bySteps;
-    expect(costs).toMatchObject({ devices: 10, attributes: 2 });
-    for (const step of steps) {
-      expect(costs?.cpuUs[step]).toBeGreaterThan(0);
-      expect(costs?.allocatedBytes[step]).toBeGreaterThan(0);
-    }
-    expect(costs?.inFlightBytes).toBeGreaterThan(costs?.payloadBytes ?? Infinity);
-    expect(costs?.stateBytesPerDevice).toBeGreaterThan(100);
+  const [round] = drain.rounds;
+  for (const peer of [round?.raw, round?.processor, round?.naive]) {
+    expect(peer?.positionsPerS).toBeGreaterThan(0);
+    expect(peer?.cpuUs.node).toBeGreaterThan(0);
+    // Counted in ticks of 10 ms, which few rows do not always fill.
+    expect(peer?.cpuUs.postgres).toBeGreaterThanOrEqual(0);
+  }
+  expect(drain.ratioToRaw).toBeCloseTo(drain.positionsPerS / (round?.raw.positionsPerS ?? 0));
+  const { records = 0, p50Ms = 0, p99Ms = 0, p999Ms = 0 } = latency['5000'] ?? {};
+  // Without those of the first second.
+  expect(records).toBeGreaterThan(0);
+  expect(records).toBeLessThan(10_000);
+  expect(p50Ms).toBeGreaterThan(0);
+  expect(p99Ms).toBeGreaterThanOrEqual(p50Ms);
+  expect(p999Ms).toBeGreaterThanOrEqual(p99Ms);
+  const [costs] = bySteps;
+  expect(costs).toMatchObject({ devices: 10, attributes: 2 });
+  for (const step of steps) {
+    expect(costs?.cpuUs[step]).toBeGreaterThan(0);
+    expect(costs?.allocatedBytes[step]).toBeGreaterThan(0);
+  }
+  expect(costs?.inFlightBytes).toBeGreaterThan(costs?.payloadBytes ?? Infinity);
+  expect(costs?.stateBytesPerDevice).toBeGreaterThan(100);
 
-    const results = {
-      machine: describeMachine(),
-      servers: servers.settings,
-      drain,
-      timescale: null,
-      latency,
-      cost: { cpuUsPerPosition: round?.processor.cpuUs.node ?? 0, peakRssBytes: 2 ** 20, bySteps },
-    };
-    const section = processorSection(results);
-    expect(section).not.toMatch(/NaN|undefined|\[object/u);
-    expect(section).toContain('fsync on');
-    for (const [name, svg] of Object.entries(processorCharts(results))) {
-      expect(section).toContain(`(benchmarks/${name})`);
-      expect(svg).not.toMatch(/NaN|undefined/u);
-    }
-  },
-);
+  const results = {
+    machine: describeMachine(),
+    servers: servers.settings,
+    drain,
+    timescale: null,
+    latency,
+    cost: { cpuUsPerPosition: round?.processor.cpuUs.node ?? 0, peakRssBytes: 2 ** 20, bySteps },
+  };
+  const section = processorSection(results);
+  expect(section).not.toMatch(/NaN|undefined|\[object/u);
+  expect(section).toContain('fsync on');
+  for (const [name, svg] of Object.entries(processorCharts(results))) {
+    expect(section).toContain(`(benchmarks/${name})`);
+    expect(svg).not.toMatch(/NaN|undefined/u);
+  }
+});

@@ -3,7 +3,7 @@ import postgres from 'postgres';
 import { expect, test } from 'vitest';
 import { CommitWatch } from '../../src/processor/commit-watch.ts';
 
-test('a transaction is seen when it is committed, not when it writes', async () => {
+test('a transaction is seen when it commits, not when it writes', async () => {
   await using database = await startPostgres({ empty: true });
   await using cleanup = new AsyncDisposableStack();
   const sql = cleanup.adopt(postgres(database.url, { max: 3 }), (client) => client.end());
@@ -14,7 +14,7 @@ test('a transaction is seen when it is committed, not when it writes', async () 
   await sql.begin(async (transaction) => {
     await transaction`insert into notes values ('long')`;
     writtenAtMs = performance.timeOrigin + performance.now();
-    // Another one is born and committed meanwhile: the watch has to tell the two apart.
+    // A second transaction begins and commits meanwhile.
     await sql`insert into notes values ('short')`;
     await transaction`select pg_sleep(0.2)`;
     committingAtMs = performance.timeOrigin + performance.now();

@@ -10,7 +10,7 @@ export interface BigRace {
 
 export interface BigRaceOptions {
   readonly records: number;
-  /** The share of them that is garbage, of each kind as much. */
+  /** The share of garbage, the same of each kind. */
   readonly badShare: number;
   readonly seed: number;
 }
@@ -18,9 +18,8 @@ export interface BigRaceOptions {
 const vehicles = 100;
 
 /**
- * So many records of a race that has just been, with duplicates and disorder, and
- * broken ones spread evenly among them. Each broken one was another good record,
- * so no two of them are alike.
+ * The records of a race that has just ended, with duplicates and disorder, and with broken records spread evenly among
+ * them. Each broken one was a different valid record, so no two are equal.
  */
 export function makeBigRace({ records, badShare, seed }: BigRaceOptions): BigRace {
   const badEvery = Math.round(1 / badShare);

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 
-/** A dead letter: what was sent, to the byte, and why it is there. */
+/** A dead letter with the bytes sent and its reason. */
 export interface DeadLetter {
-  /** Flat: name, value, name, value, …, each in hexadecimal. */
+  /** Names and values in turn, in hexadecimal. */
   readonly original: readonly string[];
   readonly reason: string | undefined;
 }

@@ -2,12 +2,12 @@ import { decodeAttributes } from '@app/shared/codec';
 import type { TelemetryRecord } from '@app/shared/entry';
 import type { Sql } from 'postgres';
 
-/** A record's place in `positions`, as a text. */
+/** The key of a record in `positions`. */
 export function keyOf({ position }: TelemetryRecord): string {
   return `${position.deviceId} ${position.fixAtMs}`;
 }
 
-/** Every row of `positions`, as the record that it must have been, by its key. Fails where a key has two rows. */
+/** Every row of `positions` as a record, by key. Throws if a key has two rows. */
 export async function readStoredRecords(sql: Sql): Promise<ReadonlyMap<string, unknown>> {
   const stored = new Map<string, unknown>();
   const rows = sql<StoredRow[]>`
