@@ -1,24 +1,21 @@
 import { runTool } from '@app/runtime/run-tool';
-import { allSentences } from './all-sentences.ts';
-import { equipTarget } from './equip-target.ts';
+import { allCases } from './all-cases.ts';
+import { openTarget } from './open-target.ts';
 import { readArguments, usage } from './read-arguments.ts';
-import { describeVerdict, runSentences, summarise } from './run-sentences.ts';
+import { describeResult, runCases, summarise } from './run-cases.ts';
 
 process.exitCode = await runTool({
   name: 'conformance',
   usage,
   read: () => readArguments(process.argv.slice(2), process.env),
-  run: async (asked) => {
-    await using target = await equipTarget(asked);
-    const sentences = allSentences.filter(({ says }) => says.includes(asked.only));
-    const verdicts = await runSentences(sentences, target, (verdict) =>
-      console.log(describeVerdict(verdict)),
-    );
-    console.log(summarise(verdicts));
-    // Nothing tested is no success either.
-    const isGood =
-      verdicts.some(({ result }) => result === 'passed') &&
-      verdicts.every(({ result }) => result !== 'failed');
-    return isGood ? 0 : 1;
+  run: async (args) => {
+    await using target = await openTarget(args);
+    const cases = allCases.filter(({ title }) => title.includes(args.only));
+    const results = await runCases(cases, target, (result) => console.log(describeResult(result)));
+    console.log(summarise(results));
+    // A run in which no case could be tested is a failure too.
+    const isSuccess =
+      results.some(({ status }) => status === 'passed') && results.every(({ status }) => status !== 'failed');
+    return isSuccess ? 0 : 1;
   },
 });

@@ -2,17 +2,17 @@ import { flag, readArguments as read, string, wholeNumber } from '@app/runtime/r
 import { isUuid } from '@app/shared/topics';
 
 export const usage = `usage: ./run conformance ws://HOST/PATH [options]
-  --origin URL            the Origin to come with; unless given that of the server
-  --without-origin        the server lets clients in that send none
-  --event UUID            an event that the session may see; with a stream and a database one without devices:
-                          the suite adds some of its own, and takes them away
-  --stream KEY            the telemetry stream, to publish on
-  --refresh-ms N          LIVE_DEVICE_EVENT_REFRESH_MS of the server, 30000 unless given
-  --only TEXT             only sentences that contain this
-environment, for what must not stand in a list of processes
-  LIVE_SESSION            the session cookie of a viewer, name=value
-  REDIS_URL POSTGRES_URL  to publish on the stream, and to assign devices
-What cannot be tested without one of these is said to be "not tested".`;
+  --origin URL            Origin header to send (default: the server's own origin)
+  --without-origin        the server accepts clients without an Origin header
+  --event UUID            an event that the session may see. With a stream and a database it must have no devices:
+                          the suite adds its own and removes them at the end
+  --stream KEY            telemetry stream to publish on
+  --refresh-ms N          the server's LIVE_DEVICE_EVENT_REFRESH_MS (default: 30000)
+  --only TEXT             run only cases whose title contains TEXT
+environment (kept out of the process list)
+  LIVE_SESSION            session cookie of a viewer, name=value
+  REDIS_URL POSTGRES_URL  to publish on the stream and to assign devices
+Cases that need an option you did not give are reported as "not tested".`;
 
 export interface ConformanceArguments {
   readonly url: string;

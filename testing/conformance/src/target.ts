@@ -1,28 +1,28 @@
 import type { Position } from '@app/shared/position';
 
-/** A viewer, as a browser would send it along. */
+/** The credentials of a viewer. */
 export interface Session {
   /** `name=value` of the session cookie. */
   readonly cookie: string;
 }
 
 export interface Device {
-  /** What the batched dialect calls it. */
+  /** Its name in the batched dialect. */
   readonly id: string;
-  /** What the plain dialect calls it. */
+  /** Its name in the plain dialect. */
   readonly imei: string;
 }
 
-/** An event of the suite's own or with devices of the suite's own, and what can be made to happen in it. */
-export interface Stage {
+/** An event with devices of the suite, and the means to publish and change their positions. */
+export interface TestEvent {
   readonly eventId: string;
   readonly topic: string;
   readonly session: Session;
-  /** The suite's own devices in it, at least three; nothing is known of their places at first. */
+  /** The suite's devices, at least three, without positions at first. */
   readonly devices: readonly Device[];
-  /** Puts a fix on the telemetry stream, and then where the processor puts it. */
+  /** Adds a fix to the telemetry stream, then stores it as the processor does. */
   publish(device: Device, fix?: Partial<Position>): Promise<Position>;
-  /** Puts a fix only where the processor puts it. */
+  /** Only stores a fix as the processor does. */
   store(device: Device, fix?: Partial<Position>): Promise<Position>;
   /** Marks a stored fix faulty, as an operator does. */
   markFaulty(device: Device, fixAtMs: number): Promise<void>;
@@ -31,20 +31,20 @@ export interface Stage {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export type DirectusMood = 'ok' | 'slow' | '429' | '500' | '503' | 'hang' | 'refuse';
+export type DirectusMode = 'ok' | 'slow' | '429' | '500' | '503' | 'hang' | 'refuse';
 
-/** A Directus that does as it is told. */
-export interface ObedientDirectus {
-  /** A new user with a session that may see these events. */
+/** Controls of a stand-in for Directus. */
+export interface DirectusControls {
+  /** Adds a user who may see these events; returns a session of theirs. */
   newViewer(...eventIds: readonly string[]): Session & { readonly userId: string };
   shareToken(): Session;
   foreignSession(): Session;
   expire(session: Session): void;
   allow(userId: string, eventId: string): void;
   forbid(userId: string, eventId: string): void;
-  /** Resolves once it answers like that. */
-  be(mood: DirectusMood): Promise<void>;
-  /** The names of what it was sent by the gateway so far, a set a call. */
+  /** Resolves once the gateway sees Directus in this mode. */
+  setMode(mode: DirectusMode): Promise<void>;
+  /** Header and cookie names of each request of the gateway so far. */
   calls(): readonly {
     readonly path: string;
     readonly headers: readonly string[];
@@ -52,49 +52,49 @@ export interface ObedientDirectus {
   }[];
 }
 
-/** Further servers on the same streams, with settings of their own. */
+/** Starts further servers on the same streams, with other settings. */
 export interface Replicas {
   start(settings?: Readonly<Record<string, string>>): Promise<Replica>;
 }
 
 export interface Replica extends AsyncDisposable {
   readonly url: string;
-  /** Asks it to end, as Kubernetes does; resolves at its end. */
+  /** Sends SIGTERM; resolves when the process has exited. */
   stop(): Promise<void>;
 }
 
-/** A telemetry stream beside the one of the stages, with some entries. */
+/** A separate telemetry stream with some entries. */
 export interface OwnStream extends AsyncDisposable {
   readonly key: string;
-  /** It is emptied, and begins anew with earlier ids, as after a failover to a replica that was behind. */
-  goBack(): Promise<void>;
+  /** Empties the stream and restarts it with lower ids, as after a failover to a replica that was behind. */
+  rewind(): Promise<void>;
 }
 
-/** What makes sentences testable beyond what any stranger can see. Each may be missing. */
-export interface Means {
-  /** Someone who may connect. */
+/** Optional capabilities of a target. A case is not tested without those that it needs. */
+export interface Capabilities {
+  /** Of a user who may connect. */
   readonly session: Session;
   /** An event that `session` may see. */
   readonly eventId: string;
-  /** Opens a stage: with telemetry and a database. `deviceCount` is 3 unless given. */
-  readonly openStage: (options?: { readonly deviceCount?: number }) => Promise<Stage>;
-  readonly directus: ObedientDirectus;
+  /** Needs the telemetry stream and the database. Default `deviceCount`: 3. */
+  readonly openTestEvent: (options?: { readonly deviceCount?: number }) => Promise<TestEvent>;
+  readonly directus: DirectusControls;
   readonly replicas: Replicas;
-  /** For a replica of its own. */
+  /** For a replica that reads no other stream. */
   readonly ownStream: () => Promise<OwnStream>;
 }
 
-export interface Target extends Partial<Means> {
+export interface Target extends Partial<Capabilities> {
   /** `ws://host:port/path` */
   readonly url: string;
-  /** An origin that is let in. */
+  /** An allowed origin. */
   readonly origin: string;
-  /** Whether a client without an Origin is let in. */
+  /** Whether a client without an Origin header is accepted. */
   readonly letsInWithoutOrigin: boolean;
-  /** Of one connection, as `hello` tells them. */
+  /** Per connection, from `hello`. */
   readonly limits: { readonly messagesPerS: number; readonly subscriptions: number };
-  /** How long any answer may take. */
+  /** Maximum time of any answer. */
   readonly answerMs: number;
-  /** How long a change in the database may take to be seen. */
+  /** Maximum time until a change in the database is visible. */
   readonly refreshMs: number;
 }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { allSentences } from '../src/all-sentences.ts';
-import { describeVerdict, runSentences } from '../src/run-sentences.ts';
-import { startBendingProxy } from './support/bending-proxy.ts';
-import type { Bend } from './support/bending-proxy.ts';
+import { allCases } from '../src/all-cases.ts';
+import { describeResult, runCases } from '../src/run-cases.ts';
+import { startRewritingProxy } from './support/rewriting-proxy.ts';
+import type { Rewrites } from './support/rewriting-proxy.ts';
 import { openGatewayTarget } from './support/open-gateway-target.ts';
 
 let target: Awaited<ReturnType<typeof openGatewayTarget>>;
@@ -23,11 +23,11 @@ const without =
     Object.fromEntries(Object.entries(message).filter(([name]) => name !== field)),
   ];
 
-/** Replaces a type of message by what `bent` makes of it. */
-const bending =
-  (type: string, bent: (message: Message) => readonly object[]) =>
+/** Replaces each server message of one type. */
+const rewrite =
+  (type: string, replace: (message: Message) => readonly object[]) =>
   (message: Message): readonly object[] =>
-    message['type'] === type ? bent(message) : [message];
+    message['type'] === type ? replace(message) : [message];
 
 function rowsOf(message: Message): readonly (readonly unknown[])[] {
   return Array.isArray(message['rows']) ? message['rows'] : [];
@@ -37,189 +37,195 @@ function swapped([id, lon, lat, ...rest]: readonly unknown[]): readonly unknown[
   return [id, lat, lon, ...rest];
 }
 
-/** How a server is broken, and the sentence that has to notice. */
-const broken: readonly (readonly [string, Bend, string])[] = [
-  ['does not echo ids', { hear: without('id') }, 'plain: each id, a number or a text up to 64'],
+/** How a server is broken, and the start of the title of the case that must fail. */
+const broken: readonly (readonly [string, Rewrites, string])[] = [
+  ['does not repeat ids', { serverMessage: without('id') }, 'plain: each id (number or string'],
   [
     'replies twice',
-    { hear: bending('pong', (pong) => [pong, pong]) },
-    'plain: each id, a number or a text up to 64',
+    { serverMessage: rewrite('pong', (pong) => [pong, pong]) },
+    'plain: each id (number or string',
   ],
   [
-    'echoes ids as texts',
-    { hear: bending('pong', (pong) => [{ ...pong, id: String(pong['id']) }]) },
-    'plain: each id, a number or a text up to 64',
+    'repeats ids as strings',
+    { serverMessage: rewrite('pong', (pong) => [{ ...pong, id: String(pong['id']) }]) },
+    'plain: each id (number or string',
   ],
   [
-    'calls every error internal',
-    { hear: bending('error', (error) => [{ ...error, code: 'internal', temporary: true }]) },
+    'answers every error with internal',
+    { serverMessage: rewrite('error', (error) => [{ ...error, code: 'internal', temporary: true }]) },
     'plain: an event that does not exist is answered forbidden',
   ],
   [
-    'calls a lasting error temporary',
-    { hear: bending('error', (error) => [{ ...error, temporary: true }]) },
-    'plain: what is not JSON or not an object',
+    'marks a permanent error temporary',
+    { serverMessage: rewrite('error', (error) => [{ ...error, temporary: true }]) },
+    'plain: invalid JSON, or JSON that is not an object',
   ],
   [
-    'answers nothing to what is no message',
-    { hear: bending('error', (error) => (error['code'] === 'bad-message' ? [] : [error])) },
-    'plain: what is not JSON or not an object',
+    'does not answer invalid messages',
+    { serverMessage: rewrite('error', (error) => (error['code'] === 'bad-message' ? [] : [error])) },
+    'plain: invalid JSON, or JSON that is not an object',
   ],
   [
-    'chokes on fields that it does not know',
-    { say: (text) => (text.includes('colour') ? ['{"type":"?"}'] : [text]) },
-    'plain: fields that are not known are ignored',
+    'refuses unknown fields',
+    { clientMessage: (json) => (json.includes('colour') ? ['{"type":"?"}'] : [json]) },
+    'plain: unknown fields are ignored',
   ],
   [
-    'takes a message of any length',
-    { say: (text) => [text.length > 4096 ? '{"type":"ping"}' : text] },
-    'plain: a message of 4 KiB is heard',
+    'accepts messages of any length',
+    { clientMessage: (json) => [json.length > 4096 ? '{"type":"ping"}' : json] },
+    'plain: a message of 4 KiB is accepted',
   ],
   [
-    'closes with a code of its own',
+    'closes with another code',
     { closeCode: (code) => (code === 4400 ? 4000 : code) },
     'plain: a binary message closes the connection with 4400',
   ],
-  ['says 403 to everybody', { status: () => 403 }, 'without a session cookie the answer is 401'],
+  ['answers every upgrade 403', { status: () => 403 }, 'a request without a session cookie is answered 401'],
   [
-    'does not say when to come back',
+    'sends no Retry-After',
     { retryAfter: () => undefined },
-    'while Directus is in trouble (503) the answer is 503 with Retry-After',
+    'while Directus fails (503) an upgrade is answered 503 with Retry-After',
   ],
   [
-    'lets any page in',
+    'accepts any Origin',
     { headers: (headers) => ({ ...headers, origin: 'https://live.example.org' }) },
     'an Origin that is not allowed is answered 403',
   ],
   [
-    'says the position with strings',
-    { hear: bending('position', (position) => [{ ...position, lat: String(position['lat']) }]) },
+    'sends coordinates as strings',
+    { serverMessage: rewrite('position', (position) => [{ ...position, lat: String(position['lat']) }]) },
     'plain: a position has the IMEI',
   ],
   [
-    'leaves 0 out',
+    'omits 0',
     {
-      hear: bending('position', (position) => [
+      serverMessage: rewrite('position', (position) => [
         Object.fromEntries(Object.entries(position).filter(([, value]) => value !== 0)),
       ]),
     },
     'plain: a position has the IMEI',
   ],
   [
-    'has the latitude where the longitude is',
+    'swaps latitude and longitude',
     {
-      hear: bending('position', (position) => [{ ...position, lat: position['lon'], lon: position['lat'] }]),
+      serverMessage: rewrite('position', (position) => [
+        { ...position, lat: position['lon'], lon: position['lat'] },
+      ]),
     },
     'plain: a position has the IMEI',
   ],
   [
-    'forgets a device of the snapshot',
+    'omits a device from the snapshot',
     {
-      hear: bending('subscribed', (subscribed) => [
+      serverMessage: rewrite('subscribed', (subscribed) => [
         {
           ...subscribed,
           snapshot: Array.isArray(subscribed['snapshot']) ? subscribed['snapshot'].slice(1) : [],
         },
       ]),
     },
-    'plain: subscribed has the newest known position',
+    'plain: subscribed has a snapshot with the newest',
   ],
   [
-    'greets nobody',
-    { hear: bending('hello', () => []) },
+    'sends no hello',
+    { serverMessage: rewrite('hello', () => []) },
     'the first message of the batched dialect is hello',
   ],
   [
-    'has its columns in another order',
-    { hear: bending('hello', (hello) => [{ ...hello, columns: ['deviceId', 'lat', 'lon'] }]) },
+    'names its columns in another order',
+    { serverMessage: rewrite('hello', (hello) => [{ ...hello, columns: ['deviceId', 'lat', 'lon'] }]) },
     'the first message of the batched dialect is hello',
   ],
   [
-    'has the latitude first in its rows',
-    { hear: bending('positions', (message) => [{ ...message, rows: rowsOf(message).map(swapped) }]) },
+    'sends rows with the latitude first',
+    {
+      serverMessage: rewrite('positions', (message) => [{ ...message, rows: rowsOf(message).map(swapped) }]),
+    },
     'batched: a row is devices.id, lon, lat, ts',
   ],
   [
-    'says that it has recovered what it has not',
-    { hear: bending('subscribed', (message) => [{ ...message, recovered: true }]) },
+    'claims to have recovered',
+    { serverMessage: rewrite('subscribed', (message) => [{ ...message, recovered: true }]) },
     'batched: a resume with another epoch',
   ],
   [
-    'recovers nobody',
-    { say: (text) => [text.replace(/"epoch":"[^"]*"/u, '"epoch":"x"')] },
-    'batched: a resume that says recovered',
+    'never recovers',
+    { clientMessage: (json) => [json.replace(/"epoch":"[^"]*"/u, '"epoch":"x"')] },
+    'batched: a recovered resume',
   ],
   [
-    'does not end its snapshots',
-    { hear: bending('snapshot', without('last')) },
-    'batched: subscribed says the epoch',
+    'does not mark the last part of a snapshot',
+    { serverMessage: rewrite('snapshot', without('last')) },
+    'batched: subscribed has the epoch',
   ],
   [
-    'gives no cursors',
-    { hear: bending('positions', without('cursor')) },
-    'batched: the last positions of a flush have a cursor',
+    'sends no cursors',
+    { serverMessage: rewrite('positions', without('cursor')) },
+    'batched: the last frame of a flush has a cursor',
   ],
   [
-    'tells nobody what has left the box',
-    { hear: bending('hidden', () => []) },
-    'batched: with a bbox only devices inside are shown',
+    'does not send hidden',
+    { serverMessage: rewrite('hidden', () => []) },
+    'batched: a bbox, also one across the antimeridian',
   ],
   [
-    'shows what is outside of the box',
-    { say: (text) => [text.replace(/,"bbox":\[[^\]]*\]/u, '')] },
-    'batched: with a bbox only devices inside are shown',
+    'ignores the bbox',
+    { clientMessage: (json) => [json.replace(/,"bbox":\[[^\]]*\]/u, '')] },
+    'batched: a bbox, also one across the antimeridian',
   ],
   [
-    'tells nobody that devices come and go',
-    { hear: bending('devices', () => []) },
-    'batched: devices says who came and who left',
+    'does not send devices',
+    { serverMessage: rewrite('devices', () => []) },
+    'batched: devices announces added and removed',
   ],
   [
-    'keeps a faulty fix',
-    { hear: bending('devices', (message) => [{ ...message, removed: [] }]) },
-    'batched: a fix found faulty disappears',
+    'does not remove a faulty fix',
+    { serverMessage: rewrite('devices', (message) => [{ ...message, removed: [] }]) },
+    'batched: when a fix is found faulty',
   ],
   [
-    'is faster than was asked for',
-    { say: (text) => [text.replace('"maxHz":1,', '"maxHz":20,').replace('"maxHz":1}', '"maxHz":20}')] },
-    'batched: a client gets no more frames a second than its maxHz',
+    'exceeds maxHz',
+    {
+      clientMessage: (json) => [
+        json.replace('"maxHz":1,', '"maxHz":20,').replace('"maxHz":1}', '"maxHz":20}'),
+      ],
+    },
+    'batched: a client gets at most maxHz frames',
   ],
   [
     'sends a snapshot after an update',
     {
-      hear: bending('updated', (message) => [
+      serverMessage: rewrite('updated', (message) => [
         message,
         { type: 'snapshot', topic: message['topic'], part: 0, rows: [], last: true, cursor: 'c' },
       ]),
     },
-    'batched: an update of the bbox brings',
+    'batched: an update of the bbox sends',
   ],
   [
-    'goes back in time',
+    'sends an older position after a newer one',
     {
-      hear: bending('positions', (message) => [
+      serverMessage: rewrite('positions', (message) => [
         message,
         { ...message, rows: rowsOf(message).map((row) => row.with(3, Number(row[3]) - 1)) },
       ]),
     },
-    'both dialects: per device in fix-time order',
+    'both dialects: positions of a device arrive in fix-time order',
   ],
 ];
 
-test.each(broken)('a server that %s does not pass', async (_, bend, says) => {
-  await using proxy = await startBendingProxy(target.url, bend);
-  const sentences = allSentences.filter((sentence) => sentence.says.startsWith(says));
-  expect(sentences).toHaveLength(1);
-  const bent = { ...target, url: proxy.url, answerMs: 700, refreshMs: 1_200 };
-  const [verdict] = await runSentences(sentences, bent, () => undefined);
-  expect(verdict?.result).toBe('failed');
+test.each(broken)('a server that %s fails its case', async (_, rewrites, title) => {
+  await using proxy = await startRewritingProxy(target.url, rewrites);
+  const cases = allCases.filter((each) => each.title.startsWith(title));
+  expect(cases).toHaveLength(1);
+  const proxied = { ...target, url: proxy.url, answerMs: 700, refreshMs: 1_200 };
+  const [result] = await runCases(cases, proxied);
+  expect(result?.status).toBe('failed');
 });
 
-test('the same server passes through a proxy that bends nothing', async () => {
-  await using proxy = await startBendingProxy(target.url, {});
-  const sentences = allSentences.filter(({ says }) =>
-    broken.some(([, , noticing]) => says.startsWith(noticing)),
-  );
-  const verdicts = await runSentences(sentences, { ...target, url: proxy.url }, () => undefined);
-  expect(verdicts.filter(({ result }) => result !== 'passed').map(describeVerdict)).toEqual([]);
+test('the same cases pass through a proxy that changes nothing', async () => {
+  await using proxy = await startRewritingProxy(target.url, {});
+  const cases = allCases.filter(({ title }) => broken.some(([, , start]) => title.startsWith(start)));
+  const results = await runCases(cases, { ...target, url: proxy.url });
+  expect(results.filter(({ status }) => status !== 'passed').map(describeResult)).toEqual([]);
 });

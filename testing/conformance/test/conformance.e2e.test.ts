@@ -1,7 +1,7 @@
 import { runProgram } from '@app/test-kit/program';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { allSentences } from '../src/all-sentences.ts';
-import { describeVerdict, runSentences } from '../src/run-sentences.ts';
+import { allCases } from '../src/all-cases.ts';
+import { describeResult, runCases } from '../src/run-cases.ts';
 import { openGatewayTarget } from './support/open-gateway-target.ts';
 
 let target: Awaited<ReturnType<typeof openGatewayTarget>>;
@@ -14,18 +14,14 @@ afterAll(async () => {
   await target?.[Symbol.asyncDispose]();
 });
 
-test(
-  'the gateway keeps every sentence of the protocol, and each is tested',
-  { timeout: 240_000 },
-  async () => {
-    const verdicts = await runSentences(allSentences, target, () => undefined);
-    expect(verdicts.filter(({ result }) => result !== 'passed').map(describeVerdict)).toEqual([]);
-    expect(verdicts).toHaveLength(allSentences.length);
-  },
-);
+test('the gateway passes every conformance case, and each is tested', { timeout: 240_000 }, async () => {
+  const results = await runCases(allCases, target);
+  expect(results.filter(({ status }) => status !== 'passed').map(describeResult)).toEqual([]);
+  expect(results).toHaveLength(allCases.length);
+});
 
 describe('./run conformance', () => {
-  test('says of each sentence whether it was tested, counts, and is satisfied with what a stranger can see', async () => {
+  test('prints a result for each case and a summary, and needs no session', async () => {
     const { code, lines } = await runConformance(
       [target.url, '--origin', target.origin, '--only', 'Origin'],
       {},
@@ -33,12 +29,12 @@ describe('./run conformance', () => {
     expect(code).toBe(0);
     expect(lines.at(-1)).toBe('3 passed, 0 failed, 1 not tested');
     expect(lines).toContain(
-      'not tested  a missing Origin is let in only where that is configured: needs a session (LIVE_SESSION)',
+      'not tested  a request without Origin is accepted only if the server allows it: needs a session (LIVE_SESSION)',
     );
-    expect(lines).toContain('passed      the Origins null and * are refused');
+    expect(lines).toContain('passed      the Origins null and * are answered 403');
   });
 
-  test('ends with 1 when a sentence does not hold, and when nothing could be tested', async () => {
+  test('exits with 1 when a case fails or none could be tested', async () => {
     const failed = await runConformance(
       [target.url, '--without-origin', '--origin', target.origin, '--only', 'Origin'],
       {
@@ -47,12 +43,12 @@ describe('./run conformance', () => {
     );
     expect(failed.lines.at(-1)).toBe('3 passed, 1 failed, 0 not tested');
     expect(failed.code).toBe(1);
-    const untested = await runConformance([target.url, '--only', 'a missing Origin'], {});
+    const untested = await runConformance([target.url, '--only', 'a request without Origin'], {});
     expect(untested.lines.at(-1)).toBe('0 passed, 0 failed, 1 not tested');
     expect(untested.code).toBe(1);
   });
 
-  test('tests with a stream and a database too, on devices of its own, of which nothing stays', async () => {
+  test('with a stream and a database, uses devices of its own and removes them', async () => {
     const { args, env } = target.command;
     const { code, lines } = await runConformance([...args, '--only', 'bbox'], env);
     const passed = lines.filter((line) => line.startsWith('passed      '));
@@ -61,7 +57,7 @@ describe('./run conformance', () => {
       code: 0,
       lines: [...passed, `${passed.length} passed, 0 failed, 0 not tested`],
     });
-    // An event that has devices is refused: so none has stayed from the first time.
+    // An event with devices is refused, so the first run has removed its own.
     const again = await runConformance([...args, '--only', 'plain: an event without positions'], env);
     expect(again.lines).toEqual([
       'passed      plain: an event without positions has an empty snapshot',

@@ -4,7 +4,7 @@ import { readArguments } from '../src/read-arguments.ts';
 const url = 'ws://127.0.0.1:8081/ws-live';
 
 describe('the arguments of ./run conformance', () => {
-  test('an URL is enough, and its server is the origin', () => {
+  test('only the URL is required; its server is the default origin', () => {
     expect(readArguments([url], {})).toEqual({
       url,
       origin: 'http://127.0.0.1:8081',

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { openFixture } from '@app/live-gateway/testing/open-fixture';
 import { testOrigin } from '@app/live-gateway/testing/start-gateway';
-import { learnLimits, usualLimits } from '../../src/learn-limits.ts';
-import { openStage } from '../../src/open-stage.ts';
+import { fetchLimits, defaultLimits } from '../../src/fetch-limits.ts';
+import { openTestEvent } from '../../src/open-test-event.ts';
 import type { Session, Target } from '../../src/target.ts';
 
 const cookieName = 'directus_session_token';
@@ -20,41 +20,41 @@ function sessionFor(value: string): Session {
 }
 
 export interface GatewayTarget extends Required<Target>, AsyncDisposable {
-  /** What `./run conformance` takes to test the same with what an operator has. */
+  /** Arguments and environment of `./run conformance` for this gateway and an event without devices. */
   readonly command: {
     readonly args: readonly string[];
     readonly env: Readonly<Record<string, string>>;
   };
 }
 
-/** A real gateway with everything that any sentence needs: its streams, its database, its Directus, and replicas. */
+/** A real gateway with every capability: streams, database, Directus and replicas. */
 export async function openGatewayTarget(): Promise<GatewayTarget> {
   await using stack = new AsyncDisposableStack();
-  const world = stack.use(await openFixture());
-  const { directus, redis, sql, stream } = world;
-  const gateway = await world.start({ env: settings });
+  const fixture = stack.use(await openFixture());
+  const { directus, redis, sql, stream } = fixture;
+  const gateway = await fixture.start({ env: settings });
   await gateway.ready();
 
   const newViewer = (...eventIds: readonly string[]): Session & { readonly userId: string } => {
-    const { session, userId } = world.addViewer(...eventIds);
+    const { session, userId } = fixture.addViewer(...eventIds);
     return { ...sessionFor(session), userId };
   };
-  const { eventId } = await world.addEvent(1);
-  const bare = {
+  const { eventId } = await fixture.addEvent(1);
+  const withoutLimits = {
     url: gateway.wsUrl,
     origin: testOrigin,
     letsInWithoutOrigin: false,
-    limits: usualLimits,
+    limits: defaultLimits,
     answerMs: 5_000,
     refreshMs: 10_000,
     session: newViewer(eventId),
     eventId,
   };
-  const { eventId: emptyEvent } = await world.addEvent(0);
+  const { eventId: emptyEvent } = await fixture.addEvent(0);
   let replicas = 0;
-  const running = stack.move();
+  const resources = stack.move();
   return {
-    ...bare,
+    ...withoutLimits,
     command: {
       args: [
         gateway.wsUrl,
@@ -69,16 +69,16 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
       ],
       env: {
         LIVE_SESSION: newViewer(emptyEvent).cookie,
-        REDIS_URL: world.redisUrl,
-        POSTGRES_URL: world.postgresUrl,
+        REDIS_URL: fixture.redisUrl,
+        POSTGRES_URL: fixture.postgresUrl,
       },
     },
-    limits: { ...usualLimits, ...(await learnLimits(bare)), messagesPerS: 100 },
-    openStage: async ({ deviceCount } = {}) => {
-      const ownEvent = randomUUID();
-      await sql`insert into events (id) values (${ownEvent})`;
-      const session = newViewer(ownEvent);
-      return await openStage({ redis, sql, stream, eventId: ownEvent, session, deviceCount });
+    limits: { ...defaultLimits, ...(await fetchLimits(withoutLimits)), messagesPerS: 100 },
+    openTestEvent: async ({ deviceCount } = {}) => {
+      const newEventId = randomUUID();
+      await sql`insert into events (id) values (${newEventId})`;
+      const session = newViewer(newEventId);
+      return await openTestEvent({ redis, sql, stream, eventId: newEventId, session, deviceCount });
     },
     directus: {
       newViewer,
@@ -95,9 +95,9 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
       expire: ({ cookie }) => directus.expireSession(cookie.slice(cookieName.length + 1)),
       allow: (userId, eventId_) => directus.allow(userId, eventId_),
       forbid: (userId, eventId_) => directus.forbid(userId, eventId_),
-      be: async (mood) => {
-        if (mood === 'ok') await world.healDirectus();
-        else directus.misbehave(mood, { slowMs: 200 });
+      setMode: async (mode) => {
+        if (mode === 'ok') await fixture.healDirectus();
+        else directus.misbehave(mode, { slowMs: 200 });
       },
       calls: () =>
         directus.calls.map(({ path, headerNames, cookieNames }) => ({
@@ -111,7 +111,7 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
       for (let count = 0; count < 5; count += 1) await redis.xadd(key, '*', 'codec', '8E');
       return {
         key,
-        goBack: async () => {
+        rewind: async () => {
           await redis.multi().del(key).xadd(key, '1-1', 'codec', '8E').exec();
         },
         [Symbol.asyncDispose]: async () => {
@@ -120,15 +120,15 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
       };
     },
     replicas: {
-      start: async (own = {}) => {
+      start: async (overrides = {}) => {
         replicas += 1;
-        const { POSTGRES_URL: postgresUrl, ...env } = own;
-        const replica = await world.start({
+        const { POSTGRES_URL: postgresUrl, ...env } = overrides;
+        const replica = await fixture.start({
           instanceId: `replica-${replicas}`,
           ...(postgresUrl !== undefined && { postgresUrl }),
           env: { ...settings, ...env },
         });
-        // One that has no database is not ready, and lets clients in all the same.
+        // A replica without a database never becomes ready but accepts clients.
         if (postgresUrl === undefined) await replica.ready();
         return {
           url: replica.wsUrl,
@@ -139,6 +139,6 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
         };
       },
     },
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -3,28 +3,28 @@ import { createServer } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket, WebSocketServer } from 'ws';
 
-/** How a server differs from the one behind it. */
-export interface Bend {
-  /** The frames that are sent in place of one of the server's. */
-  readonly hear?: (message: Readonly<Record<string, unknown>>) => readonly object[];
-  /** The frames that the server gets in place of one of the client's. */
-  readonly say?: (text: string) => readonly string[];
+/** How the proxy changes what passes through it. */
+export interface Rewrites {
+  /** Replaces a frame of the server by these. */
+  readonly serverMessage?: (message: Readonly<Record<string, unknown>>) => readonly object[];
+  /** Replaces a frame of the client by these. */
+  readonly clientMessage?: (json: string) => readonly string[];
   readonly closeCode?: (code: number) => number;
-  /** Of a refused upgrade. */
+  /** HTTP status of a refused upgrade. */
   readonly status?: (status: number) => number;
   readonly retryAfter?: (value: string | undefined) => string | undefined;
-  /** The headers of a request to upgrade as the server gets them. */
+  /** Headers of an upgrade request. */
   readonly headers?: (headers: Record<string, string>) => Record<string, string>;
 }
 
-export interface BendingProxy extends AsyncDisposable {
+export interface RewritingProxy extends AsyncDisposable {
   readonly url: string;
 }
 
-const passedOn = ['origin', 'cookie', 'authorization', 'x-secret'];
+const forwardedHeaders = ['origin', 'cookie', 'authorization', 'x-secret'];
 
-/** Stands before a real server and bends what it says: a server that breaks the protocol in one place. */
-export async function startBendingProxy(serverUrl: string, bend: Bend): Promise<BendingProxy> {
+/** A proxy in front of a real server that breaks the protocol in one place. */
+export async function startRewritingProxy(serverUrl: string, rewrites: Rewrites): Promise<RewritingProxy> {
   const http = createServer((_, response) => response.writeHead(426).end());
   const sockets = new WebSocketServer({
     noServer: true,
@@ -37,18 +37,18 @@ export async function startBendingProxy(serverUrl: string, bend: Bend): Promise<
     const url = new URL(serverUrl);
     url.pathname = request.url ?? '/';
     const server = new WebSocket(url, protocolsOf(request), {
-      headers: bend.headers?.(headersOf(request)) ?? headersOf(request),
+      headers: rewrites.headers?.(headersOf(request)) ?? headersOf(request),
       perMessageDeflate: false,
     });
     open.add(server);
     const early: string[] = [];
-    const keepEarly = (data: WebSocket.RawData): unknown => early.push(textOf(data));
-    server.on('message', keepEarly);
+    const bufferEarly = (data: WebSocket.RawData): unknown => early.push(toString(data));
+    server.on('message', bufferEarly);
     server.on('error', () => socket.destroy());
     server.once('unexpected-response', (_, response) => {
-      const status = bend.status?.(response.statusCode ?? 0) ?? response.statusCode ?? 0;
-      const given = response.headers['retry-after'];
-      const retryAfter = bend.retryAfter === undefined ? given : bend.retryAfter(given);
+      const status = rewrites.status?.(response.statusCode ?? 0) ?? response.statusCode ?? 0;
+      const original = response.headers['retry-after'];
+      const retryAfter = rewrites.retryAfter === undefined ? original : rewrites.retryAfter(original);
       const header = retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`;
       socket.end(`HTTP/1.1 ${status} No\r\n${header}Content-Length: 0\r\nConnection: close\r\n\r\n`);
       response.resume();
@@ -56,18 +56,21 @@ export async function startBendingProxy(serverUrl: string, bend: Bend): Promise<
     server.once('open', () => {
       sockets.handleUpgrade(request, socket, head, (client) => {
         open.add(client);
-        const hear = (text: string): void => {
-          const message: Readonly<Record<string, unknown>> = JSON.parse(text);
-          for (const bent of bend.hear?.(message) ?? [message]) client.send(JSON.stringify(bent));
+        const forward = (json: string): void => {
+          const message: Readonly<Record<string, unknown>> = JSON.parse(json);
+          for (const each of rewrites.serverMessage?.(message) ?? [message])
+            client.send(JSON.stringify(each));
         };
-        server.off('message', keepEarly);
-        for (const text of early) hear(text);
-        server.on('message', (data) => hear(textOf(data)));
+        server.off('message', bufferEarly);
+        for (const json of early) forward(json);
+        server.on('message', (data) => forward(toString(data)));
         client.on('message', (data, isBinary) => {
           if (isBinary) server.send(data);
-          else for (const text of bend.say?.(textOf(data)) ?? [textOf(data)]) server.send(text);
+          else
+            for (const json of rewrites.clientMessage?.(toString(data)) ?? [toString(data)])
+              server.send(json);
         });
-        server.once('close', (code) => end(client, bend.closeCode?.(code) ?? code));
+        server.once('close', (code) => closeWith(client, rewrites.closeCode?.(code) ?? code));
         client.once('close', () => server.terminate());
       });
     });
@@ -88,15 +91,15 @@ export async function startBendingProxy(serverUrl: string, bend: Bend): Promise<
   };
 }
 
-/** 1005 and 1006 say that no code was seen: they cannot be sent. */
-function end(client: WebSocket, code: number): void {
+/** 1005 and 1006 mean that no code was received, and cannot be sent. */
+function closeWith(client: WebSocket, code: number): void {
   if (code === 1005 || code === 1006) client.terminate();
   else client.close(code);
 }
 
 function headersOf(request: IncomingMessage): Record<string, string> {
   return Object.fromEntries(
-    passedOn.flatMap((name) => {
+    forwardedHeaders.flatMap((name) => {
       const value = request.headers[name];
       return typeof value === 'string' ? [[name, value]] : [];
     }),
@@ -108,6 +111,6 @@ function protocolsOf(request: IncomingMessage): string[] {
   return offered === undefined ? [] : offered.split(',').map((name) => name.trim());
 }
 
-function textOf(data: WebSocket.RawData): string {
+function toString(data: WebSocket.RawData): string {
   return Buffer.isBuffer(data) ? data.toString() : '';
 }

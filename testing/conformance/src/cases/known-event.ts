@@ -1,33 +1,35 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect } from '../peer.ts';
-import type { MessageOf, Peer } from '../peer.ts';
-import type { Device, Means, Stage, Target } from '../target.ts';
+import { connect } from '../client.ts';
+import type { MessageOf, Client } from '../client.ts';
+import type { Device, Capabilities, TestEvent, Target } from '../target.ts';
 
-type Staged = Target & Pick<Means, 'openStage'>;
-
-/** A stage whose devices the server has heard of: it says how many an event has. */
-export async function openKnownStage(target: Staged, deviceCount = 3): Promise<Stage> {
-  const stage = await target.openStage({ deviceCount });
+/** Opens a test event and waits until the server knows its devices. */
+export async function openKnownEvent(
+  target: Target & Pick<Capabilities, 'openTestEvent'>,
+  deviceCount = 3,
+): Promise<TestEvent> {
+  const event = await target.openTestEvent({ deviceCount });
   try {
-    await untilKnown(target, stage, deviceCount);
+    await untilKnown(target, event, deviceCount);
   } catch (error) {
-    await stage[Symbol.asyncDispose]();
+    await event[Symbol.asyncDispose]();
     throw error;
   }
-  return stage;
+  return event;
 }
 
+/** Waits until `subscribed` reports this many devices for the event. */
 export async function untilKnown(
   target: Target,
-  stage: Stage,
+  event: TestEvent,
   deviceCount: number,
   url = target.url,
 ): Promise<void> {
   const deadlineMs = performance.now() + target.refreshMs;
   for (;;) {
-    using peer = await connect(target, 'batched', stage.session, { url });
-    await peer.say({ type: 'subscribe', topic: stage.topic });
-    const { devices } = await peer.next('subscribed');
+    using client = await connect(target, 'batched', event.session, { url });
+    await client.send({ type: 'subscribe', topic: event.topic });
+    const { devices } = await client.next('subscribed');
     if (devices === deviceCount) return;
     if (performance.now() > deadlineMs) throw new Error(`${devices} devices instead of ${deviceCount}`);
     await sleep(Math.min(1_000, target.refreshMs / 20));
@@ -36,14 +38,14 @@ export async function untilKnown(
 
 type Row = MessageOf<'batched', 'positions'>['rows'][number];
 
-/** What a client holds that has heard all this, as docs/protocol.md says it: by device, the newest row. */
+/** The newest row of each device that a client holds by the rules of docs/protocol.md. */
 export function heldBy(
-  peer: Peer<'batched'>,
+  client: Client<'batched'>,
   topic: string,
   heldBefore: ReadonlyMap<string, Row> = new Map(),
 ): ReadonlyMap<string, Row> {
   const held = new Map(heldBefore);
-  for (const { message } of peer.heard) {
+  for (const { message } of client.received) {
     if (!('topic' in message) || message.topic !== topic) continue;
     if (message.type === 'snapshot' && message.part === 0) held.clear();
     if (message.type === 'devices') for (const id of message.removed) held.delete(id);
@@ -63,34 +65,34 @@ export function isHeld(held: ReadonlyMap<string, Row>, device: Device, fixAtMs: 
   return held.get(device.id)?.[3] === fixAtMs;
 }
 
-/** Where a client can go on: the newest cursor that it was given for its only topic, and the epoch. */
-export function resumePoint(peer: Peer<'batched'>): { readonly cursor: string; readonly epoch: string } {
+/** The newest cursor that the client received for its only topic, and the epoch. */
+export function resumePoint(client: Client<'batched'>): { readonly cursor: string; readonly epoch: string } {
   let cursor: string | undefined;
   let epoch: string | undefined;
-  for (const { message } of peer.heard) {
+  for (const { message } of client.received) {
     if (message.type === 'subscribed') epoch = message.epoch;
     if ('cursor' in message && message.cursor !== undefined) cursor = message.cursor;
   }
-  if (cursor === undefined || epoch === undefined) throw new Error('there was no cursor');
+  if (cursor === undefined || epoch === undefined) throw new Error('no cursor was received');
   return { cursor, epoch };
 }
 
 /** Subscribes and waits for the end of the snapshot. */
 export async function subscribeBatched(
   target: Target,
-  stage: Stage,
-  wish: object = {},
+  event: TestEvent,
+  view: object = {},
   url = target.url,
-): Promise<Peer<'batched'>> {
-  const peer = await connect(target, 'batched', stage.session, { url });
-  await peer.say({ type: 'subscribe', topic: stage.topic, maxHz: 20, ...wish });
-  const { recovered } = await peer.next('subscribed');
-  if (!recovered) await peer.next('snapshot', ({ last }) => last === true);
-  return peer;
+): Promise<Client<'batched'>> {
+  const client = await connect(target, 'batched', event.session, { url });
+  await client.send({ type: 'subscribe', topic: event.topic, maxHz: 20, ...view });
+  const { recovered } = await client.next('subscribed');
+  if (!recovered) await client.next('snapshot', ({ last }) => last === true);
+  return client;
 }
 
-export function deviceAt(stage: Stage, at: number): Device {
-  const device = stage.devices[at];
-  if (device === undefined) throw new Error('the stage has too few devices');
+export function deviceAt(event: TestEvent, at: number): Device {
+  const device = event.devices[at];
+  if (device === undefined) throw new Error('the test event has too few devices');
   return device;
 }

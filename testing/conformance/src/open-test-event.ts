@@ -4,20 +4,20 @@ import type { Position } from '@app/shared/position';
 import { eventTopic } from '@app/shared/topics';
 import type { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
-import type { Device, Session, Stage } from './target.ts';
+import type { Device, Session, TestEvent } from './target.ts';
 
 /**
- * Adds devices of the suite's own to an event, and takes them away at the end with all that was stored of them. The
- * event's other devices are not touched.
+ * Adds devices of the suite to an event and removes them on disposal, with all their stored positions. Other devices of
+ * the event are not touched.
  */
-export async function openStage(options: {
+export async function openTestEvent(options: {
   readonly redis: Redis;
   readonly sql: Sql;
   readonly stream: string;
   readonly eventId: string;
   readonly session: Session;
   readonly deviceCount?: number | undefined;
-}): Promise<Stage> {
+}): Promise<TestEvent> {
   const { redis, sql, stream, eventId, session, deviceCount = 3 } = options;
   const devices: Device[] = [];
   let lastFixAtMs = 0;
@@ -27,7 +27,7 @@ export async function openStage(options: {
     devices.push(...added);
     const ids = join(added.map(({ id }) => id));
     const imeis = join(added.map(({ imei }) => imei));
-    // One entry for all of them: a team may have several devices.
+    // One entry (team) for all of them.
     await sql.begin(async (transaction) => {
       const entryId = randomUUID();
       await transaction`insert into entries (id, event_id) values (${entryId}, ${eventId})`;
@@ -39,12 +39,12 @@ export async function openStage(options: {
     return added;
   };
 
-  const removeDevices = async (gone: readonly Device[]): Promise<void> => {
-    const ids = join(gone.map(({ id }) => id));
+  const removeDevices = async (removed: readonly Device[]): Promise<void> => {
+    const ids = join(removed.map(({ id }) => id));
     await sql`delete from entry_devices where device_id = any(string_to_array(${ids}, ',')::uuid[])`;
   };
 
-  /** A good fix of now; two of one stage never have one fix time. */
+  /** A valid current fix. No two fixes of one test event have the same fix time. */
   const fixOf = (device: Device, fields: Partial<Position>): Position => {
     lastFixAtMs = Math.max(lastFixAtMs + 1, Date.now());
     return {
@@ -81,7 +81,7 @@ export async function openStage(options: {
     devices: [...devices],
     publish: async (device, fields = {}) => {
       const position = fixOf(device, fields);
-      // The entry may come before the server knows the device, and is nobody's then; the stored fix is found later.
+      // The server may read the entry before it knows the device and drop it. It then finds the stored fix.
       await redis.xadd(stream, '*', ...encodeFields({ position, codec: '8E' }));
       return await store(position);
     },
@@ -101,8 +101,8 @@ export async function openStage(options: {
       const imeis = join(devices.map(({ imei }) => imei));
       await sql.begin(async (transaction) => {
         await transaction`
-          with gone as (delete from entry_devices where device_id = any(string_to_array(${ids}, ',')::uuid[]) returning entry_id)
-          delete from entries where id in (select entry_id from gone)`;
+          with removed as (delete from entry_devices where device_id = any(string_to_array(${ids}, ',')::uuid[]) returning entry_id)
+          delete from entries where id in (select entry_id from removed)`;
         await transaction`delete from devices where id = any(string_to_array(${ids}, ',')::uuid[])`;
         await transaction`delete from positions where device_id = any(string_to_array(${imeis}, ','))`;
       });
@@ -110,9 +110,9 @@ export async function openStage(options: {
   };
 }
 
-/** A list for `string_to_array`: a client that has not asked for the types of the server cannot send arrays. */
-function join(texts: readonly string[]): string {
-  return texts.join(',');
+/** For `string_to_array`: postgres.js cannot send an array before it has fetched the server's types. */
+function join(values: readonly string[]): string {
+  return values.join(',');
 }
 
 function newDevice(): Device {

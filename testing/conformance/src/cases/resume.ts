@@ -1,0 +1,212 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { connect } from '../client.ts';
+import type { Client } from '../client.ts';
+import { defineCase } from '../conformance-case.ts';
+import type { TestEvent, Target } from '../target.ts';
+import {
+  deviceAt,
+  heldBy,
+  isHeld,
+  openKnownEvent,
+  resumePoint,
+  subscribeBatched,
+  untilKnown,
+} from './known-event.ts';
+
+/** Much longer than a tick at 20 Hz. */
+const quietMs = 500;
+
+/** Publishes a position of devices 0, 1 and 2, waits until a client holds them, and disconnects it. */
+async function disconnectClient(
+  target: Target,
+  event: TestEvent,
+  view: object = {},
+): Promise<{ readonly point: ReturnType<typeof resumePoint>; readonly held: ReturnType<typeof heldBy> }> {
+  const fixes = [
+    await event.publish(deviceAt(event, 0)),
+    await event.publish(deviceAt(event, 1)),
+    await event.publish(deviceAt(event, 2)),
+  ];
+  using client = await subscribeBatched(target, event, view);
+  await client.until(
+    'all positions were received, with a cursor',
+    () => {
+      const held = heldBy(client, event.topic);
+      const lastRows = client.received.findLast(({ message }) => 'rows' in message)?.message;
+      const hasCursor = lastRows !== undefined && 'cursor' in lastRows && lastRows.cursor !== undefined;
+      return hasCursor && fixes.every((fix, at) => isHeld(held, deviceAt(event, at), fix.fixAtMs));
+    },
+    target.refreshMs,
+  );
+  // A frame may hold rows that its cursor does not cover; the next frame repeats them.
+  await client.untilQuiet(quietMs);
+  return { point: resumePoint(client), held: heldBy(client, event.topic) };
+}
+
+async function resume(
+  target: Target,
+  event: TestEvent,
+  options: object,
+  url = target.url,
+): Promise<{ readonly client: Client<'batched'>; readonly recovered: boolean }> {
+  const client = await connect(target, 'batched', event.session, { url });
+  await client.send({ type: 'subscribe', topic: event.topic, maxHz: 20, ...options });
+  const { recovered } = await client.next('subscribed');
+  return { client, recovered };
+}
+
+/** After `recovered: false` the server must send a complete snapshot. */
+async function expectFullSnapshot(client: Client<'batched'>, event: TestEvent): Promise<void> {
+  await client.next('snapshot', ({ part }) => part === 0);
+  await client.until('the snapshot is complete', () =>
+    client.all('snapshot').some(({ last }) => last === true),
+  );
+  equal(heldBy(client, event.topic).size, 3);
+}
+
+export const resumeCases = [
+  defineCase(
+    'batched: a recovered resume sends only the changes since the cursor',
+    ['openTestEvent'],
+    async (target) => {
+      await using event = await openKnownEvent(target);
+      const { point, held } = await disconnectClient(target, event);
+      const missed = await event.publish(deviceAt(event, 1));
+      // The server must know the fix before the resume.
+      using watcher = await subscribeBatched(target, event);
+      await watcher.until('the fix is known', () =>
+        isHeld(heldBy(watcher, event.topic), deviceAt(event, 1), missed.fixAtMs),
+      );
+      const { client, recovered } = await resume(target, event, point);
+      using resumed = client;
+      equal(recovered, true);
+      await resumed.until('the missed fix was received', () =>
+        isHeld(heldBy(resumed, event.topic, held), deviceAt(event, 1), missed.fixAtMs),
+      );
+      deepEqual(
+        heldBy(resumed, event.topic, held),
+        heldBy(watcher, event.topic),
+        'it holds other rows than a new client',
+      );
+      deepEqual(
+        [...heldBy(resumed, event.topic).keys()],
+        [deviceAt(event, 1).id],
+        'received more than the changes',
+      );
+      deepEqual(resumed.all('snapshot'), []);
+    },
+  ),
+  defineCase(
+    'batched: any replica can resume a client, which then holds the same rows as a client that stayed',
+    ['openTestEvent', 'replicas'],
+    async (target) => {
+      await using event = await openKnownEvent(target);
+      const { point, held } = await disconnectClient(target, event);
+      await using replica = await target.replicas.start();
+      await untilKnown(target, event, 3, replica.url);
+      const missed = await event.publish(deviceAt(event, 2));
+      using watcher = await subscribeBatched(target, event, {}, replica.url);
+      await watcher.until(
+        'the fix is known',
+        () => isHeld(heldBy(watcher, event.topic), deviceAt(event, 2), missed.fixAtMs),
+        target.refreshMs,
+      );
+      const { client, recovered } = await resume(target, event, point, replica.url);
+      using resumed = client;
+      equal(recovered, true);
+      await resumed.until('the missed fix was received', () =>
+        isHeld(heldBy(resumed, event.topic, held), deviceAt(event, 2), missed.fixAtMs),
+      );
+      deepEqual(heldBy(resumed, event.topic, held), heldBy(watcher, event.topic));
+    },
+    { schedule: 'parallel' },
+  ),
+  ...(
+    [
+      ['another epoch', (point: object) => ({ ...point, epoch: 'another' })],
+      ['a malformed cursor', (point: object) => ({ ...point, cursor: 'nonsense' })],
+      ['another bbox', (point: object) => ({ ...point, bbox: [-180, -90, 180, 90] })],
+    ] as const
+  ).map(([what, change]) =>
+    defineCase(
+      `batched: a resume with ${what} is answered recovered:false and a full snapshot`,
+      ['openTestEvent'],
+      async (target) => {
+        await using event = await openKnownEvent(target);
+        const { point } = await disconnectClient(target, event);
+        const { client, recovered } = await resume(target, event, change(point));
+        using resumed = client;
+        equal(recovered, false);
+        await expectFullSnapshot(resumed, event);
+      },
+    ),
+  ),
+  defineCase(
+    'batched: a resume after the devices of the event changed is answered recovered:false and a full snapshot',
+    ['openTestEvent'],
+    async (target) => {
+      await using event = await openKnownEvent(target);
+      const { point } = await disconnectClient(target, event);
+      await event.addDevice();
+      await untilKnown(target, event, 4);
+      const { client, recovered } = await resume(target, event, point);
+      using resumed = client;
+      equal(recovered, false);
+      await expectFullSnapshot(resumed, event);
+    },
+  ),
+  defineCase(
+    'batched: a cursor received with a bbox resumes with the same bbox',
+    ['openTestEvent'],
+    async (target) => {
+      await using event = await openKnownEvent(target);
+      const bbox = [0, 0, 90, 90];
+      const { point } = await disconnectClient(target, event, { bbox });
+      const { client, recovered } = await resume(target, event, { ...point, bbox });
+      using resumed = client;
+      equal(recovered, true);
+      await resumed.roundTrip();
+      deepEqual(resumed.all('snapshot'), []);
+    },
+  ),
+  defineCase(
+    'batched: a cursor ahead of the server is answered with a temporary unavailable after up to 2 s',
+    ['openTestEvent'],
+    async (target) => {
+      await using event = await openKnownEvent(target);
+      const { point } = await disconnectClient(target, event);
+      // Cursors are opaque to clients, but this suite knows that they contain stream ids, which start with a time in ms.
+      const cursor = point.cursor.replace(/\d{13}/u, (ms) => String(Number(ms) + 3_600_000));
+      ok(cursor !== point.cursor, 'cannot derive a future cursor from those of this server');
+      using client = await connect(target, 'batched', event.session);
+      const sentAtMs = performance.now();
+      await client.send({ type: 'subscribe', id: 1, topic: event.topic, epoch: point.epoch, cursor });
+      const error = await client.next('error');
+      deepEqual([error.id, error.code, error.temporary], [1, 'unavailable', true]);
+      ok(performance.now() - sentAtMs < 2_000 + target.answerMs, 'answered after more than 2 s');
+      deepEqual(client.all('snapshot'), [], 'sent a snapshot older than the rows that the client holds');
+    },
+  ),
+  defineCase(
+    'batched: when the stream is rewound, clients get resync and a snapshot',
+    ['replicas', 'ownStream', 'session', 'eventId'],
+    async (target) => {
+      await using stream = await target.ownStream();
+      await using replica = await target.replicas.start({ REDIS_TELEMETRY_STREAM: stream.key });
+      using client = await connect(target, 'batched', target.session, { url: replica.url });
+      const topic = `event:${target.eventId}`;
+      await client.send({ type: 'subscribe', topic });
+      const { epoch } = await client.next('subscribed');
+      await client.next('snapshot', ({ last }) => last === true);
+      const point = resumePoint(client);
+      await stream.rewind();
+      equal((await client.next('resync', () => true, target.refreshMs)).topic, topic);
+      await client.next('snapshot', ({ part }) => part === 0, target.refreshMs);
+      using resumed = await connect(target, 'batched', target.session, { url: replica.url });
+      await resumed.send({ type: 'subscribe', topic, ...point });
+      const again = await resumed.next('subscribed');
+      deepEqual([again.recovered, again.epoch === epoch], [false, false], 'resumed, or with the same epoch');
+    },
+    { covers: ['message resync'], schedule: 'parallel' },
+  ),
+];
