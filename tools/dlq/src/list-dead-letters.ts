@@ -1,56 +1,45 @@
 import type { Redis } from 'ioredis';
 import { describeAge, printable, table } from './printable.ts';
-import { reasonOf, type Selection, selectLetters, type StoredLetter } from './select-letters.ts';
+import { type Selection, selectDeadLetters, summarise, type Summary } from './select-dead-letters.ts';
 
-/** The letters of one reason and SQLSTATE. */
+/** The dead letters of one reason and SQLSTATE. */
 interface ReasonCount {
   readonly reason: string;
-  /** Empty where Postgres was not what refused it. */
   readonly sqlState: string;
   readonly letters: number;
   readonly oldestAt: string;
   readonly newestAt: string;
 }
 
-/** A letter without what it holds: no position, and no detail, which may speak of one. */
-interface LetterLine {
-  readonly id: string;
-  readonly parkedAt: string;
-  readonly reason: string;
-  readonly sqlState: string;
-  readonly entryId: string;
-  readonly deliveries: number;
-}
-
 export interface ListedStream {
   readonly stream: string;
   readonly letters: number;
   readonly reasons: readonly ReasonCount[];
-  /** The oldest of them, where each was asked for. */
-  readonly each?: readonly LetterLine[];
+  /** The oldest dead letters, up to the limit; undefined without one. */
+  readonly each?: readonly Summary[];
 }
 
-/** Counts a stream's letters by reason; `each` says of how many to tell one by one. */
-export async function listLetters(
+/** Counts a stream's dead letters by reason, and lists up to `eachLimit` of them. */
+export async function listDeadLetters(
   redis: Redis,
   stream: string,
   selection: Selection,
-  each: number | undefined,
+  eachLimit: number | undefined,
 ): Promise<ListedStream> {
   const counts = new Map<string, ReasonCount>();
-  const lines: LetterLine[] = [];
+  const each: Summary[] = [];
   let letters = 0;
-  for await (const stored of selectLetters(redis, stream, selection)) {
+  for await (const stored of selectDeadLetters(redis, stream, selection)) {
     letters += 1;
-    const line = describe(stored);
-    const key = `${line.reason} ${line.sqlState}`;
-    const { reason, sqlState, parkedAt } = line;
-    const known = counts.get(key) ?? { reason, sqlState, letters: 0, oldestAt: parkedAt, newestAt: parkedAt };
+    const summary = summarise(stored);
+    const { reason, sqlState, parkedAt } = summary;
+    const key = `${reason} ${sqlState}`;
+    const known = counts.get(key) ?? { reason, sqlState, letters: 0, oldestAt: parkedAt };
     counts.set(key, { ...known, letters: known.letters + 1, newestAt: parkedAt });
-    if (lines.length < (each ?? 0)) lines.push(line);
+    if (each.length < (eachLimit ?? 0)) each.push(summary);
   }
   const reasons = [...counts.values()].toSorted((a, b) => b.letters - a.letters);
-  return { stream, letters, reasons, ...(each !== undefined && { each: lines }) };
+  return { stream, letters, reasons, ...(eachLimit !== undefined && { each }) };
 }
 
 export function printList({ stream, letters, reasons, each }: ListedStream, nowMs: number): string {
@@ -65,30 +54,18 @@ export function printList({ stream, letters, reasons, each }: ListedStream, nowM
       age(count.oldestAt),
       age(count.newestAt),
     ]);
-    const head = ['REASON', 'SQLSTATE', 'LETTERS', 'OLDEST', 'NEWEST'];
+    const head = ['REASON', 'SQLSTATE', 'COUNT', 'OLDEST', 'NEWEST'];
     return `${title}\n${table([head, ...rows], new Set([2, 3, 4]))}`;
   }
-  const rows = each.map((line) => [
-    line.id,
-    age(line.parkedAt),
-    printable(line.reason),
-    printable(line.sqlState),
-    String(line.deliveries),
-    printable(line.entryId),
+  const rows = each.map((summary) => [
+    summary.id,
+    age(summary.parkedAt),
+    printable(summary.reason),
+    printable(summary.sqlState),
+    String(summary.deliveries),
+    printable(summary.entryId),
   ]);
   const head = ['ID', 'AGE', 'REASON', 'SQLSTATE', 'DELIVERIES', 'ENTRY'];
   const rest = each.length < letters ? `\n  … the oldest ${each.length} of them; --limit shows more` : '';
   return `${title}\n${table([head, ...rows], new Set([1, 4]))}${rest}`;
-}
-
-function describe(stored: StoredLetter): LetterLine {
-  const { id, parkedAtMs, letter } = stored;
-  return {
-    id,
-    parkedAt: new Date(parkedAtMs).toISOString(),
-    reason: reasonOf(stored),
-    sqlState: letter?.cause.dlq_sqlstate ?? '',
-    entryId: letter?.cause.dlq_entry_id ?? '',
-    deliveries: Number(letter?.cause.dlq_deliveries ?? 0),
-  };
 }

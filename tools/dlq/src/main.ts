@@ -9,9 +9,9 @@ import { type Report, runDlq } from './run-dlq.ts';
 
 const { REDIS_URL, REDIS_TELEMETRY_STREAM } = commonSettings;
 const settings = z.object({ REDIS_URL, REDIS_TELEMETRY_STREAM });
-const answerLimitMs = 10_000;
+const redisTimeoutMs = 10_000;
 
-// A reader that has seen enough (`| head`) is no error.
+// A reader that closes the pipe (`| head`) is not an error.
 process.stdout.on('error', () => undefined);
 process.exitCode = await runTool({
   name: 'dlq',
@@ -20,9 +20,9 @@ process.exitCode = await runTool({
   run: main,
 });
 
-async function main(asked: DlqArguments): Promise<number> {
+async function main(args: DlqArguments): Promise<number> {
   try {
-    const { stream } = asked;
+    const { stream } = args;
     const config = readConfig(settings, {
       ...process.env,
       ...(stream !== undefined && { REDIS_TELEMETRY_STREAM: stream }),
@@ -30,31 +30,31 @@ async function main(asked: DlqArguments): Promise<number> {
     const stop = new AbortController();
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
     const streams = [...new Set(config.REDIS_TELEMETRY_STREAM)];
-    const report = await onRedis(config.REDIS_URL, (redis) => runDlq(redis, streams, asked, stop.signal));
-    const output = asked.isJson ? JSON.stringify(report.json, null, 2) : report.text;
+    const report = await withRedis(config.REDIS_URL, (redis) => runDlq(redis, streams, args, stop.signal));
+    const output = args.isJson ? JSON.stringify(report.json, null, 2) : report.text;
     if (output !== '') console.log(output);
-    complain(report.problems);
+    printProblems(report.problems);
     return report.exitCode;
   } catch (error) {
     if (error instanceof Refusal) {
-      complain(error.message.split('\n'));
+      printProblems(error.message.split('\n'));
       return error.exitCode;
     }
     if (!(error instanceof ConfigError)) throw error;
-    complain([error.message]);
+    printProblems([error.message]);
     return error.exitCode;
   }
 }
 
-/** An operator is told that Redis is not there; nobody waits for it here. */
-async function onRedis(url: string, act: (redis: Redis) => Promise<Report>): Promise<Report> {
+/** Connects without retries: the operator should learn at once that Redis is not reachable. */
+async function withRedis(url: string, act: (redis: Redis) => Promise<Report>): Promise<Report> {
   const redis = new Redis(url, {
     lazyConnect: true,
     connectionName: 'dlq',
     retryStrategy: null,
     maxRetriesPerRequest: 0,
-    connectTimeout: answerLimitMs,
-    commandTimeout: answerLimitMs,
+    connectTimeout: redisTimeoutMs,
+    commandTimeout: redisTimeoutMs,
   });
   let lastError: Error | undefined;
   redis.on('error', (error) => (lastError = error));
@@ -64,12 +64,12 @@ async function onRedis(url: string, act: (redis: Redis) => Promise<Report>): Pro
   } catch (error) {
     if (error instanceof Refusal) throw error;
     const problem = lastError ?? error;
-    // An answer that says no: to the credentials, the rights, a write without memory.
+    // Redis answered with an error, such as wrong credentials, missing rights or no memory.
     if (problem instanceof Error && problem.name === 'ReplyError') {
-      throw new Refusal(`Redis says no: ${describe(problem)}`, failed, { cause: error });
+      throw new Refusal(`Redis refused a command: ${describe(problem)}`, failed, { cause: error });
     }
     throw new Refusal(
-      `Redis at REDIS_URL does not answer: ${describe(problem)}. A replay or purge that was under way may be begun again: what was done is not done twice`,
+      `Redis at REDIS_URL does not answer: ${describe(problem)}. An interrupted replay or purge can be run again`,
       unavailable,
       { cause: error },
     );
@@ -83,6 +83,6 @@ function describe(error: unknown): string {
   return printable(error instanceof Error ? error.message : String(error));
 }
 
-function complain(problems: readonly string[]): void {
+function printProblems(problems: readonly string[]): void {
   for (const problem of problems) console.error(`dlq: ${problem}`);
 }

@@ -1,15 +1,12 @@
-/**
- * A text that is safe to show on a terminal: what a broken record holds could otherwise move the cursor, set the
- * window's title or hide the rest of the line.
- */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (char) => {
+/** Escapes control characters, with which a broken record could manipulate the operator's terminal. */
+export function printable(value: string): string {
+  return value.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (char) => {
     const code = (char.codePointAt(0) ?? 0).toString(16);
     return `\\u{${code}}`;
   });
 }
 
-/** `12 s`, `3 min`, `5 h`, `2 d`: the largest unit that fits. */
+/** `12 s`, `3 min`, `5 h` or `2 d`. */
 export function describeAge(ms: number): string {
   const s = Math.max(0, Math.floor(ms / 1000));
   if (s < 120) return `${s} s`;
@@ -18,7 +15,7 @@ export function describeAge(ms: number): string {
   return `${Math.floor(s / 86_400)} d`;
 }
 
-/** Rows with their columns below each other; the first column and those in `rightAligned` differ in side only. */
+/** Formats rows in aligned columns. */
 export function table(rows: readonly (readonly string[])[], rightAligned: ReadonlySet<number>): string {
   const widths: number[] = [];
   for (const row of rows) {
@@ -36,8 +33,8 @@ export function table(rows: readonly (readonly string[])[], rightAligned: Readon
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The bytes as text, or undefined where they are not the UTF-8 of one. */
-export function textOf(bytes: Buffer): string | undefined {
+/** Undefined if the bytes are not valid UTF-8. */
+export function decodeUtf8(bytes: Buffer): string | undefined {
   try {
     return utf8.decode(bytes);
   } catch {

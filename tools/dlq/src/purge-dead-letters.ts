@@ -1,17 +1,17 @@
 import { deadLetterStream } from '@app/processor/stream/dead-letter';
 import type { Redis } from 'ioredis';
-import { type Selection, selectLetters } from './select-letters.ts';
+import { type Selection, selectDeadLetters } from './select-dead-letters.ts';
 
 export interface Purged {
   readonly stream: string;
-  /** Deleted by this command; without confirmation, how many it would delete. */
+  /** Deleted dead letters; without confirmation, those that would be deleted. */
   readonly letters: number;
 }
 
-const idsInOneCommand = 200;
+const idsPerCommand = 200;
 
-/** Deletes letters for good, or, not confirmed, only counts them. */
-export async function purgeLetters(
+/** Deletes the selected dead letters, or only counts them without confirmation. */
+export async function purgeDeadLetters(
   redis: Redis,
   stream: string,
   selection: Selection,
@@ -22,15 +22,15 @@ export async function purgeLetters(
   let ids: string[] = [];
   const flush = async (): Promise<void> => {
     if (ids.length > 0) {
-      // Counted as Redis counts them: another command may have taken one first.
+      // XDEL's own count: another command may have deleted some of them.
       letters += isConfirmed ? await redis.xdel(deadLetterStream(stream), ...ids) : ids.length;
     }
     ids = [];
   };
-  for await (const { id } of selectLetters(redis, stream, selection)) {
+  for await (const { id } of selectDeadLetters(redis, stream, selection)) {
     if (signal.aborted) break;
     ids.push(id);
-    if (ids.length >= idsInOneCommand) await flush();
+    if (ids.length >= idsPerCommand) await flush();
   }
   if (!signal.aborted) await flush();
   return { stream, letters };

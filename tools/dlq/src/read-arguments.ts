@@ -6,43 +6,44 @@ import {
   strings,
   wholeNumber,
 } from '@app/runtime/read-arguments';
-import type { Selection } from './select-letters.ts';
+import type { Selection } from './select-dead-letters.ts';
 
-export const usage = `usage: ./run dlq <command> [which letters] [options]
+export const usage = `usage: ./run dlq <command> [selection] [options]
 
-What the processor could not store waits in the stream's dead letters, with the reason.
+Dead letters are entries that the processor could not store, kept with the reason.
 
 commands
-  list                how many there are, by reason, and how old they are
-  list --letters      each of them, without what it holds
-  show WHICH          all of a letter, its position too: personal data
-  replay WHICH        puts letters back on their stream and takes them out of the dead letters, each
-                      in one step; one that fails again comes back as one new letter
-  purge WHICH --yes   deletes letters for good; without --yes it says how many that would be
+  list                count them by reason, with their age
+  list --letters      list them one by one, without their content
+  show SELECTION      print everything, including the position (personal data)
+  replay SELECTION    move them back to their stream, one at a time and atomically;
+                      one that fails again becomes one new dead letter
+  purge SELECTION --yes
+                      delete them for good; without --yes, only count them
 
-which letters; several conditions must all hold
-  ID ...              their own ids, as 'list --letters' names them
-  --entry ID          the id that the entry had on its stream, as the processor's log names it
-  --reason CODE       as 'list' names it
-  --older-than 7d     parked longer ago than this (s, m, h or d)
+selection (all conditions must hold)
+  ID ...              ids of the dead letters, from 'list --letters'
+  --entry ID          id of the original entry, from the processor's log
+  --reason CODE       reason, from 'list'
+  --older-than 7d     minimum age (s, m, h or d)
   --all
 
 options
-  --stream NAME       the stream, or several with commas between; REDIS_TELEMETRY_STREAM unless given
-  --limit N           list --letters and show: so many at the most (100)
-  --per-second N      replay: so many a second at the most (1000)
-  --json              for a program to read; bytes that are no text come in base64
+  --stream NAME       stream, or several separated by commas (default: REDIS_TELEMETRY_STREAM)
+  --limit N           maximum number that list --letters and show print (default: 100)
+  --per-second N      maximum rate of replay (default: 1000)
+  --json              print JSON; bytes that are not UTF-8 as base64
   --help
 
-REDIS_URL names the Redis. Exit codes: 0 done, 1 failed or a letter that was named is not there, 2 a wrong
-command line, 69 Redis does not answer, 78 a setting is missing or wrong, 130 interrupted.`;
+REDIS_URL is the Redis to connect to. Exit codes: 0 done, 1 failed or an id was not found, 2 wrong usage,
+69 Redis does not answer, 78 missing or invalid setting, 130 interrupted.`;
 
 const commands = ['list', 'show', 'replay', 'purge'] as const;
 
 export interface DlqArguments {
   readonly command: (typeof commands)[number];
   readonly selection: Selection;
-  /** As given; without it the environment's. */
+  /** Default: REDIS_TELEMETRY_STREAM. */
   readonly stream: string | undefined;
   readonly isEach: boolean;
   readonly isConfirmed: boolean;
@@ -64,28 +65,28 @@ const options = {
   json: flag(),
 };
 
-/** Undefined if help was asked for. @throws UsageError */
+/** Returns undefined for `--help`. @throws UsageError with all problems. */
 export function readArguments(args: readonly string[]): DlqArguments | undefined {
   if (args[0] === 'help') return undefined;
   const asked = read(args, options, (values, [word, ...ids]) => {
     const { entry, reason, 'older-than': olderThanMs, all, stream } = values;
     const problems: string[] = [];
-    if (word === undefined) problems.push('which command?');
-    else if (!commands.some((known) => known === word)) problems.push(`there is no command ${word}`);
+    if (word === undefined) problems.push('no command given');
+    else if (!commands.some((known) => known === word)) problems.push(`unknown command ${word}`);
     for (const id of [...ids, ...entry]) {
-      if (!isEntryId(id)) problems.push(`${JSON.stringify(id)} is no id; one looks like 1732412345678-0`);
+      if (!isEntryId(id)) problems.push(`${JSON.stringify(id)} is not an id such as 1732412345678-0`);
     }
     const hasFilter = entry.length > 0 || reason.length > 0 || olderThanMs !== undefined;
     if (all && (ids.length > 0 || hasFilter))
-      problems.push('--all leaves no choice: take it away, or the rest');
+      problems.push('--all cannot be combined with ids, --entry, --reason or --older-than');
     if (['show', 'replay', 'purge'].includes(word ?? '') && !all && ids.length === 0 && !hasFilter) {
-      problems.push('which letters? Name ids, --entry, --reason, --older-than or --all');
+      problems.push('no selection: give ids, --entry, --reason, --older-than or --all');
     }
     if (stream?.split(',').some((name) => name.trim().endsWith(':dlq')) === true) {
-      problems.push("--stream names the stream itself: leave ':dlq' out");
+      problems.push("--stream is the telemetry stream: omit ':dlq'");
     }
     const only = (name: string, isGiven: boolean, owner: string): void => {
-      if (isGiven && word !== owner) problems.push(`--${name} is for ${owner}`);
+      if (isGiven && word !== owner) problems.push(`--${name} only applies to ${owner}`);
     };
     only('letters', values.letters, 'list');
     only('yes', values.yes, 'purge');
@@ -114,7 +115,7 @@ export function readArguments(args: readonly string[]): DlqArguments | undefined
   };
 }
 
-/** Both parts are unsigned 64-bit numbers, as Redis writes them: no sign, no leading zeros, never half an id. */
+/** Two unsigned 64-bit numbers without leading zeros; both parts are required. */
 function isEntryId(text: string): boolean {
   const [, ...parts] = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})$/u.exec(text) ?? [];
   return parts.length === 2 && parts.every((part) => BigInt(part) < 2n ** 64n);

@@ -1,4 +1,4 @@
-/** Why a command was not done, for the one who gave it, with the exit code that tells a script the kind. */
+/** A command failed for a reason that the operator can act on; carries the process's exit code. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly exitCode: number;
@@ -9,9 +9,9 @@ export class Refusal extends Error {
   }
 }
 
-/** It could not be done, or not all of it. */
+/** The command failed, at least in part. */
 export const failed = 1;
-/** The command line is wrong. */
+/** The command line is invalid. */
 export const wrongUsage = 2;
 /** Redis does not answer (EX_UNAVAILABLE of sysexits.h). */
 export const unavailable = 69;

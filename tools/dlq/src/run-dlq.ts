@@ -1,15 +1,15 @@
 import { deadLetterStream } from '@app/processor/stream/dead-letter';
 import type { Redis } from 'ioredis';
-import { listLetters, printList } from './list-letters.ts';
+import { listDeadLetters, printList } from './list-dead-letters.ts';
 import { printable } from './printable.ts';
-import { purgeLetters } from './purge-letters.ts';
+import { purgeDeadLetters } from './purge-dead-letters.ts';
 import type { DlqArguments } from './read-arguments.ts';
 import { failed, Refusal, wrongUsage } from './refusal.ts';
-import { replayLetters } from './replay-letters.ts';
-import { redisNowMs } from './select-letters.ts';
-import { printLetter, type ShownLetter, showLetters } from './show-letters.ts';
+import { replayDeadLetters } from './replay-dead-letters.ts';
+import { redisNowMs } from './select-dead-letters.ts';
+import { printDeadLetter, type ShownDeadLetter, showDeadLetters } from './show-dead-letters.ts';
 
-/** What a command has to say: `json` for a program, or `text` for a person, and what went wrong. */
+/** The result of a command: `json` for programs or `text` for people, and problems for stderr. */
 export interface Report {
   readonly json: unknown;
   readonly text: string;
@@ -17,128 +17,134 @@ export interface Report {
   readonly exitCode: number;
 }
 
+type Command = (
+  redis: Redis,
+  streams: readonly string[],
+  args: DlqArguments,
+  signal: AbortSignal,
+) => Promise<Report>;
+
 const interrupted = 130;
 
-/** Carries a command out on each of the streams, one after the other. */
-export async function runDlq(
-  redis: Redis,
-  streams: readonly string[],
-  asked: DlqArguments,
-  signal: AbortSignal,
-): Promise<Report> {
+/** Runs a command on each stream, one after the other. */
+export const runDlq: Command = async (redis, streams, args, signal) => {
   for (const stream of streams) await assertStream(redis, stream);
-  const command = { list, show, replay, purge }[asked.command];
-  return await command(redis, streams, asked, signal);
-}
+  const command = { list, show, replay, purge }[args.command];
+  return await command(redis, streams, args, signal);
+};
 
-async function list(redis: Redis, streams: readonly string[], asked: DlqArguments): Promise<Report> {
-  const listed = [];
-  for (const stream of streams) {
-    listed.push(await listLetters(redis, stream, asked.selection, asked.isEach ? asked.limit : undefined));
-  }
-  const nowMs = await redisNowMs(redis);
-  return done(
-    { streams: listed },
-    listed.map((each) => printList(each, nowMs)),
+const list: Command = async (redis, streams, { selection, isEach, limit }) => {
+  const results = await inOrder(streams, (stream) =>
+    listDeadLetters(redis, stream, selection, isEach ? limit : undefined),
   );
-}
+  const nowMs = await redisNowMs(redis);
+  return success(
+    { streams: results },
+    results.map((result) => printList(result, nowMs)),
+  );
+};
 
-async function show(redis: Redis, streams: readonly string[], asked: DlqArguments): Promise<Report> {
-  const letters: ShownLetter[] = [];
+const show: Command = async (redis, streams, args) => {
+  const letters: ShownDeadLetter[] = [];
   for (const stream of streams) {
-    letters.push(...(await showLetters(redis, stream, asked.selection, asked.limit - letters.length)));
+    letters.push(...(await showDeadLetters(redis, stream, args.selection, args.limit - letters.length)));
   }
-  return withMissing(asked, letters.length, done({ letters }, letters.map(printLetter)));
-}
+  return withMissing(args, letters.length, success({ letters }, letters.map(printDeadLetter)));
+};
 
-async function replay(
-  redis: Redis,
-  streams: readonly string[],
-  asked: DlqArguments,
-  signal: AbortSignal,
-): Promise<Report> {
-  const results = [];
-  for (const stream of streams) {
-    const { selection, perSecond } = asked;
-    results.push(await replayLetters({ redis, stream, selection, perSecond, signal }));
-  }
+const replay: Command = async (redis, streams, args, signal) => {
+  const { selection, perSecond } = args;
+  const results = await inOrder(streams, (stream) =>
+    replayDeadLetters({ redis, stream, selection, perSecond, signal }),
+  );
   const lines = results.map(({ stream, replayed, gone }) => {
-    const others = gone === 0 ? '' : `, ${gone} were taken by another command meanwhile`;
+    const others = gone === 0 ? '' : `, ${gone} taken by another command meanwhile`;
     return `${printable(stream)}: ${replayed} replayed${others}`;
   });
   const problems = results.flatMap(({ stream, notLetters }) =>
     notLetters.length === 0
       ? []
       : [
-          `${printable(stream)}: left ${notLetters.length} alone that the processor did not write: ${some(notLetters)}`,
+          `${printable(stream)}: skipped ${notLetters.length} not written by the processor: ${firstOf(notLetters)}`,
         ],
   );
-  const found = results.reduce(
-    (sum, { replayed, gone, notLetters }) => sum + replayed + gone + notLetters.length,
-    0,
-  );
-  const report = done({ streams: results }, lines);
+  const found = sum(results, ({ replayed, gone, notLetters }) => replayed + gone + notLetters.length);
+  const report = success({ streams: results }, lines);
   if (signal.aborted) return interruptedReport(report);
   if (problems.length > 0) return { ...report, problems, exitCode: failed };
-  return withMissing(asked, found, report);
-}
+  return withMissing(args, found, report);
+};
 
-async function purge(
-  redis: Redis,
-  streams: readonly string[],
-  asked: DlqArguments,
-  signal: AbortSignal,
-): Promise<Report> {
-  const { selection, isConfirmed } = asked;
-  const results = [];
-  for (const stream of streams)
-    results.push(await purgeLetters(redis, stream, selection, isConfirmed, signal));
-  const found = results.reduce((sum, { letters }) => sum + letters, 0);
-  if (!isConfirmed) {
-    const lines = results.map(({ stream, letters }) => `${printable(stream)}: ${letters} would be deleted`);
-    const json = { streams: results.map(({ stream, letters }) => ({ stream, wouldPurge: letters })) };
-    const problem = 'nothing was deleted; with --yes they are gone for good';
-    return { ...done(json, lines), problems: [problem], exitCode: wrongUsage };
-  }
-  const lines = results.map(({ stream, letters }) => `${printable(stream)}: ${letters} deleted`);
-  const report = done(
-    { streams: results.map(({ stream, letters }) => ({ stream, purged: letters })) },
-    lines,
+const purge: Command = async (redis, streams, args, signal) => {
+  const { selection, isConfirmed } = args;
+  const results = await inOrder(streams, (stream) =>
+    purgeDeadLetters(redis, stream, selection, isConfirmed, signal),
   );
-  return signal.aborted ? interruptedReport(report) : withMissing(asked, found, report);
+  const json = results.map(({ stream, letters }) =>
+    isConfirmed ? { stream, purged: letters } : { stream, wouldPurge: letters },
+  );
+  const verb = isConfirmed ? 'deleted' : 'would be deleted';
+  const lines = results.map(({ stream, letters }) => `${printable(stream)}: ${letters} ${verb}`);
+  const report = success({ streams: json }, lines);
+  if (!isConfirmed) {
+    return {
+      ...report,
+      problems: ['nothing was deleted; add --yes to delete for good'],
+      exitCode: wrongUsage,
+    };
+  }
+  if (signal.aborted) return interruptedReport(report);
+  return withMissing(
+    args,
+    sum(results, ({ letters }) => letters),
+    report,
+  );
+};
+
+async function inOrder<T>(
+  streams: readonly string[],
+  act: (stream: string) => Promise<T>,
+): Promise<readonly T[]> {
+  const results: T[] = [];
+  for (const stream of streams) results.push(await act(stream));
+  return results;
 }
 
-function done(json: unknown, lines: readonly string[]): Report {
+function success(json: unknown, lines: readonly string[]): Report {
   return { json, text: lines.join('\n'), problems: [], exitCode: 0 };
 }
 
 function interruptedReport(report: Report): Report {
-  const problem = 'interrupted; what is said to be done is done, and the same command goes on with the rest';
+  const problem = 'interrupted; run the same command again for the rest';
   return { ...report, problems: [problem], exitCode: interrupted };
 }
 
-/** Letters that were named one by one and are not all there: a script must not take that for done. */
+/** Fails a report if not all ids that were named were found, so that a script notices. */
 function withMissing({ selection, limit, command }: DlqArguments, found: number, report: Report): Report {
   const named = (selection.ids ?? selection.entryIds)?.size;
   if (named === undefined || found >= (command === 'show' ? Math.min(named, limit) : named)) return report;
-  const problem = `${named - found} of the ${named} named are not among the dead letters, or not as asked for`;
+  const problem = `${named - found} of the ${named} ids are not dead letters, or do not match the other options`;
   return { ...report, problems: [problem], exitCode: failed };
 }
 
-/** A stream that is not there and has no dead letters is a name mistyped: "none" would soothe for nothing. */
+/** A name without a stream and without dead letters is mistyped: reporting none would mislead. */
 async function assertStream(redis: Redis, stream: string): Promise<void> {
   const types = [await redis.type(stream), await redis.type(deadLetterStream(stream))];
   if (types.every((type) => type === 'none')) {
     throw new Refusal(
-      `Redis has no stream ${printable(stream)} and no dead letters of it; is the name right?`,
+      `Redis has neither a stream ${printable(stream)} nor its dead letters; check the name`,
       failed,
     );
   }
   if (!types.every((type) => type === 'none' || type === 'stream')) {
-    throw new Refusal(`${printable(stream)}, or its dead letters, is a key of another type`, failed);
+    throw new Refusal(`${printable(stream)} or its dead-letter key is not a stream`, failed);
   }
 }
 
-function some(ids: readonly string[]): string {
+function sum<T>(items: readonly T[], valueOf: (item: T) => number): number {
+  return items.reduce((total, item) => total + valueOf(item), 0);
+}
+
+function firstOf(ids: readonly string[]): string {
   return `${ids.slice(0, 5).join(' ')}${ids.length > 5 ? ' …' : ''}`;
 }

@@ -2,7 +2,7 @@ import { deadLetterStream, type DeadLetter, decodeDeadLetter } from '@app/proces
 import { compareEntryIds, entryArrivedAtMs } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
 
-/** Which letters; conditions that are not there hold for each of them. */
+/** Conditions that a dead letter must meet; those left out always hold. */
 export interface Selection {
   readonly ids?: ReadonlySet<string>;
   readonly entryIds?: ReadonlySet<string>;
@@ -10,76 +10,91 @@ export interface Selection {
   readonly olderThanMs?: number;
 }
 
-/** An entry among the dead letters. */
-export interface StoredLetter {
+/** An entry of the dead-letter stream. */
+export interface StoredEntry {
   readonly id: string;
   readonly parkedAtMs: number;
-  /** All of its fields, the cause among them. */
+  /** All fields, including the cause. */
   readonly fields: readonly Buffer[];
-  /** Undefined where the processor did not write it. */
-  readonly letter: DeadLetter | undefined;
+  /** Undefined if the processor did not write the entry. */
+  readonly deadLetter: DeadLetter | undefined;
 }
 
-/** The reason of what stands among the dead letters and is none. */
-const notALetter = 'not_a_letter';
+/** A dead letter without personal data: no position, and no detail, which may quote one. */
+export interface Summary {
+  readonly id: string;
+  readonly parkedAt: string;
+  readonly reason: string;
+  /** Empty unless Postgres refused the row. */
+  readonly sqlState: string;
+  readonly entryId: string;
+  readonly deliveries: number;
+}
 
-export function reasonOf({ letter }: StoredLetter): string {
-  return letter?.cause.dlq_reason ?? notALetter;
+export function summarise({ id, parkedAtMs, deadLetter }: StoredEntry): Summary {
+  const cause = deadLetter?.cause;
+  return {
+    id,
+    parkedAt: new Date(parkedAtMs).toISOString(),
+    reason: cause?.dlq_reason ?? 'not_a_letter',
+    sqlState: cause?.dlq_sqlstate ?? '',
+    entryId: cause?.dlq_entry_id ?? '',
+    deliveries: Number(cause?.dlq_deliveries ?? 0),
+  };
 }
 
 const pageLength = 200;
 
 /**
- * The letters of a stream that the selection names, the oldest first, a page in memory at a time. Those parked after
- * it began are left out: of a replay that fails again it would never see the end.
+ * The selected dead letters of a stream, oldest first, read page by page. Stops at the newest one of the moment it
+ * started: otherwise a replay of entries that fail again would never end.
  */
-export async function* selectLetters(
+export async function* selectDeadLetters(
   redis: Redis,
   stream: string,
   selection: Selection,
-): AsyncGenerator<StoredLetter> {
+): AsyncGenerator<StoredEntry> {
   const key = deadLetterStream(stream);
   const [newest] = await redis.xrevrange(key, '+', '-', 'COUNT', 1);
   if (newest === undefined) return;
-  const isWanted = await selects(redis, selection);
+  const isSelected = await createFilter(redis, selection);
   const { ids } = selection;
   if (ids !== undefined) {
     for (const id of [...ids].toSorted(compareEntryIds)) {
-      for (const entry of await redis.xrangeBuffer(key, id, id)) {
-        const stored = readStored(entry);
-        if (isWanted(stored)) yield stored;
-      }
+      const entries = await redis.xrangeBuffer(key, id, id);
+      yield* entries.map(toStoredEntry).filter(isSelected);
     }
     return;
   }
   for (let from = '-'; ;) {
     const page = await redis.xrangeBuffer(key, from, newest[0], 'COUNT', pageLength);
-    for (const entry of page) {
-      const stored = readStored(entry);
-      if (isWanted(stored)) yield stored;
-    }
+    yield* page.map(toStoredEntry).filter(isSelected);
     const last = page.at(-1);
     if (last === undefined || page.length < pageLength) return;
     from = `(${last[0].toString()}`;
   }
 }
 
-/** Redis' clock: the ids of letters are of it, and the machine that asks may go wrong. */
+/** Redis' clock, which the ids of dead letters are based on. */
 export async function redisNowMs(redis: Redis): Promise<number> {
   const [seconds, micros] = await redis.time();
   return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
 }
 
-async function selects(redis: Redis, selection: Selection): Promise<(stored: StoredLetter) => boolean> {
+async function createFilter(redis: Redis, selection: Selection): Promise<(stored: StoredEntry) => boolean> {
   const { entryIds, reasons, olderThanMs } = selection;
   const parkedBeforeMs = olderThanMs === undefined ? Infinity : (await redisNowMs(redis)) - olderThanMs;
-  return (stored) =>
-    stored.parkedAtMs < parkedBeforeMs &&
-    (reasons === undefined || reasons.has(reasonOf(stored))) &&
-    (entryIds === undefined || entryIds.has(stored.letter?.cause.dlq_entry_id ?? ''));
+  return (stored) => {
+    const { reason, entryId } = summarise(stored);
+    return (
+      stored.parkedAtMs < parkedBeforeMs &&
+      (reasons === undefined || reasons.has(reason)) &&
+      (entryIds === undefined || entryIds.has(entryId))
+    );
+  };
 }
 
-function readStored([idBytes, fields]: readonly [Buffer, readonly Buffer[]]): StoredLetter {
+function toStoredEntry([idBytes, fields]: readonly [Buffer, readonly Buffer[]]): StoredEntry {
   const id = idBytes.toString();
-  return { id, parkedAtMs: entryArrivedAtMs(id), fields, letter: decodeDeadLetter(id, fields) };
+  return { id, parkedAtMs: entryArrivedAtMs(id), fields, deadLetter: decodeDeadLetter(id, fields) };
 }

@@ -1,80 +1,74 @@
 import type { Redis } from 'ioredis';
-import { printable, textOf } from './printable.ts';
-import { reasonOf, type Selection, selectLetters, type StoredLetter } from './select-letters.ts';
+import { decodeUtf8, printable } from './printable.ts';
+import {
+  type Selection,
+  selectDeadLetters,
+  type StoredEntry,
+  summarise,
+  type Summary,
+} from './select-dead-letters.ts';
 
-/** A field's name or value: `text` where the bytes are UTF-8, else `base64`. Both give the bytes back. */
+/** A field's name or value without loss: `text` if the bytes are valid UTF-8, otherwise `base64`. */
 type Bytes = { readonly text: string } | { readonly base64: string };
 
-export interface ShownLetter {
+export interface ShownDeadLetter extends Summary {
   readonly stream: string;
-  readonly id: string;
-  readonly parkedAt: string;
-  readonly reason: string;
   readonly detail: string;
-  readonly sqlState: string;
-  readonly entryId: string;
-  readonly deliveries: number;
   readonly consumer: string;
-  /** As the entry was sent. */
+  /** The original fields of the entry. */
   readonly fields: readonly { readonly name: Bytes; readonly value: Bytes }[];
 }
 
-/** The first `limit` letters with all that they hold. */
-export async function showLetters(
+/** The first `limit` dead letters with their content. */
+export async function showDeadLetters(
   redis: Redis,
   stream: string,
   selection: Selection,
   limit: number,
-): Promise<readonly ShownLetter[]> {
-  const shown: ShownLetter[] = [];
-  for await (const stored of selectLetters(redis, stream, selection)) {
+): Promise<readonly ShownDeadLetter[]> {
+  const shown: ShownDeadLetter[] = [];
+  for await (const stored of selectDeadLetters(redis, stream, selection)) {
     if (shown.length === limit) break;
-    shown.push(describe(stream, stored));
+    shown.push(toShown(stream, stored));
   }
   return shown;
 }
 
-export function printLetter(letter: ShownLetter): string {
+export function printDeadLetter(shown: ShownDeadLetter): string {
   const about = [
-    ['reason', letter.reason],
-    ['detail', letter.detail],
-    ['sqlstate', letter.sqlState],
-    ['parked at', letter.parkedAt],
-    ['by', letter.consumer],
-    ['entry', letter.entryId],
-    ['deliveries', String(letter.deliveries)],
+    ['reason', shown.reason],
+    ['detail', shown.detail],
+    ['sqlstate', shown.sqlState],
+    ['parked at', shown.parkedAt],
+    ['consumer', shown.consumer],
+    ['entry', shown.entryId],
+    ['deliveries', String(shown.deliveries)],
   ]
     .filter(([, value]) => value !== '')
     .map(([name = '', value = '']) => `  ${name.padEnd(10)}  ${printable(value)}`);
-  const fields = letter.fields.map(({ name, value }) => `    ${written(name)}: ${written(value)}`);
-  return [`${printable(letter.stream)} ${letter.id}`, ...about, '  fields', ...fields].join('\n');
+  const fields = shown.fields.map(({ name, value }) => `    ${printBytes(name)}: ${printBytes(value)}`);
+  return [`${printable(shown.stream)} ${shown.id}`, ...about, '  fields', ...fields].join('\n');
 }
 
-function describe(stream: string, stored: StoredLetter): ShownLetter {
-  const { id, parkedAtMs, letter } = stored;
-  const fields = letter?.fields ?? stored.fields;
+function toShown(stream: string, stored: StoredEntry): ShownDeadLetter {
+  const fields = stored.deadLetter?.fields ?? stored.fields;
   return {
     stream,
-    id,
-    parkedAt: new Date(parkedAtMs).toISOString(),
-    reason: reasonOf(stored),
-    detail: letter?.cause.dlq_detail ?? 'the processor did not write this; all of its fields follow',
-    sqlState: letter?.cause.dlq_sqlstate ?? '',
-    entryId: letter?.cause.dlq_entry_id ?? '',
-    deliveries: Number(letter?.cause.dlq_deliveries ?? 0),
-    consumer: letter?.cause.dlq_consumer ?? '',
+    ...summarise(stored),
+    detail: stored.deadLetter?.cause.dlq_detail ?? 'not written by the processor; all fields follow',
+    consumer: stored.deadLetter?.cause.dlq_consumer ?? '',
     fields: Array.from({ length: Math.ceil(fields.length / 2) }, (_, n) => ({
-      name: bytesOf(fields[2 * n] ?? Buffer.of()),
-      value: bytesOf(fields[2 * n + 1] ?? Buffer.of()),
+      name: toBytes(fields[2 * n] ?? Buffer.of()),
+      value: toBytes(fields[2 * n + 1] ?? Buffer.of()),
     })),
   };
 }
 
-function bytesOf(bytes: Buffer): Bytes {
-  const text = textOf(bytes);
+function toBytes(bytes: Buffer): Bytes {
+  const text = decodeUtf8(bytes);
   return text === undefined ? { base64: bytes.toString('base64') } : { text };
 }
 
-function written(bytes: Bytes): string {
+function printBytes(bytes: Bytes): string {
   return 'text' in bytes ? printable(bytes.text) : `(base64) ${bytes.base64}`;
 }

@@ -5,7 +5,7 @@ import { startOwnRedis, startRedis, type TestRedis } from '@app/test-kit/redis';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Desk, dlq, hex, openDesk } from './support/open-desk.ts';
+import { dlq, type Fixture, hex, openFixture } from './support/open-fixture.ts';
 
 let server: TestRedis;
 beforeAll(async () => {
@@ -13,13 +13,13 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-// Each test starts the command a few times, and all of them run at once.
-const patient = { timeout: 120_000 };
+// The tests run concurrently, each with several processes.
+const slow = { timeout: 120_000 };
 
-let desks = 0;
-function newDesk(): Desk {
-  desks += 1;
-  return openDesk(server.url, `${server.keyPrefix}telemetry:${desks}`);
+let fixtures = 0;
+function newFixture(): Fixture {
+  fixtures += 1;
+  return openFixture(server.url, `${server.keyPrefix}telemetry:${fixtures}`);
 }
 
 function onX(redisUrl: string): Readonly<Record<string, string>> {
@@ -34,32 +34,32 @@ const position = [
   'payload',
   '{"latitude":46.123456}',
 ];
-const broken = ['payload', Buffer.from([0xff, 0x00, 0x1b]), 'dlq_reason', 'sent so'];
+const notUtf8 = ['payload', Buffer.from([0xff, 0x00, 0x1b]), 'dlq_reason', 'original'];
 
-describe.concurrent('list', patient, () => {
+describe.concurrent('list', slow, () => {
   test('counts by reason and SQLSTATE, with ages by Redis’ clock', async () => {
-    await using desk = newDesk();
-    const [seconds] = await desk.redis.time();
+    await using fixture = newFixture();
+    const [seconds] = await fixture.redis.time();
     const at = (ageS: number): string => `${(Number(seconds) - ageS) * 1000}-0`;
-    await desk.plant(
+    await fixture.add(
       { id: at(300_000) },
       { id: at(7300), reason: 'row_refused', sqlState: '23514' },
       { id: at(3665), reason: 'row_refused', sqlState: '23514' },
     );
-    const { stdout, code } = await desk.run('list');
+    const { stdout, code } = await fixture.run('list');
     expect(code).toBe(0);
     const [title, ...lines] = stdout.trimEnd().split('\n');
-    expect(title).toBe(`${desk.stream}: 3 dead letters`);
+    expect(title).toBe(`${fixture.stream}: 3 dead letters`);
     expect(lines.map((line) => line.trim().split(/ {2,}/u))).toEqual([
-      ['REASON', 'SQLSTATE', 'LETTERS', 'OLDEST', 'NEWEST'],
+      ['REASON', 'SQLSTATE', 'COUNT', 'OLDEST', 'NEWEST'],
       ['row_refused', '23514', '2', '2 h', '61 min'],
       ['not_json', '1', '3 d', '3 d'],
     ]);
-    const json: unknown = JSON.parse((await desk.run('list', '--json', '--older-than', '2h')).stdout);
+    const json: unknown = JSON.parse((await fixture.run('list', '--json', '--older-than', '2h')).stdout);
     expect(json).toMatchObject({
       streams: [
         {
-          stream: desk.stream,
+          stream: fixture.stream,
           letters: 2,
           reasons: [
             { reason: 'not_json', sqlState: '', letters: 1 },
@@ -75,26 +75,26 @@ describe.concurrent('list', patient, () => {
     });
   });
 
-  test('names letters one by one without what they hold, and says where it stops', async () => {
-    await using desk = newDesk();
-    const ids = await desk.plant(
+  test('--letters prints ids without content and reports the limit', async () => {
+    await using fixture = newFixture();
+    const ids = await fixture.add(
       { fields: position, entryId: '77-3' },
       { fields: position },
       { fields: position },
     );
-    const { stdout } = await desk.run('list', '--letters', '--limit', '2');
+    const { stdout } = await fixture.run('list', '--letters', '--limit', '2');
     expect(stdout).toMatch(new RegExp(`${ids[0]}  +0 s|${ids[0]}  +\\d+ s`, 'u'));
     expect(stdout).toContain('77-3');
     expect(stdout).toContain('the oldest 2 of them');
     expect(stdout).not.toContain(ids[2]);
-    const json = (await desk.run('list', '--letters', '--json')).stdout;
+    const json = (await fixture.run('list', '--letters', '--json')).stdout;
     for (const output of [stdout, json]) expect(output).not.toMatch(/46\.1|3500000|why/u);
   });
 
-  test('takes several streams, and the option before the environment', async () => {
-    await using one = newDesk();
-    await using two = newDesk();
-    await one.plant({}, {});
+  test('accepts several streams; --stream overrides the environment', async () => {
+    await using one = newFixture();
+    await using two = newFixture();
+    await one.add({}, {});
     await two.redis.xadd(two.stream, '*', 'a', '1');
     const { stdout, code } = await one.run('list', '--stream', `${one.stream},${two.stream}`);
     expect({ stdout: stdout.match(/^\S.*$/gmu), code }).toEqual({
@@ -104,17 +104,17 @@ describe.concurrent('list', patient, () => {
   });
 });
 
-describe.concurrent('show', patient, () => {
-  test('gives the bytes that were sent and the whole cause', async () => {
-    await using desk = newDesk();
-    const [first = '', second = ''] = await desk.plant(
-      { fields: broken, reason: 'not_utf8' },
+describe.concurrent('show', slow, () => {
+  test('prints the original bytes and the whole cause', async () => {
+    await using fixture = newFixture();
+    const [first = '', second = ''] = await fixture.add(
+      { fields: notUtf8, reason: 'not_utf8' },
       { fields: position, reason: 'row_refused', sqlState: '22003', entryId: '8-8' },
     );
-    const { letters } = JSON.parse((await desk.run('show', first, '--json')).stdout);
+    const { letters } = JSON.parse((await fixture.run('show', first, '--json')).stdout);
     expect(letters).toEqual([
       {
-        stream: desk.stream,
+        stream: fixture.stream,
         id: first,
         parkedAt: expect.stringMatching(/^20.*Z$/u),
         reason: 'not_utf8',
@@ -128,238 +128,231 @@ describe.concurrent('show', patient, () => {
             name: { text: 'payload' },
             value: { base64: Buffer.from([0xff, 0x00, 0x1b]).toString('base64') },
           },
-          { name: { text: 'dlq_reason' }, value: { text: 'sent so' } },
+          { name: { text: 'dlq_reason' }, value: { text: 'original' } },
         ],
       },
     ]);
-    const { stdout, code } = await desk.run('show', '--entry', '8-8');
+    const { stdout, code } = await fixture.run('show', '--entry', '8-8');
     expect(code).toBe(0);
-    expect(stdout).toContain(`${desk.stream} ${second}\n  reason      row_refused\n`);
+    expect(stdout).toContain(`${fixture.stream} ${second}\n  reason      row_refused\n`);
     expect(stdout).toMatch(/sqlstate +22003\n.*\n.*\n.*8-8\n {2}deliveries {2}2\n {2}fields\n {4}ts: 2026/u);
     expect(stdout).toContain('    payload: {"latitude":46.123456}');
   });
 
-  test('lets no letter steer the terminal', async () => {
-    await using desk = newDesk();
-    await desk.plant({ fields: ['\x1B[2J', 'a\r\x9B31m'], reason: '\x1B[31m' });
+  test('escapes control characters of dead letters', async () => {
+    await using fixture = newFixture();
+    await fixture.add({ fields: ['\x1B[2J', 'a\r\x9B31m'], reason: '\x1B[31m' });
     for (const args of [['show', '--all'], ['list'], ['list', '--letters']]) {
-      const { stdout } = await desk.run(...args);
+      const { stdout } = await fixture.run(...args);
       expect(stdout).toContain('\\u{1b}[');
-      // oxlint-disable-next-line no-control-regex -- these are what must not be there
+      // oxlint-disable-next-line no-control-regex -- matches unescaped control characters
       expect(stdout).not.toMatch(/[\x00-\x09\x0B-\x1F\x7F-\x9F]/u);
     }
   });
 });
 
-describe.concurrent('replay', patient, () => {
-  test('puts the original fields back, to the byte, and takes the letter away', async () => {
-    await using desk = newDesk();
-    const [first = ''] = await desk.plant({ fields: broken }, { fields: position, reason: 'row_refused' });
-    await desk.plant({ fields: position, reason: 'row_refused' });
-    expect(await desk.run('replay', first)).toEqual({
-      stdout: `${desk.stream}: 1 replayed\n`,
+describe.concurrent('replay', slow, () => {
+  test('moves the original fields back byte for byte', async () => {
+    await using fixture = newFixture();
+    const [first = ''] = await fixture.add({ fields: notUtf8 }, { fields: position, reason: 'row_refused' });
+    await fixture.add({ fields: position, reason: 'row_refused' });
+    expect(await fixture.run('replay', first)).toEqual({
+      stdout: `${fixture.stream}: 1 replayed\n`,
       stderr: '',
       code: 0,
     });
-    expect(await desk.onStream()).toEqual([hex(broken)]);
-    const { stdout } = await desk.run('replay', '--reason', 'row_refused', '--json');
+    expect(await fixture.streamEntries()).toEqual([hex(notUtf8)]);
+    const { stdout } = await fixture.run('replay', '--reason', 'row_refused', '--json');
     expect(JSON.parse(stdout)).toEqual({
-      streams: [{ stream: desk.stream, replayed: 2, gone: 0, notLetters: [] }],
+      streams: [{ stream: fixture.stream, replayed: 2, gone: 0, notLetters: [] }],
     });
-    expect(await desk.onStream()).toEqual([hex(broken), hex(position), hex(position)]);
-    expect(await desk.letterIds()).toEqual([]);
+    expect(await fixture.streamEntries()).toEqual([hex(notUtf8), hex(position), hex(position)]);
+    expect(await fixture.deadLetterIds()).toEqual([]);
   });
 
-  test('done twice does it once, and says that a letter named is not there', async () => {
-    await using desk = newDesk();
-    const [id = ''] = await desk.plant({}, {});
-    await desk.run('replay', id);
-    const again = await desk.run('replay', id);
+  test('run twice moves once and reports ids that are not found', async () => {
+    await using fixture = newFixture();
+    const [id = ''] = await fixture.add({}, {});
+    await fixture.run('replay', id);
+    const again = await fixture.run('replay', id);
     expect(again).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('1 of the 1 named are not among'),
+      stderr: expect.stringContaining('1 of the 1 ids are not dead letters'),
     });
-    expect((await desk.run('replay', '--all')).code).toBe(0);
-    expect(await desk.run('replay', '--all')).toMatchObject({
-      stdout: `${desk.stream}: 0 replayed\n`,
+    expect((await fixture.run('replay', '--all')).code).toBe(0);
+    expect(await fixture.run('replay', '--all')).toMatchObject({
+      stdout: `${fixture.stream}: 0 replayed\n`,
       code: 0,
     });
-    expect(await desk.onStream()).toHaveLength(2);
+    expect(await fixture.streamEntries()).toHaveLength(2);
   });
 
-  test('by two operators at once puts each letter back once', async () => {
-    await using desk = newDesk();
-    await desk.plant(...Array.from({ length: 2000 }, (_, n) => ({ fields: ['n', String(n)] })));
+  test('run by two operators at once moves each dead letter once', async () => {
+    await using fixture = newFixture();
+    await fixture.add(...Array.from({ length: 2000 }, (_, n) => ({ fields: ['n', String(n)] })));
     const all = ['replay', '--all', '--per-second', '100000', '--json'];
-    const endings = await Promise.all([desk.run(...all), desk.run(...all)]);
-    const replayed = endings.map(({ stdout }) => JSON.parse(stdout).streams[0].replayed);
-    expect(endings.map(({ code }) => code)).toEqual([0, 0]);
+    const results = await Promise.all([fixture.run(...all), fixture.run(...all)]);
+    const replayed = results.map(({ stdout }) => JSON.parse(stdout).streams[0].replayed);
+    expect(results.map(({ code }) => code)).toEqual([0, 0]);
     expect(replayed[0] + replayed[1]).toBe(2000);
-    const entries = await desk.onStream();
+    const entries = await fixture.streamEntries();
     expect(entries).toHaveLength(2000);
     expect(new Set(entries).size).toBe(2000);
-    expect(await desk.letterIds()).toEqual([]);
+    expect(await fixture.deadLetterIds()).toEqual([]);
   });
 
   test.for([
     ['SIGKILL', null],
     ['SIGINT', 130],
   ] as const)(
-    'ended in the middle by %s leaves each letter in one of the two places, and can be begun again',
-    async ([signal, wanted]) => {
-      await using desk = newDesk();
-      await desk.plant(...Array.from({ length: 300 }, (_, n) => ({ fields: ['n', String(n)] })));
-      await using command = desk.start('replay', '--all', '--per-second', '50');
-      await eventually(async () => (await desk.redis.xlen(desk.stream)) > 0, { timeoutMs: 60_000 });
+    'interrupted by %s leaves each entry in exactly one stream and can be run again',
+    async ([signal, expectedCode]) => {
+      await using fixture = newFixture();
+      await fixture.add(...Array.from({ length: 300 }, (_, n) => ({ fields: ['n', String(n)] })));
+      await using command = fixture.start('replay', '--all', '--per-second', '50');
+      await eventually(async () => (await fixture.redis.xlen(fixture.stream)) > 0, { timeoutMs: 60_000 });
       command.kill(signal);
       const { code } = await command.exited;
       const { stderr } = command;
-      expect(code).toBe(wanted);
+      expect(code).toBe(expectedCode);
       expect(stderr.includes('interrupted')).toBe(signal === 'SIGINT');
-      const moved = await desk.redis.xlen(desk.stream);
+      // --per-second 50: the rest was still to come.
+      const moved = await fixture.redis.xlen(fixture.stream);
       expect(moved).toBeLessThan(300);
-      expect(moved + (await desk.letterIds()).length).toBe(300);
-      await desk.run('replay', '--all');
-      expect(new Set(await desk.onStream()).size).toBe(300);
-      expect(await desk.onStream()).toHaveLength(300);
+      expect(moved + (await fixture.deadLetterIds()).length).toBe(300);
+      await fixture.run('replay', '--all');
+      expect(new Set(await fixture.streamEntries()).size).toBe(300);
+      expect(await fixture.streamEntries()).toHaveLength(300);
     },
   );
 
-  test('keeps to its rate', async () => {
-    await using desk = newDesk();
-    await desk.plant(...Array.from({ length: 20 }, () => ({})));
-    const startedAtMs = performance.now();
-    expect((await desk.run('replay', '--all', '--per-second', '10')).code).toBe(0);
-    expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(1990);
-  });
-
-  test('takes an entry with more fields than a script can hold', async () => {
-    await using desk = newDesk();
+  test('moves an entry with more fields than a Lua script can hold', async () => {
+    await using fixture = newFixture();
     const wide = Array.from({ length: 10_000 }, (_, n) => String(n));
-    await desk.plant({ fields: wide });
-    expect(await desk.run('replay', '--all')).toMatchObject({
-      stdout: `${desk.stream}: 1 replayed\n`,
+    await fixture.add({ fields: wide });
+    expect(await fixture.run('replay', '--all')).toMatchObject({
+      stdout: `${fixture.stream}: 1 replayed\n`,
       code: 0,
     });
-    expect(await desk.onStream()).toEqual([hex(wide)]);
-    expect(await desk.letterIds()).toEqual([]);
+    expect(await fixture.streamEntries()).toEqual([hex(wide)]);
+    expect(await fixture.deadLetterIds()).toEqual([]);
   });
 
-  test('leaves alone what the processor did not write', async () => {
-    await using desk = newDesk();
-    const strange = await desk.redis.xadd(deadLetterStream(desk.stream), '*', 'payload', '{}');
-    await desk.plant({});
-    const { stdout, stderr, code } = await desk.run('replay', '--all');
-    expect({ stdout, code }).toEqual({ stdout: `${desk.stream}: 1 replayed\n`, code: 1 });
-    expect(stderr).toContain(`left 1 alone that the processor did not write: ${strange}`);
-    expect(await desk.letterIds()).toEqual([strange]);
-    expect((await desk.run('list')).stdout).toContain('not_a_letter');
-    expect((await desk.run('show', '--all')).stdout).toContain('payload: {}');
+  test('skips entries that the processor did not write', async () => {
+    await using fixture = newFixture();
+    const foreign = await fixture.redis.xadd(deadLetterStream(fixture.stream), '*', 'payload', '{}');
+    await fixture.add({});
+    const { stdout, stderr, code } = await fixture.run('replay', '--all');
+    expect({ stdout, code }).toEqual({ stdout: `${fixture.stream}: 1 replayed\n`, code: 1 });
+    expect(stderr).toContain(`skipped 1 not written by the processor: ${foreign}`);
+    expect(await fixture.deadLetterIds()).toEqual([foreign]);
+    expect((await fixture.run('list')).stdout).toContain('not_a_letter');
+    expect((await fixture.run('show', '--all')).stdout).toContain('payload: {}');
   });
 
-  test('keeps the letter where Redis does not take the entry', async () => {
+  test('keeps the dead letter if Redis refuses the entry', async () => {
     await using own = await startOwnRedis();
-    await using desk = openDesk(own.url, 'telemetry:full');
-    await desk.plant({}, {});
-    await desk.redis.config('SET', 'maxmemory', '1');
-    const { stderr, code } = await desk.run('replay', '--all');
+    await using fixture = openFixture(own.url, 'telemetry:full');
+    await fixture.add({}, {});
+    await fixture.redis.config('SET', 'maxmemory', '1');
+    const { stderr, code } = await fixture.run('replay', '--all');
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: expect.stringMatching(/^dlq: Redis says no: .*OOM/u),
+      stderr: expect.stringMatching(/^dlq: Redis refused a command: .*OOM/u),
     });
-    expect([await desk.onStream(), (await desk.letterIds()).length]).toEqual([[], 2]);
+    expect([await fixture.streamEntries(), (await fixture.deadLetterIds()).length]).toEqual([[], 2]);
   });
 
-  test('works in Redis Cluster, with the two keys in one slot and in two', async () => {
+  test('works in Redis Cluster, with both keys in the same slot or in different ones', async () => {
     await using own = await startOwnRedis({ settings: { 'cluster-enabled': 'yes' } });
     for (const stream of ['telemetry:{00}', 'telemetry:x']) {
-      await using desk = openDesk(own.url, stream);
-      await desk.redis.cluster('ADDSLOTSRANGE', 0, 16_383).catch(() => undefined);
-      await eventually(async () => (await desk.redis.cluster('INFO')).includes('cluster_state:ok'), {
+      await using fixture = openFixture(own.url, stream);
+      await fixture.redis.cluster('ADDSLOTSRANGE', 0, 16_383).catch(() => undefined);
+      await eventually(async () => (await fixture.redis.cluster('INFO')).includes('cluster_state:ok'), {
         timeoutMs: 60_000,
       });
-      await desk.plant({ fields: broken }, { fields: position });
-      expect(await desk.run('replay', '--all')).toEqual({
+      await fixture.add({ fields: notUtf8 }, { fields: position });
+      expect(await fixture.run('replay', '--all')).toEqual({
         stdout: `${stream}: 2 replayed\n`,
         stderr: '',
         code: 0,
       });
-      expect(await desk.onStream()).toEqual([hex(broken), hex(position)]);
-      expect(await desk.letterIds()).toEqual([]);
+      expect(await fixture.streamEntries()).toEqual([hex(notUtf8), hex(position)]);
+      expect(await fixture.deadLetterIds()).toEqual([]);
     }
   });
 });
 
-describe.concurrent('purge', patient, () => {
+describe.concurrent('purge', slow, () => {
   test('without --yes counts and deletes nothing', async () => {
-    await using desk = newDesk();
-    await desk.plant({}, {}, { reason: 'row_refused' });
-    const { stdout, stderr, code } = await desk.run('purge', '--reason', 'not_json');
-    expect({ stdout, code }).toEqual({ stdout: `${desk.stream}: 2 would be deleted\n`, code: 2 });
-    expect(stderr).toContain('with --yes');
-    expect(await desk.letterIds()).toHaveLength(3);
+    await using fixture = newFixture();
+    await fixture.add({}, {}, { reason: 'row_refused' });
+    const { stdout, stderr, code } = await fixture.run('purge', '--reason', 'not_json');
+    expect({ stdout, code }).toEqual({ stdout: `${fixture.stream}: 2 would be deleted\n`, code: 2 });
+    expect(stderr).toContain('add --yes');
+    expect(await fixture.deadLetterIds()).toHaveLength(3);
   });
 
-  test('deletes by id, by reason, by age, and all', async () => {
-    await using desk = newDesk();
-    const [seconds] = await desk.redis.time();
-    const [old = '', , , named = ''] = await desk.plant(
+  test('deletes by id, reason, age, or all', async () => {
+    await using fixture = newFixture();
+    const [seconds] = await fixture.redis.time();
+    const [old = '', , , named = ''] = await fixture.add(
       { id: `${(Number(seconds) - 3600) * 1000}-0` },
       {},
       { reason: 'row_refused' },
       {},
       {},
     );
-    expect((await desk.run('purge', '--older-than', '59m', '--yes')).stdout).toBe(
-      `${desk.stream}: 1 deleted\n`,
+    expect((await fixture.run('purge', '--older-than', '59m', '--yes')).stdout).toBe(
+      `${fixture.stream}: 1 deleted\n`,
     );
-    expect(await desk.letterIds()).not.toContain(old);
-    expect((await desk.run('purge', named, '--yes')).stdout).toBe(`${desk.stream}: 1 deleted\n`);
-    expect((await desk.run('purge', named, '--yes')).code).toBe(1);
-    expect((await desk.run('purge', '--reason', 'row_refused', '--yes')).stdout).toContain('1 deleted');
-    expect(JSON.parse((await desk.run('purge', '--all', '--yes', '--json')).stdout)).toEqual({
-      streams: [{ stream: desk.stream, purged: 2 }],
+    expect(await fixture.deadLetterIds()).not.toContain(old);
+    expect((await fixture.run('purge', named, '--yes')).stdout).toBe(`${fixture.stream}: 1 deleted\n`);
+    expect((await fixture.run('purge', named, '--yes')).code).toBe(1);
+    expect((await fixture.run('purge', '--reason', 'row_refused', '--yes')).stdout).toContain('1 deleted');
+    expect(JSON.parse((await fixture.run('purge', '--all', '--yes', '--json')).stdout)).toEqual({
+      streams: [{ stream: fixture.stream, purged: 2 }],
     });
-    expect(await desk.onStream()).toEqual([]);
+    expect(await fixture.streamEntries()).toEqual([]);
   });
 });
 
-describe.concurrent('what cannot be done is refused with its own exit code:', patient, () => {
-  test('a stream that nobody knows, and a key that is none', async () => {
-    await using desk = newDesk();
-    expect(await desk.run('list')).toMatchObject({
+describe.concurrent('exit codes:', slow, () => {
+  test('1 for an unknown stream and a key of another type', async () => {
+    await using fixture = newFixture();
+    expect(await fixture.run('list')).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringContaining('Redis has no stream'),
+      stderr: expect.stringContaining('Redis has neither a stream'),
     });
-    await desk.redis.set(deadLetterStream(desk.stream), 'a text');
-    expect(await desk.run('replay', '--all')).toMatchObject({
+    await fixture.redis.set(deadLetterStream(fixture.stream), 'a string');
+    expect(await fixture.run('replay', '--all')).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('another type'),
+      stderr: expect.stringContaining('is not a stream'),
     });
   });
 
-  test('an id that is none, with the usage', async () => {
-    await using desk = newDesk();
-    expect(await desk.run('show', 'yesterday')).toMatchObject({
+  test('2 and the usage for an invalid id', async () => {
+    await using fixture = newFixture();
+    expect(await fixture.run('show', 'yesterday')).toMatchObject({
       code: 2,
       stdout: '',
-      stderr: expect.stringMatching(/^dlq: "yesterday" is no id.*\n\nusage: /u),
+      stderr: expect.stringMatching(/^dlq: "yesterday" is not an id.*\n\nusage: /u),
     });
-    expect((await desk.run('--help')).stdout).toContain('usage: ./run dlq');
+    expect((await fixture.run('--help')).stdout).toContain('usage: ./run dlq');
   });
 
-  test('missing settings, all at once', async () => {
+  test('78 for missing settings, with all of them', async () => {
     const { code, stderr } = await dlq(['list'], {});
     expect(code).toBe(78);
     expect(stderr).toContain('REDIS_URL is not set');
     expect(stderr).toContain('REDIS_TELEMETRY_STREAM is not set');
   });
 
-  test('a Redis that is not there, one that says nothing, one that knows another password', async () => {
+  test('69 for a Redis that is down or does not answer, 1 for wrong credentials', async () => {
     const port = await findFreePort();
-    const away = await dlq(['list'], onX(`redis://127.0.0.1:${port}`));
-    expect(away).toMatchObject({
+    const down = await dlq(['list'], onX(`redis://127.0.0.1:${port}`));
+    expect(down).toMatchObject({
       code: 69,
       stderr: expect.stringContaining('does not answer: connect ECONNREFUSED'),
     });
@@ -372,7 +365,7 @@ describe.concurrent('what cannot be done is refused with its own exit code:', pa
     const refused = await dlq(['list'], onX(server.url.replace('//', '//nobody:secretword@')));
     expect(refused).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^dlq: Redis says no: .*WRONGPASS/u),
+      stderr: expect.stringMatching(/^dlq: Redis refused a command: .*WRONGPASS/u),
     });
     expect(refused.stderr).not.toContain('secretword');
   });

@@ -12,7 +12,7 @@ function problemOf(args: readonly string[]): string {
   return '';
 }
 
-test('a command, its letters and its options are read', () => {
+test('reads the command, the selection and the options', () => {
   expect(readArguments(['list'])).toEqual({
     command: 'list',
     selection: {},
@@ -54,33 +54,33 @@ test('a command, its letters and its options are read', () => {
 });
 
 test.each([
-  [[], 'which command?'],
-  [['drop'], 'there is no command drop'],
-  [['show'], 'which letters?'],
-  [['replay', '--json'], 'which letters?'],
-  [['purge', '--yes'], 'which letters?'],
-  [['show', '12'], '"12" is no id'],
-  [['show', '12-'], '"12-" is no id'],
-  [['show', '-'], '"-" is no id'],
-  [['show', '+'], '"+" is no id'],
-  [['show', '(1-0'], '"(1-0" is no id'],
-  [['show', '01-0'], '"01-0" is no id'],
-  [['show', '18446744073709551616-0'], 'is no id'],
-  [['show', '--entry', 'last'], '"last" is no id'],
-  [['show', '--all', '1-0'], '--all leaves no choice'],
-  [['purge', '--all', '--reason', 'not_json'], '--all leaves no choice'],
+  [[], 'no command given'],
+  [['drop'], 'unknown command drop'],
+  [['show'], 'no selection'],
+  [['replay', '--json'], 'no selection'],
+  [['purge', '--yes'], 'no selection'],
+  [['show', '12'], '"12" is not an id'],
+  [['show', '12-'], '"12-" is not an id'],
+  [['show', '-'], '"-" is not an id'],
+  [['show', '+'], '"+" is not an id'],
+  [['show', '(1-0'], '"(1-0" is not an id'],
+  [['show', '01-0'], '"01-0" is not an id'],
+  [['show', '18446744073709551616-0'], 'is not an id'],
+  [['show', '--entry', 'last'], '"last" is not an id'],
+  [['show', '--all', '1-0'], '--all cannot be combined'],
+  [['purge', '--all', '--reason', 'not_json'], '--all cannot be combined'],
   [['purge', '--older-than', '7', '--yes'], '--older-than must be'],
   [['purge', '--older-than', '0s', '--yes'], '--older-than must be'],
   [['list', '--limit', '0'], '--limit must be'],
-  [['list', '--yes'], '--yes is for purge'],
-  [['replay', '--all', '--letters'], '--letters is for list'],
+  [['list', '--yes'], '--yes only applies to purge'],
+  [['replay', '--all', '--letters'], '--letters only applies to list'],
   [['replay', '--all', '--per-second', 'x'], '--per-second must be'],
-  [['list', '--stream', 'telemetry:teltonika:dlq'], "leave ':dlq' out"],
+  [['list', '--stream', 'telemetry:teltonika:dlq'], "omit ':dlq'"],
   [['list', '--what'], "'--what'"],
-])('%j is refused with what is wrong', (args, problem) => {
+])('%j is refused with the reason', (args, problem) => {
   expect(problemOf(args)).toContain(problem);
 });
 
-test('all problems are named at once', () => {
+test('reports all problems at once', () => {
   expect(problemOf(['show', 'x', '--limit', 'y', '--yes']).split('\n')).toHaveLength(3);
 });

@@ -1,4 +1,4 @@
-import { replayLetters } from '@app/dlq/replay-letters';
+import { replayDeadLetters } from '@app/dlq/replay-dead-letters';
 import { deadLetterStream } from '@app/processor/stream/dead-letter';
 import { wholeBetween } from '@app/fleet-sim/random';
 import { group } from '../open-world.ts';
@@ -51,7 +51,7 @@ export const streamFaults: readonly Fault[] = [
       const letters = await redis.xlen(deadLetterStream(stream)).catch(() => 0);
       try {
         const { signal } = new AbortController();
-        const { replayed } = await replayLetters({
+        const { replayed } = await replayDeadLetters({
           redis,
           stream,
           selection: {},

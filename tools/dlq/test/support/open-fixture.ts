@@ -11,35 +11,35 @@ export function dlq(args: readonly string[], env: Readonly<Record<string, string
   return runProgram({ main, args, env });
 }
 
-export interface PlantedLetter {
+export interface TestDeadLetter {
   readonly fields?: readonly (string | Buffer)[];
   readonly reason?: string;
   readonly sqlState?: string;
   readonly entryId?: string;
-  /** The letter's own id. */
+  /** Id of the dead letter. */
   readonly id?: string;
 }
 
-/** One stream with dead letters, and the command for it. */
-export interface Desk extends AsyncDisposable {
+/** A stream with dead letters, and the dlq command on it. */
+export interface Fixture extends AsyncDisposable {
   readonly redis: Redis;
   readonly stream: string;
-  /** Parks entries as the processor does; gives the letters' ids. */
-  plant(...letters: readonly PlantedLetter[]): Promise<readonly string[]>;
+  /** Adds dead letters as the processor does; returns their ids. */
+  add(...deadLetters: readonly TestDeadLetter[]): Promise<readonly string[]>;
   run(...args: readonly string[]): Promise<Ending>;
   start(...args: readonly string[]): Program;
-  /** All entries of the stream, each as hexadecimal. */
-  onStream(): Promise<readonly string[]>;
-  letterIds(): Promise<readonly string[]>;
+  /** Fields of all entries of the stream, in hexadecimal. */
+  streamEntries(): Promise<readonly string[]>;
+  deadLetterIds(): Promise<readonly string[]>;
 }
 
-export function openDesk(redisUrl: string, stream: string): Desk {
+export function openFixture(redisUrl: string, stream: string): Fixture {
   const redis = new Redis(redisUrl);
   const env = { REDIS_URL: redisUrl, REDIS_TELEMETRY_STREAM: stream };
   return {
     redis,
     stream,
-    plant: async (...letters) => {
+    add: async (...deadLetters) => {
       const pipeline = redis.pipeline();
       for (const {
         fields = ['payload', '{}'],
@@ -47,7 +47,7 @@ export function openDesk(redisUrl: string, stream: string): Desk {
         sqlState,
         entryId = '5-1',
         id = '*',
-      } of letters) {
+      } of deadLetters) {
         const entry = { id: entryId, fields: fields.map((field) => Buffer.from(field)), deliveries: 2 };
         const rejected = { entry, reason, detail: 'why', ...(sqlState !== undefined && { sqlState }) };
         pipeline.xadd(
@@ -56,12 +56,12 @@ export function openDesk(redisUrl: string, stream: string): Desk {
           ...encodeDeadLetter(rejected, 'processor-1', '2026-11-25T12:00:00Z'),
         );
       }
-      return ((await pipeline.exec()) ?? []).map(([, planted]) => String(planted));
+      return ((await pipeline.exec()) ?? []).map(([, id]) => String(id));
     },
     run: (...args) => dlq(args, env),
     start: (...args) => new Program({ main, args, env }),
-    onStream: async () => (await redis.xrangeBuffer(stream, '-', '+')).map(([, fields]) => hex(fields)),
-    letterIds: async () => (await redis.xrange(deadLetterStream(stream), '-', '+')).map(([id]) => id),
+    streamEntries: async () => (await redis.xrangeBuffer(stream, '-', '+')).map(([, fields]) => hex(fields)),
+    deadLetterIds: async () => (await redis.xrange(deadLetterStream(stream), '-', '+')).map(([id]) => id),
     [Symbol.asyncDispose]: async () => {
       redis.disconnect();
     },
