@@ -78,7 +78,7 @@ async function testStack(stack: Stack): Promise<void> {
   const { sendings } = makeBigRace({ records, badShare: 0.01, seed: 1 });
   const tally = new Tally();
   const raceOver = new AbortController();
-  const feeding = feed({ redis, stream, sendings, signal: raceOver.signal, speed, tally });
+  const feeding = feed({ redis, stream, records: sendings, signal: raceOver.signal, speed, tally });
   // Its error is heard where it is awaited, after the faults.
   feeding.catch(() => undefined);
   const countStored = async (): Promise<number> => {

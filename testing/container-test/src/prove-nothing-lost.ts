@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readDeadLetters } from '@app/demo/dead-letters';
 import { keyOf, readStoredRecords } from '@app/demo/stored-records';
-import type { BadSending } from '@app/fleet-sim/garbage';
-import type { Sending } from '@app/fleet-sim/race';
+import type { TimedBadRecord } from '@app/fleet-sim/corrupt-record';
+import type { TimedRecord } from '@app/fleet-sim/timed-record';
 import { eventually } from '@app/test-kit/eventually';
 import type { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
@@ -12,7 +12,7 @@ export interface Evidence {
   readonly sql: Sql;
   readonly stream: string;
   /** All that Redis has taken. */
-  readonly sent: readonly (Sending | BadSending)[];
+  readonly sent: readonly (TimedRecord | TimedBadRecord)[];
   /** How long the processor may take for what is left to read. */
   readonly settleLimitMs: number;
 }

@@ -8,12 +8,12 @@ import { expect, test } from 'vitest';
 const step = fileURLToPath(new URL('../../../.ci/container-test', import.meta.url));
 
 interface Machine {
-  /** What `../shared/containers/base-images` does; undefined where it is not there. */
+  /** Script of `../shared/containers/base-images`; undefined if it does not exist. */
   readonly baseImages?: string;
   readonly hasEngine: boolean;
 }
 
-/** Runs the step in a folder that has nothing but what it calls, each a script that says what it was called with. */
+/** Runs the step in a folder with fake programs that print their arguments. */
 async function runStep({ baseImages, hasEngine }: Machine) {
   const folder = await mkdtemp(join(tmpdir(), 'container-step-'));
   const write = async (path: string, script: string): Promise<void> => {
@@ -39,24 +39,24 @@ async function runStep({ baseImages, hasEngine }: Machine) {
   }
 }
 
-test('where no engine can be had it says loudly that it did not run, and fails nothing', async () => {
+test('without an engine it reports that it did not run and succeeds', async () => {
   const { exitCode, stdout, stderr } = await runStep({ hasEngine: false });
   expect([exitCode, stdout]).toEqual([0, '']);
-  expect(stderr).toContain('DID NOT RUN: no container engine answers here');
+  expect(stderr).toContain('DID NOT RUN: no container engine answers');
 });
 
-test('an engine that is there is used', async () => {
+test('uses a running engine', async () => {
   const { exitCode, stdout } = await runStep({ hasEngine: true });
   expect([exitCode, stdout]).toEqual([0, 'run container-test with its own Prometheus\n']);
 });
 
-test('an engine and images that are made for it are used', async () => {
+test('uses an engine that base-images starts', async () => {
   const baseImages = 'touch "$(dirname "$0")/../../engine"; echo images';
   const { exitCode, stdout } = await runStep({ baseImages, hasEngine: false });
   expect([exitCode, stdout]).toEqual([0, 'run container-test with prom/prometheus:latest\n']);
 });
 
-test.for(['exit 1', 'true'])('where they are to be made and cannot (%s) it fails', async (baseImages) => {
+test.for(['exit 1', 'true'])('fails if base-images does not start one (%s)', async (baseImages) => {
   const { exitCode, stdout, stderr } = await runStep({ baseImages, hasEngine: false });
   expect([exitCode, stdout]).toEqual([1, '']);
   expect(stderr).toContain('FAILED');

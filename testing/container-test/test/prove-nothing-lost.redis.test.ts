@@ -1,5 +1,5 @@
 import { makeBigRace } from '@app/demo/big-race';
-import type { Sending } from '@app/fleet-sim/race';
+import type { TimedRecord } from '@app/fleet-sim/timed-record';
 import { encodeDeadLetter } from '@app/processor/stream/dead-letter';
 import { decodeEntries } from '@app/processor/pipeline/decode-entries';
 import { insertPositions } from '@app/processor/store/insert-positions';
@@ -20,7 +20,7 @@ test('the proof holds for what was sent, and fails for each way to lose or chang
   const stream = `${servers.keyPrefix}telemetry`;
   const { sendings, good, bad } = makeBigRace({ records: 400, badShare: 0.05, seed: 3 });
   const proof = () => proveNothingLost({ redis, sql, stream, sent: sendings, settleLimitMs: 2_000 });
-  const store = async (stored: readonly Sending[]): Promise<void> => {
+  const store = async (stored: readonly TimedRecord[]): Promise<void> => {
     const entries = stored.map(({ record }) => ({
       id: `${Date.now()}-0`,
       fields: bytes(encodeFields(record)),

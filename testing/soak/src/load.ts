@@ -1,5 +1,5 @@
 import { createRandom } from '@app/fleet-sim/random';
-import { spoil } from '@app/fleet-sim/garbage';
+import { corrupt } from '@app/fleet-sim/corrupt-record';
 import { record } from '@app/processor/testing/telemetry';
 import { encodeFields, type TelemetryRecord } from '@app/shared/entry';
 
@@ -48,7 +48,7 @@ export class Load {
   item(n: number): LoadItem {
     const kind = this.#kind(n);
     const good = this.#record(n, kind);
-    const bad = kind === 'garbage' ? spoil(good, n) : undefined;
+    const bad = kind === 'garbage' ? corrupt(good, n) : undefined;
     const fields = [...(bad?.fields ?? encodeFields(good)), numberField, String(n)];
     return {
       n,

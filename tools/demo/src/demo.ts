@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { feed } from '@app/fleet-sim/feed';
-import { race, raceImeis, type Sending } from '@app/fleet-sim/race';
+import { race, raceImeis } from '@app/fleet-sim/race';
 import { replayTracks } from '@app/fleet-sim/replay-tracks';
 import { Tally } from '@app/fleet-sim/tally';
+import type { TimedRecord } from '@app/fleet-sim/timed-record';
 import { logIn } from '@app/spectator/log-in';
 import { describeExit } from '@app/test-kit/program';
 import { startServers } from '@app/test-kit/servers';
@@ -68,13 +69,13 @@ export async function runDemo(args: DemoArguments, screen: Screen, stop: AbortSi
 interface Vehicles {
   readonly imeis: readonly string[];
   /** Called when sending begins. */
-  readonly begin: () => Iterable<Sending>;
+  readonly begin: () => Iterable<TimedRecord>;
 }
 
 async function prepareRace({ vehicles, seed, isReplay }: DemoArguments): Promise<Vehicles> {
   if (isReplay) {
     const replay = await replayTracks({ startAtMs: Math.floor(Date.now() / 1_000) * 1_000, vehicles });
-    return { imeis: replay.imeis, begin: () => from(Date.now(), replay.sendings) };
+    return { imeis: replay.imeis, begin: () => from(Date.now(), replay.records) };
   }
   // The race began a while ago, so that most vehicles are moving.
   const startIntervalMs = Math.min(2_000, 60_000 / vehicles);
@@ -85,7 +86,7 @@ async function prepareRace({ vehicles, seed, isReplay }: DemoArguments): Promise
   };
 }
 
-function* from(sinceMs: number, sendings: Iterable<Sending>): Generator<Sending> {
+function* from(sinceMs: number, sendings: Iterable<TimedRecord>): Generator<TimedRecord> {
   for (const sending of sendings) if (sending.sendAtMs >= sinceMs) yield sending;
 }
 
@@ -108,7 +109,7 @@ async function run({ args, screen, stop, system, spectator, imeis, begin }: Runn
 
   const tally = new Tally();
   try {
-    const feeding = feed({ redis, stream: system.stream, sendings: begin(), signal, tally });
+    const feeding = feed({ redis, stream: system.stream, records: begin(), signal, tally });
     await Promise.all([
       feeding,
       showUntil(feeding, async () => view.show(await readProgress(system, tally, spectator))),

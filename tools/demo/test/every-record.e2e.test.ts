@@ -1,6 +1,7 @@
 import { feed } from '@app/fleet-sim/feed';
-import { race, raceImeis, type Sending } from '@app/fleet-sim/race';
+import { race, raceImeis } from '@app/fleet-sim/race';
 import { Tally } from '@app/fleet-sim/tally';
+import type { TimedRecord } from '@app/fleet-sim/timed-record';
 import { eventually } from '@app/test-kit/eventually';
 import { expect, test } from 'vitest';
 import { countOutcome } from '../src/outcome.ts';
@@ -16,7 +17,7 @@ test('of 20,000 records each good one is stored once as it was sent, each bad on
   const { imeis, sendings, good, bad } = makeBigRace({ records: 20_000, badShare: 0.01, seed: 1 });
   await using open = await openSystem({ imeis });
   const { system, redis, sql } = open;
-  const { counts } = await feed({ redis, stream: system.stream, sendings, signal, speed: Infinity });
+  const { counts } = await feed({ redis, stream: system.stream, records: sendings, signal, speed: Infinity });
   const counted = await countOutcome(system, counts, settleLimitMs);
 
   const sent = new Map(good.map(({ record }) => [keyOf(record), record]));
@@ -49,7 +50,7 @@ test('of two records with one stamp and different content one is stored and the 
   const sendings = race({ seed, vehicles, startAtMs, durationMs: 60_000, trouble });
   await using open = await openSystem({ imeis: raceImeis({ seed, vehicles }) });
   const { system, redis } = open;
-  const { counts } = await feed({ redis, stream: system.stream, sendings, signal, speed: Infinity });
+  const { counts } = await feed({ redis, stream: system.stream, records: sendings, signal, speed: Infinity });
   const counted = await countOutcome(system, counts, settleLimitMs);
 
   expect(counts.conflicting).toBeGreaterThan(5);
@@ -74,7 +75,7 @@ test('a processor killed in the middle, twice, and started again loses nothing a
     return row?.stored ?? 0;
   };
   const tally = new Tally();
-  const feeding = feed({ redis, stream: system.stream, sendings, signal, speed: 50, tally });
+  const feeding = feed({ redis, stream: system.stream, records: sendings, signal, speed: 50, tally });
 
   for (const share of [0.2, 0.5]) {
     await eventually(async () => (await countStored()) > share * good.length, { timeoutMs: settleLimitMs });
@@ -99,7 +100,7 @@ function inOneOrder<T>(items: readonly T[]): T[] {
 }
 
 /** Records that come after a newer one of the same vehicle. */
-function countLate(sendings: readonly Sending[]): number {
+function countLate(sendings: readonly TimedRecord[]): number {
   const newestMs = new Map<string, number>();
   let late = 0;
   for (const { deviceId, fixAtMs } of sendings.map(({ record }) => record.position)) {

@@ -42,7 +42,7 @@ const quiet = {
 const send = async (options: Pick<RaceOptions, 'startAtMs' | 'durationMs'>) => {
   const { redis, system } = open;
   const sendings = race({ ...quiet, ...options });
-  await feed({ redis, stream: system.stream, sendings, signal, speed: Infinity });
+  await feed({ redis, stream: system.stream, records: sendings, signal, speed: Infinity });
 };
 
 const newestMs = (spectator: Spectator): ReadonlyMap<string, number> =>
@@ -95,7 +95,7 @@ test('a gateway with an empty stream shows the positions of the database', async
   await using own = await openSystem({ imeis });
   const { system, redis } = own;
   const sendings = race({ ...quiet, startAtMs: nowMs - 60_000, durationMs: 30_000 });
-  const { counts } = await feed({ redis, stream: system.stream, sendings, signal, speed: Infinity });
+  const { counts } = await feed({ redis, stream: system.stream, records: sendings, signal, speed: Infinity });
   await countOutcome(system, counts, 10_000);
   await redis.xtrim(system.stream, 'MAXLEN', 0);
   await system.restartGateway();

@@ -52,7 +52,7 @@ test(
   'a refused row is stored once when it is replayed after its cause is fixed',
   { timeout: 120_000 },
   async () => {
-    await refuseRows(deadLetterFixture.sql, 'refused', '23514');
+    await refuseRows(fixture.sql, 'refused', '23514');
     const good = records(20);
     const [refused] = await send(fixture.redis, fixture.stream, [record({ deviceId: 'refused' }), ...good]);
     await untilAllAcknowledged();

@@ -1,10 +1,7 @@
-import type { StagePlan } from './stage.ts';
+import type { RoadPlan } from './road.ts';
 
-/**
- * A gravel circuit drawn by hand, about 9 km with a few hairpins and one long
- * straight, put among the lakes of central Finland where no such road exists.
- */
-export const circuit: StagePlan = {
+/** A made-up gravel circuit of about 9 km, placed in central Finland where no such road exists. */
+export const circuit: RoadPlan = {
   origin: { latitude: 62.0455, longitude: 25.113 },
   waypoints: [
     [0, 0, 112],

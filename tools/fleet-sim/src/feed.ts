@@ -1,54 +1,52 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeFields } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
-import type { BadSending } from './garbage.ts';
-import type { Sending } from './race.ts';
+import type { TimedBadRecord } from './corrupt-record.ts';
 import { Tally } from './tally.ts';
+import type { TimedRecord } from './timed-record.ts';
 
 export interface FeedOptions {
   readonly redis: Redis;
   readonly stream: string;
-  /** In sending order. */
-  readonly sendings: Iterable<Sending | BadSending>;
+  /** In order of sending. */
+  readonly records: Iterable<TimedRecord | TimedBadRecord>;
   readonly signal: AbortSignal;
-  /** How much faster than its own clock the race is sent. Default 1; Infinity: as fast as Redis takes it. */
+  /** Factor by which the race is sent faster than real time. Default 1; Infinity sends as fast as Redis accepts. */
   readonly speed?: number;
-  /** About where the stream is trimmed. What nobody has read yet is trimmed with the rest. Default 1,000,000. */
+  /** MAXLEN ~ of the stream; unread entries are trimmed too. Default 1,000,000. */
   readonly maxLength?: number;
-  /** Given to watch the counts while the feed runs. */
+  /** Pass one to read the counts while the feed runs. */
   readonly tally?: Tally;
-  readonly now?: () => number;
 }
 
-/** Entries in one pipeline: enough to amortise the round trip, few enough to stay in pace. */
+/** Maximum entries per pipeline: amortises the round trip without delaying due records. */
 const pipelineLength = 500;
 
 /**
- * Adds the records to a stream, each at its moment or, where Redis was slower, as
- * soon as may be. A record is counted when Redis has answered for it. Ends when
- * there are no more, or when the signal says so: that is no error, what was sent is sent.
+ * Adds the records to a stream, each when it is due or, if Redis is slow, as soon as possible. Counts a record once Redis
+ * has confirmed it. Ends after the last record, or without an error when the signal is aborted.
  *
- * @throws the first error of Redis. What of the last pipeline it still took is then unknown.
+ * @throws the first error of Redis; it is then unknown which records of the last pipeline were added.
  */
 export async function feed(options: FeedOptions): Promise<Tally> {
-  const { sendings, signal, speed = 1, tally = new Tally(), now = Date.now } = options;
-  const beganAtMs = now();
+  const { records, signal, speed = 1, tally = new Tally() } = options;
+  const startedAtMs = Date.now();
   let firstAtMs: number | undefined;
-  let pipeline: (Sending | BadSending)[] = [];
+  let pipeline: (TimedRecord | TimedBadRecord)[] = [];
 
-  for (const sending of sendings) {
-    firstAtMs ??= sending.sendAtMs;
-    // In real time the stamps mean the clock on the wall; otherwise only their distances count.
-    const dueAtMs = speed === 1 ? sending.sendAtMs : beganAtMs + (sending.sendAtMs - firstAtMs) / speed;
+  for (const timed of records) {
+    firstAtMs ??= timed.sendAtMs;
+    // In real time `sendAtMs` is wall-clock time; at other speeds only the differences matter.
+    const dueAtMs = speed === 1 ? timed.sendAtMs : startedAtMs + (timed.sendAtMs - firstAtMs) / speed;
 
-    const isEarly = dueAtMs > now();
+    const isEarly = dueAtMs > Date.now();
     if (pipeline.length >= pipelineLength || isEarly) {
       await send(options, pipeline, tally);
       pipeline = [];
     }
-    if (isEarly) await reach(dueAtMs, now, signal);
+    if (isEarly) await waitUntil(dueAtMs, signal);
     if (signal.aborted) break;
-    pipeline.push(sending);
+    pipeline.push(timed);
   }
   await send(options, pipeline, tally);
   return tally;
@@ -56,20 +54,20 @@ export async function feed(options: FeedOptions): Promise<Tally> {
 
 async function send(
   { redis, stream, maxLength = 1_000_000 }: FeedOptions,
-  sendings: readonly (Sending | BadSending)[],
+  records: readonly (TimedRecord | TimedBadRecord)[],
   tally: Tally,
 ): Promise<void> {
-  if (sendings.length === 0) return;
+  if (records.length === 0) return;
   const pipeline = redis.pipeline();
-  const all = sendings.map((sending) => ({ sending, fields: fieldsOf(sending) }));
+  const all = records.map((timed) => ({ timed, fields: fieldsOf(timed) }));
   for (const { fields } of all) pipeline.xadd(stream, 'MAXLEN', '~', maxLength, '*', ...fields);
 
   const replies = (await pipeline.exec()) ?? [];
-  for (const [index, { sending, fields }] of all.entries()) {
-    const [error] = replies[index] ?? [new Error('Redis gave no answer')];
+  for (const [index, { timed, fields }] of all.entries()) {
+    const [error] = replies[index] ?? [new Error('Redis did not answer')];
     if (error !== null) throw new Error(`could not add a record to ${stream}`, { cause: error });
-    if ('record' in sending) {
-      const { deviceId, fixAtMs } = sending.record.position;
+    if ('record' in timed) {
+      const { deviceId, fixAtMs } = timed.record.position;
       tally.countRecord(deviceId, fixAtMs, String(fields.at(-1)));
     } else {
       tally.countBad();
@@ -77,12 +75,12 @@ async function send(
   }
 }
 
-function fieldsOf(sending: Sending | BadSending): readonly (string | Buffer)[] {
-  return 'record' in sending ? encodeFields(sending.record) : sending.bad.fields;
+function fieldsOf(timed: TimedRecord | TimedBadRecord): readonly (string | Buffer)[] {
+  return 'record' in timed ? encodeFields(timed.record) : timed.bad.fields;
 }
 
-async function reach(dueAtMs: number, now: () => number, signal: AbortSignal): Promise<void> {
-  for (let leftMs = dueAtMs - now(); leftMs > 0 && !signal.aborted; leftMs = dueAtMs - now()) {
+async function waitUntil(dueAtMs: number, signal: AbortSignal): Promise<void> {
+  for (let leftMs = dueAtMs - Date.now(); leftMs > 0 && !signal.aborted; leftMs = dueAtMs - Date.now()) {
     try {
       await sleep(leftMs, undefined, { signal });
     } catch (error) {

@@ -2,11 +2,8 @@
 export type Random = () => number;
 
 /**
- * A sequence of its own for every path of numbers: the same numbers give the
- * same sequence, and what one vehicle draws never shifts what another one gets.
- *
- * The generator is sfc32 (Chris Doty-Humphrey's small fast counting generator,
- * from PractRand): 128 bits of state, a cycle of at least 2^32, no bigint.
+ * A random sequence seeded by a path of numbers, so that each vehicle has a reproducible sequence independent of others.
+ * Uses sfc32 (Chris Doty-Humphrey, PractRand): 128 bits of state, period of at least 2^32, no bigint.
  */
 export function createRandom(...path: readonly number[]): Random {
   let a = 0x9e3779b9;
@@ -24,7 +21,7 @@ export function createRandom(...path: readonly number[]): Random {
   };
 
   for (const part of path) {
-    // Both halves, so that seeds above 2^32 (a time, say) differ too.
+    // Both halves, so that seeds above 2^32 (such as a time) differ too.
     a ^= part | 0;
     b ^= Math.floor(part / 2 ** 32) | 0;
     for (let round = 0; round < 12; round += 1) next();
@@ -36,7 +33,7 @@ export function between(random: Random, low: number, high: number): number {
   return low + random() * (high - low);
 }
 
-/** A whole number from `low` to `high`, both included. */
+/** An integer from `low` to `high`, inclusive. */
 export function wholeBetween(random: Random, low: number, high: number): number {
   return low + Math.floor(random() * (high - low + 1));
 }

@@ -5,7 +5,7 @@ export interface FleetSimArguments {
   readonly stream: string;
   readonly vehicles: number;
   readonly seed: number;
-  /** Of the race; of the clock on the wall too, unless the speed is another than 1. */
+  /** Simulated time. */
   readonly durationMs: number | undefined;
   readonly speed: number;
   readonly isReplay: boolean;
@@ -14,18 +14,18 @@ export interface FleetSimArguments {
 
 export const usage = `usage: ./run fleet-sim [options]
 
-Simulates a rally and puts its trackers' records on a Redis stream, a fix a second each.
+Simulates a rally and adds its trackers' records to a Redis stream, one fix per second and vehicle.
 
-  --vehicles N     how many (50; with --replay at most 33)
-  --seed N         the same seed gives the same race (1)
-  --for 20s        how much of the race: ms, s, m or h (without: until Ctrl-C)
-  --speed N|max    so many times faster than real time; needs --for (1)
-  --replay         recorded flights (igc-xc-score's test files) instead of a simulated race
-  --stream KEY     the stream (REDIS_TELEMETRY_STREAM)
-  --max-length N   where the stream is trimmed, about (1000000)
+  --vehicles N     number of vehicles (default: 50; with --replay at most 33)
+  --seed N         the same seed gives the same race (default: 1)
+  --for 20s        length of the race: ms, s, m or h (default: until Ctrl-C)
+  --speed N|max    factor faster than real time; needs --for (default: 1)
+  --replay         replay recorded flights (test files of igc-xc-score) instead of a simulated race
+  --stream KEY     stream to add to (default: REDIS_TELEMETRY_STREAM)
+  --max-length N   approximate length to which the stream is trimmed (default: 1000000)
   --help
 
-REDIS_URL says where Redis is.`;
+REDIS_URL is the Redis to connect to.`;
 
 const options = {
   vehicles: wholeNumber(50, { from: 1, to: 100_000 }),
@@ -37,7 +37,7 @@ const options = {
   'max-length': wholeNumber(1_000_000, { from: 1 }),
 };
 
-/** Undefined if help was asked for. @throws UsageError */
+/** Returns undefined for `--help`. @throws UsageError with all problems. */
 export function readArguments(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
@@ -52,12 +52,14 @@ export function readArguments(
       problems.push('REDIS_URL must be set to a URL, for example REDIS_URL=redis://127.0.0.1:6379');
     }
     if (stream === '' || stream.includes(',')) {
-      problems.push('one stream must be named: --stream telemetry:teltonika, or REDIS_TELEMETRY_STREAM');
+      problems.push(
+        'exactly one stream must be given by --stream or REDIS_TELEMETRY_STREAM, for example telemetry:teltonika',
+      );
     }
     if (!(speed > 0)) problems.push('--speed must be a number above 0, or max');
-    // Without an end the race would run ahead of the clock, into fixes that lie in the future.
+    // Without an end the race would overtake the clock and send fixes of the future.
     if (speed !== 1 && values.for === undefined)
-      problems.push('--speed needs --for: how much of the race to send');
+      problems.push('--speed needs --for');
     return problems;
   });
   if (asked === undefined) return undefined;

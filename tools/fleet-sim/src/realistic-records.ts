@@ -7,14 +7,11 @@ export interface RealisticRecordsOptions {
   readonly startAtMs: number;
   /** Default 1,000. */
   readonly devices?: number;
-  /** Exactly so many attributes in each; by default as many as a tracker sends, 14 to 20. */
+  /** Number of attributes per record. Default: as a tracker sends, 14 to 20. */
   readonly attributes?: number;
 }
 
-/**
- * Records for a load: a fix a second of each device, in turn, all different, without
- * end and without trouble, with attributes of all kinds.
- */
+/** An endless load of distinct records: one fix per second and device, without faults, with attributes of all types. */
 export function* realisticRecords(options: RealisticRecordsOptions): Generator<TelemetryRecord> {
   const { seed, startAtMs, devices = 1_000, attributes } = options;
   for (const { record } of race({
@@ -30,7 +27,7 @@ export function* realisticRecords(options: RealisticRecordsOptions): Generator<T
 
 function withAttributes(record: TelemetryRecord, count: number): TelemetryRecord {
   const own = Object.entries(record.position.attributes);
-  // IO ids from 10,000 on are vendors' own ranges: none collides with a real one here.
+  // IO ids from 10,000 do not collide with those of the simulated sensors.
   const more = Array.from(
     { length: Math.max(0, count - own.length) },
     (_, index) => [10_000 + index, index * 7] as const,

@@ -2,30 +2,28 @@ import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { readIgc, type TrackFix } from './igc.ts';
 import { testImei } from './imei.ts';
-import type { Sending } from './race.ts';
+import type { TimedRecord } from './timed-record.ts';
 
 export interface ReplayOptions {
-  /** Where the first fix of every track is put; the others keep their distance to it. */
+  /** Time of the first fix of every track; the others keep their distance to it. */
   readonly startAtMs: number;
-  /** At most so many tracks. Default: all. */
+  /** Maximum number of tracks. Default: all. */
   readonly vehicles?: number;
-  /** Nothing later than `startAtMs` + this. Default: to the end of the longest. */
+  /** Nothing is sent at or after `startAtMs + durationMs`. Default: until the longest track ends. */
   readonly durationMs?: number;
 }
 
 export interface Replay {
   readonly imeis: readonly string[];
-  readonly sendings: Iterable<Sending>;
+  readonly records: Iterable<TimedRecord>;
 }
 
-/** No race's: those have their seed in its place. */
+/** Differs from the fleet number of any race, which is its seed. */
 const replayFleet = 999_999;
 
 /**
- * Flights that people really recorded, as if they were this race's vehicles:
- * 640,000 fixes with their gaps, repeated stamps and steps backwards. They lie in
- * the package `igc-xc-score`, among its tests; each file is a vehicle with a
- * made-up IMEI, and who flew is not read.
+ * Replays recorded flights as vehicles of a race: 640,000 fixes with real gaps, repeated times and steps backwards. The
+ * IGC files are test files of the package `igc-xc-score`; each becomes a vehicle with a test IMEI.
  */
 export async function replayTracks(options: ReplayOptions): Promise<Replay> {
   const folder = new URL('test/', import.meta.resolve('igc-xc-score/package.json'));
@@ -37,7 +35,7 @@ export async function replayTracks(options: ReplayOptions): Promise<Replay> {
       return { imei: testImei(replayFleet, index + 1), fixes };
     }),
   );
-  return { imeis: tracks.map(({ imei }) => imei), sendings: mergeTracks(tracks, options) };
+  return { imeis: tracks.map(({ imei }) => imei), records: mergeTracks(tracks, options) };
 }
 
 interface Track {
@@ -48,30 +46,30 @@ interface Track {
 function* mergeTracks(
   tracks: readonly Track[],
   { startAtMs, durationMs = Infinity }: ReplayOptions,
-): Generator<Sending> {
+): Generator<TimedRecord> {
   const heads = tracks.map((track) => {
-    const sendings = sendTrack(track, startAtMs);
-    return { sendings, next: sendings.next() };
+    const records = sendTrack(track, startAtMs);
+    return { records, next: records.next() };
   });
   for (;;) {
-    // A few dozen tracks: looking at each head is quicker than keeping a heap.
-    let first: { sending: Sending; head: (typeof heads)[number] } | undefined;
+    // For a few dozen tracks a linear search is faster than a heap.
+    let first: { timed: TimedRecord; head: (typeof heads)[number] } | undefined;
     for (const head of heads) {
       if (
         head.next.done !== true &&
-        (first === undefined || head.next.value.sendAtMs < first.sending.sendAtMs)
+        (first === undefined || head.next.value.sendAtMs < first.timed.sendAtMs)
       ) {
-        first = { sending: head.next.value, head };
+        first = { timed: head.next.value, head };
       }
     }
-    if (first === undefined || first.sending.sendAtMs >= startAtMs + durationMs) return;
-    yield first.sending;
-    first.head.next = first.head.sendings.next();
+    if (first === undefined || first.timed.sendAtMs >= startAtMs + durationMs) return;
+    yield first.timed;
+    first.head.next = first.head.records.next();
   }
 }
 
-/** In the file's order: a fix with an older stamp than the one before is sent with that one. */
-function* sendTrack({ imei, fixes }: Track, startAtMs: number): Generator<Sending, void> {
+/** Keeps the file's order: a fix older than the one before is sent together with it. */
+function* sendTrack({ imei, fixes }: Track, startAtMs: number): Generator<TimedRecord, void> {
   const [first] = fixes;
   if (first === undefined) return;
   const shiftMs = startAtMs - first.timeMs;
@@ -81,7 +79,7 @@ function* sendTrack({ imei, fixes }: Track, startAtMs: number): Generator<Sendin
   let courseDeg = 0;
   for (const fix of fixes) {
     const sinceMs = fix.timeMs - before.timeMs;
-    // A repeated stamp keeps what was: a repeated fix is then the same record again.
+    // A repeated time keeps speed and course, so that a repeated fix gives an identical record.
     if (sinceMs > 0) ({ speedKmh, courseDeg } = motionBetween(before, fix, sinceMs));
     if (sinceMs !== 0) before = fix;
     sendAtMs = Math.max(sendAtMs, fix.timeMs + shiftMs);
@@ -97,7 +95,7 @@ function* sendTrack({ imei, fixes }: Track, startAtMs: number): Generator<Sendin
           altitudeM: fix.altitudeM,
           courseDeg,
           speedKmh,
-          // IGC files do not count them: enough for a fix, or none.
+          // IGC files have no satellite count.
           satellites: fix.isValid ? 9 : 0,
           priority: 0,
           attributes: { '69': fix.isValid ? 1 : 3 },

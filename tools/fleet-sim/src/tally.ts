@@ -1,28 +1,25 @@
 import { hash } from 'node:crypto';
 
-/** What was sent, and what of it a processor can store. */
+/** Counts of the records sent. */
 export interface SentCounts {
-  /** All of them; the sum of the four below. */
+  /** Sum of the four below. */
   readonly records: number;
-  /** Different (device, stamp) pairs: the rows that must come of it. */
+  /** Distinct (device, fix time) pairs: the rows to expect. */
   readonly distinct: number;
-  /** The same record once more. */
+  /** Identical records sent again. */
   readonly duplicates: number;
-  /** Another record of a device and stamp already sent: to be parked as `same_time`. */
+  /** Different records of a device and fix time already sent: expected as dead letters (`same_time`). */
   readonly conflicting: number;
-  /** Broken on purpose: to be parked with its reason. */
+  /** Corrupt records: expected as dead letters. */
   readonly bad: number;
 }
 
-/**
- * Stamps remembered per device, to tell a duplicate: an hour of a tracker. An older
- * record that came once more would count as distinct; no source here does that.
- */
+/** Fix times kept per device to recognise duplicates: one hour. An older record sent again would count as distinct. */
 const rememberedPerDevice = 3_600;
 
-/** Counts what was sent. May be read at any time, while a feed runs too. */
+/** Counts the records sent; can be read while a feed runs. */
 export class Tally {
-  /** device → stamp → the first 48 bits of its first payload's hash. */
+  /** device → fix time → first 48 bits of the hash of its first payload. */
   readonly #sent = new Map<string, Map<number, number>>();
   #records = 0;
   #distinct = 0;

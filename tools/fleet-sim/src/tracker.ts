@@ -1,35 +1,29 @@
-import type { TelemetryRecord } from '@app/shared/entry';
 import type { Codec, Position } from '@app/shared/position';
-import { createDashboard, type Dashboard } from './dashboard.ts';
 import type { Motion } from './drive.ts';
 import { between, gaussian, wholeBetween, type Random } from './random.ts';
-import type { StagePlan } from './stage.ts';
+import type { RoadPlan } from './road.ts';
+import { createSensors, type Sensors } from './sensors.ts';
+import type { TimedRecord } from './timed-record.ts';
 import type { Trouble } from './trouble.ts';
-
-/** A record and the moment (epoch ms) at which its tracker sends it. */
-export interface Sending {
-  readonly sendAtMs: number;
-  readonly record: TelemetryRecord;
-}
 
 export interface TrackerOptions {
   readonly random: Random;
   readonly imei: string;
   readonly codec: Codec;
-  readonly origin: StagePlan['origin'];
+  readonly origin: RoadPlan['origin'];
   readonly trouble: Trouble;
-  /** Added to every stamp of this tracker. */
+  /** Added to every fix time. */
   readonly clockErrorMs: number;
 }
 
 const metresPerDegree = 111_320;
 
-/** A tracker on a vehicle: one record a second, and everything that goes wrong with it. */
+/** A vehicle's tracker: records one fix per second and simulates its faults. */
 export class Tracker {
   readonly #options: TrackerOptions;
-  readonly #dashboard: Dashboard;
+  readonly #readSensors: Sensors;
   readonly #degreesPerEastM: number;
-  /** Recorded without network, oldest first; a panic record goes before them all. */
+  /** Recorded while offline, oldest first. Panic records are sent before them. */
   #backlog: Position[] = [];
   #panics: Position[] = [];
   #offlineUntilMs = 0;
@@ -38,20 +32,20 @@ export class Tracker {
   #searchUntilMs = 0;
   #driftEastM = 0;
   #driftNorthM = 0;
-  /** After a reboot a tracker knows no place: 0/0, in the Gulf of Guinea. */
+  /** After a reboot a tracker reports 0/0 until its first fix. */
   #lastValid = { latitude: 0, longitude: 0, altitudeM: 0 };
 
   constructor(options: TrackerOptions) {
     this.#options = options;
-    this.#dashboard = createDashboard(options.random, options.codec);
-    const shrink = Math.cos((options.origin.latitude * Math.PI) / 180);
-    this.#degreesPerEastM = 1 / (metresPerDegree * shrink);
+    this.#readSensors = createSensors(options.random, options.codec);
+    const eastScale = Math.cos((options.origin.latitude * Math.PI) / 180);
+    this.#degreesPerEastM = 1 / (metresPerDegree * eastScale);
   }
 
-  /** One second of this tracker: what it records and what of it, when, it sends. */
-  observe(atMs: number, motion: Motion): readonly Sending[] {
+  /** Advances by one second; returns the records to send. */
+  observe(atMs: number, motion: Motion): readonly TimedRecord[] {
     const { random, trouble } = this.#options;
-    this.#meetTrouble(atMs);
+    this.#updateTrouble(atMs);
     if (atMs < this.#downUntilMs) return [];
 
     const fix = this.#fix(atMs, motion, false);
@@ -65,7 +59,7 @@ export class Tracker {
       return [];
     }
 
-    const queue = [
+    const pending = [
       ...this.#panics,
       ...(panic === undefined ? [] : [panic]),
       fix,
@@ -73,14 +67,14 @@ export class Tracker {
     ];
     this.#panics = [];
     this.#backlog = [];
-    // Cannot be sent before the button was pressed.
+    // A panic record cannot be sent before the button was pressed.
     const pressedMs = panic === undefined ? atMs : panic.fixAtMs - this.#options.clockErrorMs;
-    return this.#send(queue, pressedMs + wholeBetween(random, 15, 90));
+    return this.#send(pending, pressedMs + wholeBetween(random, 15, 90));
   }
 
-  #meetTrouble(atMs: number): void {
+  #updateTrouble(atMs: number): void {
     const { random, trouble } = this.#options;
-    // Always drawn, so that one trouble's chance does not shift another's moments.
+    // Always draw all values, so that the chance of one fault does not shift the times of others.
     const [hole, blind, reboot] = [random(), random(), random()];
     const [holeMs, blindMs, bootMs, searchMs] = [
       trouble.holeS,
@@ -111,11 +105,11 @@ export class Tracker {
       speedKmh: seesSky ? Math.round(motion.speedMps * 3.6) : 0,
       satellites,
       priority: isPanic ? 2 : 0,
-      attributes: this.#dashboard({ motion, isStarted: motion.odometerM > 0, satellites, isPanic }),
+      attributes: this.#readSensors({ motion, isStarted: motion.odometerM > 0, satellites, isPanic }),
     };
   }
 
-  /** Receivers wander slowly rather than jump: an error that drifts, and a little noise. */
+  /** Adds the error of a GPS receiver: slow drift and little noise. */
   #locate(motion: Motion): { latitude: number; longitude: number; altitudeM: number } {
     const { random, origin } = this.#options;
     this.#driftEastM = 0.97 * this.#driftEastM + 0.4 * gaussian(random);
@@ -130,17 +124,17 @@ export class Tracker {
     };
   }
 
-  #send(queue: readonly Position[], firstAtMs: number): Sending[] {
+  #send(positions: readonly Position[], firstAtMs: number): TimedRecord[] {
     const { random, trouble, codec } = this.#options;
     let sendAtMs = firstAtMs;
-    return queue.flatMap((position) => {
+    return positions.flatMap((position) => {
       const record = { position, codec };
-      const sendings: Sending[] = [{ sendAtMs, record }];
+      const records: TimedRecord[] = [{ sendAtMs, record }];
       if (random() < trouble.duplicateChance) {
-        sendings.push({ sendAtMs: sendAtMs + Math.round(between(random, 200, 4_000)), record });
+        records.push({ sendAtMs: sendAtMs + Math.round(between(random, 200, 4_000)), record });
       }
       sendAtMs += wholeBetween(random, 2, 8);
-      return sendings;
+      return records;
     });
   }
 }

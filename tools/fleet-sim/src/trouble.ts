@@ -1,25 +1,22 @@
-/** How often what happens to real trackers happens here. Chances are per fix. */
+/** How often the faults of real trackers are simulated. Chances are per fix. */
 export interface Trouble {
-  /** The server's answer was lost: the same record is sent again. */
+  /** The acknowledgement was lost: the record is sent again. */
   readonly duplicateChance: number;
-  /** No mobile network: what was recorded comes afterwards, newest first. */
+  /** No mobile network: records are sent afterwards, newest first. */
   readonly holeChance: number;
   readonly holeS: readonly [shortest: number, longest: number];
-  /** No satellites (forest, tunnel): the last valid coordinates, speed and course 0. */
+  /** No satellites (forest, tunnel): last valid coordinates, with speed and course 0. */
   readonly blindChance: number;
   readonly blindS: readonly [shortest: number, longest: number];
-  /** The tracker starts anew: nothing for a while, then 0/0 until the first fix. */
+  /** The tracker reboots: sends nothing for a while, then 0/0 until its first fix. */
   readonly rebootChance: number;
   readonly bootS: readonly [shortest: number, longest: number];
   readonly searchS: readonly [shortest: number, longest: number];
-  /** Someone presses the button: a record of its own, sent before all that waits. */
+  /** The panic button is pressed: an extra record, sent before all others. */
   readonly panicChance: number;
-  /**
-   * A panic record bears the stamp of the periodic one beside it. The two differ
-   * and only one can be stored: the processor parks the other as `same_time`.
-   */
+  /** Panic records have the fix time of a periodic one: the processor stores one and dead-letters the other (`same_time`). */
   readonly isPanicSameTime: boolean;
-  /** Vehicles whose clock is 1,024 weeks slow: the GPS week counter has rolled over. */
+  /** Number of vehicles whose clock is 1,024 weeks behind (GPS week rollover). */
   readonly slowClocks: number;
 }
 

@@ -4,9 +4,10 @@ import { eventually } from '@app/test-kit/eventually';
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { feed } from '../src/feed.ts';
-import { spoil } from '../src/garbage.ts';
-import { race, type Sending } from '../src/race.ts';
+import { corrupt } from '../src/corrupt-record.ts';
+import { race } from '../src/race.ts';
 import { Tally } from '../src/tally.ts';
+import type { TimedRecord } from '../src/timed-record.ts';
 
 const never = new AbortController().signal;
 const startAtMs = Date.UTC(2026, 6, 4, 9);
@@ -23,32 +24,32 @@ async function openStream() {
   };
 }
 
-test('every record is on the stream, in sending order, byte for byte, and counted', async () => {
+test('adds every record byte for byte, in order, and counts it', async () => {
   await using target = await openStream();
-  const sendings: Sending[] = [...race({ seed: 1, vehicles: 20, startAtMs, durationMs: 120_000 })];
-  const { counts } = await feed({ ...target, sendings, signal: never, speed: Infinity });
+  const records: TimedRecord[] = [...race({ seed: 1, vehicles: 20, startAtMs, durationMs: 120_000 })];
+  const { counts } = await feed({ ...target, records, signal: never, speed: Infinity });
 
   const entries = await target.redis.xrange(target.stream, '-', '+');
-  expect(entries.map(([, fields]) => fields)).toEqual(sendings.map(({ record }) => encodeFields(record)));
-  const keys = sendings.map(({ record }) => `${record.position.deviceId} ${record.position.fixAtMs}`);
+  expect(entries.map(([, fields]) => fields)).toEqual(records.map(({ record }) => encodeFields(record)));
+  const keys = records.map(({ record }) => `${record.position.deviceId} ${record.position.fixAtMs}`);
   expect(counts).toEqual({
-    records: sendings.length,
+    records: records.length,
     distinct: new Set(keys).size,
-    duplicates: sendings.length - new Set(keys).size,
+    duplicates: records.length - new Set(keys).size,
     conflicting: 0,
     bad: 0,
   });
   expect(counts.duplicates).toBeGreaterThan(0);
 });
 
-test('garbage goes onto the stream as it is and is counted apart', async () => {
+test('adds corrupt records unchanged and counts them separately', async () => {
   await using target = await openStream();
   const [first] = race({ seed: 1, vehicles: 1, startAtMs });
   if (first === undefined) throw new Error('no record was made');
-  const bad = spoil(first.record, 1);
+  const bad = corrupt(first.record, 1);
   const { counts } = await feed({
     ...target,
-    sendings: [first, { sendAtMs: startAtMs, bad }],
+    records: [first, { sendAtMs: startAtMs, bad }],
     signal: never,
     speed: Infinity,
   });
@@ -57,53 +58,54 @@ test('garbage goes onto the stream as it is and is counted apart', async () => {
   expect(entry?.[1].at(-1)).toEqual(bad.fields.at(-1));
 });
 
-test('at real speed each record is sent at its moment, and the signal ends it', async () => {
+test('in real time no record is sent before it is due, and the signal ends the feed', async () => {
   await using target = await openStream();
   const stop = new AbortController();
   const tally = new Tally();
-  const beganAtMs = Date.now();
-  const sendings = race({ seed: 1, vehicles: 3, startAtMs: beganAtMs });
-  const feeding = feed({ ...target, sendings, signal: stop.signal, tally });
+  const startedAtMs = Date.now();
+  const records = race({ seed: 1, vehicles: 3, startAtMs: startedAtMs });
+  const feeding = feed({ ...target, records, signal: stop.signal, tally });
   await eventually(() => tally.counts.records >= 6);
   stop.abort();
   await feeding;
 
   expect(tally.counts.records).toBe(await target.redis.xlen(target.stream));
   const entries = await target.redis.xrange(target.stream, '-', '+');
-  const expected = race({ seed: 1, vehicles: 3, startAtMs: beganAtMs });
+  const expected = race({ seed: 1, vehicles: 3, startAtMs: startedAtMs });
   for (const [id] of entries) {
     const lateMs = Number(id.split('-')[0]) - (expected.next().value?.sendAtMs ?? 0);
-    // Redis' clock is this machine's; a timer fires up to a millisecond early.
+    // Redis runs on this machine; a timer may fire up to a millisecond early.
     expect(lateMs).toBeGreaterThanOrEqual(-2);
-    expect(lateMs).toBeLessThan(500);
   }
 });
 
-test('at a speed of 100 a minute takes 0.6 seconds', async () => {
+test('at a speed of 100 no record of the 60th second is sent in the first 0.6 seconds', async () => {
   await using target = await openStream();
-  const sendings = race({ seed: 1, vehicles: 2, startAtMs, durationMs: 60_000 });
-  const beganAt = performance.now();
-  await feed({ ...target, sendings, signal: never, speed: 100 });
-  expect(performance.now() - beganAt).toBeGreaterThan(550);
-  expect(performance.now() - beganAt).toBeLessThan(3_000);
+  const [first] = race({ seed: 1, vehicles: 1, startAtMs });
+  if (first === undefined) throw new Error('no record was made');
+  const records = [first, { ...first, sendAtMs: first.sendAtMs + 60_000 }];
+  const startedAtMs = Date.now();
+  await feed({ ...target, records, signal: never, speed: 100 });
+  const [last] = await target.redis.xrevrange(target.stream, '+', '-', 'COUNT', 1);
+  expect(Number(last?.[0].split('-')[0])).toBeGreaterThanOrEqual(startedAtMs + 598);
 });
 
-test('the stream is trimmed to about its bound', async () => {
+test('trims the stream to about its maximum length', async () => {
   await using target = await openStream();
-  const sendings = race({ seed: 1, vehicles: 50, startAtMs, durationMs: 100_000 });
-  await feed({ ...target, sendings, signal: never, speed: Infinity, maxLength: 1_000 });
+  const records = race({ seed: 1, vehicles: 50, startAtMs, durationMs: 100_000 });
+  await feed({ ...target, records, signal: never, speed: Infinity, maxLength: 1_000 });
   const length = await target.redis.xlen(target.stream);
   expect(length).toBeGreaterThanOrEqual(1_000);
   expect(length).toBeLessThan(1_300);
 });
 
-test('a Redis that goes away is an error that names the stream', async () => {
+test('rejects with the stream name when Redis goes away', async () => {
   await using server = await startOwnRedis();
   const redis = new Redis(server.url, { retryStrategy: null });
   redis.on('error', () => undefined);
   const tally = new Tally();
-  const sendings = race({ seed: 1, vehicles: 1, startAtMs: Date.now() });
-  const feeding = feed({ redis, stream: 'telemetry:x', sendings, signal: never, tally });
+  const records = race({ seed: 1, vehicles: 1, startAtMs: Date.now() });
+  const feeding = feed({ redis, stream: 'telemetry:x', records, signal: never, tally });
   const outcome = feeding.then(
     () => 'ended',
     (error: unknown) => String(error),

@@ -12,7 +12,7 @@ const file = [
   'B0000003330000S07015000WA0050000510',
 ].join('\r\n');
 
-test('fixes are read in the order of the file, midnight and repeated stamps included', () => {
+test('fixes keep the order of the file, across midnight and with repeated times', () => {
   const [first, again, afterMidnight, back, ...rest] = readIgc(file);
   const lateMs = ((23 * 60 + 59) * 60 + 59) * 1000;
   expect(first).toEqual({ timeMs: lateMs, latitude: 47.5, longitude: 10.25, altitudeM: 1510, isValid: true });
@@ -28,6 +28,6 @@ test('fixes are read in the order of the file, midnight and repeated stamps incl
   expect(rest).toEqual([]);
 });
 
-test('nothing of who flew is read', () => {
+test('the pilot is not read', () => {
   expect(JSON.stringify(readIgc(file))).not.toMatch(/somebody/i);
 });

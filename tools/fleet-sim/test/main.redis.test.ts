@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 const runFleetSim = (args: readonly string[], env: NodeJS.ProcessEnv) =>
   runProgram({ main: new URL('../src/main.ts', import.meta.url), args, env });
 
-test('the command puts a race onto the stream and says how much', async () => {
+test('adds a race to the stream and prints the counts', async () => {
   await using server = await startRedis();
   const stream = `${server.keyPrefix}telemetry`;
   const args = ['--vehicles', '5', '--for', '60s', '--speed', 'max', '--stream', stream];
@@ -17,15 +17,15 @@ test('the command puts a race onto the stream and says how much', async () => {
   const redis = new Redis(server.url);
   const entries = await redis.xrange(stream, '-', '+');
   redis.disconnect();
-  expect(stdout).toContain(`5 vehicles onto ${stream}`);
+  expect(stdout).toContain(`sending 5 vehicles to ${stream}`);
   expect(stdout).toContain(`sent ${entries.length} records`);
   expect(entries.length).toBeGreaterThan(200);
-  // None of its fixes lies in the future.
+  // No fix is in the future.
   for (const [id, fields] of entries)
     expect(Date.parse(fields[1] ?? '')).toBeLessThanOrEqual(Number(id.split('-')[0]));
 });
 
-test('recorded flights are sent where asked for', async () => {
+test('--replay sends recorded flights', async () => {
   await using server = await startRedis();
   const stream = `${server.keyPrefix}telemetry`;
   const args = ['--replay', '--vehicles', '4', '--for', '60s', '--speed', 'max', '--stream', stream];
@@ -34,7 +34,7 @@ test('recorded flights are sent where asked for', async () => {
   expect(stdout).toContain('4 vehicles');
 });
 
-test('a wrong command line says what is wrong and how it goes, with exit code 78', async () => {
+test('an invalid command line exits with 78 and prints all problems and the usage', async () => {
   const { stderr, code } = await runFleetSim(['--vehicles', 'many'], {});
   expect(code).toBe(78);
   expect(stderr).toContain('REDIS_URL must be set');
@@ -42,7 +42,7 @@ test('a wrong command line says what is wrong and how it goes, with exit code 78
   expect(stderr).toContain('usage:');
 });
 
-test('a Redis that is not there is said in one line, at once', async () => {
+test('exits with 1 and one line when Redis is not reachable', async () => {
   const REDIS_URL = `redis://127.0.0.1:${await findFreePort()}`;
   const { stderr, code } = await runFleetSim(['--stream', 'telemetry:x'], { REDIS_URL });
   expect(code).toBe(1);

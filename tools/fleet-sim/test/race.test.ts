@@ -2,22 +2,23 @@ import { decodeFields, encodeFields } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { race, raceImeis, type RaceOptions, type Sending } from '../src/race.ts';
+import { race, raceImeis, type RaceOptions } from '../src/race.ts';
 import { Tally } from '../src/tally.ts';
+import type { TimedRecord } from '../src/timed-record.ts';
 import { noTrouble } from '../src/trouble.ts';
 
 const startAtMs = Date.UTC(2026, 6, 4, 9);
 const minuteMs = 60_000;
 
-const aRace = (options: Partial<RaceOptions> = {}): Sending[] => [
+const aRace = (options: Partial<RaceOptions> = {}): TimedRecord[] => [
   ...race({ seed: 7, vehicles: 5, startAtMs, durationMs: 2 * minuteMs, ...options }),
 ];
 
-const asBytes = (sendings: readonly Sending[]): string =>
-  sendings.map(({ sendAtMs, record }) => `${sendAtMs} ${encodeFields(record).join(' ')}\n`).join('');
+const asBytes = (records: readonly TimedRecord[]): string =>
+  records.map(({ sendAtMs, record }) => `${sendAtMs} ${encodeFields(record).join(' ')}\n`).join('');
 
-const positionsOf = (sendings: readonly Sending[], imei: string | undefined): Position[] =>
-  sendings.map(({ record }) => record.position).filter(({ deviceId }) => deviceId === imei);
+const positionsOf = (records: readonly TimedRecord[], imei: string | undefined): Position[] =>
+  records.map(({ record }) => record.position).filter(({ deviceId }) => deviceId === imei);
 
 describe('a seed', () => {
   const anyRace = fc.record({
@@ -26,7 +27,7 @@ describe('a seed', () => {
     durationMs: fc.integer({ min: 1, max: minuteMs }),
   });
 
-  test('gives the same race again, byte for byte', () => {
+  test('gives the same race byte for byte', () => {
     fc.assert(
       fc.property(anyRace, (options) => {
         expect(asBytes(aRace(options))).toBe(asBytes(aRace(options)));
@@ -45,43 +46,43 @@ describe('a seed', () => {
     );
   });
 
-  test('gives the vehicles of a small fleet the same race as in a large one', () => {
+  test('gives a vehicle the same drive in a small and a large fleet', () => {
     const [first] = raceImeis({ seed: 7, vehicles: 1 });
     expect(positionsOf(aRace({ vehicles: 9 }), first)).toEqual(positionsOf(aRace({ vehicles: 1 }), first));
   });
 });
 
-test('every record is one that the decoder takes, and says the same afterwards', () => {
+test('every record round-trips through the codec', () => {
   for (const { record } of aRace({ vehicles: 12 })) {
     expect(decodeFields(encodeFields(record).map((field) => Buffer.from(field)))).toEqual(record);
   }
 });
 
-test('records come in sending order, none before the start and none at or after the end', () => {
+test('records are ordered by send time, from the start until before the end', () => {
   const sendAtMs = aRace({ durationMs: 30_500 }).map((sending) => sending.sendAtMs);
   expect(sendAtMs).toEqual(sendAtMs.toSorted((a, b) => a - b));
   expect(sendAtMs[0]).toBeGreaterThanOrEqual(startAtMs);
   expect(sendAtMs.at(-1)).toBeLessThan(startAtMs + 30_500);
 });
 
-test('without trouble each tracker sends one fix a second, in order, soon after it was taken', () => {
-  const sendings = aRace({ trouble: noTrouble });
+test('without trouble each tracker sends one fix per second, in order, within a second', () => {
+  const records = aRace({ trouble: noTrouble });
   for (const imei of raceImeis({ seed: 7, vehicles: 5 })) {
-    const stamps = positionsOf(sendings, imei).map(({ fixAtMs }) => fixAtMs);
+    const stamps = positionsOf(records, imei).map(({ fixAtMs }) => fixAtMs);
     expect(stamps).toEqual(Array.from({ length: 120 }, (_, second) => startAtMs + 1000 * second));
   }
-  for (const { sendAtMs, record } of sendings) expect(sendAtMs - record.position.fixAtMs).toBeLessThan(1000);
+  for (const { sendAtMs, record } of records) expect(sendAtMs - record.position.fixAtMs).toBeLessThan(1000);
 });
 
-test('vehicles stand until their turn and start in intervals', () => {
-  const sendings = aRace({ trouble: noTrouble, startIntervalMs: 20_000 });
+test('vehicles start at intervals', () => {
+  const records = aRace({ trouble: noTrouble, startIntervalMs: 20_000 });
   const startsS = raceImeis({ seed: 7, vehicles: 5 }).map((imei) =>
-    positionsOf(sendings, imei).findIndex(({ speedKmh }) => speedKmh > 0),
+    positionsOf(records, imei).findIndex(({ speedKmh }) => speedKmh > 0),
   );
   expect(startsS).toEqual([1, 21, 41, 61, 81]);
 });
 
-test('the course is the direction in which the vehicle moves', () => {
+test('the course is the direction of movement', () => {
   const [imei] = raceImeis({ seed: 7, vehicles: 1 });
   const positions = positionsOf(aRace({ vehicles: 1, trouble: noTrouble }), imei);
   const moving = positions.slice(1).flatMap((to, index) => {
@@ -93,31 +94,31 @@ test('the course is the direction in which the vehicle moves', () => {
     return [Math.abs(((offDeg + 540) % 360) - 180)];
   });
   expect(moving.length).toBeGreaterThan(60);
-  // Half of them within a few degrees; the rest are in a bend, or its drift is in the coordinates.
+  // The median: in curves, and with the receiver's drift, single values differ more.
   expect(moving.toSorted((a, b) => a - b)[Math.floor(moving.length / 2)]).toBeLessThan(6);
 });
 
-describe('what real trackers do', () => {
-  test('the same record comes twice, and is then the same', () => {
-    const sendings = aRace({ trouble: { ...noTrouble, duplicateChance: 0.1 } });
-    const tally = tallied(sendings);
+describe('tracker faults', () => {
+  test('a duplicate is identical to its original', () => {
+    const records = aRace({ trouble: { ...noTrouble, duplicateChance: 0.1 } });
+    const tally = tallied(records);
     expect(tally.duplicates).toBeGreaterThan(20);
-    expect(tally.distinct + tally.duplicates).toBe(sendings.length);
+    expect(tally.distinct + tally.duplicates).toBe(records.length);
   });
 
-  test('after a coverage hole the newest comes first and the backlog newest first after it', () => {
+  test('after a coverage hole the backlog is sent newest first', () => {
     const [imei] = raceImeis({ seed: 7, vehicles: 1 });
     const trouble = { ...noTrouble, holeChance: 0.05, holeS: [10, 10] as const };
     const stamps = positionsOf(aRace({ vehicles: 1, trouble }), imei).map(({ fixAtMs }) => fixAtMs);
     const back = stamps.findIndex((stamp, index) => stamp < (stamps[index - 1] ?? 0));
     const burst = stamps.slice(back - 1, back + 10);
     expect(burst).toEqual(Array.from({ length: 11 }, (_, index) => (burst[0] ?? 0) - 1000 * index));
-    // All of it arrives: once sorted, no second is missing.
+    // No second is missing.
     const sorted = stamps.toSorted((a, b) => a - b);
     expect(sorted).toEqual(sorted.map((_, second) => startAtMs + 1000 * second));
   });
 
-  test('without satellites the last valid coordinates stay, with speed and course 0', () => {
+  test('without satellites the last valid coordinates are repeated, with speed and course 0', () => {
     const [imei] = raceImeis({ seed: 7, vehicles: 1 });
     const trouble = { ...noTrouble, blindChance: 0.05 };
     const positions = positionsOf(aRace({ vehicles: 1, trouble }), imei);
@@ -127,7 +128,7 @@ describe('what real trackers do', () => {
     expect(latitude).not.toBe(0);
   });
 
-  test('after a reboot nothing comes for a while, then 0/0, then the true place again', () => {
+  test('after a reboot nothing is sent for a while, then 0/0, then the true position', () => {
     const [imei] = raceImeis({ seed: 7, vehicles: 1 });
     const trouble = { ...noTrouble, rebootChance: 0.02, bootS: [5, 5] as const, searchS: [3, 3] as const };
     const positions = positionsOf(aRace({ vehicles: 1, trouble }), imei);
@@ -139,55 +140,55 @@ describe('what real trackers do', () => {
     expect(positions[first + 3]?.latitude).toBeGreaterThan(62);
   });
 
-  test('a panic record bears its own stamp and jumps the queue', () => {
+  test('a panic record has its own fix time and is sent before older records', () => {
     const trouble = { ...noTrouble, panicChance: 0.05, holeChance: 0.02 };
-    const sendings = aRace({ vehicles: 1, trouble });
-    const stamps = sendings.map(({ record }) => record.position.fixAtMs);
-    const panics = sendings.flatMap(({ record }, index) => (record.position.priority === 2 ? [index] : []));
+    const records = aRace({ vehicles: 1, trouble });
+    const stamps = records.map(({ record }) => record.position.fixAtMs);
+    const panics = records.flatMap(({ record }, index) => (record.position.priority === 2 ? [index] : []));
     expect(panics.length).toBeGreaterThan(2);
     for (const index of panics) {
       expect((stamps[index] ?? 0) % 1000).toBeGreaterThan(0);
-      // Something recorded before it is sent after it.
+      // An older record is sent after it.
       expect(stamps.slice(index + 1).some((stamp) => stamp < (stamps[index] ?? 0))).toBe(true);
     }
-    expect(tallied(sendings).conflicting).toBe(0);
+    expect(tallied(records).conflicting).toBe(0);
   });
 
-  test('only where it is asked for does a panic record share the stamp of another', () => {
+  test('with isPanicSameTime a panic record has the fix time of another record', () => {
     const trouble = { ...noTrouble, panicChance: 0.05, isPanicSameTime: true };
-    const sendings = aRace({ trouble });
-    const panics = sendings.filter(({ record }) => record.position.priority === 2);
+    const records = aRace({ trouble });
+    const panics = records.filter(({ record }) => record.position.priority === 2);
     expect(panics.length).toBeGreaterThan(2);
-    expect(tallied(sendings).conflicting).toBe(panics.length);
+    expect(tallied(records).conflicting).toBe(panics.length);
   });
 
-  test('a clock may be 1,024 weeks slow', () => {
+  test('slowClocks puts clocks 1,024 weeks behind', () => {
     const [slow, right] = raceImeis({ seed: 7, vehicles: 2 });
-    const sendings = aRace({ vehicles: 2, trouble: { ...noTrouble, slowClocks: 1 } });
-    expect(positionsOf(sendings, slow)[0]?.fixAtMs).toBe(startAtMs - 1024 * 7 * 86_400_000);
-    expect(positionsOf(sendings, right)[0]?.fixAtMs).toBe(startAtMs);
+    const records = aRace({ vehicles: 2, trouble: { ...noTrouble, slowClocks: 1 } });
+    expect(positionsOf(records, slow)[0]?.fixAtMs).toBe(startAtMs - 1024 * 7 * 86_400_000);
+    expect(positionsOf(records, right)[0]?.fixAtMs).toBe(startAtMs);
   });
 
-  test('in ten minutes of an ordinary race of 50 vehicles all of it happens', () => {
-    const sendings = aRace({ vehicles: 50, durationMs: 10 * minuteMs });
-    const positions = sendings.map(({ record }) => record.position);
-    expect(tallied(sendings)).toMatchObject({ conflicting: 0, bad: 0 });
-    expect(tallied(sendings).duplicates).toBeGreaterThan(0);
+  test('every fault happens in ten minutes of a race of 50 vehicles', () => {
+    const records = aRace({ vehicles: 50, durationMs: 10 * minuteMs });
+    const positions = records.map(({ record }) => record.position);
+    expect(tallied(records)).toMatchObject({ conflicting: 0, bad: 0 });
+    expect(tallied(records).duplicates).toBeGreaterThan(0);
     expect(positions.some(({ satellites, latitude }) => satellites === 0 && latitude > 0)).toBe(true);
     expect(positions.some(({ latitude, longitude }) => latitude === 0 && longitude === 0)).toBe(true);
     expect(positions.some(({ priority }) => priority === 2)).toBe(true);
-    expect(sendings.some(({ sendAtMs, record }) => sendAtMs - record.position.fixAtMs > 30_000)).toBe(true);
+    expect(records.some(({ sendAtMs, record }) => sendAtMs - record.position.fixAtMs > 30_000)).toBe(true);
     const kinds = new Set(
       positions.flatMap(({ attributes }) => Object.values(attributes).map((value) => typeof value)),
     );
     expect([...kinds].toSorted()).toEqual(['bigint', 'boolean', 'number', 'object', 'string']);
-    expect(new Set(sendings.map(({ record }) => record.codec))).toEqual(new Set(['8', '8E', '16']));
+    expect(new Set(records.map(({ record }) => record.codec))).toEqual(new Set(['8', '8E', '16']));
   });
 });
 
-function tallied(sendings: readonly Sending[]) {
+function tallied(records: readonly TimedRecord[]) {
   const tally = new Tally();
-  for (const { record } of sendings) {
+  for (const { record } of records) {
     tally.countRecord(record.position.deviceId, record.position.fixAtMs, encodeFields(record).at(-1) ?? '');
   }
   return tally.counts;

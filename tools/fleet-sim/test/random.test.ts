@@ -4,7 +4,7 @@ import { createRandom, gaussian, wholeBetween } from '../src/random.ts';
 
 const draw = (count: number, random: () => number): number[] => Array.from({ length: count }, random);
 
-test('the same path gives the same sequence, another path another one', () => {
+test('the same path gives the same sequence, another path a different one', () => {
   const path = fc.array(fc.maxSafeNat(), { minLength: 1, maxLength: 3 });
   fc.assert(
     fc.property(path, path, (a, b) => {
@@ -15,7 +15,7 @@ test('the same path gives the same sequence, another path another one', () => {
   );
 });
 
-test('what is drawn is spread evenly from 0 to below 1', () => {
+test('values are uniform in [0, 1)', () => {
   const tenths = Array.from({ length: 10 }, () => 0);
   for (const value of draw(100_000, createRandom(1))) {
     tenths[Math.floor(value * 10)] = (tenths[Math.floor(value * 10)] ?? 0) + 1;
@@ -24,7 +24,7 @@ test('what is drawn is spread evenly from 0 to below 1', () => {
   for (const count of tenths) expect(Math.abs(count - 10_000)).toBeLessThan(500);
 });
 
-test('both ends of a range are drawn, and nothing beyond', () => {
+test('wholeBetween includes both ends', () => {
   const random = createRandom(2);
   const drawn = new Set(draw(1_000, () => wholeBetween(random, 3, 5)));
   expect(drawn).toEqual(new Set([3, 4, 5]));

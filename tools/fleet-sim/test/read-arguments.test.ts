@@ -14,7 +14,7 @@ const problemsOf = (args: readonly string[], environment: NodeJS.ProcessEnv = en
   return [];
 };
 
-test('without options a race of 50 vehicles goes on in real time until it is stopped', () => {
+test('the default is an endless race of 50 vehicles in real time', () => {
   expect(readArguments([], env)).toEqual({
     redisUrl: env.REDIS_URL,
     stream: env.REDIS_TELEMETRY_STREAM,
@@ -27,7 +27,7 @@ test('without options a race of 50 vehicles goes on in real time until it is sto
   });
 });
 
-test('options say how many, how long, how fast and where', () => {
+test('reads all options', () => {
   expect(
     readArguments(
       ['--vehicles', '3', '--seed=9', '--for', '5m', '--speed', 'max', '--stream', 'telemetry:x', '--replay'],
@@ -43,10 +43,10 @@ test('options say how many, how long, how fast and where', () => {
   });
 });
 
-test('all problems are named at once', () => {
+test('reports all problems at once', () => {
   const problems = problemsOf(['--vehicles', '0', '--seed', 'x', '--for', 'soon', '--speed', '0'], {});
   expect(new Set(problems.map((problem) => problem.split(' ')[0]))).toEqual(
-    new Set(['REDIS_URL', 'one', '--for', '--speed', '--vehicles', '--seed']),
+    new Set(['REDIS_URL', 'exactly', '--for', '--speed', '--vehicles', '--seed']),
   );
 });
 
@@ -54,11 +54,11 @@ test('an unknown option, a missing value and a list of streams are refused', () 
   expect(problemsOf(['--fast'])[0]).toContain("'--fast'");
   expect(problemsOf(['--for'])[0]).toContain('--for');
   expect(problemsOf([], { ...env, REDIS_TELEMETRY_STREAM: 'telemetry:a,telemetry:b' })[0]).toContain(
-    'one stream',
+    'exactly one stream',
   );
   expect(problemsOf(['--speed', '10'])[0]).toContain('--speed needs --for');
 });
 
-test('help needs no environment', () => {
+test('--help needs no environment', () => {
   expect(readArguments(['--help'], {})).toBeUndefined();
 });

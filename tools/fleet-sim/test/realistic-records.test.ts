@@ -4,7 +4,7 @@ import { realisticRecords } from '../src/realistic-records.ts';
 
 const options = { seed: 1, startAtMs: Date.UTC(2026, 6, 4) };
 
-test('a thousand devices take turns, each with 14 to 20 attributes and a new stamp each time', () => {
+test('1,000 devices alternate, each record with 14 to 20 attributes and a new fix time', () => {
   const records = firstOf(realisticRecords(options), 3_000);
   expect(new Set(records.map(({ position }) => position.deviceId)).size).toBe(1_000);
   expect(new Set(records.map(({ position }) => `${position.deviceId} ${position.fixAtMs}`)).size).toBe(3_000);
@@ -13,7 +13,7 @@ test('a thousand devices take turns, each with 14 to 20 attributes and a new sta
   expect(Math.max(...counts)).toBeLessThanOrEqual(20);
 });
 
-test.for([2, 14, 100])('exactly %i attributes where so many are asked for', (attributes) => {
+test.for([2, 14, 100])('gives exactly %i attributes if requested', (attributes) => {
   for (const { position } of firstOf(realisticRecords({ ...options, devices: 10, attributes }), 50)) {
     expect(Object.keys(position.attributes)).toHaveLength(attributes);
   }

@@ -4,10 +4,10 @@ import { replayTracks } from '../src/replay-tracks.ts';
 
 const startAtMs = Date.UTC(2026, 6, 4, 9);
 
-test('33 recorded flights begin together and are sent in order of time', async () => {
-  const { imeis, sendings } = await replayTracks({ startAtMs, durationMs: 60_000 });
+test('33 recorded flights start together and are ordered by send time', async () => {
+  const { imeis, records } = await replayTracks({ startAtMs, durationMs: 60_000 });
   expect(imeis).toHaveLength(33);
-  const sent = [...sendings];
+  const sent = [...records];
   expect(new Set(sent.map(({ record }) => record.position.deviceId))).toEqual(new Set(imeis));
   const sendAtMs = sent.map((sending) => sending.sendAtMs);
   expect(sendAtMs).toEqual(sendAtMs.toSorted((a, b) => a - b));
@@ -17,13 +17,13 @@ test('33 recorded flights begin together and are sent in order of time', async (
   }
 });
 
-test('their gaps and repeated stamps stay', async () => {
-  const { sendings } = await replayTracks({ startAtMs });
+test('gaps and repeated times are kept', async () => {
+  const { records } = await replayTracks({ startAtMs });
   const lastMs = new Map<string, number>();
   let fixes = 0;
   let gaps = 0;
   let repeated = 0;
-  for (const { record } of sendings) {
+  for (const { record } of records) {
     const { deviceId, fixAtMs } = record.position;
     const sinceMs = fixAtMs - (lastMs.get(deviceId) ?? fixAtMs - 1000);
     lastMs.set(deviceId, fixAtMs);

@@ -1,11 +1,12 @@
-import { garbageKinds, spoil, type BadSending } from '@app/fleet-sim/garbage';
-import { race, raceImeis, type Sending } from '@app/fleet-sim/race';
+import { corrupt, corruptionKinds, type TimedBadRecord } from '@app/fleet-sim/corrupt-record';
+import { race, raceImeis } from '@app/fleet-sim/race';
+import type { TimedRecord } from '@app/fleet-sim/timed-record';
 
 export interface BigRace {
   readonly imeis: readonly string[];
-  readonly sendings: readonly (Sending | BadSending)[];
-  readonly good: readonly Sending[];
-  readonly bad: readonly BadSending[];
+  readonly sendings: readonly (TimedRecord | TimedBadRecord)[];
+  readonly good: readonly TimedRecord[];
+  readonly bad: readonly TimedBadRecord[];
 }
 
 export interface BigRaceOptions {
@@ -25,13 +26,13 @@ export function makeBigRace({ records, badShare, seed }: BigRaceOptions): BigRac
   const badEvery = Math.round(1 / badShare);
   const startAtMs = Math.floor(Date.now() / 1_000) * 1_000 - (records / vehicles) * 1_200;
   const trouble = { duplicateChance: 0.05, holeChance: 1 / 100, slowClocks: 1 };
-  const sendings: (Sending | BadSending)[] = [];
+  const sendings: (TimedRecord | TimedBadRecord)[] = [];
   for (const sending of race({ seed, vehicles, startAtMs, startIntervalMs: 500, trouble })) {
     const { sendAtMs, record } = sending;
     const index = sendings.length;
     const isBad = index % badEvery === badEvery - 1;
     sendings.push(
-      isBad ? { sendAtMs, bad: spoil(record, Math.floor(index / badEvery) % garbageKinds) } : sending,
+      isBad ? { sendAtMs, bad: corrupt(record, Math.floor(index / badEvery) % corruptionKinds) } : sending,
     );
     if (sendings.length === records) break;
   }

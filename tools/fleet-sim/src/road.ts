@@ -1,47 +1,46 @@
-/** Metres east and north of the stage's origin, and above the sea. */
+/** Metres east and north of the road's origin, and above sea level. */
 export type Waypoint = readonly [eastM: number, northM: number, altitudeM: number];
 
-export interface StagePlan {
+export interface RoadPlan {
   /** Degrees, WGS 84. */
   readonly origin: { readonly latitude: number; readonly longitude: number };
-  /** The last one is followed by the first: a stage is a circuit. */
+  /** A closed circuit: the first follows the last. */
   readonly waypoints: readonly Waypoint[];
 }
 
-export interface StagePoint {
+export interface RoadPoint {
   readonly eastM: number;
   readonly northM: number;
   readonly altitudeM: number;
   /** From north, clockwise, 0 to below 360. */
   readonly courseDeg: number;
-  /** What grip, brakes and engine allow here. */
+  /** Maximum speed here by grip, brakes and engine. */
   readonly limitMps: number;
 }
 
-export interface Stage {
-  readonly origin: StagePlan['origin'];
+export interface Road {
+  readonly origin: RoadPlan['origin'];
   readonly lengthM: number;
-  readonly points: readonly StagePoint[];
-  /** The nearest point, that far along the road; goes round, both ways. */
-  at(placeM: number): StagePoint;
+  readonly points: readonly RoadPoint[];
+  /** The nearest point at a distance along the road, in either direction and beyond one lap. */
+  at(offsetM: number): RoadPoint;
 }
 
-/** What a rally car does on gravel. */
+/** Limits of a rally car on gravel. */
 export const grip = { sidewaysMps2: 5.5, brakingMps2: 4.5, acceleratingMps2: 3.2, topMps: 42 } as const;
 
 const spacingM = 2;
 
 /**
- * The road through the waypoints, and how fast it can be driven: in a curve of
- * radius r no faster than √(sideways grip × r), and between curves no faster
- * than the car can brake for the next one or has gained since the last one.
+ * Builds a road through the waypoints with speed limits: √(sideways grip × r) in a curve of radius r, and between curves
+ * what the car can reach after the last one and brake from before the next one.
  */
-export function drawStage(plan: StagePlan): Stage {
+export function buildRoad(plan: RoadPlan): Road {
   const road = spaceEvenly(smoothCircuit(plan.waypoints));
   const stepM = road.lengthM / road.points.length;
   const limits = speedLimits(road.points, stepM);
 
-  const points = road.points.map(([eastM, northM, altitudeM], index): StagePoint => {
+  const points = road.points.map(([eastM, northM, altitudeM], index): RoadPoint => {
     const [nextEastM, nextNorthM] = wrapped(road.points, index + 1);
     const courseDeg = (Math.atan2(nextEastM - eastM, nextNorthM - northM) * 180) / Math.PI;
     return {
@@ -56,14 +55,11 @@ export function drawStage(plan: StagePlan): Stage {
     origin: plan.origin,
     lengthM: road.lengthM,
     points,
-    at: (placeM) => wrapped(points, Math.round(placeM / stepM)),
+    at: (offsetM) => wrapped(points, Math.round(offsetM / stepM)),
   };
 }
 
-/**
- * A centripetal Catmull-Rom curve through the waypoints: it passes through each
- * of them and, unlike the uniform one, makes no loop where two are close.
- */
+/** A centripetal Catmull-Rom spline: passes through each waypoint, without the loops of a uniform one. */
 function smoothCircuit(waypoints: readonly Waypoint[]): Waypoint[] {
   return waypoints.flatMap((_, index) => {
     const before = wrapped(waypoints, index - 1);
@@ -77,7 +73,7 @@ function smoothCircuit(waypoints: readonly Waypoint[]): Waypoint[] {
 
     return Array.from({ length: steps }, (__, step): Waypoint => {
       const t = (knotTo * step) / steps;
-      // The pyramid of Barry and Goldman: three rounds of linear blends.
+      // The algorithm of Barry and Goldman: three rounds of linear interpolation.
       const a1 = blend(before, from, knotBefore, 0, t);
       const a2 = blend(from, to, 0, knotTo, t);
       const a3 = blend(to, after, knotTo, knotAfter, t);
@@ -118,7 +114,7 @@ function speedLimits(points: readonly Waypoint[], stepM: number): number[] {
     return Math.min(grip.topMps, Math.sqrt(grip.sidewaysMps2 / Math.max(curvature, 1e-6)));
   });
   const count = limits.length;
-  // Twice round, because on a circuit the first curve limits the last straight.
+  // Two laps, because on a circuit the first curve limits the last straight.
   for (let index = 2 * count; index > 0; index -= 1) {
     const reachable = Math.sqrt((limits[index % count] ?? 0) ** 2 + 2 * grip.brakingMps2 * stepM);
     limits[(index - 1) % count] = Math.min(limits[(index - 1) % count] ?? 0, reachable);
@@ -130,7 +126,7 @@ function speedLimits(points: readonly Waypoint[], stepM: number): number[] {
   return limits;
 }
 
-/** One over the radius of the circle through three points, seen from above. */
+/** 1 / radius of the circle through three points, in the horizontal plane. */
 function curvaturePerM(a: Waypoint, b: Waypoint, c: Waypoint): number {
   const twiceAreaM2 = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]);
   return (2 * Math.abs(twiceAreaM2)) / (flatM(a, b) * flatM(b, c) * flatM(c, a));
@@ -159,6 +155,6 @@ function flatM(a: Waypoint, b: Waypoint): number {
 
 function wrapped<T>(ring: readonly T[], index: number): T {
   const item = ring[((index % ring.length) + ring.length) % ring.length];
-  if (item === undefined) throw new Error('a stage needs at least one waypoint');
+  if (item === undefined) throw new Error('a road needs at least one waypoint');
   return item;
 }

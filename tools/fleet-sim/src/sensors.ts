@@ -2,10 +2,10 @@ import type { Attributes, AttributeValue, Codec } from '@app/shared/position';
 import type { Motion } from './drive.ts';
 import { between, gaussian, wholeBetween, type Random } from './random.ts';
 
-/** What a vehicle's inputs and its tracker's own sensors say, as attributes. */
-export type Dashboard = (reading: DashboardReading) => Attributes;
+/** Reads a vehicle's inputs and the sensors of its tracker, as attributes. */
+export type Sensors = (reading: SensorInput) => Attributes;
 
-export interface DashboardReading {
+export interface SensorInput {
   readonly motion: Motion;
   readonly isStarted: boolean;
   readonly satellites: number;
@@ -13,15 +13,14 @@ export interface DashboardReading {
 }
 
 /**
- * Attributes as Teltonika's FMB and FMC trackers number their IO elements: small
- * whole numbers mostly, two 64-bit identities, a switch, and, where the codec has
- * elements of variable length (8E), a text and a scan result in bytes.
+ * Attributes under the IO element ids of Teltonika's FMB and FMC trackers: mostly small integers, two 64-bit ids, a
+ * boolean, and for codec 8E, which has elements of variable length, a string and bytes.
  */
-export function createDashboard(random: Random, codec: Codec): Dashboard {
-  const boughtWithM = wholeBetween(random, 2_000_000, 90_000_000);
+export function createSensors(random: Random, codec: Codec): Sensors {
+  const initialOdometerM = wholeBetween(random, 2_000_000, 90_000_000);
   const fuelL = between(random, 45, 70);
   const simCard = 8_935_801_000_000_000_000n + BigInt(wholeBetween(random, 0, 999_999_999));
-  // An iButton's 64-bit number: beyond what a JSON number can hold.
+  // An iButton id has 64 bits, more than a JSON number can hold.
   const driver = (BigInt(wholeBetween(random, 0x80000000, 0xffffffff)) << 32n) | 0x0000_1201n;
   const chassis = `SIM${String(wholeBetween(random, 0, 99_999_999_999_999)).padStart(14, '0')}`;
   const beacons = Uint8Array.from({ length: 21 }, () => wholeBetween(random, 0, 255));
@@ -29,10 +28,10 @@ export function createDashboard(random: Random, codec: Codec): Dashboard {
 
   return ({ motion, isStarted, satellites, isPanic }) => {
     const speedKmh = Math.round(motion.speedMps * 3.6);
-    const read: Record<string, AttributeValue> = {
+    const attributes: Record<string, AttributeValue> = {
       1: isPanic, // digital input 1: the panic button
       11: simCard, // ICCID
-      16: boughtWithM + Math.round(motion.odometerM), // total odometer, m
+      16: initialOdometerM + Math.round(motion.odometerM), // total odometer, m
       21: wholeBetween(random, 2, 5), // GSM signal, 1..5
       24: speedKmh,
       66: Math.round((isStarted ? 14_100 : 12_500) + 60 * gaussian(random)), // external voltage, mV
@@ -48,13 +47,13 @@ export function createDashboard(random: Random, codec: Codec): Dashboard {
       241: 24_405, // GSM operator
     };
     if (hasAxes) {
-      read['17'] = wholeBetween(random, -90, 90); // axis X, mG
-      read['18'] = wholeBetween(random, -90, 90); // axis Y, mG
+      attributes['17'] = wholeBetween(random, -90, 90); // axis X, mG
+      attributes['18'] = wholeBetween(random, -90, 90); // axis Y, mG
     }
     if (codec === '8E') {
-      read['256'] = chassis; // VIN
-      read['385'] = beacons; // beacons in reach
+      attributes['256'] = chassis; // VIN
+      attributes['385'] = beacons; // beacons in reach
     }
-    return read;
+    return attributes;
   };
 }

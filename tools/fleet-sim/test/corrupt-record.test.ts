@@ -1,7 +1,7 @@
 import { CodecError } from '@app/shared/codec';
 import { decodeFields, encodeFields } from '@app/shared/entry';
 import { expect, test } from 'vitest';
-import { garbageKinds, spoil } from '../src/garbage.ts';
+import { corruptionKinds, corrupt } from '../src/corrupt-record.ts';
 import { realisticRecords } from '../src/realistic-records.ts';
 
 const [record] = realisticRecords({ seed: 1, startAtMs: Date.UTC(2026, 6, 4) });
@@ -10,13 +10,13 @@ if (record === undefined) throw new Error('no record was made');
 const decode = (fields: readonly (string | Buffer)[]) =>
   decodeFields(fields.map((field) => (typeof field === 'string' ? Buffer.from(field) : field)));
 
-test('there are ten kinds of garbage, each with a reason of its own', () => {
-  const spoilt = Array.from({ length: garbageKinds }, (_, index) => spoil(record, index));
-  expect(new Set(spoilt.map(({ kind }) => kind)).size).toBe(10);
-  expect(new Set(spoilt.map(({ reason }) => reason)).size).toBe(10);
+test('there are ten kinds of corruption, each with its own reason', () => {
+  const corrupted = Array.from({ length: corruptionKinds }, (_, index) => corrupt(record, index));
+  expect(new Set(corrupted.map(({ kind }) => kind)).size).toBe(10);
+  expect(new Set(corrupted.map(({ reason }) => reason)).size).toBe(10);
 });
 
-test.for(Array.from({ length: garbageKinds }, (_, index) => spoil(record, index)))(
+test.for(Array.from({ length: corruptionKinds }, (_, index) => corrupt(record, index)))(
   'the decoder refuses $kind as $reason',
   ({ fields, reason }) => {
     expect(decode(encodeFields(record))).toEqual(record);
