@@ -1,11 +1,11 @@
 #!/bin/sh
-# Writes the users of Redis, as `aclfile` wants them, from passwords in the environment:
+# Prints the Redis users as an ACL file, from passwords in the environment:
 #
 #   INGESTION_PASSWORD=… PROCESSOR_PASSWORD=… GATEWAY_PASSWORD=… ADMIN_PASSWORD=… sh users.sh >users.acl
 #   redis-server --aclfile users.acl
 #
-# A user without its password in the environment is left out. Two words in one variable are two passwords, which
-# both hold: that is how they are rotated. STREAMS says which keys the streams have, as a pattern.
+# A user without a password is omitted. Two passwords separated by a space are both valid, for rotation. STREAMS is the
+# key pattern of the telemetry streams. GATEWAY_LAG_MARKERS, if not empty, allows the gateways their lag-marker groups.
 set -eu
 streams=${STREAMS:-telemetry:*}
 
@@ -17,22 +17,24 @@ user() {
   echo "user $1 reset on$hashes $3"
 }
 
-# What every client says on its connection. (CLIENT SETINFO, which some say too, is unknown to Redis 7.0: a refusal is ignored.)
+# Commands of every connection. CLIENT SETINFO, unknown to Redis 7.0, is left out: clients ignore its refusal.
 connection='+hello +ping +quit +reset +info +client|id +client|setname'
 
 echo 'user default reset off'
 user admin "${ADMIN_PASSWORD:-}" 'allkeys allchannels allcommands'
-# Appends, and trims by MAXLEN. It cannot read what others have sent.
+# Adds entries and trims by MAXLEN; cannot read.
 user ingestion "${INGESTION_PASSWORD:-}" "$connection %W~$streams +xadd +xlen"
-# Reads, acknowledges and keeps its group. Adds to the dead letters alone, and marks what it tries as suspects. It
-# unblocks and kills its own connections, which Redis knows only as a right on all of them. EVAL gives no right more:
-# what a script does is asked about command by command.
+# Reads, acknowledges and manages its group. Writes dead letters and the attempt counters of quarantined entries. CLIENT
+# UNBLOCK and KILL are for its own connections; Redis cannot limit them to those. EVAL grants nothing more: Redis checks
+# each command of a script.
 user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill +client|unblock +multi +exec +discard +time +eval \
 ~$streams +xreadgroup +xautoclaim +xack +xpending +xgroup|create +xgroup|delconsumer \
 +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xlen \
 (~$streams:dlq +xadd +xlen) (~$streams:attempts +hget +hset +hdel)"
-# Faces the internet, and reads. No XGROUP: whoever may move its own bookmark may move the processor's group too,
-# and entries would never be read. It works without one, and says so in its log. The one key that it writes is the
-# epoch of a stream, by which clients are resumed.
+# Exposed to the internet, so it may only read the streams and write their epochs. An ACL cannot limit XGROUP to one group
+# of a stream: with lag markers a compromised gateway could move the processor's group, and unread entries would be lost.
+# Without them the gateway logs once that they are disabled: docs/decisions/0014-lag-marker-groups.md
+lag_markers=
+[ -z "${GATEWAY_LAG_MARKERS:-}" ] || lag_markers=" (~$streams +xgroup|create +xgroup|setid +xgroup|destroy)"
 user live-gateway "${GATEWAY_PASSWORD:-}" "$connection +multi +exec +unwatch \
-%R~$streams +xread +xinfo|stream +xinfo|groups (~$streams:live-epoch +get +set +watch)"
+%R~$streams +xread +xinfo|stream +xinfo|groups (~$streams:live-epoch +get +set +watch)$lag_markers"

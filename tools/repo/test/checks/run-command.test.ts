@@ -7,7 +7,7 @@ const repository = fileURLToPath(new URL('../../../../', import.meta.url));
 const script = readFileSync(`${repository}run`, 'utf8');
 const pnpmVersion = /^pnpm_version=(.*)$/m.exec(script)?.[1];
 
-/** A machine with this Node and a pnpm that writes down its calls, and fails where a file `broken` lies. */
+/** A machine with this Node and a fake pnpm that records its calls and fails if a file `broken` exists. */
 function machineWithPnpm(): BareMachine {
   const machine = new BareMachine();
   machine.program(
@@ -25,7 +25,7 @@ mkdir -p node_modules packages/p/node_modules services/migrate/node_modules serv
   return machine;
 }
 
-/** The same, with a Redis that is too old and no way to get another. */
+/** The same with a Redis that is too old and no package manager. */
 function machineWithoutRedis(): BareMachine {
   const machine = machineWithPnpm();
   for (const name of ['redis-server', 'valkey-server']) {
@@ -36,7 +36,7 @@ function machineWithoutRedis(): BareMachine {
   return machine;
 }
 
-/** The same, with a Redis and without a browser and an nginx; its tests say that they ran. */
+/** The same with a Redis, without browser and nginx; `./run test` prints `tests`. */
 function machineWithoutBrowser(): BareMachine {
   const machine = machineWithPnpm();
   machine.program('redis-server', 'echo "Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64"');
@@ -53,7 +53,7 @@ function installs(machine: BareMachine): number {
 }
 
 describe('./run', () => {
-  test('names programs that exist, and the pnpm of package.json', () => {
+  test('refers to existing programs and the pnpm version of package.json', () => {
     const programs = script.match(/\S+\/src\/\S*main\.ts/g) ?? [];
     expect(programs).toContain('tools/repo/src/run-tests/main.ts');
     expect(programs.filter((program) => !existsSync(`${repository}${program}`))).toEqual([]);
@@ -62,39 +62,39 @@ describe('./run', () => {
     );
   });
 
-  test.for([[], ['help'], ['--help']])('lists its commands for %j and brings nothing', async (args) => {
+  test.for([[], ['help'], ['--help']])('lists its commands for %j and installs nothing', async (args) => {
     using machine = new BareMachine();
-    const ending = await machine.run(args);
-    expect(ending).toMatchObject({ code: 0, stderr: '' });
-    expect(ending.stdout).toMatch(/^usage: .*\n(?: {2}\S+ +\S.*\n)+$/);
+    const result = await machine.run(args);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toMatch(/^usage: .*\n(?: {2}\S+ +\S.*\n)+$/);
     expect(machine.has('.toolchain')).toBe(false);
   });
 
-  test('refuses a command it does not know, on stderr, with exit code 2', async () => {
+  test('refuses an unknown command on stderr with exit code 2', async () => {
     using machine = new BareMachine();
-    const ending = await machine.run(['dance']);
-    expect(ending).toMatchObject({ code: 2, stdout: '' });
-    expect(ending.stderr).toContain("there is no command 'dance'");
-    expect(ending.stderr).toContain('usage: ./run <command>');
+    const result = await machine.run(['dance']);
+    expect(result).toMatchObject({ code: 2, stdout: '' });
+    expect(result.stderr).toContain("unknown command 'dance'");
+    expect(result.stderr).toContain('usage: ./run <command>');
     expect(machine.has('.toolchain')).toBe(false);
   });
 
-  test('says on another system that Docker is the way', async () => {
+  test('points to Docker on other systems', async () => {
     using machine = new BareMachine();
     machine.program('uname', 'echo Darwin');
-    const ending = await machine.run(['migrate']);
-    expect(ending.code).toBe(1);
-    expect(ending.stderr).toContain('docker compose up');
+    const result = await machine.run(['migrate']);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain('docker compose up');
   });
 
-  test('becomes the program: its process, its arguments as they are, its exit code', async () => {
+  test('execs the program with unchanged arguments and its exit code', async () => {
     using machine = machineWithPnpm();
-    const ending = await machine.run(['migrate', '--name', 'two words', '$HOME']);
-    expect(ending.code).toBe(7);
-    expect(JSON.parse(ending.stdout)).toEqual({ pid: ending.pid, args: ['--name', 'two words', '$HOME'] });
+    const result = await machine.run(['migrate', '--name', 'two words', '$HOME']);
+    expect(result.code).toBe(7);
+    expect(JSON.parse(result.stdout)).toEqual({ pid: result.pid, args: ['--name', 'two words', '$HOME'] });
   });
 
-  test('installs once, and again when the lock has changed or a folder of modules is gone', async () => {
+  test('installs once, and again when the lockfile changed or a node_modules folder is missing', async () => {
     using machine = machineWithPnpm();
     await machine.run(['migrate']);
     await machine.run(['migrate']);
@@ -114,7 +114,7 @@ describe('./run', () => {
     expect(installs(machine)).toBe(4);
   });
 
-  test('ends with the reason when an installation fails, tries again, and never names the registry', async () => {
+  test('fails with the reason when an installation fails, retries next time, and hides the registry name', async () => {
     using machine = machineWithPnpm();
     machine.write('broken', '');
     const failed = await machine.run(['migrate']);
@@ -128,49 +128,49 @@ describe('./run', () => {
     expect(installs(machine)).toBe(2);
   });
 
-  test('two at once install once', async () => {
+  test('two concurrent runs install once', async () => {
     using machine = machineWithPnpm();
-    const endings = await Promise.all([machine.run(['migrate']), machine.run(['migrate'])]);
-    expect(endings.map(({ code }) => code)).toEqual([7, 7]);
+    const results = await Promise.all([machine.run(['migrate']), machine.run(['migrate'])]);
+    expect(results.map(({ code }) => code)).toEqual([7, 7]);
     expect(installs(machine)).toBe(1);
   });
 
-  test('refuses a package that is not the one whose sum it knows, and keeps nothing of it', async () => {
+  test('refuses a package with another checksum and removes it', async () => {
     using machine = machineWithPnpm();
     machine.program('node', 'exit 1'); // too old
     machine.program('npm', 'mkdir package && echo other >package/node && tar -czf node.tgz package');
-    const ending = await machine.run(['migrate']);
-    expect(ending.code).toBe(1);
-    expect(ending.stderr).toMatch(/node-linux-\w+@[\d.]+ is not the package it was/);
+    const result = await machine.run(['migrate']);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/node-linux-\w+@[\d.]+ has another checksum than expected/);
     expect(machine.has('.toolchain/tmp')).toBe(false);
     expect(installs(machine)).toBe(0);
   });
 
-  test('says so when npm cannot fetch', async () => {
+  test('fails when npm cannot fetch', async () => {
     using machine = machineWithPnpm();
     machine.program('node', 'exit 1');
     machine.program('npm', 'echo "https://registry.internal.example is down" >&2; exit 1');
-    const ending = await machine.run(['migrate']);
-    expect(ending.code).toBe(1);
-    expect(ending.stderr).toMatch(/npm could not fetch node-linux-\w+@[\d.]+/);
-    expect(ending.stderr).not.toContain('registry.internal.example');
+    const result = await machine.run(['migrate']);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/npm could not fetch node-linux-\w+@[\d.]+/);
+    expect(result.stderr).not.toContain('registry.internal.example');
   });
 
-  describe('where a command wants a Redis', () => {
-    test('an old one and no way to get another end with how to get one', async () => {
+  describe('a command that needs Redis', () => {
+    test('fails with instructions if Redis is too old and none can be installed', async () => {
       using machine = machineWithoutRedis();
-      const ending = await machine.run(['demo']);
-      expect(ending).toMatchObject({ code: 1, stdout: '' });
-      expect(ending.stderr).toContain('no Redis: set REDIS_URL, or install redis-server or valkey-server');
+      const result = await machine.run(['demo']);
+      expect(result).toMatchObject({ code: 1, stdout: '' });
+      expect(result.stderr).toContain('no Redis found: set REDIS_URL, install redis-server or valkey-server');
     });
 
-    test('REDIS_URL is enough', async () => {
+    test('accepts REDIS_URL', async () => {
       using machine = machineWithoutRedis();
-      const ending = await machine.run(['demo'], { REDIS_URL: 'redis://127.0.0.1:6379' });
-      expect(ending).toMatchObject({ code: 0, stdout: 'demo\n' });
+      const result = await machine.run(['demo'], { REDIS_URL: 'redis://127.0.0.1:6379' });
+      expect(result).toMatchObject({ code: 0, stdout: 'demo\n' });
     });
 
-    test('a server of version 7 is enough, and so is an engine for containers', async () => {
+    test('accepts a server of version 7, or a container engine', async () => {
       using machine = machineWithoutRedis();
       machine.program('docker', 'exit 0');
       expect(await machine.run(['demo'])).toMatchObject({ code: 0, stdout: 'demo\n' });
@@ -179,24 +179,24 @@ describe('./run', () => {
       expect(await machine.run(['demo'])).toMatchObject({ code: 0, stdout: 'demo\n' });
     });
 
-    test('a command that wants none does not look for it', async () => {
+    test('other commands do not need it', async () => {
       using machine = machineWithoutRedis();
       expect(await machine.run(['migrate'])).toMatchObject({ code: 7 });
     });
   });
 
-  describe('where a command wants a browser and an nginx', () => {
-    test('none and no way to get one is said at once, and everything else still runs', async () => {
+  describe('a command that needs a browser and nginx', () => {
+    test('warns if they are missing and cannot be installed, and continues', async () => {
       using machine = machineWithoutBrowser();
-      const ending = await machine.run(['test']);
-      expect(ending).toMatchObject({ code: 0, stdout: 'tests\n' });
-      expect(ending.stderr).toContain('no Chromium: the tests in a browser will fail. Install chromium');
-      expect(ending.stderr).toContain(
-        'no nginx: the test of two gateways behind one will fail. Install nginx',
+      const result = await machine.run(['test']);
+      expect(result).toMatchObject({ code: 0, stdout: 'tests\n' });
+      expect(result.stderr).toContain('no Chromium found: browser tests will fail. Install chromium');
+      expect(result.stderr).toContain(
+        'no nginx found: the test of two gateways behind a proxy will fail. Install nginx',
       );
     });
 
-    test('one that is installed is enough', async () => {
+    test('accepts installed ones', async () => {
       using machine = machineWithoutBrowser();
       machine.program('google-chrome', "echo 'Google Chrome 150.0.1'");
       machine.program('nginx', 'echo nginx version: nginx/1.26.3');
@@ -207,7 +207,7 @@ describe('./run', () => {
       });
     });
 
-    test('a command that wants none does not look for it', async () => {
+    test('other commands do not need it', async () => {
       using machine = machineWithoutBrowser();
       machine.write('tools/demo/src/main.ts', "console.log('demo');\n");
       expect((await machine.run(['demo'])).stderr).not.toContain('Chromium');

@@ -12,7 +12,7 @@ function users(env: Readonly<Record<string, string>>): readonly string[] {
 
 const hash = (password: string): string => `#${createHash('sha256').update(password).digest('hex')}`;
 
-test('a user without a password is nobody, and the default user can do nothing', () => {
+test('omits users without a password and disables the default user', () => {
   expect(users({})).toEqual(['user default reset off']);
   expect(users({ GATEWAY_PASSWORD: 'a' }).map((line) => line.split(' ')[1])).toEqual([
     'default',
@@ -20,14 +20,20 @@ test('a user without a password is nobody, and the default user can do nothing',
   ]);
 });
 
-test('two passwords both hold, so that one can follow the other, and neither is written down', () => {
+test('accepts two passwords for rotation and stores only hashes', () => {
   const [, line = ''] = users({ PROCESSOR_PASSWORD: 'the-new-one the-old-one' });
   expect(line).toContain(` on ${hash('the-new-one')} ${hash('the-old-one')} `);
   expect(line).not.toContain('-one');
 });
 
-test('streams of another name are these users’ own, and no others', () => {
+test('STREAMS replaces the key pattern', () => {
   const [, line = ''] = users({ GATEWAY_PASSWORD: 'a', STREAMS: '{shard-*}:fixes' });
   expect(line).toContain('%R~{shard-*}:fixes ');
   expect(line).not.toContain('telemetry');
+});
+
+test('the gateway may only use XGROUP with GATEWAY_LAG_MARKERS', () => {
+  expect(users({ GATEWAY_PASSWORD: 'a' }).join('\n')).not.toContain('xgroup');
+  const [, line = ''] = users({ GATEWAY_PASSWORD: 'a', GATEWAY_LAG_MARKERS: 'on' });
+  expect(line).toContain('(~telemetry:* +xgroup|create +xgroup|setid +xgroup|destroy)');
 });
