@@ -1,4 +1,7 @@
-/** The origins whose pages may connect. A browser sends the session cookie with any page's upgrade, so the origin is the only check. */
+/**
+ * The origins whose pages may connect. Browsers send the session cookie with the upgrade request of any page, so the
+ * origin is the only protection against foreign pages.
+ */
 export interface AllowedOrigins {
   readonly origins: readonly string[];
   /** Whether requests without an Origin are accepted: programs send none, browsers always do. */

@@ -7,13 +7,23 @@ export type DirectusReply =
   | { readonly answered: false; readonly reason: UnavailableReason; readonly retryAfterMs?: number };
 
 /** Why there is no response; the `outcome` label of `live_auth_duration_seconds`. */
-export type UnavailableReason =
+type UnavailableReason =
   | 'timeout'
   | 'unreachable'
   | 'overloaded'
   | 'rate_limited'
   | 'server_error'
   | 'bad_reply';
+
+/** The result of a call that Directus did not answer. */
+export interface Unavailable {
+  readonly kind: 'unavailable';
+  readonly retryAfterMs?: number;
+}
+
+export function unavailable(retryAfterMs?: number): Unavailable {
+  return { kind: 'unavailable', ...(retryAfterMs !== undefined && { retryAfterMs }) };
+}
 
 /** Requests one path from Directus with a visitor's session. Never rejects. */
 export type CallDirectus = (path: string, visitor: Visitor, timeoutMs: number) => Promise<DirectusReply>;

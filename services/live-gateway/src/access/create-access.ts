@@ -1,10 +1,10 @@
 import type { TraceStep } from '@app/runtime/tracing';
-import type { CacheResult } from './directus-cache.ts';
-import { createCallDirectus } from './call-directus.ts';
 import { createAuthenticate } from './authenticate.ts';
-import type { Authenticate, OnDirectusCall } from './authenticate.ts';
+import type { Authenticate } from './authenticate.ts';
 import { createAuthorize } from './authorize.ts';
 import type { Authorize } from './authorize.ts';
+import type { CachedCallOptions } from './cached-directus-call.ts';
+import { createCallDirectus } from './call-directus.ts';
 import { traceDirectus } from './trace-directus.ts';
 
 /** Authentication and authorisation by Directus. */
@@ -13,13 +13,10 @@ export interface Access {
   readonly authorize: Authorize;
 }
 
-/** Metrics of one kind of call. */
-export interface DirectusMeter {
-  readonly onCall: OnDirectusCall;
-  readonly onCacheResult: (result: CacheResult) => void;
-}
+/** Measures one kind of call. */
+export type DirectusMeter = Pick<CachedCallOptions, 'onCall' | 'onCacheResult'>;
 
-/** Limits of both kinds of calls together. */
+/** Limits for both kinds of calls together. */
 const maxInFlight = 32;
 const maxQueued = 5_000;
 
@@ -37,21 +34,19 @@ export function createAccess(options: {
 }): Access {
   const { config, meter, trace, nowMs } = options;
   const call = createCallDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxQueued });
-  const callDirectus = traceDirectus(trace, call);
+  const shared = { callDirectus: traceDirectus(trace, call), nowMs };
   return {
     authenticate: createAuthenticate({
-      callDirectus,
+      ...shared,
+      ...meter('authenticate'),
       timeoutMs: config.DIRECTUS_AUTH_TIMEOUT_MS,
       cacheTtlMs: config.AUTH_CACHE_TTL_MS,
-      nowMs,
-      ...meter('authenticate'),
     }),
     authorize: createAuthorize({
-      callDirectus,
+      ...shared,
+      ...meter('authorize'),
       timeoutMs: config.DIRECTUS_AUTHZ_TIMEOUT_MS,
       cacheTtlMs: config.AUTHZ_CACHE_TTL_MS,
-      nowMs,
-      ...meter('authorize'),
     }),
   };
 }

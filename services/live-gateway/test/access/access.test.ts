@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { DirectusCache } from '../../src/access/directus-cache.ts';
 import type { Cacheable, CacheResult } from '../../src/access/directus-cache.ts';
 import { createCallDirectus } from '../../src/access/call-directus.ts';
-import { createAuthenticate, identify } from '../../src/access/authenticate.ts';
+import { createAuthenticate, toIdentity } from '../../src/access/authenticate.ts';
 import { createAuthorize, toPermission } from '../../src/access/authorize.ts';
 import type { Authorize } from '../../src/access/authorize.ts';
 import { readSessionCookie } from '../../src/access/session-cookie.ts';
@@ -32,8 +32,8 @@ function callerOf(directus: TestDirectus, limits = { maxInFlight: 32, maxQueued:
 
 const failing = (): Promise<never> => Promise.reject(new Error('down'));
 
-function identityIn(status: number, body: unknown) {
-  return identify({ answered: true, status, body });
+function identityOf(status: number, body: unknown) {
+  return toIdentity({ answered: true, status, body });
 }
 
 const ignored = { onCall: () => undefined, onCacheResult: () => undefined };
@@ -126,7 +126,7 @@ describe('authentication', () => {
   });
 
   test('accepts only a 200 with a string in data.id; an unexpected status counts as unavailable', () => {
-    expect(identityIn(200, { data: { id: 'u' } })).toEqual({ kind: 'user', userId: 'u' });
+    expect(identityOf(200, { data: { id: 'u' } })).toEqual({ kind: 'user', userId: 'u' });
     for (const body of [
       {},
       { data: {} },
@@ -137,11 +137,11 @@ describe('authentication', () => {
       [],
       'x',
     ]) {
-      expect(identityIn(200, body)).toEqual({ kind: 'nobody' });
+      expect(identityOf(200, body)).toEqual({ kind: 'nobody' });
     }
     for (const status of [401, 403])
-      expect(identityIn(status, { data: { id: 'u' } })).toEqual({ kind: 'nobody' });
-    for (const status of [204, 302, 404]) expect(identityIn(status, {})).toEqual({ kind: 'unavailable' });
+      expect(identityOf(status, { data: { id: 'u' } })).toEqual({ kind: 'nobody' });
+    for (const status of [204, 302, 404]) expect(identityOf(status, {})).toEqual({ kind: 'unavailable' });
   });
 
   test('bounds concurrent and queued calls, and passes Retry-After on', async () => {
