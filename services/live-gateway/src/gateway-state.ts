@@ -6,7 +6,7 @@ import { newEpoch } from './feed/epoch.ts';
 import { StreamCursor } from './feed/stream-cursor.ts';
 import { Timeline } from './feed/timeline.ts';
 import { LatestFixes } from './latest/latest-fixes.ts';
-import { meterFanOut } from './metrics.ts';
+import { meterFanOut } from './meters.ts';
 import type { Metrics } from './metrics.ts';
 import { Readiness, readinessConditions } from './server/readiness.ts';
 import { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';

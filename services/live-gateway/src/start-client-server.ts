@@ -3,7 +3,7 @@ import type { SuspendedUsers } from './access/suspended-users.ts';
 import type { GatewayConfig } from './config.ts';
 import { createSocketHandlers } from './connection/socket-handlers.ts';
 import type { GatewayState } from './gateway-state.ts';
-import { meterTraffic } from './metrics.ts';
+import { meterTraffic } from './meters.ts';
 import type { Metrics } from './metrics.ts';
 import type { LiveServer } from './server/listen.ts';
 import { startLiveServer } from './server/start-live-server.ts';
