@@ -10,7 +10,7 @@ import { refreshFromPostgres } from './assignments/refresh-from-postgres.ts';
 import { UnassignedDevices } from './assignments/unassigned-devices.ts';
 import { lagMarkerGroup } from './config.ts';
 import type { GatewayConfig } from './config.ts';
-import { runSweepLoop as sweepUntil } from './connection/sweep-connections.ts';
+import { runSweepLoop } from './connection/sweep-connections.ts';
 import { feedStream } from './feed/feed-stream.ts';
 import type { LagMarkers } from './feed/lag-markers.ts';
 import { lingerMs } from './feed/linger.ts';
@@ -57,23 +57,23 @@ export function startLoops(context: LoopContext): {
     report: (imei) => telemetry.log.info({ device: shortDeviceId(imei) }, 'fix from unassigned device'),
   });
   const assigned = Promise.withResolvers<void>();
-  const refreshing = runRefreshLoop(context, unassigned, assigned.resolve);
+  const refreshing = startRefresh(context, unassigned, assigned.resolve);
   // Reading starts after the first assignments: until then every device would count as unassigned.
-  const feeding = assigned.promise.then(() => runFeedLoops(context, unassigned));
-  const monitoring = runMonitorLoop(context);
+  const feeding = assigned.promise.then(() => startFeeds(context, unassigned));
+  const monitoring = startMonitor(context);
   const running = Promise.all([
     refreshing,
     feeding,
     monitoring,
     state.fanOut.run(config.LIVE_TICK_MS, signal),
-    runSweepLoop(context),
-    runSuspensionLoop(context),
+    startSweep(context),
+    startSuspensionPoll(context),
     access.reauthorizer.run(signal),
   ]);
   return { running, monitoring };
 }
 
-function runRefreshLoop(
+function startRefresh(
   { config, state, resources, telemetry, nowMs, signal }: LoopContext,
   unassigned: UnassignedDevices,
   onAssigned: () => void,
@@ -97,11 +97,11 @@ function runRefreshLoop(
   );
 }
 
-async function runFeedLoops(context: LoopContext, unassigned: UnassignedDevices): Promise<void> {
+async function startFeeds(context: LoopContext, unassigned: UnassignedDevices): Promise<void> {
   const { config, state, telemetry, nowMs, signal } = context;
   const { latest, registry, fanOut, timeline, readiness, cursors } = state;
   const { metrics, trace, log } = telemetry;
-  // The reader logs its failures itself, once an outage; the client would log each reconnect.
+  // `feedStream` logs a failure once per outage; the client would log each reconnect.
   const silentLog = log.child({}, { level: 'silent' });
   const name = `${lagMarkerGroup(config)}:read`;
   const options = {
@@ -126,7 +126,7 @@ async function runFeedLoops(context: LoopContext, unassigned: UnassignedDevices)
   await Promise.all(cursors.map((cursor, number) => feedStream(cursor, number, options, signal)));
 }
 
-function runMonitorLoop(context: LoopContext): Promise<never> {
+function startMonitor(context: LoopContext): Promise<never> {
   const { state, resources, telemetry, nowMs, signal } = context;
   const { redis, lagMarkers } = resources;
   const { metrics, log } = telemetry;
@@ -150,7 +150,7 @@ function runMonitorLoop(context: LoopContext): Promise<never> {
   );
 }
 
-/** After a rewind neither cursors nor what clients were sent can be trusted: a new epoch, and a snapshot for all. */
+/** After a rewind, cursors and the positions sent so far are invalid: a new epoch, and a snapshot for every client. */
 function handleRewind(cursor: StreamCursor, info: StreamInfo, { state, telemetry }: LoopContext): void {
   const { timeline, fanOut, registry } = state;
   timeline.invalidateEpoch(cursor);
@@ -163,8 +163,8 @@ function handleRewind(cursor: StreamCursor, info: StreamInfo, { state, telemetry
   );
 }
 
-function runSweepLoop({ config, state, telemetry, nowMs, signal }: LoopContext): Promise<never> {
-  return sweepUntil({
+function startSweep({ config, state, telemetry, nowMs, signal }: LoopContext): Promise<never> {
+  return runSweepLoop({
     connections: () => state.clients.connections(),
     limits: {
       pingIntervalMs: config.LIVE_WS_PING_INTERVAL_MS,
@@ -178,7 +178,7 @@ function runSweepLoop({ config, state, telemetry, nowMs, signal }: LoopContext):
   });
 }
 
-function runSuspensionLoop({
+function startSuspensionPoll({
   config,
   state,
   resources,

@@ -5,7 +5,7 @@ import type { Client } from './client.ts';
 /** The connected clients by user, at most `maxPerUser` each: one more closes the user's oldest connection. */
 export class Clients {
   readonly #all = new Set<Client>();
-  /** Each set in the order of opening. */
+  /** Each set oldest first. */
   readonly #byUser = new Map<string, Set<Client>>();
   readonly #maxPerUser: number;
 

@@ -1,4 +1,4 @@
-/** The metrics of the sockets. */
+/** Called for what the sockets send and for their closes. */
 export interface Traffic {
   readonly onSent: (frames: number, bytes: number) => void;
   /** uWebSockets.js has dropped a frame: a bug, since `Connection` stops writing before that. */

@@ -11,9 +11,9 @@ export interface UpgradeCork extends Disposable {
 
 /**
  * Upgrading inside the response's own `cork` after an await sometimes closes the new WebSocket right after its `open`
- * handler: if the socket's memory shrinks in place, `cork` does not notice the upgrade and reads the state of a response that no longer exists
- * (uNetworking/uWebSockets#1928, fixed by #1929, not in 20.57). Upgrading without a cork works but writes a warning to
- * stderr each time.
+ * handler: if the socket's memory shrinks in place, `cork` does not notice the upgrade and reads the state of a response
+ * that no longer exists (uNetworking/uWebSockets#1928, fixed by #1929, not in 20.57). Upgrading without a cork works but
+ * writes a warning to stderr each time.
  *
  * Hence the cork of another response, which stays open: to a request that this process sends itself over loopback.
  */

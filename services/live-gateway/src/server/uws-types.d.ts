@@ -1,6 +1,6 @@
 import type { us_listen_socket as ListenSocket } from 'uWebSockets.js';
 
-// What the module has at run time and its own declarations leave out.
+// Exists at run time, but is missing from the module's own declarations.
 declare module 'uWebSockets.js' {
   export const LIBUS_LISTEN_EXCLUSIVE_PORT: number;
   interface TemplatedApp {
