@@ -6,7 +6,7 @@ import type { FaultyNetwork } from '@app/test-kit/faulty-network';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startClientPage } from './support/client-page-server.ts';
 import type { ClientPageServer } from './support/client-page-server.ts';
-import { fixOf, openFixture } from './support/open-fixture.ts';
+import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 
@@ -44,7 +44,7 @@ afterAll(async () => {
   await fixture?.[Symbol.asyncDispose]();
 });
 
-interface Scene extends AsyncDisposable {
+interface WatchingPage extends AsyncDisposable {
   readonly page: Page;
   readonly topic: string;
   readonly eventId: string;
@@ -52,30 +52,34 @@ interface Scene extends AsyncDisposable {
   readonly session: string;
 }
 
-/** A page of a browser with a session, that watches an event of its own through the network. */
-async function openScene({ clockStands = false, inWindow = false } = {}): Promise<Scene> {
+/**
+ * Opens a page with a session that watches an event of its own through the network.
+ *
+ * @param isClockPaused the page's timers run only by `page.clock`, with the longest backoffs.
+ * @param inWindow in the browser's own window, where pages can be hidden, not in a context of its own.
+ */
+async function openPage({ isClockPaused = false, inWindow = false } = {}): Promise<WatchingPage> {
   await network.heal();
   renewed = undefined;
   await using stack = new AsyncDisposableStack();
   const { eventId, devices } = await fixture.addEvent(2);
-  const [first, second] = devices;
-  if (first === undefined || second === undefined) throw new Error('too few devices');
+  const [first, second] = [deviceAt(devices, 0), deviceAt(devices, 1)];
   const { session } = fixture.addViewer(eventId);
-  const window = inWindow ? browser.contexts()[0] : undefined;
-  const context = window ?? stack.use(await browser.newContext());
+  const windowContext = inWindow ? browser.contexts()[0] : undefined;
+  const context = windowContext ?? stack.use(await browser.newContext());
   await context.addCookies([
     { name: 'directus_session_token', value: session, url: site.origin, httpOnly: true },
   ]);
   const page = stack.use(await context.newPage());
   const topic = `event:${eventId}`;
-  if (clockStands) {
+  if (isClockPaused) {
     await page.addInitScript('Math.random = () => 0.999');
     await page.clock.install();
     await page.clock.pauseAt(Date.now() + 60_000);
   }
   await watchInPage(page, site.origin, { url: network.through(gateway.wsUrl), topics: [topic], maxHz: 20 });
   await expectState(page, 'live');
-  // A fix of a device that the gateway does not know yet is nobody's.
+  // Until the gateway has the new assignments, a fix of the device is not shown.
   await eventually(
     async () => {
       await fixture.publish(fixOf(first));
@@ -83,18 +87,18 @@ async function openScene({ clockStands = false, inWindow = false } = {}): Promis
     },
     { timeoutMs: 15_000, intervalMs: 200 },
   );
-  const scene = stack.move();
+  const resources = stack.move();
   return {
     page,
     topic,
     eventId,
     devices: [first, second],
     session,
-    [Symbol.asyncDispose]: () => scene.disposeAsync(),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
 
-async function publishAll({ devices }: Scene): Promise<Record<string, number>> {
+async function publishAll({ devices }: WatchingPage): Promise<Record<string, number>> {
   const fixAtMs = Date.now();
   for (const device of devices) await fixture.publish(fixOf(device, { fixAtMs }));
   return Object.fromEntries(devices.map(({ id }) => [id, fixAtMs]));
@@ -102,28 +106,28 @@ async function publishAll({ devices }: Scene): Promise<Record<string, number>> {
 
 describe('the client in a browser, with the gateway', () => {
   test('comes in with the cookie of the browser, is live and shows what changes', async () => {
-    await using scene = await openScene();
-    await expectShown(scene.page, scene.topic, await publishAll(scene));
-    const { states, problems, asked } = await look(scene.page);
+    await using watching = await openPage();
+    await expectShown(watching.page, watching.topic, await publishAll(watching));
+    const { states, problems, asked } = await look(watching.page);
     expect([states, problems, asked]).toEqual([['live'], [], []]);
   });
 
   test('resumes after a cut of the network, and gets only what it missed', async () => {
-    await using scene = await openScene();
-    const [first] = scene.devices;
-    const fixes = await publishAll(scene);
-    await expectShown(scene.page, scene.topic, fixes);
+    await using watching = await openPage();
+    const [first] = watching.devices;
+    const fixes = await publishAll(watching);
+    await expectShown(watching.page, watching.topic, fixes);
     const recoveredBefore = await gateway.metric('live_resumes_total', { outcome: 'recovered' });
-    const { read: before } = await look(scene.page);
+    const { read: before } = await look(watching.page);
     network.cut();
     const missed = fixOf(first);
     await fixture.publish(missed);
-    await expectShown(scene.page, scene.topic, { ...fixes, [first.id]: missed.fixAtMs });
+    await expectShown(watching.page, watching.topic, { ...fixes, [first.id]: missed.fixAtMs });
     expect(await gateway.metric('live_resumes_total', { outcome: 'recovered' })).toBe(recoveredBefore + 1);
-    const { read } = await look(scene.page);
+    const { read } = await look(watching.page);
     expect(read.slice(before.length)).toEqual([
       {
-        topic: scene.topic,
+        topic: watching.topic,
         positions: [expect.objectContaining({ deviceId: first.id, ts: missed.fixAtMs })],
         removed: [],
       },
@@ -131,13 +135,13 @@ describe('the client in a browser, with the gateway', () => {
   });
 
   test('comes back at once when the browser is online again', async () => {
-    // The page's clock stands: nothing is tried again but by being woken, or by moving it.
-    await using scene = await openScene({ clockStands: true });
-    const { page } = scene;
+    // With the clock paused the client reconnects only when the test moves the clock or the browser comes online.
+    await using watching = await openPage({ isClockPaused: true });
+    const { page } = watching;
     await network.refuse();
     network.cut();
     await expectState(page, 'reconnecting');
-    // The waits are the longest that are drawn: 1 s, then 2 s after a second failure, which leads to the question.
+    // Backoffs of 1 s and 2 s; the second failure makes the client check the session.
     await eventually(
       async () => {
         await page.clock.runFor(200);
@@ -151,54 +155,54 @@ describe('the client in a browser, with the gateway', () => {
     expect((await look(page)).state).toBe('reconnecting');
     await page.context().setOffline(false);
     await expectState(page, 'live');
-    await expectShown(page, scene.topic, await publishAll(scene));
+    await expectShown(page, watching.topic, await publishAll(watching));
   });
 
   test('finds out that its connection is dead when its tab is in front again, and comes back with what it missed', async () => {
-    await using scene = await openScene({ inWindow: true });
-    const { page, topic, devices } = scene;
-    const fixes = await publishAll(scene);
+    await using watching = await openPage({ inWindow: true });
+    const { page, topic, devices } = watching;
+    const fixes = await publishAll(watching);
     await expectShown(page, topic, fixes);
     await using front = await page.context().newPage();
     await eventually(async () => (await page.evaluate('document.visibilityState')) === 'hidden');
-    // As after a sleep: the connection is there, and nothing comes through it any more.
+    // As after a sleep of the machine: the connection is open, but dead.
     network.halfOpen();
     const missed = fixOf(devices[0]);
     await fixture.publish(missed);
     expect((await look(page)).state).toBe('live');
     expect(front.url()).toBe('about:blank');
     await page.bringToFront();
-    // The server would take 50 s to notice, the client without a hint 35 s: it asks at once, and waits for 5 s.
+    // The server would notice after 50 s, the client in the background after 35 s: now it pings and waits for 5 s.
     await expectShown(page, topic, { ...fixes, [devices[0].id]: missed.fixAtMs }, 25_000);
     expect((await look(page)).states).toEqual(['live', 'reconnecting', 'live']);
   });
 
   test('whose session ends is told 4001, finds it gone, refreshes it and goes on', async () => {
-    await using scene = await openScene();
-    const fixes = await publishAll(scene);
-    await expectShown(scene.page, scene.topic, fixes);
-    renewed = fixture.addViewer(scene.eventId).session;
-    fixture.directus.expireSession(scene.session);
-    await eventually(async () => (await look(scene.page)).asked.length === 2, { timeoutMs: 20_000 });
-    await expectState(scene.page, 'live');
-    expect((await look(scene.page)).asked).toEqual(['/users/me 401', '/auth/refresh 200']);
-    await expectShown(scene.page, scene.topic, await publishAll(scene));
+    await using watching = await openPage();
+    const fixes = await publishAll(watching);
+    await expectShown(watching.page, watching.topic, fixes);
+    renewed = fixture.addViewer(watching.eventId).session;
+    fixture.directus.expireSession(watching.session);
+    await eventually(async () => (await look(watching.page)).asked.length === 2, { timeoutMs: 20_000 });
+    await expectState(watching.page, 'live');
+    expect((await look(watching.page)).asked).toEqual(['/users/me 401', '/auth/refresh 200']);
+    await expectShown(watching.page, watching.topic, await publishAll(watching));
   });
 
   test('whose session is gone for good stops, though it cannot see why it was refused', async () => {
-    await using scene = await openScene();
-    fixture.directus.expireSession(scene.session);
-    await expectState(scene.page, 'unauthorised', 20_000);
-    const { asked, endings } = await look(scene.page);
+    await using watching = await openPage();
+    fixture.directus.expireSession(watching.session);
+    await expectState(watching.page, 'unauthorised', 20_000);
+    const { asked, endings } = await look(watching.page);
     expect(asked).toEqual(['/users/me 401', '/auth/refresh 401']);
     expect(endings).toEqual([{ reason: 'the session could not be refreshed' }]);
   });
 
   test('of a foreign site is refused, and asks its own site once it was refused twice', async () => {
-    await using scene = await openScene();
+    await using watching = await openPage();
     await using foreign = await startClientPage(fixture, () => undefined);
-    const page = await scene.page.context().newPage();
-    await watchInPage(page, foreign.origin, { url: gateway.wsUrl, topics: [scene.topic] });
+    const page = await watching.page.context().newPage();
+    await watchInPage(page, foreign.origin, { url: gateway.wsUrl, topics: [watching.topic] });
     await eventually(async () => (await look(page)).asked.length > 0, { timeoutMs: 20_000 });
     const { asked, state } = await look(page);
     expect([asked[0], state]).toEqual(['/users/me 200', 'connecting']);

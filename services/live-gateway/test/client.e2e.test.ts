@@ -3,7 +3,7 @@ import type { Change, ConnectOptions, LiveClient, LiveState } from '@app/live-cl
 import { eventually } from '@app/test-kit/eventually';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { fixOf, openFixture } from './support/open-fixture.ts';
+import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import { testOrigin } from './support/start-gateway.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 beforeEach(() => fixture.healDirectus());
 
-/** A client in Node, that a test can cut off and lead to another replica. */
+/** A client in Node whose connection the test can cut, and whose replica it can change. */
 interface Watching extends Disposable {
   readonly live: LiveClient;
   readonly topic: string;
@@ -37,11 +37,11 @@ interface Watching extends Disposable {
   readonly devices: readonly TestDevice[];
   readonly states: readonly LiveState[];
   readonly changes: readonly Change[];
-  /** What the page was asked about the session, and the answers. */
-  readonly asked: readonly string[];
+  /** The calls of `checkSession` with their status, and of `refreshSession`. */
+  readonly sessionCalls: readonly string[];
   session: string;
   userId: string;
-  /** Where it connects the next time. */
+  /** The replica of the next connection. */
   replica: RunningGateway;
   /** Cuts the connection without a close frame. */
   cut(): void;
@@ -55,17 +55,17 @@ async function watch(
   const topic = `event:${eventId}`;
   const states: LiveState[] = [];
   const changes: Change[] = [];
-  const asked: string[] = [];
+  const sessionCalls: string[] = [];
   let socket: WebSocket | undefined;
   const viewer = fixture.addViewer(eventId);
-  await untilKnown(topic, viewer.session, deviceCount);
+  await waitForAssignments(topic, viewer.session, deviceCount);
   const watching: Omit<Watching, 'live'> = {
     topic,
     eventId,
     devices,
     states,
     changes,
-    asked,
+    sessionCalls,
     ...viewer,
     replica: gateway,
     cut: () => socket?.terminate(),
@@ -85,13 +85,13 @@ async function watch(
     checkSession: async (signal) => {
       const headers = { cookie: `directus_session_token=${watching.session}` };
       const { status } = await fetch(`${fixture.directus.url}/users/me`, { headers, signal });
-      asked.push(`check ${status}`);
+      sessionCalls.push(`check ${status}`);
       return { status };
     },
     ...(renew && {
       refreshSession: async () => {
         watching.session = renew();
-        asked.push('refresh');
+        sessionCalls.push('refresh');
         return { status: 200 };
       },
     }),
@@ -102,8 +102,8 @@ async function watch(
   return Object.assign(watching, { live });
 }
 
-/** Both gateways have heard of the event's devices. */
-async function untilKnown(topic: string, session: string, deviceCount: number): Promise<void> {
+/** Waits until both gateways know the event's devices. */
+async function waitForAssignments(topic: string, session: string, deviceCount: number): Promise<void> {
   for (const each of [gateway, other]) {
     await eventually(
       async () => {
@@ -135,13 +135,7 @@ async function countDevices(socket: WebSocket, topic: string): Promise<number> {
   });
 }
 
-function deviceAt(watching: Watching, at: number): TestDevice {
-  const device = watching.devices[at];
-  if (device === undefined) throw new Error('no such device');
-  return device;
-}
-
-/** Publishes a fix of now for each of these devices; fix times by device id. */
+/** Publishes a fix of now for each of these devices; returns the fix times by device id. */
 async function publish(...devices: readonly TestDevice[]): Promise<Record<string, number>> {
   const fixAtMs = Date.now();
   for (const device of devices) await fixture.publish(fixOf(device, { fixAtMs }));
@@ -150,35 +144,35 @@ async function publish(...devices: readonly TestDevice[]): Promise<Record<string
 
 async function expectHeld(
   { live, topic }: Watching,
-  wanted: Readonly<Record<string, number>>,
+  expected: Readonly<Record<string, number>>,
 ): Promise<void> {
   await eventually(
     () => {
       const held = [...(live.positions.get(topic) ?? [])].map(([id, { ts }]) => [id, ts]);
-      expect(Object.fromEntries(held)).toEqual(wanted);
+      expect(Object.fromEntries(held)).toEqual(expected);
       return true;
     },
     { timeoutMs: 15_000 },
   );
 }
 
-async function expectState({ live, states }: Watching, wanted: LiveState): Promise<void> {
+async function expectState({ live, states }: Watching, expected: LiveState): Promise<void> {
   await eventually(
     () => {
-      expect({ state: live.state, states }).toEqual({ state: wanted, states });
+      expect({ state: live.state, states }).toEqual({ state: expected, states });
       return true;
     },
     { timeoutMs: 15_000 },
   );
 }
 
-/** It has noticed that the connection was lost; it may be live again by now. */
+/** Waits until the client has detected the loss of its connection; it may be live again already. */
 async function expectLost({ states }: Watching): Promise<void> {
   await eventually(() => states.includes('reconnecting'), { timeoutMs: 15_000 });
 }
 
-/** No device goes back in what was shown. */
-function expectNoStepBack({ changes }: Watching): void {
+/** Asserts that no device was shown with an older fix than before. */
+function expectNoOlderFix({ changes }: Watching): void {
   const newest = new Map<string, number>();
   for (const { positions, removed } of changes) {
     for (const id of removed) newest.delete(id);
@@ -195,17 +189,17 @@ describe('the client in Node, with the gateway', () => {
     await expectState(watching, 'live');
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
-    expect(watching.live.positions.get(watching.topic)?.get(deviceAt(watching, 0).id)).toEqual({
-      deviceId: deviceAt(watching, 0).id,
+    expect(watching.live.positions.get(watching.topic)?.get(deviceAt(watching.devices, 0).id)).toEqual({
+      deviceId: deviceAt(watching.devices, 0).id,
       lat: 46.5,
       lon: 8.25,
-      ts: fixes[deviceAt(watching, 0).id],
+      ts: fixes[deviceAt(watching.devices, 0).id],
       speed: 72.5,
       course: 90,
       altitude: 512,
     });
     expect(watching.states).toEqual(['live']);
-    expect(JSON.stringify(watching.changes)).not.toContain(deviceAt(watching, 0).imei);
+    expect(JSON.stringify(watching.changes)).not.toContain(deviceAt(watching.devices, 0).imei);
   });
 
   test('resumes after a cut with its cursor, and gets only what it missed', async () => {
@@ -216,12 +210,12 @@ describe('the client in Node, with the gateway', () => {
     const changesBefore = watching.changes.length;
     watching.cut();
     await expectLost(watching);
-    const missed = await publish(deviceAt(watching, 1));
+    const missed = await publish(deviceAt(watching.devices, 1));
     await expectHeld(watching, { ...fixes, ...missed });
     expect(await gateway.metric('live_resumes_total', { outcome: 'recovered' })).toBe(recoveredBefore + 1);
     const since = watching.changes.slice(changesBefore);
     expect(since.flatMap(({ positions }) => positions.map(({ deviceId }) => deviceId))).toEqual([
-      deviceAt(watching, 1).id,
+      deviceAt(watching.devices, 1).id,
     ]);
     expect(since.flatMap(({ removed }) => removed)).toEqual([]);
   });
@@ -234,7 +228,7 @@ describe('the client in Node, with the gateway', () => {
     const changesBefore = watching.changes.length;
     watching.replica = other;
     watching.cut();
-    const missed = await publish(deviceAt(watching, 2));
+    const missed = await publish(deviceAt(watching.devices, 2));
     await expectHeld(watching, { ...fixes, ...missed });
     expect(await other.metric('live_resumes_total', { outcome: 'recovered' })).toBe(recoveredBefore + 1);
     expect(watching.changes.slice(changesBefore).flatMap(({ removed }) => removed)).toEqual([]);
@@ -250,18 +244,18 @@ describe('the client in Node, with the gateway', () => {
         watching.replica = watching.replica === gateway ? other : gateway;
         watching.cut();
       }
-      // One after another: the fixes of a round are older than those of the next.
+      // The fixes of the next round must be newer.
       await eventually(() => Date.now() > Math.max(...Object.values(newest)), { intervalMs: 5 });
     }
     await expectHeld(watching, newest);
-    expectNoStepBack(watching);
+    expectNoOlderFix(watching);
     expect(watching.states.filter((state) => state === 'reconnecting').length).toBeGreaterThanOrEqual(1);
   });
 
   test('sees only its box, and what an update of it shows and hides', async () => {
     using watching = await watch({ bbox: [0, 40, 10, 50] });
     await expectState(watching, 'live');
-    const [inside, outside] = [deviceAt(watching, 0), deviceAt(watching, 1)];
+    const [inside, outside] = [deviceAt(watching.devices, 0), deviceAt(watching.devices, 1)];
     const shown = await publish(inside);
     const fixAtMs = Date.now();
     await fixture.publish(fixOf(outside, { fixAtMs, longitude: 20 }));
@@ -278,9 +272,9 @@ describe('the client in Node, with the gateway', () => {
     await expectHeld(watching, fixes);
     fixture.directus.expireSession(watching.session);
     await expectLost(watching);
-    const missed = await publish(deviceAt(watching, 0));
+    const missed = await publish(deviceAt(watching.devices, 0));
     await expectHeld(watching, { ...fixes, ...missed });
-    expect(watching.asked).toEqual(['check 401', 'refresh']);
+    expect(watching.sessionCalls).toEqual(['check 401', 'refresh']);
     await expectState(watching, 'live');
   });
 
@@ -289,7 +283,7 @@ describe('the client in Node, with the gateway', () => {
     await expectState(watching, 'live');
     fixture.directus.expireSession(watching.session);
     await expectState(watching, 'unauthorised');
-    expect(watching.asked).toEqual(['check 401']);
+    expect(watching.sessionCalls).toEqual(['check 401']);
   });
 
   test('whose cookie was renewed by another tab comes back with that, and refreshes nothing', async () => {
@@ -300,7 +294,7 @@ describe('the client in Node, with the gateway', () => {
     fixture.directus.expireSession(ended);
     await expectLost(watching);
     await expectState(watching, 'live');
-    expect(watching.asked).toEqual([]);
+    expect(watching.sessionCalls).toEqual([]);
   });
 
   test('whose permission is withdrawn shows nothing of the event any more', async () => {
@@ -316,7 +310,7 @@ describe('the client in Node, with the gateway', () => {
     fixture.directus.misbehave('503');
     const { eventId } = await fixture.addEvent(0);
     const { session } = fixture.addViewer(eventId);
-    const asked: number[] = [];
+    const statuses: number[] = [];
     using live = connect({
       url: gateway.wsUrl,
       topics: [`event:${eventId}`],
@@ -326,36 +320,36 @@ describe('the client in Node, with the gateway', () => {
         }),
       checkSession: async (signal) => {
         const { status } = await fetch(`${fixture.directus.url}/users/me`, { signal });
-        asked.push(status);
+        statuses.push(status);
         return { status };
       },
     });
-    await eventually(() => asked.length > 0, { timeoutMs: 15_000 });
-    expect(asked).toEqual([503]);
+    await eventually(() => statuses.length > 0, { timeoutMs: 15_000 });
+    expect(statuses).toEqual([503]);
     expect(live.state).toBe('connecting');
     await fixture.healDirectus();
     await eventually(() => live.state === 'live', { timeoutMs: 30_000 });
   });
 
   test('is sent away by a gateway that stops, and goes on at another without a step back', async () => {
-    const leaving = await fixture.start({
-      instanceId: 'leaving',
+    const stopping = await fixture.start({
+      instanceId: 'stopping',
       env: { ...settings, LIVE_WS_DRAIN_TIMEOUT_MS: '200' },
     });
-    await leaving.ready();
+    await stopping.ready();
     using watching = await watch();
     await expectState(watching, 'live');
-    watching.replica = leaving;
+    watching.replica = stopping;
     watching.cut();
     await expectLost(watching);
     await expectState(watching, 'live');
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
     watching.replica = other;
-    expect(await leaving.stop()).toBe(0);
-    const missed = await publish(deviceAt(watching, 0));
+    expect(await stopping.stop()).toBe(0);
+    const missed = await publish(deviceAt(watching.devices, 0));
     await expectHeld(watching, { ...fixes, ...missed });
-    expectNoStepBack(watching);
+    expectNoOlderFix(watching);
     expect(watching.changes.flatMap(({ removed }) => removed)).toEqual([]);
   });
 });

@@ -5,12 +5,12 @@ import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { expect, onTestFinished, test } from 'vitest';
-import { fixOf, openFixture } from './support/open-fixture.ts';
+import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import { connect } from './support/viewer.ts';
 
 const password = 'of-this-test';
 
-/** What the shipped user may say; `auth` cannot be forbidden. */
+/** Commands that the shipped Redis user may run; `auth` cannot be denied. */
 const allowed = new Set([
   'auth',
   'hello',
@@ -40,37 +40,36 @@ async function openDatabase() {
 test('with no more rights than it is shipped with a gateway shows snapshots and what comes live', async () => {
   await using redis = await startRedisWithUsers();
   const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
-  await using world = await openFixture({ redisUrl: redis.urlOf('admin'), postgresUrl });
-  const { eventId, devices } = await world.addEvent(2);
-  const [stored, streamed] = devices;
-  if (stored === undefined || streamed === undefined) throw new Error('no devices');
-  await world.store(fixOf(stored));
-  await world.publish(fixOf(streamed));
+  await using fixture = await openFixture({ redisUrl: redis.urlOf('admin'), postgresUrl });
+  const { eventId, devices } = await fixture.addEvent(2);
+  const [stored, streamed] = [deviceAt(devices, 0), deviceAt(devices, 1)];
+  await fixture.store(fixOf(stored));
+  await fixture.publish(fixOf(streamed));
 
-  const gateway = await world.start({
+  const gateway = await fixture.start({
     redisUrl: redis.urlOf('live-gateway'),
     postgresUrl: gatewayPostgresUrl,
   });
   await gateway.ready();
-  const { session, userId } = world.addViewer(eventId);
-  await world.sql`insert into directus_users (id, status) values (${userId}, 'active')`;
+  const { session, userId } = fixture.addViewer(eventId);
+  await fixture.sql`insert into directus_users (id, status) values (${userId}, 'active')`;
   using viewer = await connect(gateway.wsUrl, { session });
   viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
   const { snapshot } = await viewer.next('subscribed');
   expect(new Set(snapshot.map(({ deviceId }) => deviceId))).toEqual(new Set([stored.imei, streamed.imei]));
-  await world.publish(fixOf(stored, { speedKmh: 99 }));
+  await fixture.publish(fixOf(stored, { speedKmh: 99 }));
   expect(await viewer.next('position')).toMatchObject({ deviceId: stored.imei, speed: 99 });
 
-  // The lag is measured without a lag-marker group, and that it is disabled is logged once.
+  // The lag is measured without the lag-marker group, whose absence is logged once.
   await expect.poll(() => gateway.metric('live_stream_lag_seconds'), { timeout: 10_000 }).toBe(0);
   await expect
     .poll(() => gateway.log.filter(({ msg }) => String(msg).startsWith('lag-marker group disabled')), {
       timeout: 10_000,
     })
     .toHaveLength(1);
-  expect(await world.redis.xinfo('GROUPS', world.stream)).toEqual([]);
-  // And it may see who is suspended.
-  await world.sql`update directus_users set status = 'suspended' where id = ${userId}`;
+  expect(await fixture.redis.xinfo('GROUPS', fixture.stream)).toEqual([]);
+  // The gateway can read suspended users.
+  await fixture.sql`update directus_users set status = 'suspended' where id = ${userId}`;
   expect(await viewer.closed(10_000)).toBe(4001);
   expect(await gateway.stop()).toBe(0);
   expect(gateway.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
@@ -86,23 +85,24 @@ test('every command of Redis that a gateway does not need is refused to it', asy
   });
   await admin.xadd('telemetry:x', '1-0', 'a', 'b');
   await admin.xgroup('CREATE', 'telemetry:x', 'processor', '0');
-  const commands = listCommands(await admin.call('COMMAND'));
+  const commands = parseCommands(await admin.call('COMMAND'));
   expect(commands.length).toBeGreaterThan(300);
 
   const permitted: string[] = [];
-  for (const { name, wordCount } of commands.filter((command) => !allowed.has(command.name))) {
-    const [first = '', ...more] = name.split('|');
-    const words = [...more, ...Array.from({ length: wordCount - 1 - more.length }, () => 'telemetry:x')];
-    const answer = await gateway.call(first, ...words).then(
-      (reply) => `answered ${JSON.stringify(reply)}`,
+  for (const { name, minArgs } of commands.filter((command) => !allowed.has(command.name))) {
+    const [command = '', ...subcommand] = name.split('|');
+    const keyCount = minArgs - 1 - subcommand.length;
+    const args = [...subcommand, ...Array.from({ length: keyCount }, () => 'telemetry:x')];
+    const result = await gateway.call(command, ...args).then(
+      (reply) => `reply ${JSON.stringify(reply)}`,
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
-    // The last two are shut to everyone before anybody is asked for rights.
-    if (!/NOPERM|^ERR (?:DEBUG|MODULE) command not allowed/u.test(answer))
-      permitted.push(`${name}: ${answer}`);
+    // DEBUG and MODULE are disabled for every user, before the ACL is checked.
+    if (!/NOPERM|^ERR (?:DEBUG|MODULE) command not allowed/u.test(result))
+      permitted.push(`${name}: ${result}`);
   }
   expect(permitted).toEqual([]);
-  // And what it may, it may on the streams alone.
+  // Allowed commands are limited to the streams' keys.
   await expect(gateway.xread('COUNT', 1, 'STREAMS', 'other', '0')).rejects.toThrow(/NOPERM/u);
   expect(await gateway.xread('COUNT', 1, 'STREAMS', 'telemetry:x', '0')).not.toBeNull();
   expect(await admin.xinfo('GROUPS', 'telemetry:x')).toHaveLength(1);
@@ -120,9 +120,9 @@ test('a gateway can write and destroy nothing in Postgres, and read no more than
     (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
     values ('a', now(), 1, 1, 1, 1, 1, 1, 1, '8')`;
   await admin.unsafe(insert);
-  const rights = () => admin`
+  const readGrants = () => admin`
     select relname, relacl::text from pg_class where relnamespace = 'public'::regnamespace order by relname`;
-  const before = await rights();
+  const before = await readGrants();
   for (const statement of [
     insert,
     'update positions set faulty = true',
@@ -160,9 +160,9 @@ test('a gateway can write and destroy nothing in Postgres, and read no more than
     const code = await gateway.unsafe(statement).then(() => 'done', codeOf);
     expect(`${statement}: ${code}`).toBe(`${statement}: 42501`);
   }
-  // Postgres only warns of a grant that gives nothing.
+  // Postgres only warns about a grant without effect.
   await gateway.unsafe('grant select, insert on positions to public');
-  expect(await rights()).toEqual(before);
+  expect(await readGrants()).toEqual(before);
   expect(await gateway`select from positions`).toHaveLength(1);
 });
 
@@ -171,18 +171,19 @@ function codeOf(error: unknown): string {
 }
 
 interface Command {
-  /** `xgroup|create` for what belongs to another. */
+  /** For a subcommand `xgroup|create`. */
   readonly name: string;
-  /** The least number of words that Redis takes, its own included: with fewer it asks nobody for rights. */
-  readonly wordCount: number;
+  /** Minimum number of arguments, the name included: with fewer Redis does not check the ACL. */
+  readonly minArgs: number;
 }
 
-/** What COMMAND answers: name, arity, …, and at the end the same of subcommands. */
-function listCommands(reply: unknown): readonly Command[] {
+/** Parses the reply of COMMAND: name, arity, …, and last the same for each subcommand. */
+function parseCommands(reply: unknown): readonly Command[] {
   if (!Array.isArray(reply)) return [];
   return reply.flatMap((command: unknown): readonly Command[] => {
     if (!Array.isArray(command)) return [];
-    const parts = listCommands(command[9]);
-    return parts.length > 0 ? parts : [{ name: String(command[0]), wordCount: Math.abs(Number(command[1])) }];
+    const subcommands = parseCommands(command[9]);
+    if (subcommands.length > 0) return subcommands;
+    return [{ name: String(command[0]), minArgs: Math.abs(Number(command[1])) }];
   });
 }

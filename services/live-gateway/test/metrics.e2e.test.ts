@@ -6,26 +6,26 @@ import { MetricsSeen, whatIsMissing } from '@app/test-kit/metrics-seen';
 import { readMetric } from '@app/test-kit/read-metric';
 import { expect, test } from 'vitest';
 import { requestUpgrade } from './support/request-upgrade.ts';
-import { fixOf, newDevice, openFixture } from './support/open-fixture.ts';
+import { deviceAt, fixOf, newDevice, openFixture } from './support/open-fixture.ts';
 import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 import { connect, connectBatched, tryConnect } from './support/viewer.ts';
 import type { Handshake, Viewer } from './support/viewer.ts';
 
-/** A gateway that is tried in every way, and what its metrics have said at any time. */
-interface Tried {
-  readonly world: Fixture;
+/** The gateway under test, and the largest value of each metric so far. */
+interface Driven {
+  readonly fixture: Fixture;
   readonly gateway: RunningGateway;
   readonly eventId: string;
   readonly topic: string;
   readonly devices: readonly TestDevice[];
   readonly seen: MetricsSeen;
-  readonly look: () => Promise<void>;
+  readonly scrape: () => Promise<void>;
 }
 
 test('every documented metric moves when the gateway is driven', { timeout: 120_000 }, async () => {
-  await using world = await openFixture();
-  const { eventId, devices } = await world.addEvent(2);
+  await using fixture = await openFixture();
+  const { eventId, devices } = await fixture.addEvent(2);
   const env = {
     DIRECTUS_AUTH_TIMEOUT_MS: '1000',
     DIRECTUS_AUTHZ_TIMEOUT_MS: '1000',
@@ -41,28 +41,28 @@ test('every documented metric moves when the gateway is driven', { timeout: 120_
     LIVE_WS_DRAIN_NOTICE_MS: '2000',
     LIVE_WS_DRAIN_TIMEOUT_MS: '1000',
   };
-  const gateway = await world.start({ env });
+  const gateway = await fixture.start({ env });
   await gateway.ready();
   const seen = new MetricsSeen('live_');
-  const look = async (): Promise<void> => {
+  const scrape = async (): Promise<void> => {
     seen.add(await (await fetch(`${gateway.opsUrl}/metrics`)).text());
   };
-  const tried = { world, gateway, eventId, topic: `event:${eventId}`, devices, seen, look };
-  await driveUpgrades(tried);
-  await driveMessages(tried);
-  await drivePositions(tried);
-  await stall(tried);
-  await driveCloses(tried);
-  await driveReauthorisation(tried);
-  await driveAnother(tried);
-  await driveStop(tried);
+  const driven = { fixture, gateway, eventId, topic: `event:${eventId}`, devices, seen, scrape };
+  await driveUpgrades(driven);
+  await driveMessages(driven);
+  await drivePositions(driven);
+  await driveLagging(driven);
+  await driveCloses(driven);
+  await driveReauthorisation(driven);
+  await driveOtherSettings(driven);
+  await driveStop(driven);
 
   const documented = await documentedMetrics('Live gateway', 'live_');
   const missing = documented.flatMap((metric) => whatIsMissing(metric, seen.text));
-  // The one that must never move.
+  // Its only correct value is 0.
   expect(missing).toEqual(['live_dropped_frames_total was never moved']);
 
-  // The exact ones.
+  // Some exact values.
   expect(readMetric(seen.text, 'live_upgrades_total', { result: 'aborted' })).toBe(1);
   expect(readMetric(seen.text, 'live_upgrades_total', { result: 'full' })).toBe(1);
   expect(readMetric(seen.text, 'live_closes_total', { code: '4403' })).toBe(2);
@@ -70,21 +70,24 @@ test('every documented metric moves when the gateway is driven', { timeout: 120_
   expect(readMetric(seen.text, 'live_messages_received_total', { type: 'update' })).toBe(1);
 });
 
-async function open({ world, gateway, eventId }: Tried, handshake: Handshake = {}): Promise<Viewer> {
-  return connect(gateway.wsUrl, { session: world.addViewer(eventId).session, ...handshake });
+async function open({ fixture, gateway, eventId }: Driven, handshake: Handshake = {}): Promise<Viewer> {
+  return connect(gateway.wsUrl, { session: fixture.addViewer(eventId).session, ...handshake });
 }
 
-async function watch(tried: Tried, session = tried.world.addViewer(tried.eventId).session): Promise<Viewer> {
-  const viewer = await open(tried, { session });
-  viewer.send({ type: 'subscribe', topic: tried.topic, maxHz: 20 });
+async function watch(
+  driven: Driven,
+  session = driven.fixture.addViewer(driven.eventId).session,
+): Promise<Viewer> {
+  const viewer = await open(driven, { session });
+  viewer.send({ type: 'subscribe', topic: driven.topic, maxHz: 20 });
   await viewer.next('subscribed');
   return viewer;
 }
 
-/** Requests to upgrade, each way to refuse one, and each way in which Directus can fail to answer. */
-async function driveUpgrades(tried: Tried): Promise<void> {
-  const { world, gateway } = tried;
-  const { session } = world.addViewer();
+/** Upgrade requests with every result, and every way in which Directus can fail. */
+async function driveUpgrades(driven: Driven): Promise<void> {
+  const { fixture, gateway } = driven;
+  const { session } = fixture.addViewer();
   const statusOf = async (handshake: Handshake): Promise<number> => {
     const outcome = await tryConnect(gateway.wsUrl, handshake);
     if ('status' in outcome) return outcome.status;
@@ -99,46 +102,46 @@ async function driveUpgrades(tried: Tried): Promise<void> {
   const [response] = await once(requestUpgrade(gateway.wsUrl, { connection: 'close', cookie }), 'response');
   expect(response).toMatchObject({ statusCode: 400 });
   for (const mode of ['429', '500', 'hang', 'refuse', 'page'] as const) {
-    world.directus.misbehave(mode);
+    fixture.directus.misbehave(mode);
     expect(await statusOf({ session })).toBe(503);
-    await world.healDirectus();
+    await fixture.healDirectus();
   }
-  // More questions than may be asked at once; those whose turn does not come in time are told so.
-  world.directus.misbehave('hang');
+  // More requests than Directus is sent at once: some time out in the queue.
+  fixture.directus.misbehave('hang');
   await eventually(
     async () => {
-      const sessions = Array.from({ length: 100 }, () => world.addViewer().session);
+      const sessions = Array.from({ length: 100 }, () => fixture.addViewer().session);
       await Promise.all(sessions.map((each) => statusOf({ session: each })));
       const labels = { operation: 'authenticate', outcome: 'overloaded' };
       return (await gateway.metric('live_auth_duration_seconds_count', labels)) > 0;
     },
     { timeoutMs: 30_000 },
   );
-  await world.healDirectus();
-  // Many at a time with one session, later again, and one who leaves before the answer.
-  world.directus.misbehave('slow', { slowMs: 100 });
+  await fixture.healDirectus();
+  // Concurrent and repeated requests with one session, and a client that disconnects before the response.
+  fixture.directus.misbehave('slow', { slowMs: 100 });
   await Promise.all([statusOf({ session }), statusOf({ session })]);
   await statusOf({ session });
-  const callsBefore = world.directus.calls.length;
-  const newCookie = `directus_session_token=${world.addViewer().session}`;
-  const leaver = requestUpgrade(gateway.wsUrl, { cookie: newCookie });
-  await eventually(() => world.directus.calls.length > callsBefore);
-  leaver.destroy();
+  const callsBefore = fixture.directus.calls.length;
+  const newCookie = `directus_session_token=${fixture.addViewer().session}`;
+  const aborted = requestUpgrade(gateway.wsUrl, { cookie: newCookie });
+  await eventually(() => fixture.directus.calls.length > callsBefore);
+  aborted.destroy();
   await eventually(async () => (await gateway.metric('live_upgrades_total', { result: 'aborted' })) > 0);
-  await world.healDirectus();
-  await tried.look();
+  await fixture.healDirectus();
+  await driven.scrape();
 }
 
-/** Everything that a client can say, right and wrong. */
-async function driveMessages(tried: Tried): Promise<void> {
-  const { world, topic } = tried;
-  using viewer = await watch(tried);
-  using returning = await connectBatched(tried.gateway.wsUrl, {
-    session: world.addViewer(tried.eventId).session,
+/** Every type of client message, valid and invalid. */
+async function driveMessages(driven: Driven): Promise<void> {
+  const { fixture, topic } = driven;
+  using viewer = await watch(driven);
+  using resuming = await connectBatched(driven.gateway.wsUrl, {
+    session: fixture.addViewer(driven.eventId).session,
   });
-  returning.send({ type: 'subscribe', topic, cursor: 'none', epoch: 'none' });
-  await returning.next('snapshot');
-  const other = await world.addEvent(0);
+  resuming.send({ type: 'subscribe', topic, cursor: 'none', epoch: 'none' });
+  await resuming.next('snapshot');
+  const other = await fixture.addEvent(0);
   for (const message of [
     { type: 'ping' },
     { type: 'unsubscribe', topic },
@@ -155,40 +158,40 @@ async function driveMessages(tried: Tried): Promise<void> {
   for (let n = 0; n < 150; n += 1) viewer.send({ type: 'ping' });
   await viewer.next('error', ({ code }) => code === 'rate-limited');
   await viewer.closed();
-  // Where Directus refuses everybody for want of a licence.
-  using refused = await open(tried);
-  world.directus.misbehave('unlicensed');
+  // Without a licence Directus refuses every request.
+  using refused = await open(driven);
+  fixture.directus.misbehave('unlicensed');
   refused.send({ type: 'subscribe', topic });
   await refused.next('error');
-  await world.healDirectus();
-  await tried.look();
+  await fixture.healDirectus();
+  await driven.scrape();
 }
 
-/** Every kind of entry of the stream, faster than they can be read and shown, and a client that does not read. */
-async function drivePositions(tried: Tried): Promise<void> {
-  const { world, seen, look, devices } = tried;
-  const [device, other] = devices;
-  if (device === undefined || other === undefined) throw new Error('no devices');
-  using viewer = await watch(tried);
+/** Every kind of stream entry, and more entries than the gateway can read at once. */
+async function drivePositions(driven: Driven): Promise<void> {
+  const { fixture, seen, scrape, devices } = driven;
+  const device = deviceAt(devices, 0);
+  const other = deviceAt(devices, 1);
+  using viewer = await watch(driven);
   const first = fixOf(device);
   for (const fix of [first, first, fixOf(other, { satellites: 0 }), fixOf(newDevice())])
-    await world.publish(fix);
-  await world.redis.xadd(world.stream, '*', 'not', 'a record');
+    await fixture.publish(fix);
+  await fixture.redis.xadd(fixture.stream, '*', 'not', 'a record');
   await viewer.next('position');
-  using late = await watch(tried);
+  using late = await watch(driven);
   expect(late.socket.readyState).toBe(late.socket.OPEN);
   await eventually(
     async () => {
-      const pipeline = world.redis.pipeline();
+      const pipeline = fixture.redis.pipeline();
       const fromMs = Date.now();
       for (let n = 0; n < 5_000; n += 1) {
         const position = fixOf(device, { fixAtMs: fromMs + n });
-        pipeline.xadd(world.stream, '*', ...encodeFields({ position, codec: '8E' }));
+        pipeline.xadd(fixture.stream, '*', ...encodeFields({ position, codec: '8E' }));
       }
       await pipeline.exec();
       await eventually(
         async () => {
-          await look();
+          await scrape();
           return (readMetric(seen.text, 'live_stream_lag_seconds') ?? 0) > 0;
         },
         { timeoutMs: 3_000 },
@@ -199,105 +202,110 @@ async function drivePositions(tried: Tried): Promise<void> {
   );
 }
 
-/** A client that reads nothing, until it counts as lagging. */
-async function stall(tried: Tried): Promise<void> {
-  const { world, seen, look, devices } = tried;
-  using stalled = await watch(tried);
+/** A client that does not read, until it counts as lagging. */
+async function driveLagging(driven: Driven): Promise<void> {
+  const { fixture, seen, scrape, devices } = driven;
+  using stalled = await watch(driven);
   stalled.socket.pause();
   await eventually(
     async () => {
-      for (const device of devices) await world.publish(fixOf(device));
-      await look();
+      for (const device of devices) await fixture.publish(fixOf(device));
+      await scrape();
       return (readMetric(seen.text, 'live_lagging_connections') ?? 0) > 0;
     },
     { timeoutMs: 20_000 },
   );
 }
 
-/** Connections that end in each way: what the gateway closes, and what the client does. */
-async function driveCloses(tried: Tried): Promise<void> {
-  const { world, gateway, look, eventId } = tried;
+/** Closes with every code, by the gateway and by the client. */
+async function driveCloses(driven: Driven): Promise<void> {
+  const { fixture, gateway, scrape, eventId } = driven;
   for (const code of [1000, 1001, 4000, 4002, 4999]) {
-    const viewer = await open(tried);
+    const viewer = await open(driven);
     viewer.socket.close(code);
     await viewer.closed();
   }
-  const without = await open(tried);
-  without.socket.close();
-  await without.closed();
-  (await open(tried)).socket.terminate();
-  const binary = await open(tried);
+  const withoutCode = await open(driven);
+  withoutCode.socket.close();
+  await withoutCode.closed();
+  (await open(driven)).socket.terminate();
+  const binary = await open(driven);
   binary.socket.send(Buffer.from('{}'));
   expect(await binary.closed()).toBe(4400);
-  const { session } = world.addViewer(eventId);
-  const many = [];
-  for (let n = 0; n < 4; n += 1) many.push(await open(tried, { session }));
-  for (const viewer of many) viewer[Symbol.dispose]();
-  const dead = await open(tried, { answersPings: false });
-  expect(await dead.closed(15_000)).toBe(4003);
+  const { session } = fixture.addViewer(eventId);
+  const viewers = [];
+  for (let n = 0; n < 4; n += 1) viewers.push(await open(driven, { session }));
+  for (const viewer of viewers) viewer[Symbol.dispose]();
+  const unresponsive = await open(driven, { answersPings: false });
+  expect(await unresponsive.closed(15_000)).toBe(4003);
   await eventually(async () => (await gateway.metric('live_closes_total', { code: '1006' })) > 0);
-  await look();
+  await scrape();
 }
 
-/** Subscriptions that are confirmed, withdrawn, ended, kept for a while, and given up. */
-async function driveReauthorisation(tried: Tried): Promise<void> {
-  const { world, gateway, look, eventId } = tried;
-  const withdrawn = world.addViewer(eventId);
-  const ended = world.addViewer(eventId);
-  using staying = await watch(tried);
-  using leaving = await watch(tried, withdrawn.session);
-  using ending = await watch(tried, ended.session);
+/** Re-authorisations with every outcome. */
+async function driveReauthorisation(driven: Driven): Promise<void> {
+  const { fixture, gateway, scrape, eventId } = driven;
+  const withdrawn = fixture.addViewer(eventId);
+  const ended = fixture.addViewer(eventId);
+  using staying = await watch(driven);
+  using forbidden = await watch(driven, withdrawn.session);
+  using loggedOut = await watch(driven, ended.session);
   await eventually(
     async () => (await gateway.metric('live_reauthorizations_total', { outcome: 'allowed' })) > 0,
   );
-  world.directus.forbid(withdrawn.userId, eventId);
-  world.directus.expireSession(ended.session);
-  await leaving.next('unsubscribed');
-  expect(await ending.closed()).toBe(4001);
-  world.directus.misbehave('503');
+  fixture.directus.forbid(withdrawn.userId, eventId);
+  fixture.directus.expireSession(ended.session);
+  await forbidden.next('unsubscribed');
+  expect(await loggedOut.closed()).toBe(4001);
+  fixture.directus.misbehave('503');
   await eventually(
     async () => {
-      await look();
+      await scrape();
       return staying.socket.readyState === staying.socket.CLOSED;
     },
     { timeoutMs: 15_000 },
   );
-  await world.healDirectus();
-  await look();
+  await fixture.healDirectus();
+  await scrape();
 }
 
-/** What takes a gateway with other settings: it is full, and its Directus is not where it should be. */
-async function driveAnother({ world, seen, eventId }: Tried): Promise<void> {
-  const lost = await world.start({ instanceId: 'lost', directusUrl: `${world.directus.url}/elsewhere` });
-  expect(await tryConnect(lost.wsUrl, { session: world.addViewer().session })).toMatchObject({ status: 503 });
-  const full = await world.start({
+/** Results that need other settings: a full gateway, and one with a wrong Directus URL. */
+async function driveOtherSettings({ fixture, seen, eventId }: Driven): Promise<void> {
+  const misconfigured = await fixture.start({
+    instanceId: 'misconfigured',
+    directusUrl: `${fixture.directus.url}/elsewhere`,
+  });
+  expect(await tryConnect(misconfigured.wsUrl, { session: fixture.addViewer().session })).toMatchObject({
+    status: 503,
+  });
+  const full = await fixture.start({
     instanceId: 'full',
     env: { LIVE_MAX_CONNECTIONS: '1', LIVE_PLAIN_DIALECT: 'off' },
   });
-  const { session } = world.addViewer(eventId);
+  const { session } = fixture.addViewer(eventId);
   expect(await tryConnect(full.wsUrl, { session })).toMatchObject({ status: 400 });
   using viewer = await connectBatched(full.wsUrl, { session });
   expect(viewer.socket.readyState).toBe(viewer.socket.OPEN);
   expect(await tryConnect(full.wsUrl, {})).toMatchObject({ status: 503 });
-  for (const { opsUrl } of [lost, full]) seen.add(await (await fetch(`${opsUrl}/metrics`)).text());
-  await Promise.all([lost.kill(), full.kill()]);
+  for (const { opsUrl } of [misconfigured, full]) seen.add(await (await fetch(`${opsUrl}/metrics`)).text());
+  await Promise.all([misconfigured.kill(), full.kill()]);
 }
 
-/** The stop: who comes is refused, who is there is sent away. */
-async function driveStop(tried: Tried): Promise<void> {
-  const { gateway, look } = tried;
-  const viewers = await Promise.all(Array.from({ length: 5 }, () => watch(tried)));
+/** Shutdown: upgrades are refused, connections closed. */
+async function driveStop(driven: Driven): Promise<void> {
+  const { gateway, scrape } = driven;
+  const viewers = await Promise.all(Array.from({ length: 5 }, () => watch(driven)));
   const closed = Promise.all(viewers.map(({ socket }) => once(socket, 'close')));
   const exitCode = gateway.stop();
   await eventually(async () => (await fetch(`${gateway.opsUrl}/readyz`)).status === 503);
   expect(await tryConnect(gateway.wsUrl, {})).toMatchObject({ status: 503 });
-  let isOver = false;
-  void closed.then(() => (isOver = true));
+  let haveAllClosed = false;
+  void closed.then(() => (haveAllClosed = true));
   await eventually(
     async () => {
-      // The last one closes, and the gateway is gone.
-      await look().catch(() => undefined);
-      return isOver;
+      // Fails once the last connection is closed and the gateway has exited.
+      await scrape().catch(() => undefined);
+      return haveAllClosed;
     },
     { timeoutMs: 15_000 },
   );

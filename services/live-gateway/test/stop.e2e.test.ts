@@ -1,15 +1,14 @@
 import { connect as connectTcp } from 'node:net';
 import { expect, test } from 'vitest';
 import { eventually } from '@app/test-kit/eventually';
-import { fixOf, openFixture } from './support/open-fixture.ts';
+import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import { startGateway, testOrigin } from './support/start-gateway.ts';
 import { connect, tryConnect } from './support/viewer.ts';
 
 test('told to stop, a gateway leaves the balancer, goes on serving, and sends everyone away over the window', async () => {
   await using fixture = await openFixture();
   const { eventId, devices } = await fixture.addEvent(1);
-  const [device] = devices;
-  if (device === undefined) throw new Error('no device');
+  const device = deviceAt(devices);
   await fixture.redis.xadd(fixture.stream, '*', 'not', 'a record');
   const env = { LIVE_WS_DRAIN_NOTICE_MS: '1500', LIVE_WS_DRAIN_TIMEOUT_MS: '2000' };
   const gateway = await fixture.start({ instanceId: 'one', env });
@@ -20,12 +19,12 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
   for (const viewer of viewers) await viewer.next('subscribed');
   const closedAtMs: number[] = [];
   for (const viewer of viewers) viewer.socket.on('close', () => closedAtMs.push(Date.now()));
-  const bookmarks = async (): Promise<string> =>
+  const groups = async (): Promise<string> =>
     JSON.stringify(await fixture.redis.xinfo('GROUPS', fixture.stream));
-  await expect.poll(bookmarks, { timeout: 10_000 }).toContain('live-broadcast-one');
+  await expect.poll(groups, { timeout: 10_000 }).toContain('live-broadcast-one');
 
   const exitCode = gateway.stop();
-  // Noticed by the balancer, refused in a way that a proxy takes elsewhere, and served as before.
+  // Not ready; upgrades get a 503, which a proxy retries elsewhere; connected viewers are still served.
   await eventually(async () => {
     const response = await fetch(`${gateway.opsUrl}/readyz`);
     return response.status === 503 && (await response.text()).includes('draining');
@@ -37,13 +36,13 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
   for (const viewer of viewers) await viewer.next('position', ({ ts }) => ts === fix.fixAtMs);
   expect(closedAtMs).toEqual([]);
 
-  // The port is closed, the feed goes on: whoever leaves last has seen what came after the first had left.
-  const remaining = new Set<number>();
+  // After the port is closed the feed continues: the last viewers get fixes published after the first close.
+  const remainingCounts = new Set<number>();
   await eventually(
     async () => {
       await fixture.publish(fixOf(device));
       if (closedAtMs.length === viewers.length) return true;
-      remaining.add(await gateway.metric('live_drain_remaining').catch(() => 0));
+      remainingCounts.add(await gateway.metric('live_drain_remaining').catch(() => 0));
       return false;
     },
     { timeoutMs: 15_000 },
@@ -58,9 +57,9 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
     .filter((message) => message.type === 'position')
     .map(({ ts }) => ts);
   expect(Math.max(...newest)).toBeGreaterThan(closedAtMs[0] ?? Number.POSITIVE_INFINITY);
-  expect(remaining.size).toBeGreaterThan(3);
+  expect(remainingCounts.size).toBeGreaterThan(3);
   expect(await exitCode).toBe(0);
-  expect(await bookmarks()).not.toContain('live-broadcast-one');
+  expect(await groups()).not.toContain('live-broadcast-one');
   expect(gateway.output()).not.toContain('"level":"error"');
 });
 
@@ -108,42 +107,42 @@ test('nobody is let in over a connection that was open before the stop, neither 
   });
   await gateway.ready();
   const { session } = fixture.addViewer();
-  // As long as two are there the gateway lives on for half the window.
+  // With two connections the second one is closed half-way through the window.
   using first = await connect(gateway.wsUrl, { session });
   using second = await connect(gateway.wsUrl, { session });
   const { hostname, port } = new URL(gateway.wsUrl);
   const keptAlive = await Promise.all([1, 2].map(() => openKeptAlive(Number(port), hostname)));
   const exitCode = gateway.stop();
   await eventually(async () => (await fetch(`${gateway.opsUrl}/readyz`)).status === 503);
-  expect(await keptAlive[0]?.askToUpgrade(session)).toContain('503 Service Unavailable');
+  expect(await keptAlive[0]?.requestUpgrade(session)).toContain('503 Service Unavailable');
   await eventually(() => [first, second].some(({ socket }) => socket.readyState === socket.CLOSED), {
     timeoutMs: 10_000,
   });
   await expect(tryConnect(gateway.wsUrl, { session })).rejects.toThrow('ECONNREFUSED');
-  expect(await keptAlive[1]?.askToUpgrade(session)).toContain('503 Service Unavailable');
+  expect(await keptAlive[1]?.requestUpgrade(session)).toContain('503 Service Unavailable');
   expect(await exitCode).toBe(0);
 });
 
-/** A connection over which one request has been answered, and that is still open. */
+/** Opens a connection that has had one response and is kept alive. */
 async function openKeptAlive(port: number, host: string) {
   const socket = connectTcp(port, host);
   socket.on('error', () => undefined);
-  let heard = '';
+  let received = '';
   socket.on('data', (data) => {
-    heard += data.toString();
+    received += data.toString();
   });
   socket.write('GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n');
-  await eventually(() => heard.includes('404'));
+  await eventually(() => received.includes('404'));
   return {
-    /** Resolves to what the gateway says. */
-    askToUpgrade: async (session: string): Promise<string> => {
-      heard = '';
+    /** Sends an upgrade request; resolves to the response. */
+    requestUpgrade: async (session: string): Promise<string> => {
+      received = '';
       socket.write(
         `GET /ws-live HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: ${testOrigin}\r\n` +
           `Cookie: directus_session_token=${session}\r\n` +
           'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
       );
-      return eventually(() => (heard.includes('\r\n\r\n') ? heard : undefined));
+      return eventually(() => (received.includes('\r\n\r\n') ? received : undefined));
     },
   };
 }

@@ -2,26 +2,25 @@ import { encodeFields } from '@app/shared/entry';
 import { eventually } from '@app/test-kit/eventually';
 import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { expect, test } from 'vitest';
-import { fixOf, openFixture } from './support/open-fixture.ts';
+import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import { connect } from './support/viewer.ts';
 
 test('what is read from the stream and what Directus is asked are spans, without an id of an event or a user', async () => {
-  await using world = await openFixture();
+  await using fixture = await openFixture();
   await using receiver = await startTraceReceiver();
-  const { eventId, devices } = await world.addEvent(1);
-  const [device] = devices;
-  if (device === undefined) throw new Error('no device');
-  const gateway = await world.start({
+  const { eventId, devices } = await fixture.addEvent(1);
+  const device = deviceAt(devices);
+  const gateway = await fixture.start({
     env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, TRACE_SAMPLE_RATIO: '1' },
   });
   await gateway.ready();
-  const { session, userId } = world.addViewer(eventId);
+  const { session, userId } = fixture.addViewer(eventId);
   using viewer = await connect(gateway.wsUrl, { session });
   viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
   await viewer.next('subscribed');
   const link = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
-  await world.redis.xadd(
-    world.stream,
+  await fixture.redis.xadd(
+    fixture.stream,
     '*',
     ...encodeFields({ position: fixOf(device), codec: '8E' }),
     'traceparent',
@@ -29,19 +28,19 @@ test('what is read from the stream and what Directus is asked are spans, without
   );
   await viewer.next('position');
 
-  const named = (name: string) => receiver.spans.find((span) => span.name === name);
+  const spanNamed = (name: string) => receiver.spans.find((span) => span.name === name);
   const applied = await eventually(() => receiver.spans.find(({ links }) => links.length > 0), {
     timeoutMs: 15_000,
   });
   expect(applied).toMatchObject({
     service: 'live-gateway',
-    name: `apply ${world.stream}`,
+    name: `apply ${fixture.stream}`,
     kind: 5, // CONSUMER
     links: [link],
   });
-  await eventually(() => named('GET /items/events/:id'), { timeoutMs: 15_000 });
-  expect(named('GET /users/me')).toMatchObject({ kind: 3, isFailed: false }); // CLIENT
-  const all = JSON.stringify(receiver.spans.map((span) => [span.name, [...span.attributes]]));
-  for (const secret of [eventId, userId, session, device.imei]) expect(all).not.toContain(secret);
+  await eventually(() => spanNamed('GET /items/events/:id'), { timeoutMs: 15_000 });
+  expect(spanNamed('GET /users/me')).toMatchObject({ kind: 3, isFailed: false }); // CLIENT
+  const spans = JSON.stringify(receiver.spans.map((span) => [span.name, [...span.attributes]]));
+  for (const secret of [eventId, userId, session, device.imei]) expect(spans).not.toContain(secret);
   expect(await gateway.stop()).toBe(0);
 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fixOf, openFixture } from '../support/open-fixture.ts';
 import type { TestDevice, Fixture } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
-import { connectBatched } from '../support/viewer.ts';
+import { connectBatched, shownFixTimes } from '../support/viewer.ts';
 import type { BatchedViewer } from '../support/viewer.ts';
 
 const lagLimitMs = 2_000;
@@ -44,20 +44,14 @@ async function moveAll(): Promise<number> {
   return fixAtMs;
 }
 
-/** Waits until the viewer has the newest position of every device. */
+/** Waits until the viewer has been sent this fix of every device. */
 async function waitForFix(viewer: BatchedViewer, ts: number): Promise<void> {
   await expect
-    .poll(() => newestOf(viewer).filter((newest) => newest === ts).length, { timeout: 10_000, interval: 5 })
+    .poll(() => [...shownFixTimes(viewer).values()].filter((fixTime) => fixTime === ts).length, {
+      timeout: 10_000,
+      interval: 5,
+    })
     .toBe(deviceCount);
-}
-
-function newestOf(viewer: BatchedViewer): readonly unknown[] {
-  const held = new Map<unknown, unknown>();
-  for (const message of viewer.messages) {
-    if (message.type !== 'positions' && message.type !== 'snapshot') continue;
-    for (const [deviceId, , , ts] of message.rows) held.set(deviceId, ts);
-  }
-  return [...held.values()];
 }
 
 function bytesOf(messages: readonly object[]): number {
@@ -78,7 +72,7 @@ test('a stalled client is sent a bounded number of bytes and closed, and delays 
     wasLagging ||= (await gateway.metric('live_lagging_connections')) === 1;
     rounds += 1;
   }
-  // The healthy client has followed this often before the stalled one was closed.
+  // The healthy client received this many rounds before the stalled one was closed.
   expect(rounds).toBeGreaterThan(8);
   expect(await isClosed()).toBe(true);
   expect(wasLagging).toBe(true);
@@ -98,7 +92,7 @@ test('a slow client that reads again gets the newest positions, not the missed o
   slow.socket.pause();
   let rounds = 0;
   let ts = fixAtMs;
-  // Until the client is lagging, by more fixes than it will be sent later.
+  // Until the client is lagging by more fixes than it is sent later.
   while (rounds < 12 || (await gateway.metric('live_lagging_connections')) === 0) {
     ts = await moveAll();
     await waitForFix(healthy, ts);
@@ -111,10 +105,10 @@ test('a slow client that reads again gets the newest positions, not the missed o
     .slice(before)
     .flatMap((message) => (message.type === 'positions' ? message.rows : []));
   expect(rows.length).toBeLessThan(rounds * deviceCount);
-  const seen = new Map<unknown, number>();
-  for (const [deviceId, , , at] of rows) {
-    expect(at).toBeGreaterThan(seen.get(deviceId) ?? 0);
-    seen.set(deviceId, at);
+  const lastFixTimes = new Map<string, number>();
+  for (const [deviceId, , , fixTime] of rows) {
+    expect(fixTime).toBeGreaterThan(lastFixTimes.get(deviceId) ?? 0);
+    lastFixTimes.set(deviceId, fixTime);
   }
   // Live again.
   await waitForFix(slow, await moveAll());

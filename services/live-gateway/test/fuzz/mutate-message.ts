@@ -1,8 +1,8 @@
 import { maxMessageBytes } from '@app/shared/protocol';
-import type { Draw } from './draw.ts';
+import type { SeededRandom } from './seeded-random.ts';
 
-/** Characters that have meant trouble somewhere: of JSON, of URLs, of C, of Unicode. */
-const troublesome = [
+/** Strings with a special meaning in JSON, URLs, C or Unicode. */
+const specialStrings = [
   '"',
   '\\',
   '{',
@@ -36,7 +36,7 @@ const troublesome = [
   ' ',
 ] as const;
 
-const extremes = [
+const extremeValues = [
   '1e400',
   '-1e400',
   '1e-400',
@@ -72,15 +72,25 @@ const keys = [
   '',
 ] as const;
 
-/** A message as clients send it, before anything is changed. */
-export function validMessage(draw: Draw, topics: readonly [string, ...string[]]): string {
-  const id = draw.of([draw.below(1000), `id-${draw.below(1000)}`, -draw.unit(), 'x'.repeat(draw.below(65))]);
-  const topic = draw.of(topics);
-  const bbox = [draw.unit() * 360 - 180, -draw.unit() * 90, draw.unit() * 360 - 180, draw.unit() * 90];
-  const message = draw.of<object>([
+/** A valid client message. */
+export function validMessage(random: SeededRandom, topics: readonly [string, ...string[]]): string {
+  const id = random.of([
+    random.below(1000),
+    `id-${random.below(1000)}`,
+    -random.unit(),
+    'x'.repeat(random.below(65)),
+  ]);
+  const topic = random.of(topics);
+  const bbox = [
+    random.unit() * 360 - 180,
+    -random.unit() * 90,
+    random.unit() * 360 - 180,
+    random.unit() * 90,
+  ];
+  const message = random.of<object>([
     { type: 'ping', id },
     { type: 'subscribe', id, topic },
-    { type: 'subscribe', id, topic, maxHz: 0.5 + draw.unit() * 19 },
+    { type: 'subscribe', id, topic, maxHz: 0.5 + random.unit() * 19 },
     { type: 'subscribe', id, topic, bbox },
     { type: 'subscribe', id, topic, cursor: 'AAAA', epoch: 'e' },
     { type: 'update', id, topic, maxHz: 4 },
@@ -91,40 +101,42 @@ export function validMessage(draw: Draw, topics: readonly [string, ...string[]])
   return JSON.stringify(message);
 }
 
-/** Changes a text in one to four places; it stays a text that fits into one message. */
-export function mutateMessage(draw: Draw, text: string): string {
+/** Mutates a message in one to four places; the result is well-formed and within the message size limit. */
+export function mutateMessage(random: SeededRandom, text: string): string {
   let mutated = text;
-  for (let round = draw.below(4); round >= 0; round -= 1) mutated = mutateOnce(draw, mutated);
-  // Well-formed, as all that a socket sends as text; what is not is for the broken frames.
-  const sent = mutated.toWellFormed();
-  return Buffer.byteLength(sent) <= maxMessageBytes ? sent : sent.slice(0, maxMessageBytes / 4);
+  for (let round = random.below(4); round >= 0; round -= 1) mutated = mutateOnce(random, mutated);
+  // A text frame is well-formed UTF-8; `invalidFrames` has others.
+  const wellFormed = mutated.toWellFormed();
+  return Buffer.byteLength(wellFormed) <= maxMessageBytes
+    ? wellFormed
+    : wellFormed.slice(0, maxMessageBytes / 4);
 }
 
-function mutateOnce(draw: Draw, text: string): string {
-  const at = draw.below(text.length + 1);
-  const to = Math.min(text.length, at + 1 + draw.below(8));
-  switch (draw.below(9)) {
+function mutateOnce(random: SeededRandom, text: string): string {
+  const at = random.below(text.length + 1);
+  const to = Math.min(text.length, at + 1 + random.below(8));
+  switch (random.below(9)) {
     case 0:
       return text.slice(0, at) + text.slice(to);
     case 1:
-      return text.slice(0, at) + draw.of(troublesome) + text.slice(at);
+      return text.slice(0, at) + random.of(specialStrings) + text.slice(at);
     case 2:
-      return text.slice(0, at) + draw.of(troublesome) + text.slice(to);
+      return text.slice(0, at) + random.of(specialStrings) + text.slice(to);
     case 3:
       return text.slice(0, at);
     case 4:
       return text.slice(0, to) + text.slice(at);
     case 5:
-      return text.replace(/:(?:"[^"]*"|[^,{}[\]]+)/u, `:${draw.of(extremes)}`);
+      return text.replace(/:(?:"[^"]*"|[^,{}[\]]+)/u, `:${random.of(extremeValues)}`);
     case 6:
-      return text.replace('{', `{${JSON.stringify(draw.of(keys))}:${draw.of(extremes)},`);
+      return text.replace('{', `{${JSON.stringify(random.of(keys))}:${random.of(extremeValues)},`);
     case 7:
-      return text.replace(/"(\w+)":/u, `${JSON.stringify(draw.of(keys))}:`);
+      return text.replace(/"(\w+)":/u, `${JSON.stringify(random.of(keys))}:`);
     default:
-      return draw.of([
-        '['.repeat(draw.below(2000)),
-        '{"a":'.repeat(draw.below(400)),
-        text.repeat(1 + draw.below(20)),
+      return random.of([
+        '['.repeat(random.below(2000)),
+        '{"a":'.repeat(random.below(400)),
+        text.repeat(1 + random.below(20)),
       ]);
   }
 }

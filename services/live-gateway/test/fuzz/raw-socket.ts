@@ -1,44 +1,41 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 
-/** What came of it: some bytes, the end, or nothing within the limit. */
-export interface Outcome {
-  readonly answer: Buffer;
+/** What the server sent within the limit, and whether it closed the connection. */
+interface RawResponse {
+  readonly received: Buffer;
   readonly isClosed: boolean;
 }
 
-/**
- * Sends bytes over a TCP connection of its own and waits until `isEnough` is true of what came back, for the end, or
- * for the limit.
- */
+/** Sends bytes over a new TCP connection; waits until `isComplete`, for the close, or for the limit. */
 export async function sendRaw(
   port: number,
   options: {
     readonly bytes: Buffer;
     readonly limitMs: number;
-    /** Sent after `afterMs` if there was not enough by then. */
-    readonly ending?: { readonly afterMs: number; readonly bytes: string };
-    /** Called at each arrival; may send more. */
-    readonly isEnough: (answer: Buffer, socket: Socket) => boolean;
+    /** Sent after `afterMs` if the response is not complete by then. */
+    readonly padding?: { readonly afterMs: number; readonly bytes: string };
+    /** Called with everything received so far; may send more. */
+    readonly isComplete: (received: Buffer, socket: Socket) => boolean;
   },
-): Promise<Outcome> {
+): Promise<RawResponse> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   const { promise, resolve } = Promise.withResolvers<boolean>();
-  let answer = Buffer.alloc(0);
+  let received = Buffer.alloc(0);
   socket.on('data', (data) => {
-    answer = Buffer.concat([answer, data]);
-    if (options.isEnough(answer, socket)) resolve(false);
+    received = Buffer.concat([received, data]);
+    if (options.isComplete(received, socket)) resolve(false);
   });
-  // Reset or ended: closed either way, and the close event says so.
+  // A reset is also a close, which the close event reports.
   socket.on('error', () => undefined);
   socket.once('close', () => resolve(true));
   const timer = setTimeout(() => resolve(false), options.limitMs);
-  const { ending } = options;
-  const endingTimer = ending && setTimeout(() => socket.write(ending.bytes), ending.afterMs);
+  const { padding } = options;
+  const paddingTimer = padding && setTimeout(() => socket.write(padding.bytes), padding.afterMs);
   socket.write(options.bytes);
   const isClosed = await promise;
   clearTimeout(timer);
-  clearTimeout(endingTimer);
+  clearTimeout(paddingTimer);
   socket.destroy();
-  return { answer, isClosed };
+  return { received, isClosed };
 }

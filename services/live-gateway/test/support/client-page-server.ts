@@ -8,8 +8,8 @@ export interface ClientPageServer extends AsyncDisposable {
 }
 
 /**
- * A site with a page that watches, as it stands before Directus in production: `/users/me` goes on to it, with the
- * browser's cookie, and `/auth/refresh` gives the browser the session that `renew` makes, if it makes one.
+ * Serves the client page in front of Directus, as a production site does: `/users/me` is proxied to Directus with the
+ * browser's cookie; `/auth/refresh` sets the session returned by `renew`, or answers 401 if that is undefined.
  */
 export async function startClientPage(
   fixture: Fixture,
@@ -20,24 +20,25 @@ export async function startClientPage(
     if (servePage(request, response)) return;
     if (request.url === '/auth/refresh') {
       const session = renew();
-      const cookie = `directus_session_token=${session}; Path=/; HttpOnly; SameSite=Lax`;
-      response.writeHead(
-        session === undefined ? 401 : 200,
-        session === undefined ? {} : { 'Set-Cookie': cookie },
-      );
-      response.end();
+      if (session === undefined) response.writeHead(401).end();
+      else
+        response
+          .writeHead(200, {
+            'Set-Cookie': `directus_session_token=${session}; Path=/; HttpOnly; SameSite=Lax`,
+          })
+          .end();
       return;
     }
     const cookie = request.headers.cookie ?? '';
     void fetch(`${fixture.directus.url}${request.url}`, { headers: { cookie } })
-      .then((answer) => answer.status)
+      .then((reply) => reply.status)
       .catch(() => 502)
       .then((status) => response.writeHead(status).end());
   });
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
   const address = http.address();
-  if (address === null || typeof address === 'string') throw new Error('the page has no port');
+  if (address === null || typeof address === 'string') throw new Error('the page server has no port');
   return {
     origin: `http://127.0.0.1:${address.port}`,
     [Symbol.asyncDispose]: async () => {

@@ -1,7 +1,7 @@
 /**
- * Many viewers in a process of their own, so that what they cost is not the test's. Reads what to do from its argument,
- * answers each line on stdin (what its viewers should hold, as JSON: fix times by device) with a line of JSON, and
- * ends when stdin does.
+ * Runs many viewers in a process of their own, so that they do not slow down the test. Options come as JSON in the first
+ * argument. Each line on stdin is the expected fix times by device as JSON; the reply is a `ClientsReport` in one line.
+ * Exits when stdin ends.
  */
 import { createInterface } from 'node:readline';
 import { connect } from '@app/live-client';
@@ -12,21 +12,21 @@ import type { ClientsOptions, ClientsReport } from './start-clients.ts';
 
 const options: ClientsOptions = JSON.parse(process.argv[2] ?? '');
 const { url, origin, topic } = options;
-// The first rows come with the next tick of their rate, so that few at a time would take long.
-const openAtOnce = 250;
+// Each viewer waits for the next tick of its rate class, so few at a time would take long.
+const maxConnecting = 250;
 
 const closes: Record<string, number> = {};
 const refusals: Record<string, number> = {};
-const returnedAtMs: number[] = [];
-let farewells = 0;
+let reconnects = 0;
+let reconnectMessages = 0;
 let resumes = 0;
-let stepsBack = 0;
+let olderRows = 0;
 
 function count(counts: Record<string, number>, key: string | number): void {
   counts[key] = (counts[key] ?? 0) + 1;
 }
 
-/** One viewer with the client library, and everything that it is sent, looked at. */
+/** A viewer with the client library that checks every message. */
 class Spectator {
   readonly client: LiveClient;
   readonly #newestTs = new Map<string, number>();
@@ -40,7 +40,7 @@ class Spectator {
       openSocket: (_url, protocol) => this.#open(session, protocol),
       onState: (state) => {
         if (state !== 'live') return;
-        if (this.#hasWatched) returnedAtMs.push(Date.now());
+        if (this.#hasWatched) reconnects += 1;
         this.#hasWatched = true;
         onWatching();
       },
@@ -65,20 +65,20 @@ class Spectator {
       request.destroy();
       socket.terminate();
     });
-    socket.on('message', (data: Buffer) => this.#hear(data.toString()));
+    socket.on('message', (data: Buffer) => this.#receive(data.toString()));
     socket.on('close', (code) => {
       if (hasOpened) count(closes, code);
     });
     return socket;
   }
 
-  #hear(text: string): void {
+  #receive(text: string): void {
     const message = batchedServerMessage.parse(JSON.parse(text));
-    if (message.type === 'reconnect') farewells += 1;
+    if (message.type === 'reconnect') reconnectMessages += 1;
     if (message.type === 'subscribed' && message.recovered) resumes += 1;
     if (message.type !== 'snapshot' && message.type !== 'positions') return;
     for (const [deviceId, , , ts] of message.rows) {
-      if (ts < (this.#newestTs.get(deviceId) ?? 0)) stepsBack += 1;
+      if (ts < (this.#newestTs.get(deviceId) ?? 0)) olderRows += 1;
       this.#newestTs.set(deviceId, ts);
     }
   }
@@ -92,14 +92,15 @@ createInterface({ input: process.stdin })
     const watching = spectators.filter(({ client }) => client.state === 'live');
     const report: ClientsReport = {
       watching: watching.length,
-      right: watching.filter((spectator) => expected.every(([deviceId, ts]) => spectator.holds(deviceId, ts)))
-        .length,
-      stepsBack,
-      farewells,
+      upToDate: watching.filter((spectator) =>
+        expected.every(([deviceId, ts]) => spectator.holds(deviceId, ts)),
+      ).length,
+      olderRows,
+      reconnectMessages,
       resumes,
       closes,
       refusals,
-      returnedAtMs,
+      reconnects,
     };
     process.stdout.write(`${JSON.stringify(report)}\n`);
   })
@@ -110,7 +111,7 @@ const sessions = Array.from(
   (_, n) => options.sessions[n % options.sessions.length] ?? '',
 );
 await Promise.all(
-  Array.from({ length: openAtOnce }, async () => {
+  Array.from({ length: maxConnecting }, async () => {
     for (let session = sessions.pop(); session !== undefined; session = sessions.pop()) {
       const watching = Promise.withResolvers<void>();
       spectators.push(new Spectator(session, watching.resolve));

@@ -17,28 +17,28 @@ export interface TestDevice {
   readonly imei: string;
 }
 
-/** One stream, one database, one Directus, and what a test needs to fill them and to run gateways on them. */
+/** A stream, a database and a Directus, with functions to fill them and to run gateways on them. */
 export interface Fixture extends ServerFixture {
   /** A client of Postgres with the settings of the gateway's own. */
   readonly gatewaySql: postgres.Sql;
   readonly directus: TestDirectus;
   /** Starts a gateway of this fixture; it ends with it. */
   start(options?: Partial<GatewayOptions>): Promise<RunningGateway>;
-  /** A new event with so many devices. */
+  /** Adds an event with this number of devices. */
   addEvent(
     deviceCount: number,
   ): Promise<{ readonly eventId: string; readonly devices: readonly TestDevice[] }>;
-  /** Makes a user that may see these events, with a session; the session's cookie value. */
+  /** Adds a user with a session that may see these events; `session` is the cookie value. */
   addViewer(...eventIds: readonly string[]): { readonly session: string; readonly userId: string };
-  /** Directus answers as it should again; resolves once it does. */
+  /** Ends `directus.misbehave`; resolves once Directus answers. */
   healDirectus(): Promise<void>;
-  /** Puts a fix on the stream, as the ingestion does. */
+  /** Adds a fix to the stream as tcp-ingestion does; returns the entry id. */
   publish(position: Position): Promise<string>;
-  /** Puts a fix into `positions`, as the processor does. */
+  /** Inserts a fix into `positions` as the processor does. */
   store(position: Position, options?: { readonly quality?: number }): Promise<void>;
 }
 
-/** Servers of the test's own, where the shared ones must not be harmed. */
+/** Servers to use instead of the shared ones, for tests that break them. */
 export interface OwnServers {
   readonly redisUrl?: string;
   readonly postgresUrl?: string;
@@ -85,7 +85,7 @@ export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
     },
     publish: async (position) => {
       const id = await redis.xadd(stream, '*', ...encodeFields({ position, codec: '8E' }));
-      if (id === null) throw new Error('XADD gave no id');
+      if (id === null) throw new Error('XADD returned no id');
       return id;
     },
     store: async (position, { quality = 0 } = {}) => {
@@ -101,11 +101,18 @@ export async function openFixture(own: OwnServers = {}): Promise<Fixture> {
   };
 }
 
+/** @param at index of the device. */
+export function deviceAt(devices: readonly TestDevice[], at = 0): TestDevice {
+  const device = devices[at];
+  if (device === undefined) throw new Error(`no device ${at}`);
+  return device;
+}
+
 export function newDevice(): TestDevice {
   return { id: randomUUID(), imei: `35${randomInt(1e12, 1e13 - 1)}` };
 }
 
-/** A good fix of now, 46° N 8° E, but for what is given. */
+/** A valid fix of now at 46.5° N 8.25° E, with these fields replaced. */
 export function fixOf(device: TestDevice, fields: Partial<Position> = {}): Position {
   return {
     deviceId: device.imei,

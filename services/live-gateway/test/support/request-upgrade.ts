@@ -2,12 +2,12 @@ import { request } from 'node:http';
 import type { ClientRequest } from 'node:http';
 import { testOrigin } from './start-gateway.ts';
 
-/** Asks to upgrade by a bare request, to be broken off or looked at. Of several values each gets a line of its own. */
+/** Sends an upgrade request without a WebSocket client. Each value of an array becomes a header line of its own. */
 export function requestUpgrade(
   wsUrl: string,
   headers: Readonly<Record<string, string | string[]>>,
 ): ClientRequest {
-  const asking = request(wsUrl.replace('ws:', 'http:'), {
+  const upgrade = request(wsUrl.replace('ws:', 'http:'), {
     headers: {
       connection: 'Upgrade',
       upgrade: 'websocket',
@@ -17,7 +17,7 @@ export function requestUpgrade(
       ...headers,
     },
   });
-  asking.on('error', () => undefined);
-  asking.end();
-  return asking;
+  upgrade.on('error', () => undefined);
+  upgrade.end();
+  return upgrade;
 }

@@ -5,27 +5,27 @@ export interface ClientsOptions {
   readonly origin: string;
   readonly topic: string;
   readonly viewers: number;
-  /** Shared out among the viewers. */
+  /** Assigned to the viewers round-robin. */
   readonly sessions: readonly string[];
 }
 
 /** Counts since the start. */
 export interface ClientsReport {
   readonly watching: number;
-  /** Those of them who hold what was asked about. */
-  readonly right: number;
-  /** Positions that were older than the one held. */
-  readonly stepsBack: number;
+  /** Watching viewers that hold the expected fixes. */
+  readonly upToDate: number;
+  /** Rows older than an earlier one of the same device. */
+  readonly olderRows: number;
   /** `reconnect` messages. */
-  readonly farewells: number;
-  /** Subscriptions that went on where they had ended. */
+  readonly reconnectMessages: number;
+  /** Subscriptions resumed from a cursor. */
   readonly resumes: number;
   /** Lost connections by close code. */
   readonly closes: Readonly<Record<string, number>>;
   /** Refused upgrades by status. */
   readonly refusals: Readonly<Record<string, number>>;
-  /** Whenever one who had lost its subscription had it again. */
-  readonly returnedAtMs: readonly number[];
+  /** How often a viewer was watching again after it had lost its connection. */
+  readonly reconnects: number;
 }
 
 export interface TestClients extends AsyncDisposable {

@@ -4,47 +4,49 @@ import type { BatchedServerMessage, PlainServerMessage, ServerMessage } from '@a
 import { subprotocol } from '@app/shared/protocol';
 import { eventually } from '@app/test-kit/eventually';
 import { WebSocket } from 'ws';
+import type { Fixture } from './open-fixture.ts';
 import { testOrigin } from './start-gateway.ts';
+import type { RunningGateway } from './start-gateway.ts';
 
 type MessageOf<M extends ServerMessage, T extends M['type']> = Extract<M, { type: T }>;
 
-/** A client written by hand: unless it says otherwise, in the plain dialect. */
+/** A client without the client library; by default in the plain dialect. */
 export interface Viewer<M extends ServerMessage = PlainServerMessage> extends Disposable {
   readonly socket: WebSocket;
   /** All messages so far, each checked against the protocol's schema. */
   readonly messages: readonly M[];
-  /** The bytes of the longest frame so far. */
+  /** Bytes of the longest frame so far. */
   longestFrame(): number;
-  /** Sends an object as JSON, and a text as it is. */
+  /** Sends an object as JSON, a string unchanged. */
   send(message: object | string): void;
-  /** Waits for a message of this type, with these fields, that has not been waited for before. */
+  /** Waits for a message of this type that `where` accepts and no earlier call has returned. */
   next<T extends M['type']>(
     type: T,
     where?: (message: MessageOf<M, T>) => boolean,
     timeoutMs?: number,
   ): Promise<MessageOf<M, T>>;
-  /** Waits for the end; resolves to the close code. */
+  /** Waits for the close; resolves to its code. */
   closed(timeoutMs?: number): Promise<number>;
 }
 
-/** How a request to upgrade was refused. */
+/** The response to a refused upgrade request. */
 export interface Refusal {
   readonly status: number;
   readonly retryAfter: string | undefined;
 }
 
 export interface Handshake {
-  /** The value of the session cookie; none if undefined. */
+  /** Value of the session cookie; no cookie if undefined. */
   readonly session?: string | undefined;
   readonly origin?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
-  /** True unless given. */
+  /** Default true. */
   readonly answersPings?: boolean;
 }
 
 export type BatchedViewer = Viewer<BatchedServerMessage>;
 
-/** Connects, or says how it was refused. */
+/** Connects; resolves to the refusal if the upgrade was refused. */
 export async function tryConnect(wsUrl: string, handshake: Handshake): Promise<Viewer | Refusal> {
   return open(wsUrl, [], handshake, (json) => plainServerMessage.parse(json));
 }
@@ -53,9 +55,30 @@ export async function connect(wsUrl: string, handshake: Handshake): Promise<View
   return admitted(await tryConnect(wsUrl, handshake));
 }
 
-/** Speaks `live.v1`. */
+/** Connects with the subprotocol `live.v1`. */
 export async function connectBatched(wsUrl: string, handshake: Handshake): Promise<BatchedViewer> {
   return admitted(await open(wsUrl, [subprotocol], handshake, (json) => batchedServerMessage.parse(json)));
+}
+
+/** Connects a new user that may see the event and sends `subscribe`. The caller waits for the reply. */
+export async function subscribe(
+  { wsUrl }: RunningGateway,
+  fixture: Fixture,
+  eventId: string,
+): Promise<Viewer> {
+  const viewer = await connect(wsUrl, { session: fixture.addViewer(eventId).session });
+  viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+  return viewer;
+}
+
+/** The fix time of the newest row per device that the viewer was sent. */
+export function shownFixTimes({ messages }: BatchedViewer): ReadonlyMap<string, number> {
+  const fixTimes = new Map<string, number>();
+  for (const message of messages) {
+    if (message.type !== 'positions' && message.type !== 'snapshot') continue;
+    for (const [deviceId, , , ts] of message.rows) fixTimes.set(deviceId, ts);
+  }
+  return fixTimes;
 }
 
 function admitted<V extends Viewer<ServerMessage>>(viewer: V | Refusal): V {
@@ -91,23 +114,23 @@ async function open<M extends ServerMessage>(
 
 function watch<M extends ServerMessage>(socket: WebSocket, parse: (json: unknown) => M): Viewer<M> {
   const messages: M[] = [];
-  const waitedFor = new Set<M>();
+  const returned = new Set<M>();
   let longestFrame = 0;
   let closeCode: number | undefined;
-  let problem: Error | undefined;
+  let parseError: Error | undefined;
   socket.on('message', (data, isBinary) => {
     const bytes = Buffer.isBuffer(data) && !isBinary ? data : Buffer.from('null');
     longestFrame = Math.max(longestFrame, bytes.byteLength);
     try {
       messages.push(parse(JSON.parse(bytes.toString())));
     } catch (error) {
-      problem ??= error instanceof Error ? error : new Error(String(error));
+      parseError ??= error instanceof Error ? error : new Error(String(error));
     }
   });
   socket.on('close', (code) => {
     closeCode = code;
   });
-  // A refused or broken connection is what many tests are about: they look at its close code.
+  // Tests of refused and broken connections check the close code.
   socket.on('error', () => undefined);
   return {
     socket,
@@ -121,16 +144,16 @@ function watch<M extends ServerMessage>(socket: WebSocket, parse: (json: unknown
     ) =>
       eventually(
         () => {
-          if (problem !== undefined) throw problem;
-          const isWanted = (message: M): message is MessageOf<M, T> =>
-            message.type === type && !waitedFor.has(message);
-          const found = messages.filter(isWanted).find(where);
+          if (parseError !== undefined) throw parseError;
+          const isMatch = (message: M): message is MessageOf<M, T> =>
+            message.type === type && !returned.has(message);
+          const found = messages.filter(isMatch).find(where);
           if (found === undefined) {
             throw new Error(
-              `no ${type} yet among ${messages.map((message) => message.type).join(' ')}; close ${closeCode}`,
+              `no ${type} among ${messages.map((message) => message.type).join(' ')}; close code ${closeCode}`,
             );
           }
-          waitedFor.add(found);
+          returned.add(found);
           return found;
         },
         { timeoutMs, intervalMs: 5 },

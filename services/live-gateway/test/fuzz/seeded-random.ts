@@ -1,12 +1,12 @@
-/** Draws from a seeded sequence (mulberry32): what was drawn once can be drawn again. */
-export class Draw {
+/** Pseudo-random values from a seed (mulberry32): the same seed gives the same values. */
+export class SeededRandom {
   #state: number;
 
   constructor(seed: number) {
     this.#state = seed | 0;
   }
 
-  /** 0 to below 1. */
+  /** In [0, 1). */
   unit(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -14,13 +14,13 @@ export class Draw {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, from 0 to below the limit. */
+  /** An integer in [0, limit). */
   below(limit: number): number {
     return Math.floor(this.unit() * limit);
   }
 
-  isTrue(chance = 0.5): boolean {
-    return this.unit() < chance;
+  isTrue(probability = 0.5): boolean {
+    return this.unit() < probability;
   }
 
   of<T>(items: readonly [T, ...T[]]): T {
