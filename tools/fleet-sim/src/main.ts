@@ -16,7 +16,7 @@ process.exitCode = await runTool({
   run: main,
 });
 
-async function main(wanted: FleetSimArguments): Promise<number> {
+async function main(args: FleetSimArguments): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 

@@ -58,8 +58,7 @@ export function readArguments(
     }
     if (!(speed > 0)) problems.push('--speed must be a number above 0, or max');
     // Without an end the race would overtake the clock and send fixes of the future.
-    if (speed !== 1 && values.for === undefined)
-      problems.push('--speed needs --for');
+    if (speed !== 1 && values.for === undefined) problems.push('--speed needs --for');
     return problems;
   });
   if (asked === undefined) return undefined;
