@@ -2,24 +2,25 @@ import type { Device } from '../assignments/assignments.ts';
 import type { DeviceChange } from '../assignments/diff-assignments.ts';
 import type { HeldFix } from '../latest/latest-fixes.ts';
 import { encodeDevices } from '../protocol/batched-dialect.ts';
-import { encodeCursor, viewOf } from '../protocol/cursor.ts';
+import { encodeCursor, hashView } from '../protocol/cursor.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import { DeviceIndex } from './device-index.ts';
-import { type GroupKind, RateGroup } from './rate-group.ts';
+import { RateGroup } from './rate-group.ts';
+import type { GroupKind } from './rate-group.ts';
 
-/** The control frames of one change; every client gets them before any row that is written later. */
+/** Frames that every subscription must be sent in this order, before any row written later. */
 export interface ControlFrames {
-  readonly sequence: number;
+  readonly seq: number;
   readonly frames: readonly string[];
 }
 
-/** A client that has missed more changes than this gets a new snapshot. */
-const maxKeptChanges = 64;
+/** A subscription that has missed more than this many gets a new snapshot instead. */
+const maxKeptControlFrames = 64;
 
-/** Size at which a new subscription goes to a group with another tick phase. */
+/** Maximum subscriptions per group; further ones join a group with another tick phase, if the rate class has one. */
 export const defaultGroupSize = 500;
 
-/** The subscriptions of one event, in groups by dialect, rate and tick phase, and the event's devices. */
+/** The subscriptions of one event in groups by dialect, rate and tick phase, and the event's devices. */
 export class Audience {
   readonly eventId: string;
   readonly topic: string;
@@ -48,26 +49,27 @@ export class Audience {
     return size;
   }
 
-  /** Sequence number of the last control frames. */
+  /** The sequence number of the last control frames. */
   get controlSeq(): number {
     return this.#controlSeq;
   }
 
   /** Control frames after a sequence number, in order; undefined if some of them are no longer kept. */
-  controlFramesAfter(sequence: number): readonly ControlFrames[] | undefined {
-    const missed = this.#controlSeq - sequence;
+  controlFramesAfter(seq: number): readonly ControlFrames[] | undefined {
+    const missed = this.#controlSeq - seq;
     return missed > this.#controlFrames.length
       ? undefined
       : this.#controlFrames.slice(this.#controlFrames.length - missed);
   }
 
   /**
-   * The cursor of a client that holds everything up to a stream offset. Undefined until every device is hydrated: before
-   * that, this replica may have applied an entry whose device has a newer fix in Postgres, and a cursor would skip it.
+   * The cursor of a client that has been sent everything up to the stream offset. Undefined before all devices are
+   * hydrated: until then this gateway may know less at the same offset than another one.
    */
   cursorAt(streamOffset: string | undefined, bboxHash: string): string | undefined {
-    if (streamOffset === undefined || !this.devices.isHydrated) return undefined;
-    return encodeCursor(streamOffset, viewOf(this.devices.hash, bboxHash));
+    const { devices } = this;
+    if (streamOffset === undefined || !devices.isHydrated) return undefined;
+    return encodeCursor(streamOffset, hashView(devices.hash, bboxHash));
   }
 
   groups(): Iterable<RateGroup> {
@@ -75,12 +77,12 @@ export class Audience {
   }
 
   groupOf(subscription: Subscription): RateGroup | undefined {
-    return this.#groups.get(keyOf(subscription));
+    return this.#groups.get(groupKey(subscription));
   }
 
   add(subscription: Subscription, streamOffset: string | undefined): void {
-    subscription.tickPhase = this.#tickPhaseFor(subscription);
-    const key = keyOf(subscription);
+    subscription.tickPhase = this.#chooseTickPhase(subscription);
+    const key = groupKey(subscription);
     const group = this.#groups.get(key) ?? new RateGroup(subscription, this.#controlSeq, streamOffset);
     this.#groups.set(key, group);
     group.advanceIfUnchanged(streamOffset);
@@ -88,13 +90,13 @@ export class Audience {
   }
 
   /**
-   * Spreads a large audience over the ticks of its interval: written in one tick, its last client would wait for all
-   * others, and so would the other audiences. A small audience shares one frame.
+   * Spreads a large audience over the ticks of its interval: written in one tick, it would delay its own last
+   * subscriptions and all other events. A small audience stays in one group and shares each frame.
    */
-  #tickPhaseFor({ dialect, rateClass }: Subscription): number {
+  #chooseTickPhase({ dialect, rateClass }: Subscription): number {
     let smallest = { tickPhase: 0, size: Number.POSITIVE_INFINITY };
     for (let tickPhase = 0; tickPhase < 2 ** rateClass; tickPhase += 1) {
-      const size = this.#groups.get(keyOf({ dialect, rateClass, tickPhase }))?.size ?? 0;
+      const size = this.#groups.get(groupKey({ dialect, rateClass, tickPhase }))?.size ?? 0;
       if (size < this.#groupSize) return tickPhase;
       if (size < smallest.size) smallest = { tickPhase, size };
     }
@@ -102,42 +104,33 @@ export class Audience {
   }
 
   remove(subscription: Subscription): void {
-    const key = keyOf(subscription);
+    const key = groupKey(subscription);
     const group = this.#groups.get(key);
     group?.remove(subscription);
     if (group?.size === 0) this.#groups.delete(key);
   }
 
-  /** Marks a device as changed and returns for how many clients this replaces a position not yet sent. */
+  /** @returns how many subscriptions will not be sent the device's previous position. */
   markChanged(imei: string): number {
     const index = this.devices.indexOf(imei);
     return index === undefined ? 0 : this.#markIndex(index);
   }
 
-  /** Adds and removes devices, and sends `devices` and the positions of added ones to every client. */
+  /** Adds and removes devices, and announces both with control frames. */
   changeDevices(change: DeviceChange): void {
     const members = [...this.#members()];
-    const indexes = this.devices.change(change, (index) => {
+    const addedIndexes = this.devices.change(change, (index) => {
       for (const group of this.#groups.values()) group.forgetIndex(index);
       for (const { pending, shown } of members) {
         pending?.delete(index);
         shown?.delete(index);
       }
     });
-    this.#markPending(indexes);
-    this.#addControlFrames(
-      encodeDevices(
-        this.topic,
-        change.added.map(({ id }) => id),
-        change.removed.map(({ id }) => id),
-      ),
-    );
+    this.#markPending(addedIndexes);
+    this.#addControlFrames(encodeDevices(this.topic, idsOf(change.added), idsOf(change.removed)));
   }
 
-  /**
-   * Replaces the positions of devices whose newest fix was withdrawn. `devices` removes and adds them, so that clients
-   * accept an older position.
-   */
+  /** The devices' latest fixes were retracted. Clients drop them first, or they would ignore an older fix. */
   resetDevices(imeis: Iterable<string>): void {
     const indexes = Array.from(imeis, (imei) => this.devices.indexOf(imei)).filter(
       (index) => index !== undefined,
@@ -149,15 +142,15 @@ export class Audience {
     this.#addControlFrames(encodeDevices(this.topic, ids, ids));
   }
 
-  /** Starts a new snapshot for every client. */
+  /** Sends every subscription a new snapshot. */
   resync(): void {
     for (const group of this.#groups.values()) {
-      // A copy: reclassifying moves a member from one of the group's sets to the other.
+      // A copy: each subscription moves from one of the group's sets to the other.
       for (const subscription of Array.from(group.members())) this.resyncOne(group, subscription);
     }
   }
 
-  /** Starts a new snapshot for one client. */
+  /** Sends one subscription a new snapshot. */
   resyncOne(group: RateGroup, subscription: Subscription): void {
     subscription.startSnapshot(this.devices.indexes());
     subscription.controlSeq = this.#controlSeq;
@@ -171,8 +164,8 @@ export class Audience {
   }
 
   /**
-   * Also adds the devices to the pending sets of clients that are catching up, at once rather than with the next flush:
-   * such a client may send its last pending row before that, and its cursor would cover devices it has not been sent.
+   * Marks devices as changed, and at once as pending where a subscription is catching up. If that waited for the group's
+   * next flush, the subscription could be sent its last pending device before, with a cursor that covers these too.
    */
   #markPending(indexes: readonly number[]): void {
     for (const index of indexes) {
@@ -189,11 +182,15 @@ export class Audience {
 
   #addControlFrames(frames: readonly string[]): void {
     this.#controlSeq += 1;
-    this.#controlFrames.push({ sequence: this.#controlSeq, frames });
-    if (this.#controlFrames.length > maxKeptChanges) this.#controlFrames.shift();
+    this.#controlFrames.push({ seq: this.#controlSeq, frames });
+    if (this.#controlFrames.length > maxKeptControlFrames) this.#controlFrames.shift();
   }
 }
 
-function keyOf({ dialect, rateClass, tickPhase }: GroupKind): string {
+function idsOf(devices: readonly Device[]): readonly string[] {
+  return devices.map(({ id }) => id);
+}
+
+function groupKey({ dialect, rateClass, tickPhase }: GroupKind): string {
   return `${dialect}/${rateClass}/${tickPhase}`;
 }

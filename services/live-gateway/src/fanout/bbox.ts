@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Bbox } from '@app/shared/messages';
 
-/** Whether a point lies in the box or on its edge. A box with west above east crosses the antimeridian. */
+/** Whether the box contains the point; edges are inside. If west is greater than east, it crosses the antimeridian. */
 export function isInside(bbox: Bbox, latitude: number, longitude: number): boolean {
   return isWithin(bbox[0], bbox[1], bbox[2], bbox[3], latitude, longitude);
 }
 
-/** `isInside` with plain numbers: for many points, destructuring the box would cost more than the comparison. */
+/** `isInside` for loops over many points: reading the tuple for each point would cost more than the comparison. */
 export function isWithin(
   west: number,
   south: number,
@@ -19,7 +19,7 @@ export function isWithin(
   return west <= east ? longitude >= west && longitude <= east : longitude >= west || longitude <= east;
 }
 
-/** A short hash, equal for equal boxes in every process; '' without a box. */
+/** A short hash; equal boxes have equal hashes in every process. '' without a box. */
 export function hashBbox(bbox: Bbox | undefined): string {
   return bbox === undefined
     ? ''

@@ -3,16 +3,15 @@ import type { Device } from '../assignments/assignments.ts';
 import type { DeviceChange } from '../assignments/diff-assignments.ts';
 import type { HeldFix, LatestFix } from '../latest/latest-fixes.ts';
 
-/** A device of an event, with its newest fix. */
 export interface IndexedDevice {
   readonly device: Device;
   readonly held: HeldFix;
-  /** The fix that `row` encodes: a fix never changes, so each is encoded once. */
+  /** The fix that `encodedRow` encodes. A fix is immutable, so its row is encoded once. */
   encodedFix: LatestFix | undefined;
-  row: string;
+  encodedRow: string;
 }
 
-/** The devices of one watched event by small numbers, from which a `DeviceSet` is made. */
+/** The devices of one event by small numbers, so that a `DeviceSet` of them is small. */
 export class DeviceIndex {
   readonly #devices: (IndexedDevice | undefined)[] = [];
   readonly #indexByImei = new Map<string, number>();
@@ -20,6 +19,7 @@ export class DeviceIndex {
   #hash: string | undefined;
   #isHydrated = false;
 
+  /** @param hold returns a device's latest fix, see `LatestFixes.hold`. */
   constructor(devices: Iterable<Device>, hold: (imei: string) => HeldFix) {
     this.#hold = hold;
     for (const device of devices) this.#add(device);
@@ -29,13 +29,13 @@ export class DeviceIndex {
     return this.#indexByImei.size;
   }
 
-  /** Hash of the device ids; equal in every process with the same devices. */
+  /** A hash of the device ids; equal in all gateways that have the same devices in the event. */
   get hash(): string {
-    this.#hash ??= hashOf(this.#devices.flatMap((indexed) => indexed?.device.id ?? []));
+    this.#hash ??= hashIds(this.#devices.flatMap((indexed) => indexed?.device.id ?? []));
     return this.#hash;
   }
 
-  /** Whether Postgres has been queried for every device. */
+  /** Whether every device has been compared with Postgres. */
   get isHydrated(): boolean {
     this.#isHydrated ||= this.#devices.every((indexed) => indexed?.held.isHydrated !== false);
     return this.#isHydrated;
@@ -54,7 +54,7 @@ export class DeviceIndex {
   }
 
   /**
-   * Removes devices before it adds others, which may reuse their indexes.
+   * Removes, then adds devices. An added device may get a freed index.
    *
    * @param onFreed called with each freed index before it is reused.
    * @returns the indexes of the added devices.
@@ -75,12 +75,17 @@ export class DeviceIndex {
   #add(device: Device): number {
     const free = this.#indexByImei.size < this.#devices.length ? this.#devices.indexOf(undefined) : -1;
     const index = free === -1 ? this.#devices.length : free;
-    this.#devices[index] = { device, held: this.#hold(device.imei), encodedFix: undefined, row: '' };
+    this.#devices[index] = {
+      device,
+      held: this.#hold(device.imei),
+      encodedFix: undefined,
+      encodedRow: '',
+    };
     this.#indexByImei.set(device.imei, index);
     return index;
   }
 }
 
-function hashOf(ids: readonly string[]): string {
+function hashIds(ids: readonly string[]): string {
   return createHash('sha256').update(ids.toSorted().join()).digest('base64url').slice(0, 12);
 }

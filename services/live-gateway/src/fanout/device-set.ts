@@ -1,10 +1,18 @@
 /**
- * A bit set of device indexes (see `device-index.ts`): a client that is catching up costs some 30 bytes for 200 devices,
- * and adding changed devices costs an `or`. Words are signed 32-bit integers, which V8 stores in an array unboxed.
+ * A set of device indexes (see `device-index.ts`), one bit each: a client that lags costs about 30 bytes for 200
+ * devices, and adding a group's changes to it is a bitwise OR. Words are signed 32-bit integers, which V8 stores in an
+ * array without boxing.
  */
 export class DeviceSet {
   #words: number[] = [];
   #size = 0;
+
+  /** Creates a set with the same members. */
+  static from(other: DeviceSet): DeviceSet {
+    const copy = new DeviceSet();
+    copy.addAll(other);
+    return copy;
+  }
 
   get size(): number {
     return this.#size;
@@ -14,53 +22,53 @@ export class DeviceSet {
     return ((this.#words[index >>> 5] ?? 0) & (1 << (index & 31))) !== 0;
   }
 
-  /** @returns false if it was in the set already. */
+  /** @returns false if the index was already in the set. */
   add(index: number): boolean {
-    const at = index >>> 5;
-    while (this.#words.length <= at) this.#words.push(0);
-    const word = this.#words[at] ?? 0;
+    const wordIndex = index >>> 5;
+    while (this.#words.length <= wordIndex) this.#words.push(0);
+    const word = this.#words[wordIndex] ?? 0;
     const bit = 1 << (index & 31);
     if ((word & bit) !== 0) return false;
-    this.#words[at] = word | bit;
+    this.#words[wordIndex] = word | bit;
     this.#size += 1;
     return true;
   }
 
-  /** @returns false if it was not in the set. */
+  /** @returns false if the index was not in the set. */
   delete(index: number): boolean {
     if (!this.has(index)) return false;
-    const at = index >>> 5;
-    this.#words[at] = (this.#words[at] ?? 0) & ~(1 << (index & 31));
+    const wordIndex = index >>> 5;
+    this.#words[wordIndex] = (this.#words[wordIndex] ?? 0) & ~(1 << (index & 31));
     this.#size -= 1;
     return true;
   }
 
-  /** @returns how many of them were in the set already. */
-  addAll(others: DeviceSet): number {
+  /** @returns how many of the other set's members were already in this one. */
+  addAll(other: DeviceSet): number {
     let added = 0;
-    for (let at = 0; at < others.#words.length; at += 1) {
-      const word = this.#words[at] ?? 0;
-      const more = (others.#words[at] ?? 0) & ~word;
-      this.#words[at] = word | more;
-      added += countBits(more);
+    for (let wordIndex = 0; wordIndex < other.#words.length; wordIndex += 1) {
+      const word = this.#words[wordIndex] ?? 0;
+      const newBits = (other.#words[wordIndex] ?? 0) & ~word;
+      this.#words[wordIndex] = word | newBits;
+      added += countBits(newBits);
     }
     this.#size += added;
-    return others.#size - added;
+    return other.#size - added;
   }
 
-  /** The smallest member not below `index`, or -1. */
+  /** The first member at or after `index`; -1 if there is none. */
   next(index: number): number {
-    let at = index >>> 5;
-    let word = (this.#words[at] ?? 0) & (-1 << (index & 31));
+    let wordIndex = index >>> 5;
+    let word = (this.#words[wordIndex] ?? 0) & (-1 << (index & 31));
     while (word === 0) {
-      at += 1;
-      if (at >= this.#words.length) return -1;
-      word = this.#words[at] ?? 0;
+      wordIndex += 1;
+      if (wordIndex >= this.#words.length) return -1;
+      word = this.#words[wordIndex] ?? 0;
     }
-    return at * 32 + 31 - Math.clz32(word & -word);
+    return wordIndex * 32 + 31 - Math.clz32(word & -word);
   }
 
-  /** All members in ascending order; members added or deleted during the iteration may be included or not. */
+  /** All members in ascending order. Members added or deleted during the iteration may or may not be visited. */
   *[Symbol.iterator](): Generator<number, void, void> {
     for (let index = this.next(0); index >= 0; index = this.next(index + 1)) yield index;
   }

@@ -1,4 +1,4 @@
-import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
+import type { LatestFix } from '../latest/latest-fixes.ts';
 import {
   encodeHidden,
   encodePositions,
@@ -10,24 +10,18 @@ import { encodePlainPosition } from '../protocol/plain-dialect.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Audience } from './audience.ts';
 import type { IndexedDevice } from './device-index.ts';
+import { flushControlFrames } from './flush-control-frames.ts';
 import type { RateGroup } from './rate-group.ts';
-import { selectPending, visibleFix } from './select-pending.ts';
+import { selectPending } from './select-pending.ts';
+import { visibleFix } from './visible-fix.ts';
+import type { WriteContext } from './write-context.ts';
 
-/** Maximum bytes per flush to a client that is catching up; the rest waits for the next flush. */
-const maxCatchUpBytes = 65_536;
-
-export interface WriteContext {
-  readonly latest: LatestFixes;
-  readonly nowMs: number;
-  /** Maximum bytes of rows per frame. */
-  readonly rowBytes: number;
-  readonly onPositionsSent: (positions: number) => void;
-  readonly onSnapshot: (positions: number) => void;
-}
+/** Bytes written per tick to one subscription that is catching up; the rest waits for the next tick. */
+const maxBytesPerFlush = 65_536;
 
 /**
- * Writes to one client what is pending for it alone, as far as the client accepts it: control frames, `resync`, devices
- * outside its box, then positions. The caller reclassifies the subscription.
+ * Writes what one subscription alone needs until its client takes no more: control frames, `resync`, devices that left
+ * its box, then positions. A subscription with nothing left becomes live.
  */
 export function flushPending(
   subscription: Subscription,
@@ -35,43 +29,40 @@ export function flushPending(
   audience: Audience,
   context: WriteContext,
 ): void {
-  if (!subscription.recipient.canTake()) return;
-  if (subscription.dialect === 'plain') {
-    writePlain(subscription, audience, context);
-    return;
+  if (subscription.recipient.canTake()) {
+    if (subscription.dialect === 'plain') writePlain(subscription, audience, context);
+    else writeBatched(subscription, group, audience, context);
   }
+  group.reclassify(subscription);
+}
+
+function writeBatched(
+  subscription: Subscription,
+  group: RateGroup,
+  audience: Audience,
+  context: WriteContext,
+): void {
   if (!flushControlFrames(subscription, group, audience)) return;
   if (subscription.needsResync) {
     if (subscription.recipient.writeRows([encodeResync(subscription.topic)]) === 0) return;
     subscription.needsResync = false;
   }
-  if (!writeHidden(subscription, audience, context)) return;
-  writeRows(subscription, group, audience, context);
+  const nowMs = context.nowMs();
+  if (!writeHidden(subscription, audience, context, nowMs)) return;
+  writePositions(subscription, group, audience, context, nowMs);
 }
 
-/** @returns false if the client accepts no more now. Starts a new snapshot if it has missed too many. */
-export function flushControlFrames(
+/**
+ * Writes which of the pending devices have left the client's box.
+ *
+ * @returns false if the client takes no more.
+ */
+function writeHidden(
   subscription: Subscription,
-  group: RateGroup,
   audience: Audience,
+  { latest }: WriteContext,
+  nowMs: number,
 ): boolean {
-  if (subscription.controlSeq === audience.controlSeq) return true;
-  const missed = audience.controlFramesAfter(subscription.controlSeq);
-  if (missed === undefined) {
-    audience.resyncOne(group, subscription);
-    return true;
-  }
-  for (const { sequence, frames } of missed) {
-    if (subscription.recipient.writeRows(frames) < frames.length) return false;
-    subscription.controlSeq = sequence;
-    // The client's cursors cover the devices before the change.
-    subscription.needsCursor = true;
-  }
-  return true;
-}
-
-/** Sends `hidden` for pending devices that have left the client's box. */
-function writeHidden(subscription: Subscription, audience: Audience, context: WriteContext): boolean {
   const { pending, shown, recipient } = subscription;
   if (pending === undefined || shown === undefined) return true;
   const indexes: number[] = [];
@@ -79,13 +70,13 @@ function writeHidden(subscription: Subscription, audience: Audience, context: Wr
   for (let index = pending.next(0); index >= 0; index = pending.next(index + 1)) {
     const indexed = audience.devices.at(index);
     if (indexed === undefined || !shown.has(index)) continue;
-    if (visibleFix(subscription, indexed, context.latest, context.nowMs) !== undefined) continue;
+    if (visibleFix(subscription, indexed, latest, nowMs) !== undefined) continue;
     indexes.push(index);
     ids.push(indexed.device.id);
   }
   if (indexes.length === 0) return true;
   const frames = encodeHidden(subscription.topic, ids);
-  // Sending `hidden` twice is harmless; not sending it leaves a vehicle on the map.
+  // If only some frames were written, all are written again: `hidden` is idempotent.
   if (recipient.writeRows(frames) < frames.length) return false;
   for (const index of indexes) {
     shown.delete(index);
@@ -94,62 +85,55 @@ function writeHidden(subscription: Subscription, audience: Audience, context: Wr
   return true;
 }
 
-function writeRows(
+/** Writes `snapshot` frames if the subscription is in a snapshot, `positions` frames otherwise. */
+function writePositions(
   subscription: Subscription,
   group: RateGroup,
   audience: Audience,
-  context: WriteContext,
+  { latest, meter, rowBytes }: WriteContext,
+  nowMs: number,
 ): void {
-  const { topic, recipient, pending } = subscription;
-  const selection = { maxBytes: context.rowBytes, encode: encodeRow };
+  const { topic, recipient } = subscription;
+  const options = { maxBytes: rowBytes, encode: encodeRow };
   let bytes = 0;
-  while (bytes < maxCatchUpBytes && recipient.canTake()) {
-    const { indexes, rows, isCut } = selectPending(
-      subscription,
-      audience.devices,
-      context.latest,
-      context.nowMs,
-      selection,
-    );
+  while (bytes < maxBytesPerFlush && recipient.canTake()) {
+    const selected = selectPending(subscription, audience.devices, latest, nowMs, options);
+    const { indexes, rows, isTruncated } = selected;
     const { snapshotPart: part } = subscription;
     if (indexes.length === 0 && part === undefined && !subscription.needsCursor) return;
-    const cursor = isCut ? undefined : audience.cursorAt(group.coveredOffset, subscription.bboxHash);
+    const cursor = isTruncated ? undefined : audience.cursorAt(group.coveredOffset, subscription.bboxHash);
     const frame =
       part === undefined
         ? encodePositions(topic, rows, cursor)
-        : encodeSnapshot(topic, part, rows, isCut ? undefined : { cursor });
+        : encodeSnapshot(topic, part, rows, isTruncated ? undefined : { cursor });
     if (recipient.writeRows([frame]) === 0) return;
-    for (const index of indexes) {
-      pending?.delete(index);
-      subscription.shown?.add(index);
-    }
+    for (const index of indexes) subscription.noteSent(index);
     bytes += frame.length;
-    context.onPositionsSent(indexes.length);
+    meter.onPositionsSent(indexes.length);
     if (part !== undefined) {
       subscription.snapshotPart = part + 1;
       subscription.snapshotRows += indexes.length;
     }
-    if (isCut) continue;
-    if (part !== undefined) context.onSnapshot(subscription.snapshotRows);
+    if (isTruncated) continue;
+    if (part !== undefined) meter.onSnapshot(subscription.snapshotRows);
     subscription.snapshotPart = undefined;
     subscription.needsCursor = false;
     return;
   }
 }
 
-/** One frame per position. */
-function writePlain(subscription: Subscription, audience: Audience, context: WriteContext): void {
-  const { topic, recipient, pending, shown } = subscription;
-  const selection = {
-    maxBytes: maxCatchUpBytes,
-    encode: (_: IndexedDevice, fix: LatestFix) => encodePlainPosition(topic, fix),
-  };
-  const { latest, nowMs } = context;
-  const { indexes, rows } = selectPending(subscription, audience.devices, latest, nowMs, selection);
+/** Writes one frame per position. */
+function writePlain(
+  subscription: Subscription,
+  audience: Audience,
+  { latest, meter, nowMs }: WriteContext,
+): void {
+  const { topic, recipient } = subscription;
+  const { indexes, rows } = selectPending(subscription, audience.devices, latest, nowMs(), {
+    maxBytes: maxBytesPerFlush,
+    encode: (_indexed: IndexedDevice, fix: LatestFix) => encodePlainPosition(topic, fix),
+  });
   const written = rows.length > 0 ? recipient.writeRows(rows) : 0;
-  context.onPositionsSent(written);
-  for (const index of indexes.slice(0, written)) {
-    pending?.delete(index);
-    shown?.add(index);
-  }
+  meter.onPositionsSent(written);
+  for (const index of indexes.slice(0, written)) subscription.noteSent(index);
 }

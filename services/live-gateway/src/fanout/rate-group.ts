@@ -5,26 +5,37 @@ import { DeviceSet } from './device-set.ts';
 export interface GroupKind {
   readonly dialect: Dialect;
   readonly rateClass: number;
+  /** See `isDue`. */
   readonly tickPhase: number;
 }
 
+/** What one flush of a group writes, and to whom. */
+export interface Flush {
+  readonly changed: DeviceSet;
+  readonly live: readonly Subscription[];
+  readonly catchingUp: readonly Subscription[];
+  /** Positions of subscriptions that are catching up, replaced by a newer one before they were sent. */
+  readonly conflated: number;
+}
+
+const noDevices = new DeviceSet();
+
 /**
- * The subscriptions of one event that share a dialect, a rate and a tick phase.
+ * The subscriptions of one event with the same dialect, rate and tick phase.
  *
- * Live members share one set of changed devices and get the same frames. A member that is catching up has a set of its
- * own (`Subscription.pending`), and is live again once that is written.
+ * The live ones share one set of changed devices and get the same frames. Each one that is catching up has its own set
+ * (`Subscription.pending`), and becomes live once that is written.
  */
 export class RateGroup {
   readonly dialect: Dialect;
   readonly rateClass: number;
-  /** See `isDue`. */
   readonly tickPhase: number;
-  /** Sequence number of the control frames that the last flush contained. */
+  /** The last control frames included in a flush. */
   controlSeq: number;
   #changed = new DeviceSet();
-  /** The devices of the flush being written; a member that leaves meanwhile may not have got them. */
+  /** Devices of the flush being written; a member that leaves meanwhile may not have been sent them. */
   #inFlight: DeviceSet | undefined;
-  /** Every entry up to here has been written to live members, and is written or pending for the others. */
+  /** Entries up to here have been sent to live subscriptions, and sent or marked as pending for the others. */
   #coveredOffset: string | undefined;
   readonly #live = new Set<Subscription>();
   readonly #catchingUp = new Set<Subscription>();
@@ -45,7 +56,7 @@ export class RateGroup {
     return this.#changed.size > 0;
   }
 
-  /** Whether a flush is being written, so that some members do not have it yet. */
+  /** Whether a flush is being written, so that not every member has been sent what `coveredOffset` covers. */
   get isDelivering(): boolean {
     return this.#inFlight !== undefined;
   }
@@ -54,7 +65,7 @@ export class RateGroup {
     return this.#catchingUp.size;
   }
 
-  /** For the cursor of a member with nothing pending. */
+  /** The stream offset for the cursor of a member without pending devices. */
   get coveredOffset(): string | undefined {
     return this.#coveredOffset;
   }
@@ -64,8 +75,9 @@ export class RateGroup {
     yield* this.#catchingUp;
   }
 
-  /** Makes a subscription live if it has caught up, and catching up otherwise. */
+  /** Moves a subscription to the live ones or to those that are catching up. One that has ended stays removed. */
   reclassify(subscription: Subscription): void {
+    if (subscription.hasEnded) return;
     if (subscription.isCaughtUp) {
       subscription.pending = undefined;
       this.#catchingUp.delete(subscription);
@@ -81,7 +93,7 @@ export class RateGroup {
     return this.#live.has(subscription);
   }
 
-  /** Removes a member; devices it may not have been sent become its pending ones. */
+  /** Removes a member. Devices that it may not have been sent become pending for it. */
   remove(subscription: Subscription): void {
     this.#live.delete(subscription);
     this.#catchingUp.delete(subscription);
@@ -90,7 +102,7 @@ export class RateGroup {
     if (this.#inFlight !== undefined) pending.addAll(this.#inFlight);
   }
 
-  /** @returns false if the device was marked already: its earlier position will not be sent. */
+  /** @returns false if the device was already marked: its previous position will not be sent. */
   markChanged(index: number): boolean {
     return this.#changed.add(index);
   }
@@ -100,8 +112,8 @@ export class RateGroup {
   }
 
   /**
-   * Takes the devices changed since the last flush, and the live members (a copy: the recipients of a frame are fixed
-   * when it is built). Adds the devices to the pending ones of members that are catching up.
+   * Starts a flush of the devices changed since the last one, and marks them as pending for subscriptions that are
+   * catching up. The recipients are copied, because the frames are built for these.
    */
   takeChanges(streamOffset: string | undefined, controlSeq: number): Flush {
     const changed = this.#changed;
@@ -114,13 +126,13 @@ export class RateGroup {
     return { changed, live: [...this.#live], catchingUp: [...this.#catchingUp], conflated };
   }
 
-  /** A flush for the members that are catching up, which are served in every tick. */
+  /** A flush for the subscriptions that are catching up only: they are written to in every tick. */
   takeCatchingUp(streamOffset: string | undefined): Flush {
     this.advanceIfUnchanged(streamOffset);
     return { changed: noDevices, live: [], catchingUp: [...this.#catchingUp], conflated: 0 };
   }
 
-  /** Without changes or a flush being written, live members hold everything up to the stream offset. */
+  /** Without changed devices, live subscriptions already have everything up to the stream offset. */
   advanceIfUnchanged(streamOffset: string | undefined): void {
     if (this.#changed.size === 0 && this.#inFlight === undefined) this.#coveredOffset = streamOffset;
   }
@@ -128,14 +140,4 @@ export class RateGroup {
   noteDelivered(): void {
     this.#inFlight = undefined;
   }
-}
-
-const noDevices = new DeviceSet();
-
-export interface Flush {
-  readonly changed: DeviceSet;
-  readonly live: readonly Subscription[];
-  readonly catchingUp: readonly Subscription[];
-  /** Positions that members catching up are not sent, because a newer one is pending. */
-  readonly conflated: number;
 }

@@ -1,34 +1,21 @@
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
-import { isInside } from './bbox.ts';
 import type { DeviceIndex, IndexedDevice } from './device-index.ts';
+import { visibleFix } from './visible-fix.ts';
 
-/** Pending devices with their encoded positions. */
 export interface PendingRows {
   readonly indexes: number[];
   readonly rows: string[];
-  /** Whether more devices are pending than fitted. */
-  isCut: boolean;
-}
-
-/** The position of a device, if the subscription may show it now. */
-export function visibleFix(
-  { bbox }: Subscription,
-  indexed: IndexedDevice | undefined,
-  latest: LatestFixes,
-  nowMs: number,
-): LatestFix | undefined {
-  const fix = indexed?.held.fix;
-  if (fix === undefined || !latest.isShown(fix, nowMs)) return undefined;
-  return bbox === undefined || isInside(bbox, fix.latitude, fix.longitude) ? fix : undefined;
+  /** Not all pending devices fitted. */
+  isTruncated: boolean;
 }
 
 /**
- * Selects as many pending devices as fit and encodes their positions as of now: a client that lagged gets the newest, not
- * the missed ones. Continues after the device selected last, so that every device is sent however far the client lags.
- * Devices without a visible position stop being pending.
+ * Selects as many of the pending devices as fit. Each fix is read now, so a client that lagged gets the newest position.
+ * Continues after the last device selected before, so that no device starves however far the client lags. Devices
+ * without a visible fix are dropped from the pending set.
  *
- * @param options.encode encodes a position in ASCII; one more byte separates two.
+ * @param options.encode returns ASCII; one byte is added per row for the separator.
  */
 export function selectPending(
   subscription: Subscription,
@@ -41,7 +28,7 @@ export function selectPending(
   },
 ): PendingRows {
   const { pending } = subscription;
-  const selected: PendingRows = { indexes: [], rows: [], isCut: false };
+  const selected: PendingRows = { indexes: [], rows: [], isTruncated: false };
   if (pending === undefined || pending.size === 0) return selected;
   let bytes = 0;
   let left = pending.size;
@@ -57,7 +44,7 @@ export function selectPending(
       const row = options.encode(indexed, fix);
       bytes += row.length + 1;
       if (bytes > options.maxBytes && selected.indexes.length > 0) {
-        selected.isCut = true;
+        selected.isTruncated = true;
         break;
       }
       selected.indexes.push(index);

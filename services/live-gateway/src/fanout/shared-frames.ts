@@ -4,47 +4,45 @@ import { encodePlainPosition } from '../protocol/plain-dialect.ts';
 import type { DeviceIndex, IndexedDevice } from './device-index.ts';
 import type { DeviceSet } from './device-set.ts';
 
-/** A frame for every live client, serialised once, and the devices in it. */
+/** A frame serialised once for all live subscriptions of a group, and the devices whose positions it contains. */
 export interface SharedFrame {
   readonly bytes: Uint8Array;
   readonly indexes: readonly number[];
 }
 
-/** A device with a position that may be shown. */
+/** A device with a fix recent enough to be shown. */
 export interface ShownDevice {
   readonly index: number;
   readonly indexed: IndexedDevice;
   readonly fix: LatestFix;
 }
 
-/** The devices of the set with a position that may be shown. */
-export function shownOf(
-  set: DeviceSet,
+export function shownDevices(
+  changed: DeviceSet,
   devices: DeviceIndex,
   latest: LatestFixes,
   nowMs: number,
 ): readonly ShownDevice[] {
   const shown: ShownDevice[] = [];
-  for (let index = set.next(0); index >= 0; index = set.next(index + 1)) {
+  for (let index = changed.next(0); index >= 0; index = changed.next(index + 1)) {
     const indexed = devices.at(index);
     const fix = indexed?.held.fix;
-    if (indexed !== undefined && fix !== undefined && latest.isShown(fix, nowMs)) {
+    if (indexed !== undefined && fix !== undefined && latest.isShown(fix, nowMs))
       shown.push({ index, indexed, fix });
-    }
   }
   return shown;
 }
 
 /**
- * The batched dialect: the rows in as few frames as fit below 16 KiB, with the cursor in the last one.
+ * Packs rows of the batched dialect into as few frames as possible; the last one has the cursor.
  *
- * @param hasControlFrames whether the clients' cursors are invalid, so that they need a new one even without rows.
+ * @param needsCursor control frames have invalidated the clients' cursors: without rows, one empty frame is made.
  */
 export function packRows(
   topic: string,
   shown: readonly ShownDevice[],
   cursor: string | undefined,
-  hasControlFrames: boolean,
+  needsCursor: boolean,
   rowBytes: number,
 ): readonly SharedFrame[] {
   const packs: { rows: string[]; indexes: number[] }[] = [];
@@ -59,14 +57,14 @@ export function packRows(
     packs.at(-1)?.rows.push(row);
     packs.at(-1)?.indexes.push(index);
   }
-  if (packs.length === 0 && hasControlFrames) packs.push({ rows: [], indexes: [] });
+  if (packs.length === 0 && needsCursor) packs.push({ rows: [], indexes: [] });
   return packs.map(({ rows, indexes }, n) => ({
     bytes: Buffer.from(encodePositions(topic, rows, n === packs.length - 1 ? cursor : undefined), 'latin1'),
     indexes,
   }));
 }
 
-/** The plain dialect: one frame per position. */
+/** Frames of the plain dialect, one per position. */
 export function packPlain(topic: string, shown: readonly ShownDevice[]): readonly SharedFrame[] {
   return shown.map(({ index, fix }) => ({
     bytes: Buffer.from(encodePlainPosition(topic, fix), 'latin1'),

@@ -8,26 +8,29 @@ import type { RateGroup } from './rate-group.ts';
 import type { ShownDevice } from './shared-frames.ts';
 
 /**
- * The changed devices of one flush with their rows, encoded once for all clients with a box. Columns rather than objects,
- * because every client of every flush iterates over all of them.
+ * The changed devices of one flush with their rows, encoded once for all live subscriptions with a box. Typed arrays
+ * instead of objects, because each of these subscriptions scans all of them in every flush.
  */
 export interface EncodedRows {
   readonly indexes: Int32Array;
   readonly latitudes: Float64Array;
   readonly longitudes: Float64Array;
-  /** The rows one after the other, a comma after each. */
+  /** The concatenated rows, each followed by a comma. */
   readonly bytes: Buffer;
-  /** Offset of each row in `bytes`, and of the end. */
+  /** The offset of each row in `bytes`, and the end of the last one. */
   readonly starts: Int32Array;
-  /** Devices without a position to show. */
-  readonly gone: readonly number[];
+  /** Changed devices without a fix to show. */
+  readonly notShown: readonly number[];
 }
 
+const closingBracket = 0x5d;
+const closingBrace = 0x7d;
+
 export function encodeRows(changed: DeviceSet, shown: readonly ShownDevice[]): EncodedRows {
-  const gone: number[] = [];
+  const notShown: number[] = [];
   if (shown.length < changed.size) {
-    const indexes = new Set(shown.map(({ index }) => index));
-    for (const index of changed) if (!indexes.has(index)) gone.push(index);
+    const shownIndexes = new Set(shown.map(({ index }) => index));
+    for (const index of changed) if (!shownIndexes.has(index)) notShown.push(index);
   }
   const rows = shown.map(({ indexed, fix }) => `${encodeRow(indexed, fix)},`);
   const starts = new Int32Array(rows.length + 1);
@@ -38,37 +41,34 @@ export function encodeRows(changed: DeviceSet, shown: readonly ShownDevice[]): E
     longitudes: Float64Array.from(shown, ({ fix }) => fix.longitude),
     bytes: Buffer.from(rows.join(''), 'latin1'),
     starts,
-    gone,
+    notShown,
   };
 }
 
 /**
- * Writes one flush to a live client with a box, if it fits into one frame and the client accepts it.
+ * Writes one flush to a live subscription with a box, if all of it fits into one frame, as it usually does.
  *
- * The frame is copied from runs of adjacent rows into `scratch`: a string per client and flush would keep the garbage
- * collector busy. The socket has copied the frame when `writeRows` returns.
+ * The frame is built in `scratch` by copying runs of adjacent rows. A new string or buffer per subscription and flush
+ * would make garbage collection the largest cost. The socket has copied the frame when `writeRows` returns.
  *
- * @returns the number of positions written, or undefined if this is not possible; the caller then sends the devices as
- * pending ones, some perhaps twice.
+ * @returns the number of positions written; undefined if the caller must write everything again in the ordinary way.
  */
 export function writeBboxRows(
   subscription: Subscription,
   bbox: Bbox,
-  { indexes, latitudes, longitudes, bytes, starts, gone }: EncodedRows,
-  {
-    group,
-    audience,
-    scratch,
-  }: { readonly group: RateGroup; readonly audience: Audience; readonly scratch: Buffer },
+  { indexes, latitudes, longitudes, bytes, starts, notShown }: EncodedRows,
+  group: RateGroup,
+  audience: Audience,
+  scratch: Buffer,
 ): number | undefined {
   const { shown, recipient, topic } = subscription;
   if (shown === undefined || subscription.controlSeq !== audience.controlSeq || !recipient.canTake())
     return undefined;
   const head = encodePositionsHead(topic, audience.cursorAt(group.coveredOffset, subscription.bboxHash));
-  let end = scratch.write(head, 0, 'latin1');
-  const hidden = gone.length > 0 ? gone.filter((index) => shown.has(index)) : [];
-  let written = 0;
-  // The run of rows that is not copied yet.
+  let frameBytes = scratch.write(head, 0, 'latin1');
+  const hidden = notShown.length > 0 ? notShown.filter((index) => shown.has(index)) : [];
+  let positions = 0;
+  // The run of adjacent rows that has not been copied yet.
   let runStart = 0;
   let runEnd = 0;
   const west = bbox[0];
@@ -78,34 +78,34 @@ export function writeBboxRows(
   for (let n = 0; n < indexes.length; n += 1) {
     const index = indexes[n] ?? 0;
     if (isWithin(west, south, east, north, latitudes[n] ?? 0, longitudes[n] ?? 0)) {
-      const start = starts[n] ?? 0;
-      if (start !== runEnd) {
-        end += bytes.copy(scratch, end, runStart, runEnd);
-        runStart = start;
+      const rowStart = starts[n] ?? 0;
+      if (rowStart !== runEnd) {
+        frameBytes += bytes.copy(scratch, frameBytes, runStart, runEnd);
+        runStart = rowStart;
       }
       runEnd = starts[n + 1] ?? 0;
-      written += 1;
+      positions += 1;
       shown.add(index);
-      // Two bytes for the closing brackets.
-      if (end + runEnd - runStart > scratch.length - 2) return undefined;
+      // Two bytes are kept for the closing brackets.
+      if (frameBytes + runEnd - runStart > scratch.length - 2) return undefined;
     } else if (shown.has(index)) {
       hidden.push(index);
     }
   }
-  end += bytes.copy(scratch, end, runStart, runEnd);
+  frameBytes += bytes.copy(scratch, frameBytes, runStart, runEnd);
   const frames: Frame[] = [];
   if (hidden.length > 0) {
     const ids = hidden.flatMap((index) => audience.devices.at(index)?.device.id ?? []);
     frames.push(...encodeHidden(topic, ids));
   }
-  if (written > 0) {
-    // The closing brackets; the first replaces the last comma.
-    scratch[end - 1] = 0x5d;
-    scratch[end] = 0x7d;
-    frames.push(scratch.subarray(0, end + 1));
+  if (positions > 0) {
+    // Overwrites the comma after the last row.
+    scratch[frameBytes - 1] = closingBracket;
+    scratch[frameBytes] = closingBrace;
+    frames.push(scratch.subarray(0, frameBytes + 1));
   }
   if (frames.length === 0) return 0;
   if (recipient.writeRows(frames) < frames.length) return undefined;
   for (const index of hidden) shown.delete(index);
-  return written;
+  return positions;
 }

@@ -1,17 +1,17 @@
-import type { LatestFix } from '../latest/latest-fixes.ts';
 import type { IndexedDevice } from '../fanout/device-index.ts';
+import type { LatestFix } from '../latest/latest-fixes.ts';
 
-/** Maximum ids per frame below 16 KiB. */
+/** Maximum device ids per frame; keeps it below 16 KiB. */
 const idsPerFrame = 380;
 
-// These frames contain ASCII only (numbers, UUIDs, topics, cursors, epochs) and nothing that needs escaping, so one
-// character is one byte.
+// Everything in these frames is ASCII and needs no JSON escaping: numbers, UUIDs, topics, cursors, epochs. So the length
+// of a string is its length in bytes.
 
-/** A row in the order of `columns`. Encoded once per fix, for all clients. */
+/** A row in the order of `columns`. Encoded once per fix, whatever the number of groups and clients. */
 export function encodeRow(indexed: IndexedDevice, fix: LatestFix): string {
-  if (indexed.encodedFix === fix) return indexed.row;
+  if (indexed.encodedFix === fix) return indexed.encodedRow;
   indexed.encodedFix = fix;
-  indexed.row = JSON.stringify([
+  indexed.encodedRow = JSON.stringify([
     indexed.device.id,
     fix.longitude,
     fix.latitude,
@@ -20,7 +20,7 @@ export function encodeRow(indexed: IndexedDevice, fix: LatestFix): string {
     fix.courseDeg,
     fix.altitudeM,
   ]);
-  return indexed.row;
+  return indexed.encodedRow;
 }
 
 /** @param cursor only in the last frame of a flush. */
@@ -28,23 +28,23 @@ export function encodePositions(topic: string, rows: readonly string[], cursor: 
   return `${encodePositionsHead(topic, cursor)}${rows.join()}]}`;
 }
 
-/** The part of `positions` before its rows. */
+/** A `positions` frame up to its first row. */
 export function encodePositionsHead(topic: string, cursor: string | undefined): string {
-  return `{"type":"positions","topic":"${topic}"${cursorField(cursor)},"rows":[`;
+  return `{"type":"positions","topic":"${topic}"${encodeCursorField(cursor)},"rows":[`;
 }
 
-/** @param end only in the last part; its cursor is undefined until one can be given. */
+/** @param end only for the last part; its cursor is undefined while no cursor can be issued. */
 export function encodeSnapshot(
   topic: string,
   part: number,
   rows: readonly string[],
   end: { readonly cursor: string | undefined } | undefined,
 ): string {
-  const last = end === undefined ? '' : `,"last":true${cursorField(end.cursor)}`;
+  const last = end === undefined ? '' : `,"last":true${encodeCursorField(end.cursor)}`;
   return `{"type":"snapshot","topic":"${topic}","part":${part}${last},"rows":[${rows.join()}]}`;
 }
 
-/** `devices` in as many frames as needed; removals come first, so that a device that is removed and added stays. */
+/** `devices` frames. Removals come first, so that a device that was removed and added again stays. */
 export function encodeDevices(
   topic: string,
   added: readonly string[],
@@ -53,23 +53,24 @@ export function encodeDevices(
   const encode = (addedIds: readonly string[], removedIds: readonly string[]): string =>
     JSON.stringify({ type: 'devices', topic, added: addedIds, removed: removedIds });
   if (added.length + removed.length <= idsPerFrame) return [encode(added, removed)];
-  return [...inParts(removed).map((ids) => encode([], ids)), ...inParts(added).map((ids) => encode(ids, []))];
+  return [...chunk(removed).map((ids) => encode([], ids)), ...chunk(added).map((ids) => encode(ids, []))];
 }
 
 export function encodeHidden(topic: string, deviceIds: readonly string[]): readonly string[] {
-  return inParts(deviceIds).map((devices) => JSON.stringify({ type: 'hidden', topic, devices }));
+  return chunk(deviceIds).map((devices) => JSON.stringify({ type: 'hidden', topic, devices }));
 }
 
 export function encodeResync(topic: string): string {
   return `{"type":"resync","topic":"${topic}"}`;
 }
 
-function cursorField(cursor: string | undefined): string {
+function encodeCursorField(cursor: string | undefined): string {
   return cursor === undefined ? '' : `,"cursor":"${cursor}"`;
 }
 
-function inParts(ids: readonly string[]): readonly (readonly string[])[] {
-  const parts: (readonly string[])[] = [];
-  for (let at = 0; at < ids.length; at += idsPerFrame) parts.push(ids.slice(at, at + idsPerFrame));
-  return parts;
+function chunk(ids: readonly string[]): readonly (readonly string[])[] {
+  const chunks: (readonly string[])[] = [];
+  for (let start = 0; start < ids.length; start += idsPerFrame)
+    chunks.push(ids.slice(start, start + idsPerFrame));
+  return chunks;
 }

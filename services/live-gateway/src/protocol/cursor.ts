@@ -1,27 +1,28 @@
-/** A parsed cursor: the last applied entry id of each stream, and a hash of the client's view. */
+/** A decoded cursor. */
 export interface Cursor {
+  /** Of each stream, the id up to which the client has been sent everything. */
   readonly appliedIds: readonly string[];
-  readonly view: string;
+  readonly viewHash: string;
 }
 
 const entryId = /^(?:0|[1-9]\d{0,19})-(?:0|[1-9]\d{0,19})$/;
 
-/** Identifies a client's view of an event: its devices and its box. */
-export function viewOf(devicesHash: string, bboxHash: string): string {
+/** Identifies what a client may see of an event: its devices, and the box they are filtered by. */
+export function hashView(devicesHash: string, bboxHash: string): string {
   return bboxHash === '' ? devicesHash : `${devicesHash}.${bboxHash}`;
 }
 
-/** @param streamOffset the applied ids as `Timeline` joins them: `1732412345678-0,1732412345679-3`. */
-export function encodeCursor(streamOffset: string, view: string): string {
-  return `${streamOffset}/${view}`;
+/** @param streamOffset see `Timeline.streamOffset`: `1732412345678-0,1732412345679-3`. */
+export function encodeCursor(streamOffset: string, viewHash: string): string {
+  return `${streamOffset}/${viewHash}`;
 }
 
-/** Parses a cursor from a client; undefined if it is not one. */
-export function parseCursor(value: string): Cursor | undefined {
-  const slashAt = value.indexOf('/');
+/** @returns undefined if the string is not a cursor. */
+export function decodeCursor(cursor: string): Cursor | undefined {
+  const slashAt = cursor.indexOf('/');
   if (slashAt === -1) return undefined;
-  const appliedIds = value.slice(0, slashAt).split(',');
+  const appliedIds = cursor.slice(0, slashAt).split(',');
   return appliedIds.every((id) => entryId.test(id))
-    ? { appliedIds, view: value.slice(slashAt + 1) }
+    ? { appliedIds, viewHash: cursor.slice(slashAt + 1) }
     : undefined;
 }

@@ -3,21 +3,18 @@ import type { SubscriptionRegistry } from '../subscriptions/subscription-registr
 import { encodeReply } from './replies.ts';
 
 /**
- * The reply for a client that was sent nothing for a while. Contains a cursor if the client's only subscription is live:
- * while nothing moves, the cursor it was sent last becomes too old to resume from.
+ * Sent to a client that was sent nothing else for the heartbeat interval. A client with one subscription that is up to
+ * date also gets a new cursor: where no device moves, its last cursor would become too old to resume from.
  */
 export function heartbeatReply(client: Client, registry: SubscriptionRegistry, nowMs: number): string {
   const cursor = currentCursor(client, registry);
   return encodeReply({ type: 'heartbeat', time: nowMs, ...(cursor !== undefined && { cursor }) });
 }
 
-function currentCursor(
-  { subscriptions: entries }: Client,
-  registry: SubscriptionRegistry,
-): string | undefined {
-  const [entry] = entries.all();
+function currentCursor({ subscriptions }: Client, registry: SubscriptionRegistry): string | undefined {
+  const [entry] = subscriptions.all();
   const subscription = entry?.subscription;
-  if (entries.size !== 1 || subscription?.dialect !== 'batched') return undefined;
+  if (subscriptions.size !== 1 || subscription?.dialect !== 'batched') return undefined;
   const audience = registry.audienceOf(subscription.eventId, subscription.topic);
   const group = audience.groupOf(subscription);
   if (group?.isLive(subscription) !== true || group.isDelivering) return undefined;

@@ -3,12 +3,12 @@ import { columns, maxMessageBytes, subprotocol } from '@app/shared/protocol';
 import type { ClientLimits } from '../connection/client.ts';
 import { encodeReply } from './replies.ts';
 
-/** The first frame to a client of the batched dialect. */
+/** The first message to a client of the batched dialect. */
 export function helloReply(limits: ClientLimits, tickMs: number, nowMs: number): string {
   return encodeReply({
     type: 'hello',
     protocol: subprotocol,
-    // Identifies the connection in bug reports.
+    // For debugging only: identifies one connection in captures.
     connection: randomUUID(),
     time: nowMs,
     tickMs,

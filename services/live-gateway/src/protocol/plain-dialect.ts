@@ -1,25 +1,25 @@
 import type { MessageId } from '@app/shared/messages';
 import type { LatestFix } from '../latest/latest-fixes.ts';
 
-/** A fix never changes, so its JSON is encoded once, for all events, rates and snapshots. */
-const fieldsOfFix = new WeakMap<LatestFix, string>();
+/** A fix is immutable, so its JSON is encoded once, whatever the number of events, rates and snapshots. */
+const encodedFields = new WeakMap<LatestFix, string>();
 
 /** A `position` frame of the plain dialect. */
 export function encodePlainPosition(topic: string, fix: LatestFix): string {
-  // A topic is `event:` and a UUID: nothing in it needs escaping.
+  // A topic is `event:` and a UUID and needs no JSON escaping.
   return `{"type":"position","topic":"${topic}",${encodeFields(fix)}}`;
 }
 
 export interface PlainSnapshot {
   readonly frame: string;
-  /** The fixes that fitted; the others follow as `position`. */
-  readonly written: readonly LatestFix[];
+  /** The fixes that fitted into the frame; the others follow as `position`. */
+  readonly included: readonly LatestFix[];
 }
 
 /**
  * A `subscribed` frame of the plain dialect with as many of the fixes as fit into `maxBytes`.
  *
- * @param options.isDegraded whether older positions may be missing because Postgres could not be queried.
+ * @param isDegraded Postgres has not been queried successfully, so positions may be missing that follow later.
  */
 export function encodePlainSubscribed(options: {
   readonly topic: string;
@@ -33,21 +33,21 @@ export function encodePlainSubscribed(options: {
   const head = `{"type":"subscribed","topic":"${options.topic}"${id}${degraded},"snapshot":[`;
   const tail = ']}';
   let frameBytes = Buffer.byteLength(head) + tail.length;
-  const written: LatestFix[] = [];
+  const included: LatestFix[] = [];
   const rows: string[] = [];
   for (const fix of options.fixes) {
     const row = `{${encodeFields(fix)}}`;
-    // A row is ASCII: numbers, and an IMEI of letters, digits, _ and -. One byte more for the comma.
+    // A row is ASCII: numbers, and an IMEI of letters, digits, _ and -. One more byte for the comma.
     frameBytes += row.length + 1;
     if (frameBytes > options.maxBytes) break;
     rows.push(row);
-    written.push(fix);
+    included.push(fix);
   }
-  return { frame: `${head}${rows.join(',')}${tail}`, written };
+  return { frame: `${head}${rows.join(',')}${tail}`, included };
 }
 
 function encodeFields(fix: LatestFix): string {
-  const known = fieldsOfFix.get(fix);
+  const known = encodedFields.get(fix);
   if (known !== undefined) return known;
   const fields = JSON.stringify({
     deviceId: fix.deviceId,
@@ -58,6 +58,6 @@ function encodeFields(fix: LatestFix): string {
     course: fix.courseDeg,
     altitude: fix.altitudeM,
   }).slice(1, -1);
-  fieldsOfFix.set(fix, fields);
+  encodedFields.set(fix, fields);
   return fields;
 }

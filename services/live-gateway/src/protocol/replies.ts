@@ -2,7 +2,7 @@ import { isTemporaryError } from '@app/shared/protocol';
 import type { MessageId, ServerMessage } from '@app/shared/messages';
 import type { ErrorCode } from '@app/shared/protocol';
 
-/** A reply as it goes over the wire; what is undefined is left out. */
+/** The frame of a message; undefined fields are left out. */
 export function encodeReply(message: ServerMessage): string {
   return JSON.stringify(message);
 }
@@ -13,31 +13,19 @@ export function errorReply(
   message: string,
   retryAfterMs?: number,
 ): string {
-  return encodeReply({
-    type: 'error',
-    ...(id !== undefined && { id }),
-    code,
-    message,
-    temporary: isTemporaryError(code),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  });
+  return encodeReply({ type: 'error', id, code, message, temporary: isTemporaryError(code), retryAfterMs });
 }
 
 export function pongReply(id: MessageId | undefined): string {
-  return encodeReply({ type: 'pong', ...(id !== undefined && { id }) });
+  return encodeReply({ type: 'pong', id });
 }
 
-/** @param reason why, where the client has not asked for it. */
+/** @param reason why the subscription ended, if the client did not ask for it. */
 export function unsubscribedReply(id: MessageId | undefined, topic: string, reason?: 'forbidden'): string {
-  return encodeReply({
-    type: 'unsubscribed',
-    topic,
-    ...(id !== undefined && { id }),
-    ...(reason !== undefined && { reason }),
-  });
+  return encodeReply({ type: 'unsubscribed', topic, id, reason });
 }
 
-/** The server goes away; come back after so long. */
+/** The server is closing the connection; the client reconnects after the delay. */
 export function reconnectReply(afterMs: number): string {
   return encodeReply({ type: 'reconnect', afterMs });
 }

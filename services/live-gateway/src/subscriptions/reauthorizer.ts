@@ -1,37 +1,41 @@
 import { delay } from '@app/runtime/retry';
-import { closeReasons } from '../connection/close-reasons.ts';
 import type { Authorize, Permission } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
+import { closeReasons } from '../connection/close-reasons.ts';
 import { unsubscribedReply } from '../protocol/replies.ts';
+import { AdaptiveLimit } from './adaptive-limit.ts';
 import type { SubscriptionEntry } from './subscription-entries.ts';
 import type { Subscription } from './subscription.ts';
 
-/** How a check of a live subscription ended; the label of `live_reauthorizations_total`. */
+/** How a check ended; label `outcome` of `live_reauthorizations_total`. */
 export type ReauthorizationOutcome =
   | Permission['kind']
-  /** The permission could not be confirmed within the grace period: the connection was closed. */
+  /** Not confirmed within the grace period: the connection was closed. */
   | 'grace-over';
 
-/** The next check of a subscription, by the process's clock. */
+/** The next check of a subscription. Times are by the process's clock. */
 interface Check {
+  /** When the permission must be confirmed; the grace period starts then. */
   readonly dueAtMs: number;
-  /** Later than `dueAtMs` after a failed attempt. */
-  readonly nextAttemptAtMs: number;
+  /** After a failure the next attempt is later than `dueAtMs`. */
+  readonly nextTryAtMs: number;
   readonly isRunning: boolean;
 }
 
-/** Half of the concurrent requests to Directus; the other half is left for new subscriptions. */
+interface Target {
+  readonly client: Client;
+  readonly entry: SubscriptionEntry;
+}
+
+/** Maximum concurrent checks: half of the calls to Directus, so that new clients get the other half. */
 const maxConcurrentChecks = 16;
 const maxRetryMs = 30_000;
 
 /**
- * Re-authorises each subscription periodically.
+ * Periodically confirms that each subscription is still permitted.
  *
- * While Directus does not answer, subscriptions are kept for `graceMs` after their check was due; then the connection is
- * closed, and new ones are refused until Directus is back.
- *
- * Concurrency is additive increase, multiplicative decrease: one more request after each answer, half as many after each
- * failure. While Directus is down that is one request at a time, and answers bring the others back.
+ * While Directus is unavailable a subscription is kept for the grace period after its check was due. Then its
+ * connection is closed, and admission is refused until Directus is back.
  */
 export class Reauthorizer {
   readonly #clients: () => Iterable<Client>;
@@ -41,13 +45,10 @@ export class Reauthorizer {
   readonly #intervalMs: number;
   readonly #graceMs: number;
   readonly #nowMs: () => number;
-  readonly #random: () => number;
-  /** By entry, which stays the same when an `update` changes the view, and is new after a new `subscribe`. */
+  /** By entry: it stays the same when the rate or the box changes, and a new `subscribe` has another one. */
   readonly #checks = new WeakMap<SubscriptionEntry, Check>();
-  #queue: { readonly client: Client; readonly entry: SubscriptionEntry }[] = [];
-  #runningChecks = 0;
-  #concurrency = maxConcurrentChecks;
-  #hasLastFailed = false;
+  readonly #limit = new AdaptiveLimit(maxConcurrentChecks);
+  #waiting: Target[] = [];
   #unconfirmed = 0;
 
   constructor(options: {
@@ -58,8 +59,6 @@ export class Reauthorizer {
     readonly intervalMs: number;
     readonly graceMs: number;
     readonly nowMs: () => number;
-    /** A number in [0, 1). */
-    readonly random?: () => number;
   }) {
     this.#clients = options.clients;
     this.#authorize = options.authorize;
@@ -68,10 +67,9 @@ export class Reauthorizer {
     this.#intervalMs = options.intervalMs;
     this.#graceMs = options.graceMs;
     this.#nowMs = options.nowMs;
-    this.#random = options.random ?? Math.random;
   }
 
-  /** Subscriptions kept although their permission could not be confirmed when the check was due. */
+  /** Subscriptions that are kept although their check is overdue, because Directus is unavailable. */
   get unconfirmed(): number {
     return this.#unconfirmed;
   }
@@ -80,104 +78,101 @@ export class Reauthorizer {
   async run(signal: AbortSignal): Promise<never> {
     for (;;) {
       await delay(Math.min(1_000, this.#intervalMs / 4), signal);
-      this.sweep();
+      this.#sweep();
     }
   }
 
-  /** Queues the checks that are due and starts as many as the concurrency allows; the others follow as checks end. */
-  sweep(): void {
+  /** Finds the checks that are due and starts as many as the limit allows; each one that ends starts the next. */
+  #sweep(): void {
     const nowMs = this.#nowMs();
     this.#queue = [];
     this.#unconfirmed = 0;
-    // A copy: closing a client removes it from the set.
+    // A copy: closing a connection removes its client from the set.
     for (const client of Array.from(this.#clients())) {
       for (const entry of client.subscriptions.all()) {
-        // An entry without a subscription is still being authorised.
-        if (entry.subscription !== undefined && client.connection.isOpen)
-          this.#enqueueIfDue(client, entry, nowMs);
+        // Without a subscription it is being authorised right now.
+        if (entry.subscription !== undefined) this.#inspect({ client, entry }, nowMs);
       }
     }
     this.#startChecks();
   }
 
-  #enqueueIfDue(client: Client, entry: SubscriptionEntry, nowMs: number): void {
-    const check = this.#checks.get(entry) ?? this.#schedule(entry, nowMs);
-    // Also without an attempt of its own, which may not be made while Directus is down.
-    const isUnconfirmed = this.#hasLastFailed && check.dueAtMs <= nowMs;
+  #inspect(target: Target, nowMs: number): void {
+    const check = this.#checks.get(target.entry) ?? this.#schedule(target.entry, nowMs);
+    // Also counts subscriptions whose check has not been started because of the limit.
+    const isUnconfirmed = this.#limit.hasFailedLast && check.dueAtMs <= nowMs;
     if (isUnconfirmed) this.#unconfirmed += 1;
-    if (isUnconfirmed && nowMs - check.dueAtMs > this.#graceMs) this.#giveUp(client);
-    else if (!check.isRunning && check.nextAttemptAtMs <= nowMs) this.#queue.push({ client, entry });
+    if (isUnconfirmed && nowMs - check.dueAtMs > this.#graceMs) this.#closeUnconfirmed(target.client);
+    else if (!check.isRunning && check.nextTryAtMs <= nowMs) this.#waiting.push(target);
   }
 
-  #giveUp(client: Client): void {
+  #closeUnconfirmed(client: Client): void {
     this.#onOutcome('grace-over');
     client.connection.end(closeReasons.permissionUnconfirmed);
   }
 
-  /** Spread over half an interval, so that clients that reconnected at once are not checked at once. */
+  /** Spreads the checks over half an interval, so that clients that connected together are not checked together. */
   #schedule(entry: SubscriptionEntry, nowMs: number): Check {
-    const atMs = nowMs + this.#intervalMs * (0.75 + 0.5 * this.#random());
-    const check = { dueAtMs: atMs, nextAttemptAtMs: atMs, isRunning: false };
+    const atMs = nowMs + this.#intervalMs * (0.75 + 0.5 * Math.random());
+    const check = { dueAtMs: atMs, nextTryAtMs: atMs, isRunning: false };
     this.#checks.set(entry, check);
     return check;
   }
 
   #startChecks(): void {
-    while (this.#runningChecks < this.#concurrency) {
-      const next = this.#queue.shift();
-      if (next === undefined) return;
-      // A rejection is a bug: unhandled, it ends the process.
-      void this.#check(next.client, next.entry);
+    while (this.#limit.hasCapacity) {
+      const target = this.#waiting.shift();
+      if (target === undefined) return;
+      // Not caught: a rejection is a bug and ends the process.
+      void this.#check(target);
     }
   }
 
-  async #check(client: Client, entry: SubscriptionEntry): Promise<void> {
+  async #check(target: Target): Promise<void> {
+    const { client, entry } = target;
     const check = this.#checks.get(entry);
     const { subscription } = entry;
-    if (check === undefined || subscription === undefined || entry.isReleased) return;
+    if (check === undefined || subscription === undefined || entry.signal.aborted) return;
     this.#checks.set(entry, { ...check, isRunning: true });
-    this.#runningChecks += 1;
     const startedAtMs = this.#nowMs();
-    // A cached answer from before this moment does not show whether the permission still holds.
-    const permission = await this.#authorize(client.viewer, subscription.eventId, startedAtMs);
-    this.#runningChecks -= 1;
-    this.#noteHealth(permission.kind !== 'unavailable');
-    this.#applyResult(client, entry, check, permission);
+    const permission = await this.#limit.run(
+      // A cached permission from before this moment does not count.
+      () => this.#authorize(client.viewer, subscription.eventId, startedAtMs),
+      ({ kind }) => kind === 'unavailable',
+    );
+    this.#onOutcome(permission.kind);
+    // Released while Directus was asked: whoever released it has answered the client.
+    if (!entry.signal.aborted) this.#apply(permission, target, subscription, check);
     this.#startChecks();
   }
 
-  #noteHealth(hasAnswered: boolean): void {
-    this.#hasLastFailed = !hasAnswered;
-    this.#concurrency = hasAnswered
-      ? Math.min(maxConcurrentChecks, this.#concurrency + 1)
-      : Math.max(1, Math.floor(this.#concurrency / 2));
-  }
-
-  #applyResult(client: Client, entry: SubscriptionEntry, check: Check, permission: Permission): void {
+  #apply(
+    permission: Permission,
+    { client, entry }: Target,
+    subscription: Subscription,
+    { dueAtMs }: Check,
+  ): void {
     const nowMs = this.#nowMs();
-    this.#onOutcome(permission.kind);
-    // The client has unsubscribed or gone meanwhile.
-    if (entry.isReleased || !client.connection.isOpen) return;
     switch (permission.kind) {
       case 'allowed':
         this.#schedule(entry, nowMs);
         return;
       case 'forbidden':
         client.subscriptions.release(entry.topic);
-        if (entry.subscription !== undefined) this.#unregister(entry.subscription);
+        this.#unregister(subscription);
         client.reply(unsubscribedReply(undefined, entry.topic, 'forbidden'));
         return;
       case 'session-ended':
         client.connection.end(closeReasons.sessionInvalid);
         return;
       case 'unavailable': {
-        if (nowMs - check.dueAtMs > this.#graceMs) {
-          this.#giveUp(client);
+        if (nowMs - dueAtMs > this.#graceMs) {
+          this.#closeUnconfirmed(client);
           return;
         }
         const waitMs = Math.max(permission.retryAfterMs ?? 0, Math.min(maxRetryMs, this.#intervalMs / 10));
-        const nextAttemptAtMs = nowMs + waitMs * (1 + this.#random());
-        this.#checks.set(entry, { dueAtMs: check.dueAtMs, nextAttemptAtMs, isRunning: false });
+        const nextTryAtMs = nowMs + waitMs * (1 + Math.random());
+        this.#checks.set(entry, { dueAtMs, nextTryAtMs, isRunning: false });
       }
     }
   }

@@ -2,11 +2,11 @@ import type { ClientMessage } from '@app/shared/messages';
 import { parseTopic } from '@app/shared/topics';
 import type { Authorize, Permission } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
-import { closeReasons } from '../connection/close-reasons.ts';
 import { errorReply } from '../protocol/replies.ts';
+import { isStillAhead } from './is-still-ahead.ts';
+import { refuseAhead, refusePermission } from './refuse-subscription.ts';
 import { registerSubscription } from './register-subscription.ts';
 import type { RegisterContext } from './register-subscription.ts';
-import { isAheadAfter } from './resume.ts';
 
 export interface SubscribeContext extends RegisterContext {
   readonly authorize: Authorize;
@@ -14,77 +14,63 @@ export interface SubscribeContext extends RegisterContext {
 
 type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
 
-const defaultRetryAfterMs = 5_000;
-/** How long a replica that is behind the one that wrote a cursor may take to catch up. */
-const catchUpLimitMs = 2_000;
-const entryErrors = {
-  'already-subscribed': 'already subscribed',
-  'too-many-subscriptions': 'too many subscriptions on this connection',
-};
-
 /**
- * The life of a subscription begins here: takes an entry for the topic, authorises the viewer for the event, waits until
- * this replica has reached the client's cursor, then registers it, with a resume or a snapshot. From then on the
- * fan-out serves it (`fan-out.ts`), the reauthorizer checks it, and `update`, `unsubscribe` or a close end it.
+ * Handles `subscribe`: the life of a subscription from its request until it is live.
+ *
+ * 0. `server/handle-upgrade.ts` has upgraded the connection and `server/admit.ts` has admitted its user.
+ * 1. Reserve the topic on this connection (`subscription-entries.ts`).
+ * 2. Authorise the user for the event (`access/authorize.ts`).
+ * 3. If the client resumes from a cursor ahead of this gateway, wait until the gateway has caught up
+ *    (`is-still-ahead.ts`).
+ * 4. Reply with a resume or a snapshot, and register (`register-subscription.ts`). From then on the fan-out writes to
+ *    the subscription: first what is pending for it, then, once it has caught up, the shared frames of its group.
+ *
+ * It ends when its entry is released: by `unsubscribe` (`connection/handle-message.ts`), a withdrawn permission
+ * (`reauthorizer.ts`), or the end of the connection (`connection/accept-client.ts`). That may happen during each wait,
+ * and whoever released the entry has answered the client: then `subscribe` returns without a reply.
  */
 export async function subscribe(
   client: Client,
   message: SubscribeMessage,
   context: SubscribeContext,
 ): Promise<void> {
-  const { id, topic } = message;
+  const { id, topic, maxHz, bbox, cursor, epoch } = message;
   const eventId = parseTopic(topic)?.eventId;
   if (eventId === undefined) {
     client.reply(errorReply(id, 'unknown-topic', 'there is no such topic'));
     return;
   }
-  const entry = client.subscriptions.take(topic, id, { maxHz: message.maxHz, bbox: message.bbox });
-  if (typeof entry === 'string') {
-    client.reply(errorReply(id, entry, entryErrors[entry]));
+  const entry = client.subscriptions.reserve(topic, id, { maxHz, bbox });
+  if (entry === 'already-subscribed') {
+    client.reply(errorReply(id, entry, 'already subscribed'));
     return;
   }
-  const permission = await context.authorize(client.viewer, eventId);
-  // An `unsubscribe` or a close came meanwhile; it has been replied to.
-  if (entry.isReleased) return;
-  if (permission.kind !== 'allowed') {
-    refuse(client, message, permission);
+  if (entry === 'too-many-subscriptions') {
+    client.reply(errorReply(id, entry, 'too many subscriptions on this connection'));
     return;
   }
-  const { cursor, epoch } = message;
-  const resumeFrom = cursor === undefined || epoch === undefined ? undefined : { cursor, epoch };
-  const isBehind =
-    resumeFrom !== undefined && (await isAheadAfter(resumeFrom, context.timeline, catchUpLimitMs));
-  if (entry.isReleased) return;
-  if (isBehind) {
-    // A snapshot would be older than what the client holds.
-    context.onResume('ahead');
-    client.subscriptions.release(topic);
-    client.reply(errorReply(id, 'unavailable', 'this server has still to catch up', catchUpLimitMs));
-    return;
-  }
-  entry.pendingReplyTo = undefined;
-  const { dialect, connection } = client;
-  const request = { eventId, topic, id, dialect, ...entry.view, resumeFrom, recipient: connection };
-  const subscription = registerSubscription(request, context);
-  // Writing the reply may have closed the connection and released the entry before there was a subscription in it.
-  if (entry.isReleased) context.registry.unregister(subscription);
-  else entry.subscription = subscription;
-}
 
-function refuse(
-  client: Client,
-  { id, topic }: SubscribeMessage,
-  permission: Exclude<Permission, { kind: 'allowed' }>,
-): void {
-  if (permission.kind === 'session-ended') {
-    client.connection.end(closeReasons.sessionInvalid);
+  const permission = await context.authorize(client.viewer, eventId);
+  if (entry.signal.aborted) return;
+  if (permission.kind !== 'allowed') {
+    refusePermission(client, message, permission);
     return;
   }
-  client.subscriptions.release(topic);
-  if (permission.kind === 'forbidden') {
-    client.reply(errorReply(id, 'forbidden', 'no permission for this event, or it does not exist'));
+
+  const resumeFrom = cursor === undefined || epoch === undefined ? undefined : { cursor, epoch };
+  const isAhead = resumeFrom !== undefined && (await isStillAhead(resumeFrom, context.timeline));
+  if (entry.signal.aborted) return;
+  if (isAhead) {
+    context.onResume('ahead');
+    refuseAhead(client, message);
     return;
   }
-  const retryAfterMs = permission.retryAfterMs ?? defaultRetryAfterMs;
-  client.reply(errorReply(id, 'unavailable', 'the permission cannot be checked now', retryAfterMs));
+
+  entry.pendingReplyTo = undefined;
+  const { dialect, connection: recipient } = client;
+  const request = { eventId, topic, id, dialect, ...entry.view, resumeFrom, recipient };
+  const subscription = registerSubscription(request, context);
+  // Writing the reply may have closed the connection, before there was a subscription to unregister.
+  if (entry.signal.aborted) context.registry.unregister(subscription);
+  else entry.subscription = subscription;
 }

@@ -1,22 +1,38 @@
 import type { Bbox, MessageId } from '@app/shared/messages';
 import type { Subscription } from './subscription.ts';
 
-/** A topic that a client has subscribed to, from before it is authorised until it is released. */
-export interface SubscriptionEntry {
+/** A client's claim to a topic, from its `subscribe` until it is released. */
+export class SubscriptionEntry {
   readonly topic: string;
-  /** What an `update` may change before the subscription is registered. */
+  /** An `update` changes it as long as there is no subscription. */
   readonly view: { maxHz: number | undefined; bbox: Bbox | undefined };
-  /** The `subscribe` message, until it has a reply. */
+  /** Undefined once the `subscribe` message has been answered. */
   pendingReplyTo: { readonly id: MessageId | undefined } | undefined;
-  /** Undefined until it is registered. */
+  /** Undefined until the client is authorised. */
   subscription: Subscription | undefined;
-  /** The client has unsubscribed or gone, or has lost its permission: nothing more may happen for this entry. */
-  isReleased: boolean;
+  readonly #released = new AbortController();
+
+  constructor(topic: string, id: MessageId | undefined, view: SubscriptionEntry['view']) {
+    this.topic = topic;
+    this.view = view;
+    this.pendingReplyTo = { id };
+  }
+
+  /** Aborted once the topic was released: unsubscribed, refused, withdrawn, or the connection was closed. */
+  get signal(): AbortSignal {
+    return this.#released.signal;
+  }
+
+  /** For `SubscriptionEntries`. */
+  abort(): void {
+    // With a reason of its own: the default one is an error with a stack trace.
+    this.#released.abort('released');
+  }
 }
 
 /**
- * The topics of one connection. An entry is taken before the authorisation, so that it counts for the limit and for
- * `already-subscribed`; whoever has waited for anything checks `isReleased` afterwards.
+ * The topics of one connection. A topic is reserved before the client is authorised, so that it counts towards the
+ * limit and a second `subscribe` is answered `already-subscribed`.
  */
 export class SubscriptionEntries {
   readonly #entries = new Map<string, SubscriptionEntry>();
@@ -26,20 +42,14 @@ export class SubscriptionEntries {
     this.#maxEntries = maxEntries;
   }
 
-  take(
+  reserve(
     topic: string,
     id: MessageId | undefined,
     view: SubscriptionEntry['view'],
   ): SubscriptionEntry | 'already-subscribed' | 'too-many-subscriptions' {
     if (this.#entries.has(topic)) return 'already-subscribed';
     if (this.#entries.size >= this.#maxEntries) return 'too-many-subscriptions';
-    const entry: SubscriptionEntry = {
-      topic,
-      view,
-      pendingReplyTo: { id },
-      subscription: undefined,
-      isReleased: false,
-    };
+    const entry = new SubscriptionEntry(topic, id, view);
     this.#entries.set(topic, entry);
     return entry;
   }
@@ -52,22 +62,21 @@ export class SubscriptionEntries {
     return this.#entries.size;
   }
 
-  release(topic: string): SubscriptionEntry | undefined {
-    const entry = this.#entries.get(topic);
-    if (entry === undefined) return undefined;
-    entry.isReleased = true;
-    this.#entries.delete(topic);
-    return entry;
-  }
-
   all(): Iterable<SubscriptionEntry> {
     return this.#entries.values();
   }
 
+  release(topic: string): SubscriptionEntry | undefined {
+    const entry = this.#entries.get(topic);
+    this.#entries.delete(topic);
+    entry?.abort();
+    return entry;
+  }
+
   releaseAll(): readonly SubscriptionEntry[] {
     const entries = [...this.#entries.values()];
-    for (const entry of entries) entry.isReleased = true;
     this.#entries.clear();
+    for (const entry of entries) entry.abort();
     return entries;
   }
 }

@@ -1,19 +1,18 @@
-import { diffAssignments } from '../assignments/diff-assignments.ts';
-import type { DeviceChange } from '../assignments/diff-assignments.ts';
 import { noAssignments } from '../assignments/assignments.ts';
 import type { Assignments, Device } from '../assignments/assignments.ts';
-import type { LatestFixes } from '../latest/latest-fixes.ts';
+import { diffAssignments } from '../assignments/diff-assignments.ts';
 import { Audience, defaultGroupSize } from '../fanout/audience.ts';
+import type { LatestFixes } from '../latest/latest-fixes.ts';
 import type { Subscription } from './subscription.ts';
 
 const noDevices: ReadonlyMap<string, Device> = new Map();
 const noEvents: readonly string[] = [];
 
 /**
- * Which device is in which event, and which subscriptions each event has. Marks a changed device in every audience that
- * has it; the fan-out writes from these marks.
+ * Which device is in which event, and which subscriptions each event has. The feed marks changed devices here for every
+ * audience that sees them; the tick writes them.
  *
- * Every method is synchronous, so that registering, marking and reassigning never interleave.
+ * Everything is synchronous, so that registering, marking and reassigning never overlap.
  */
 export class SubscriptionRegistry {
   readonly #audiences = new Map<string, Audience>();
@@ -28,7 +27,7 @@ export class SubscriptionRegistry {
 
   constructor(options: {
     readonly latest: Pick<LatestFixes, 'hold'>;
-    /** See `Timeline`. */
+    /** See `Timeline.streamOffset`. */
     readonly streamOffset: () => string | undefined;
     readonly onConflated: (positions: number) => void;
     /** See `audience.ts`. */
@@ -44,22 +43,21 @@ export class SubscriptionRegistry {
     return this.#subscriptionCount;
   }
 
-  /** Whether assignments were ever loaded. */
+  /** Whether the assignments have been read. */
   get hasAssignments(): boolean {
     return !Number.isNaN(this.#assignedAtMs);
   }
 
-  /** When the current assignments were loaded, by the process's clock; NaN before the first load. */
+  /** When the current assignments were read, by the process's clock; NaN before the first time. */
   get assignedAtMs(): number {
     return this.#assignedAtMs;
   }
 
-  /** See `Timeline`. */
   get streamOffset(): string | undefined {
     return this.#streamOffset();
   }
 
-  /** Starts a plan; subscriptions changed from now on are excluded from its frames. */
+  /** Starts a plan. Its frames are not written to subscriptions that change afterwards. */
   beginPlan(): number {
     this.#planNumber += 1;
     return this.#planNumber;
@@ -73,12 +71,12 @@ export class SubscriptionRegistry {
     return this.#assignments.eventsByImei.has(imei);
   }
 
-  /** The devices of an event by IMEI. */
+  /** The event's devices by IMEI. */
   devicesOf(eventId: string): ReadonlyMap<string, Device> {
     return this.#assignments.devicesByEvent.get(eventId) ?? noDevices;
   }
 
-  /** The audience of an event; a new one is kept once a subscription is registered in it. */
+  /** The event's audience. A new one is kept once a subscription is registered. */
   audienceOf(eventId: string, topic: string): Audience {
     return (
       this.#audiences.get(eventId) ??
@@ -92,12 +90,11 @@ export class SubscriptionRegistry {
     );
   }
 
-  /** Adds the subscription to its audience: from now on the fan-out writes to it. */
+  /** From now on the subscription is sent its pending devices and everything that changes. */
   register(subscription: Subscription, audience: Audience): void {
     this.#audiences.set(audience.eventId, audience);
     subscription.controlSeq = audience.controlSeq;
-    subscription.changedAtPlan = this.#planNumber;
-    audience.add(subscription, this.#streamOffset());
+    this.#add(subscription, audience);
     this.#subscriptionCount += 1;
   }
 
@@ -111,17 +108,16 @@ export class SubscriptionRegistry {
     if (audience.size === 0) this.#audiences.delete(subscription.eventId);
   }
 
-  /** Changes a subscription's view; frames already planned are not written to it. */
+  /** Changes a subscription's rate or box. Frames that are already planned are not written to it. */
   change(subscription: Subscription, change: (audience: Audience) => void): void {
     const audience = this.#audiences.get(subscription.eventId);
     if (audience === undefined) return;
     audience.remove(subscription);
     change(audience);
-    subscription.changedAtPlan = this.#planNumber;
-    audience.add(subscription, this.#streamOffset());
+    this.#add(subscription, audience);
   }
 
-  /** Marks a device whose newest fix has changed. */
+  /** The latest fix of a device has changed. */
   markChanged(imei: string): void {
     let conflated = 0;
     for (const eventId of this.#assignments.eventsByImei.get(imei) ?? noEvents) {
@@ -130,26 +126,28 @@ export class SubscriptionRegistry {
     if (conflated > 0) this.#onConflated(conflated);
   }
 
-  /** Replaces the positions of devices whose newest fix was withdrawn. Call between two ticks. */
+  /** The latest fixes of these devices were retracted. Call between two ticks. */
   markReset(imeis: readonly string[]): void {
     if (imeis.length === 0) return;
     for (const audience of this.#audiences.values()) audience.resetDevices(imeis);
   }
 
-  /** Starts a new snapshot for every client. Call between two ticks. */
+  /** Sends every subscription a new snapshot. Call between two ticks. */
   resync(): void {
     for (const audience of this.#audiences.values()) audience.resync();
   }
 
-  /**
-   * Replaces the assignments: clients are sent which devices were added and removed, and the positions of added ones.
-   * Call between two ticks.
-   */
-  reassign(next: Assignments, nowMs: number): ReadonlyMap<string, DeviceChange> {
-    const changes = diffAssignments(this.#assignments, next);
+  /** Replaces the assignments and announces added and removed devices. Call between two ticks. */
+  reassign(next: Assignments, nowMs: number): void {
+    for (const [eventId, change] of diffAssignments(this.#assignments, next)) {
+      this.#audiences.get(eventId)?.changeDevices(change);
+    }
     this.#assignments = next;
     this.#assignedAtMs = nowMs;
-    for (const [eventId, change] of changes) this.#audiences.get(eventId)?.changeDevices(change);
-    return changes;
+  }
+
+  #add(subscription: Subscription, audience: Audience): void {
+    subscription.changedAtPlan = this.#planNumber;
+    audience.add(subscription, this.#streamOffset());
   }
 }

@@ -4,24 +4,24 @@ import { DeviceSet } from '../fanout/device-set.ts';
 
 export type Dialect = 'plain' | 'batched';
 
-/** A text frame. As bytes if many clients get it, since a string would be encoded again for each. */
+/** A text frame. As bytes if many clients get it: a string would be encoded again for each of them. */
 export type Frame = string | Uint8Array;
 
 /** The connection that a subscription writes to. */
 export interface Recipient {
-  /** Sends or queues a reply; it precedes all rows written later. */
+  /** Sends or queues a reply; replies precede all rows written later. */
   reply(frame: string): void;
-  /** False while the client is lagging or gone. */
+  /** False while the client is lagging, and after the connection was closed. */
   canTake(): boolean;
-  /** Writes as many of the frames as the client accepts now, in order, and returns how many. */
+  /** @returns how many of the frames were written, from the first on. */
   writeRows(frames: readonly Frame[]): number;
 }
 
 /**
- * One client's authorised subscription to one event. A new `subscribe` to the same event makes a new object.
+ * One client's authorised subscription to one event. Subscribing again creates a new object.
  *
- * A live subscription has no set of its own: its group's changed devices are what it gets next. One that is catching up
- * (its snapshot is not written yet, or it could not accept a whole flush) has `pending`, one bit per device.
+ * A live subscription has no state of its own: its group knows what to send next. One that is catching up (it is in its
+ * snapshot, or its client could not take everything) has its own set of pending devices.
  */
 export class Subscription {
   readonly eventId: string;
@@ -30,29 +30,29 @@ export class Subscription {
   readonly recipient: Recipient;
   /** See `rate-class.ts`. */
   rateClass: number;
-  /** Set by its audience; see `isDue`. */
+  /** Assigned by the audience, see `isDue`. */
   tickPhase = 0;
-  /** Number of the plan at its last change: frames planned until then do not fit its view. */
+  /** The last plan before this subscription changed: frames planned up to then must not be written to it. */
   changedAtPlan = 0;
-  /** Sequence number of the last control frames written to it (see `audience.ts`). */
+  /** The last control frames that the client was sent, see `Audience`. */
   controlSeq = 0;
-  /** Devices whose newest position is still to be sent; undefined if it is live. */
+  /** Devices whose newest position is still to be sent; undefined if the subscription is live. */
   pending: DeviceSet | undefined;
   /** With a box: the devices that the client shows. */
   shown: DeviceSet | undefined;
-  /** The pending device to continue with; starting at 0 each time would starve the last devices. */
+  /** Where the next selection of pending devices starts, so that each device is sent in turn. */
   nextIndex = 0;
-  /** Number of the snapshot's next part; undefined once the last one is written. */
+  /** The number of the next part of the snapshot; undefined after the last one. */
   snapshotPart: number | undefined;
   snapshotRows = 0;
-  /** Whether a `resync` precedes the snapshot. */
+  /** A `resync` must be sent before the snapshot. */
   needsResync = false;
-  /** Whether the next flush ends with a cursor even without rows: the client's last one is of another view. */
+  /** The client's last cursor is of another view: the next flush ends with a cursor, with or without rows. */
   needsCursor = false;
   #bbox: Bbox | undefined;
   #bboxHash = '';
 
-  constructor(request: {
+  constructor(options: {
     readonly eventId: string;
     readonly topic: string;
     readonly dialect: Dialect;
@@ -60,13 +60,13 @@ export class Subscription {
     readonly rateClass: number;
     readonly bbox: Bbox | undefined;
   }) {
-    this.eventId = request.eventId;
-    this.topic = request.topic;
-    this.dialect = request.dialect;
-    this.recipient = request.recipient;
-    this.rateClass = request.rateClass;
-    this.bbox = request.bbox;
-    if (request.bbox !== undefined) this.shown = new DeviceSet();
+    this.eventId = options.eventId;
+    this.topic = options.topic;
+    this.dialect = options.dialect;
+    this.recipient = options.recipient;
+    this.rateClass = options.rateClass;
+    this.bbox = options.bbox;
+    if (options.bbox !== undefined) this.shown = new DeviceSet();
   }
 
   get bbox(): Bbox | undefined {
@@ -82,10 +82,10 @@ export class Subscription {
     return this.#bboxHash;
   }
 
-  /** Makes all devices pending, as a snapshot that replaces what the client holds. */
-  startSnapshot(indexes: Iterable<number>): void {
+  /** Marks all devices as pending, for a snapshot that replaces everything the client shows. */
+  startSnapshot(deviceIndexes: Iterable<number>): void {
     const pending = new DeviceSet();
-    for (const index of indexes) pending.add(index);
+    for (const index of deviceIndexes) pending.add(index);
     this.pending = pending;
     if (this.shown !== undefined) this.shown = new DeviceSet();
     this.nextIndex = 0;
@@ -93,7 +93,13 @@ export class Subscription {
     this.snapshotRows = 0;
   }
 
-  /** Frames already planned are no longer written to it, and it may join no group. */
+  /** The device's newest position has been written. */
+  noteSent(index: number): void {
+    this.pending?.delete(index);
+    this.shown?.add(index);
+  }
+
+  /** No planned frame is written to it any more, and no group adds it again. */
   end(): void {
     this.changedAtPlan = Number.POSITIVE_INFINITY;
   }

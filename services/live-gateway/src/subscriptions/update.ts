@@ -1,12 +1,12 @@
 import type { ClientMessage } from '@app/shared/messages';
-import type { LatestFixes } from '../latest/latest-fixes.ts';
-import type { Audience } from '../fanout/audience.ts';
-import { isInside } from '../fanout/bbox.ts';
 import type { Client } from '../connection/client.ts';
+import type { DeviceIndex } from '../fanout/device-index.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
 import { rateClassFor } from '../fanout/rate-class.ts';
-import type { SubscriptionRegistry } from './subscription-registry.ts';
+import { visibleFix } from '../fanout/visible-fix.ts';
+import type { LatestFixes } from '../latest/latest-fixes.ts';
 import { encodeReply, errorReply } from '../protocol/replies.ts';
+import type { SubscriptionRegistry } from './subscription-registry.ts';
 import type { Subscription } from './subscription.ts';
 
 type UpdateMessage = Extract<ClientMessage, { type: 'update' }>;
@@ -18,7 +18,7 @@ interface UpdateContext {
   readonly nowMs: () => number;
 }
 
-/** Handles `update`: devices that become visible are sent, the others hidden. */
+/** Handles `update`: changes the rate or the box of a subscription. */
 export function update(client: Client, message: UpdateMessage, context: UpdateContext): void {
   const { id, topic, maxHz, bbox } = message;
   const entry = client.subscriptions.get(topic);
@@ -26,50 +26,48 @@ export function update(client: Client, message: UpdateMessage, context: UpdateCo
     client.reply(errorReply(id, 'not-subscribed', 'not subscribed to this topic'));
     return;
   }
-  client.reply(encodeReply({ type: 'updated', topic, ...(id !== undefined && { id }) }));
-  const { subscription } = entry;
-  if (subscription === undefined) {
-    // Still being authorised: it will be registered with this view.
-    if (maxHz !== undefined) entry.view.maxHz = maxHz;
-    if (bbox !== undefined) entry.view.bbox = bbox ?? undefined;
+  client.reply(encodeReply({ type: 'updated', topic, id }));
+  const { subscription, view } = entry;
+  if (subscription !== undefined) {
+    changeView(subscription, { maxHz, bbox }, context);
     return;
   }
-  changeView(subscription, { maxHz, bbox }, context);
+  // Still being authorised: `subscribe` registers it with the changed view.
+  if (maxHz !== undefined) view.maxHz = maxHz;
+  if (bbox !== undefined) view.bbox = bbox ?? undefined;
 }
 
-/** Changes the rate or the box; undefined keeps the value, and null removes the box. */
+/** Changes the rate or the box of a registered subscription; undefined keeps it, a null box removes the box. */
 export function changeView(
   subscription: Subscription,
   { maxHz, bbox }: Pick<UpdateMessage, 'maxHz' | 'bbox'>,
   context: UpdateContext,
 ): void {
-  context.registry.change(subscription, (audience) => {
+  context.registry.change(subscription, ({ devices }) => {
     if (maxHz !== undefined) subscription.rateClass = rateClassFor(maxHz, context.tickMs);
-    if (bbox !== undefined) {
-      subscription.bbox = bbox ?? undefined;
-      recomputeVisible(subscription, audience, context);
-    }
+    if (bbox === undefined) return;
+    subscription.bbox = bbox ?? undefined;
+    markVisibilityChanges(subscription, devices, context);
   });
 }
 
-/** Makes the devices pending whose visibility differs between the old box and the new one. */
-function recomputeVisible(subscription: Subscription, audience: Audience, context: UpdateContext): void {
-  const { bbox, shown: shownBefore } = subscription;
-  const { devices } = audience;
+/** Marks the devices as pending that the new box shows and the old one did not, or the other way round. */
+function markVisibilityChanges(
+  subscription: Subscription,
+  devices: DeviceIndex,
+  { latest, nowMs: now }: UpdateContext,
+): void {
+  const { shown: shownBefore } = subscription;
   const pending = (subscription.pending ??= new DeviceSet());
   const shown = new DeviceSet();
-  const nowMs = context.nowMs();
+  const nowMs = now();
   for (const index of devices.indexes()) {
-    const fix = devices.at(index)?.held.fix;
-    // Without a box the client may show every device.
+    // Without a box the client shows every device, and perhaps those that are pending.
     const wasShown = shownBefore?.has(index) ?? true;
     if (wasShown) shown.add(index);
-    const isVisible =
-      fix !== undefined &&
-      context.latest.isShown(fix, nowMs) &&
-      (bbox === undefined || isInside(bbox, fix.latitude, fix.longitude));
+    const isVisible = visibleFix(subscription, devices.at(index), latest, nowMs) !== undefined;
     if (isVisible !== wasShown) pending.add(index);
   }
-  subscription.shown = bbox === undefined ? undefined : shown;
+  subscription.shown = subscription.bbox === undefined ? undefined : shown;
   if (subscription.dialect === 'batched') subscription.needsCursor = true;
 }

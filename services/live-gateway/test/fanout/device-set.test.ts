@@ -2,51 +2,59 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DeviceSet } from '../../src/fanout/device-set.ts';
 
-const seats = fc.array(fc.nat(200), { maxLength: 60, size: 'max' });
+const indexes = fc.array(fc.nat(200), { maxLength: 60, size: 'max' });
 
 function setOf(members: readonly number[]): DeviceSet {
   const set = new DeviceSet();
-  for (const seat of members) set.add(seat);
+  for (const index of members) set.add(index);
   return set;
 }
 
-function inOrder(members: Iterable<number>): readonly number[] {
+function sorted(members: Iterable<number>): readonly number[] {
   return [...new Set(members)].toSorted((a, b) => a - b);
 }
 
-test('holds what was added and not deleted, and knows how many those are', () => {
+test('contains the indexes that were added and not deleted', () => {
   fc.assert(
-    fc.property(seats, seats, (added, deleted) => {
+    fc.property(indexes, indexes, (added, deleted) => {
       const set = new DeviceSet();
       const model = new Set<number>();
-      for (const seat of added) {
-        expect(set.add(seat)).toBe(!model.has(seat));
-        model.add(seat);
+      for (const index of added) {
+        expect(set.add(index)).toBe(!model.has(index));
+        model.add(index);
       }
-      for (const seat of deleted) expect(set.delete(seat)).toBe(model.delete(seat));
-      expect([...set]).toEqual(inOrder(model));
+      for (const index of deleted) expect(set.delete(index)).toBe(model.delete(index));
+      expect([...set]).toEqual(sorted(model));
       expect(set.size).toBe(model.size);
-      for (const seat of [...added, ...deleted]) expect(set.has(seat)).toBe(model.has(seat));
+      for (const index of [...added, ...deleted]) expect(set.has(index)).toBe(model.has(index));
     }),
   );
 });
 
-test('takes in another set, and says how many it had of it', () => {
+test('adds another set and returns how many of its members it already had', () => {
   fc.assert(
-    fc.property(seats, seats, (one, other) => {
+    fc.property(indexes, indexes, (one, other) => {
       const set = setOf(one);
-      const had = inOrder(other).filter((seat) => one.includes(seat)).length;
-      expect(set.addAll(setOf(other))).toBe(had);
-      expect([...set]).toEqual(inOrder([...one, ...other]));
+      const common = sorted(other).filter((index) => one.includes(index)).length;
+      expect(set.addAll(setOf(other))).toBe(common);
+      expect([...set]).toEqual(sorted([...one, ...other]));
       expect(set.size).toBe(new Set([...one, ...other]).size);
     }),
   );
 });
 
-test('finds the next member from any seat on', () => {
+test('a copy has the same members and changes independently', () => {
+  const set = setOf([1, 40]);
+  const copy = DeviceSet.from(set);
+  copy.delete(40);
+  expect([...copy]).toEqual([1]);
+  expect([...set]).toEqual([1, 40]);
+});
+
+test('finds the next member at or after any index', () => {
   fc.assert(
-    fc.property(seats, fc.nat(260), (members, from) => {
-      expect(setOf(members).next(from)).toBe(inOrder(members).find((seat) => seat >= from) ?? -1);
+    fc.property(indexes, fc.nat(260), (members, from) => {
+      expect(setOf(members).next(from)).toBe(sorted(members).find((index) => index >= from) ?? -1);
     }),
   );
 });

@@ -13,11 +13,11 @@ describe('a rate class', () => {
     [1, 3],
     [0.5, 4],
     [0.9, 4],
-  ])('for at most %s Hz at 125 ms is %i', (maxHz, rateClass) => {
+  ])('for at most %s Hz with ticks of 125 ms is %i', (maxHz, rateClass) => {
     expect(rateClassFor(maxHz, 125)).toBe(rateClass);
   });
 
-  test('is due once in each of its intervals, and not with every event in the same tick', () => {
+  test('is due once per interval, and events are spread over the ticks', () => {
     fc.assert(
       fc.property(fc.nat(1_000_000), fc.uuid(), fc.nat(4), (from, eventId, rateClass) => {
         const interval = 2 ** rateClass;

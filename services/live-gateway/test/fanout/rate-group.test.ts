@@ -17,8 +17,8 @@ function newSubscription(): Subscription {
   });
 }
 
-describe('what a rate group has covered', () => {
-  test('goes on with the feed while nothing has changed', () => {
+describe('the covered offset of a rate group', () => {
+  test('advances with the stream while nothing has changed', () => {
     const group = newGroup();
     group.advanceIfUnchanged('2-0');
     expect(group.coveredOffset).toBe('2-0');
@@ -26,7 +26,7 @@ describe('what a rate group has covered', () => {
     expect(group.coveredOffset).toBe('3-0');
   });
 
-  test('stays where it is once something has changed, until that is taken', () => {
+  test('stays from a change until the next flush', () => {
     const group = newGroup();
     group.markChanged(7);
     group.advanceIfUnchanged('2-0');
@@ -36,10 +36,10 @@ describe('what a rate group has covered', () => {
     expect(group.coveredOffset).toBe('3-0');
   });
 
-  test('stays where the flush has put it while that is written, also if it tells no more than news', () => {
-    for (const seats of [[7], []]) {
+  test('stays while a flush is being written, also one without rows', () => {
+    for (const indexes of [[7], []]) {
       const group = newGroup();
-      for (const seat of seats) group.markChanged(seat);
+      for (const index of indexes) group.markChanged(index);
       group.takeChanges('2-0', 1);
       group.advanceIfUnchanged('3-0');
       group.takeCatchingUp('3-0');
@@ -51,7 +51,7 @@ describe('what a rate group has covered', () => {
   });
 });
 
-test('whoever leaves a rate group is owed what has changed and what is being written', () => {
+test('a subscription that leaves its group has the changed devices and those being written pending', () => {
   const group = newGroup();
   const leaving = newSubscription();
   group.reclassify(leaving);
@@ -60,5 +60,13 @@ test('whoever leaves a rate group is owed what has changed and what is being wri
   group.markChanged(8);
   group.remove(leaving);
   expect([...(leaving.pending ?? [])]).toEqual([7, 8]);
+  expect(group.size).toBe(0);
+});
+
+test('a subscription that has ended is not added to its group again', () => {
+  const group = newGroup();
+  const ended = newSubscription();
+  ended.end();
+  group.reclassify(ended);
   expect(group.size).toBe(0);
 });

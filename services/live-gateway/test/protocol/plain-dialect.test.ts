@@ -18,48 +18,48 @@ const fix: fc.Arbitrary<LatestFix> = fc.record({
 });
 const id = fc.option(fc.oneof(fc.integer(), fc.string({ maxLength: 64 })), { nil: undefined });
 
-/** JSON knows no -0. */
-const plus = (value: number): number => value + 0;
+/** JSON has no -0. */
+const withoutMinusZero = (value: number): number => value + 0;
 
 function rowOf(one: LatestFix): object {
   return {
     deviceId: one.deviceId,
-    lat: plus(one.latitude),
-    lon: plus(one.longitude),
+    lat: withoutMinusZero(one.latitude),
+    lon: withoutMinusZero(one.longitude),
     ts: one.fixAtMs,
     speed: one.speedKmh,
     course: one.courseDeg,
-    altitude: plus(one.altitudeM),
+    altitude: withoutMinusZero(one.altitudeM),
   };
 }
 
-test('a position says everything that is known, 0 as 0', () => {
+test('a position frame contains every field of the fix, zeros included', () => {
   fc.assert(
     fc.property(fix, (one) => {
-      const text = encodePlainPosition(topic, one);
-      expect(plainServerMessage.parse(JSON.parse(text))).toEqual({ type: 'position', topic, ...rowOf(one) });
+      const frame = encodePlainPosition(topic, one);
+      expect(plainServerMessage.parse(JSON.parse(frame))).toEqual({ type: 'position', topic, ...rowOf(one) });
     }),
   );
 });
 
-test('a snapshot fits into its frame, keeps the order, and says what found room', () => {
+test('a snapshot stays within its maximum size, keeps the order and reports the fixes it includes', () => {
   const request = fc.record({ id, isDegraded: fc.boolean(), maxBytes: fc.integer({ min: 300, max: 3_000 }) });
   fc.assert(
     fc.property(fc.array(fix, { maxLength: 30 }), request, (fixes, options) => {
-      const { frame, written } = encodePlainSubscribed({ topic, fixes, ...options });
+      const { frame, included } = encodePlainSubscribed({ topic, fixes, ...options });
       expect(Buffer.byteLength(frame)).toBeLessThanOrEqual(options.maxBytes);
-      expect(written).toEqual(fixes.slice(0, written.length));
+      expect(included).toEqual(fixes.slice(0, included.length));
       expect(plainServerMessage.parse(JSON.parse(frame))).toEqual({
         type: 'subscribed',
         topic,
         ...(options.id !== undefined && { id: options.id }),
         ...(options.isDegraded && { degraded: true }),
-        snapshot: written.map(rowOf),
+        snapshot: included.map(rowOf),
       });
-      const next = fixes[written.length];
+      const next = fixes[included.length];
       if (next === undefined) return;
-      // It stopped because the next one did not fit.
-      const longer = encodePlainSubscribed({ topic, ...options, fixes: [...written, next], maxBytes: 1e6 });
+      // The next fix would not have fitted.
+      const longer = encodePlainSubscribed({ topic, ...options, fixes: [...included, next], maxBytes: 1e6 });
       expect(Buffer.byteLength(longer.frame) + 1).toBeGreaterThan(options.maxBytes);
     }),
   );

@@ -1,0 +1,89 @@
+import type { LatestFix } from '../latest/latest-fixes.ts';
+import type { SubscriptionRegistry } from '../subscriptions/subscription-registry.ts';
+import type { Frame, Subscription } from '../subscriptions/subscription.ts';
+import type { Audience } from './audience.ts';
+import { eventPhase, isDue } from './rate-class.ts';
+import type { Flush, RateGroup } from './rate-group.ts';
+import { packPlain, packRows, shownDevices } from './shared-frames.ts';
+import type { SharedFrame } from './shared-frames.ts';
+import { encodeRows } from './write-bbox-rows.ts';
+import type { EncodedRows } from './write-bbox-rows.ts';
+import type { WriteContext } from './write-context.ts';
+
+/** What one group is sent in one tick. */
+export interface Delivery {
+  readonly planNumber: number;
+  readonly audience: Audience;
+  readonly group: RateGroup;
+  readonly flush: Flush;
+  readonly shared: SharedRows;
+}
+
+/** The changed positions of a flush, encoded once for all live subscriptions. */
+interface SharedRows {
+  readonly fixes: readonly LatestFix[];
+  /** For subscriptions without a box. */
+  readonly frames: readonly SharedFrame[];
+  /** The bytes of `frames`. */
+  readonly bytes: readonly Frame[];
+  /** For subscriptions with a box. Undefined if there are none, and in the plain dialect. */
+  readonly encodedRows: EncodedRows | undefined;
+}
+
+const nothingShared: SharedRows = { fixes: [], frames: [], bytes: [], encodedRows: undefined };
+
+/**
+ * Plans one tick synchronously: takes the changes of each group that is due and encodes them. Subscriptions that are
+ * catching up are written to in every tick.
+ */
+export function planTick(
+  registry: SubscriptionRegistry,
+  tick: number,
+  context: WriteContext,
+): readonly Delivery[] {
+  const planNumber = registry.beginPlan();
+  const { streamOffset } = registry;
+  const deliveries: Delivery[] = [];
+  for (const audience of registry.audiences()) {
+    const phase = eventPhase(audience.eventId);
+    for (const group of audience.groups()) {
+      const hasControlFrames = group.controlSeq !== audience.controlSeq;
+      const isFlushed =
+        (hasControlFrames || group.hasChanges) && isDue(tick, phase + group.tickPhase, group.rateClass);
+      if (!isFlushed && group.catchingUpCount === 0) continue;
+      const flush = isFlushed
+        ? group.takeChanges(streamOffset, audience.controlSeq)
+        : group.takeCatchingUp(streamOffset);
+      if (flush.conflated > 0) context.meter.onConflated(flush.conflated);
+      const shared =
+        flush.live.length === 0
+          ? nothingShared
+          : encodeShared(audience, group, flush, hasControlFrames, context);
+      deliveries.push({ planNumber, audience, group, flush, shared });
+    }
+  }
+  return deliveries;
+}
+
+function encodeShared(
+  audience: Audience,
+  group: RateGroup,
+  { live, changed }: Flush,
+  hasControlFrames: boolean,
+  { latest, nowMs, rowBytes }: WriteContext,
+): SharedRows {
+  const { topic } = audience;
+  const shown = shownDevices(changed, audience.devices, latest, nowMs());
+  const fixes = shown.map(({ fix }) => fix);
+  const isPlain = group.dialect === 'plain';
+  const encodedRows = !isPlain && live.some(hasBbox) ? encodeRows(changed, shown) : undefined;
+  if (live.every(hasBbox)) return { ...nothingShared, fixes, encodedRows };
+  const frames = isPlain
+    ? packPlain(topic, shown)
+    : packRows(topic, shown, audience.cursorAt(group.coveredOffset, ''), hasControlFrames, rowBytes);
+  return { fixes, frames, bytes: frames.map(({ bytes }) => bytes), encodedRows };
+}
+
+function hasBbox({ bbox }: Subscription): boolean {
+  return bbox !== undefined;
+}

@@ -1,0 +1,65 @@
+import type { Bbox } from '@app/shared/messages';
+import type { Subscription } from '../subscriptions/subscription.ts';
+import { DeviceSet } from './device-set.ts';
+import { flushControlFrames } from './flush-control-frames.ts';
+import { flushPending } from './flush-pending.ts';
+import type { Delivery } from './plan-tick.ts';
+import { writeBboxRows } from './write-bbox-rows.ts';
+import type { WriteContext } from './write-context.ts';
+
+/** Writes a flush to one live subscription. What the client does not take becomes pending. */
+export function writeLive(subscription: Subscription, delivery: Delivery, context: WriteContext): void {
+  const { bbox } = subscription;
+  if (bbox === undefined) writeSharedFrames(subscription, delivery, context);
+  else writeThroughBbox(subscription, bbox, delivery, context);
+}
+
+function writeSharedFrames(
+  subscription: Subscription,
+  { group, audience, shared }: Delivery,
+  { meter }: WriteContext,
+): void {
+  const { frames, bytes, fixes } = shared;
+  const { recipient, dialect } = subscription;
+  const hasAllControlFrames = subscription.controlSeq === audience.controlSeq || dialect === 'plain';
+  const canTakeRows =
+    hasAllControlFrames || (recipient.canTake() && flushControlFrames(subscription, group, audience));
+  // It had missed too many control frames and has just started a new snapshot.
+  if (canTakeRows && subscription.snapshotPart !== undefined) return;
+  const written = canTakeRows ? recipient.writeRows(bytes) : 0;
+  if (written === bytes.length) {
+    meter.onPositionsSent(fixes.length);
+    subscription.needsCursor = false;
+    return;
+  }
+  const pending = new DeviceSet();
+  for (const [n, { indexes }] of frames.entries()) {
+    if (n < written) meter.onPositionsSent(indexes.length);
+    else for (const index of indexes) pending.add(index);
+  }
+  subscription.pending = pending;
+  // The last frame has the cursor, and it was not written.
+  if (dialect === 'batched') subscription.needsCursor = true;
+  group.reclassify(subscription);
+}
+
+/** A subscription with a box gets frames of its own, copied from rows that were encoded once for all. */
+function writeThroughBbox(
+  subscription: Subscription,
+  bbox: Bbox,
+  { group, audience, flush, shared: { encodedRows } }: Delivery,
+  context: WriteContext,
+): void {
+  const sent =
+    encodedRows === undefined
+      ? undefined
+      : writeBboxRows(subscription, bbox, encodedRows, group, audience, context.scratch);
+  if (sent !== undefined) {
+    context.meter.onPositionsSent(sent);
+    return;
+  }
+  // Writing may have closed the connection.
+  if (subscription.hasEnded) return;
+  subscription.pending = DeviceSet.from(flush.changed);
+  flushPending(subscription, group, audience, context);
+}
