@@ -1,0 +1,87 @@
+import type { Bbox } from '@app/shared/messages';
+import { expect } from 'vitest';
+import { isInside } from '../../src/fanout/bbox.ts';
+import type { Dialect } from '../../src/subscriptions/subscription.ts';
+import { ModelReplica, eventIds } from '../support/model-race.ts';
+import type { ModelRace } from '../support/model-race.ts';
+import { ModelViewer } from '../support/model-viewer.ts';
+
+export const boxes: readonly (Bbox | undefined)[] = [undefined, [0, 0, 5, 90], [3, 0, 9, 90], [8, 0, 2, 90]];
+
+export interface SubscribeValues {
+  readonly replica: number;
+  readonly event: number;
+  readonly dialect: Dialect;
+  readonly maxHz: number;
+  readonly box: number;
+}
+
+/** Ticks after which everything pending has been written. */
+const ticksToRest = 64;
+
+/** Two gateways on one stream and database, and their viewers. */
+export class ModelGateways {
+  readonly replicas: ModelReplica[];
+  readonly viewers: ModelViewer[] = [];
+  /** Changes that are made once the current tick has ended. */
+  readonly changes: Promise<unknown>[] = [];
+  /** The epochs that the stream has had. */
+  epochs = 1;
+
+  private constructor(replicas: ModelReplica[]) {
+    this.replicas = replicas;
+  }
+
+  static async start(race: ModelRace, assigned: number): Promise<ModelGateways> {
+    const gateways = new ModelGateways([
+      new ModelReplica(race, assigned, 0),
+      new ModelReplica(race, assigned, 0),
+    ]);
+    for (const replica of gateways.replicas) await replica.refresh();
+    return gateways;
+  }
+
+  subscribe({ replica, event, box, ...values }: SubscribeValues): void {
+    const viewer = new ModelViewer({ ...values, eventId: eventIds[event] ?? '', bbox: boxes[box] });
+    this.viewers.push(viewer);
+    this.replicas[replica]?.admit(viewer);
+  }
+
+  /** Applies everything, reconnects all viewers, and writes until nothing is pending. */
+  async comeToRest(race: ModelRace, assigned: number): Promise<void> {
+    for (const replica of this.replicas) {
+      await replica.rest();
+      replica.read(race.entries.length);
+    }
+    await Promise.all(this.changes);
+    for (const replica of this.replicas) {
+      await replica.reassign(assigned);
+      await replica.refresh();
+    }
+    for (const viewer of this.viewers) {
+      viewer.appetite = Number.POSITIVE_INFINITY;
+      if (viewer.replica !== undefined) continue;
+      const isAdmitted = this.replicas[this.viewers.length % 2]?.admit(viewer);
+      if (isAdmitted !== true) throw new Error('the replica is still behind the cursor of the viewer');
+    }
+    for (const replica of this.replicas) {
+      for (let tick = 0; tick < ticksToRest; tick += 1) await replica.fanOut.tick();
+    }
+  }
+}
+
+/** Expects that the viewer never went back in time and has the newest fix of each device that it may see. */
+export function expectUpToDate(viewer: ModelViewer, race: ModelRace): void {
+  expect(viewer.complaints).toEqual([]);
+  expect(viewer.subscription?.pending).toBeUndefined();
+  const { held, dialect, bbox, eventId, replica } = viewer;
+  const devices = [...(replica?.registry.devicesOf(eventId).values() ?? [])];
+  const expected = devices.flatMap(({ id, imei }) => {
+    const fix = race.newest(imei);
+    if (fix === undefined || (bbox !== undefined && !isInside(bbox, fix.latitude, fix.longitude))) return [];
+    return [[dialect === 'plain' ? imei : id, [fix.fixAtMs, fix.longitude]] as const];
+  });
+  // The plain dialect has no message for a device that is gone.
+  if (dialect === 'plain') expect(Object.fromEntries(held)).toMatchObject(Object.fromEntries(expected));
+  else expect(Object.fromEntries(held)).toEqual(Object.fromEntries(expected));
+}
