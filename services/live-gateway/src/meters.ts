@@ -1,7 +1,7 @@
 import { closeCode } from '@app/shared/protocol';
 import type { DirectusMeter } from './access/create-access.ts';
 import type { Traffic } from './connection/traffic.ts';
-import type { FanOutMeter } from './fanout/fan-out.ts';
+import type { FanOutMeter } from './fanout/write-context.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Counts frames and bytes written to sockets, and closes. */

@@ -1,9 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
-import type { CacheResult } from './access/directus-cache.ts';
-import type { OnDirectusCall } from './access/authenticate.ts';
-import type { FanOutMeter } from './fanout/write-context.ts';
-import type { Traffic } from './connection/traffic.ts';
 
 /** The gateway's metrics. Names and labels are public: dashboards and alerts use them. */
 export type Metrics = ReturnType<typeof createMetrics>;

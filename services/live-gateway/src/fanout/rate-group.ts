@@ -1,5 +1,5 @@
-import type { Dialect, Subscription } from '../subscriptions/subscription.ts';
 import { DeviceSet } from './device-set.ts';
+import type { Dialect, Subscription } from '../subscriptions/subscription.ts';
 
 /** What the members of a group have in common. */
 export interface GroupKind {

@@ -74,7 +74,7 @@ export class Reauthorizer {
     return this.#unconfirmed;
   }
 
-  /** Sweeps until `signal` aborts; rejects with its reason. */
+  /** Sweeps until the signal; rejects with its reason. */
   async run(signal: AbortSignal): Promise<never> {
     for (;;) {
       await delay(Math.min(1_000, this.#intervalMs / 4), signal);
@@ -85,7 +85,7 @@ export class Reauthorizer {
   /** Finds the checks that are due and starts as many as the limit allows; each one that ends starts the next. */
   #sweep(): void {
     const nowMs = this.#nowMs();
-    this.#queue = [];
+    this.#waiting = [];
     this.#unconfirmed = 0;
     // A copy: closing a connection removes its client from the set.
     for (const client of Array.from(this.#clients())) {

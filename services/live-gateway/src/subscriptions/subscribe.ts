@@ -1,6 +1,6 @@
 import type { ClientMessage } from '@app/shared/messages';
 import { parseTopic } from '@app/shared/topics';
-import type { Authorize, Permission } from '../access/authorize.ts';
+import type { Authorize } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
 import { errorReply } from '../protocol/replies.ts';
 import { isStillAhead } from './is-still-ahead.ts';
