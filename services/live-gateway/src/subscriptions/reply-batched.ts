@@ -3,7 +3,7 @@ import type { DeviceIndex } from '../fanout/device-index.ts';
 import { encodeDevices } from '../protocol/batched-dialect.ts';
 import { encodeReply } from '../protocol/replies.ts';
 import { missedSince } from './missed-devices.ts';
-import type { RegisterContext, SubscribeRequest } from './register-subscription.ts';
+import type { RegisterContext, SubscribeRequest } from './subscribe-request.ts';
 import { evaluateResume } from './resume.ts';
 import type { Subscription } from './subscription.ts';
 

@@ -3,7 +3,7 @@ import type { DeviceIndex } from '../fanout/device-index.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
 import { visibleFix } from '../fanout/visible-fix.ts';
 import { encodePlainSubscribed } from '../protocol/plain-dialect.ts';
-import type { RegisterContext, SubscribeRequest } from './register-subscription.ts';
+import type { RegisterContext, SubscribeRequest } from './subscribe-request.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Replies with the snapshot. Devices that do not fit into its frame become pending. */

@@ -6,7 +6,7 @@ import { errorReply } from '../protocol/replies.ts';
 import { isStillAhead } from './is-still-ahead.ts';
 import { refuseAhead, refusePermission } from './refuse-subscription.ts';
 import { registerSubscription } from './register-subscription.ts';
-import type { RegisterContext } from './register-subscription.ts';
+import type { RegisterContext } from './subscribe-request.ts';
 
 export interface SubscribeContext extends RegisterContext {
   readonly authorize: Authorize;

@@ -9,7 +9,7 @@ import { hydrateLatest } from '../../src/latest/hydrate-latest.ts';
 import { LatestFixes } from '../../src/latest/latest-fixes.ts';
 import type { LatestFix } from '../../src/latest/latest-fixes.ts';
 import { registerSubscription } from '../../src/subscriptions/register-subscription.ts';
-import type { RegisterContext } from '../../src/subscriptions/register-subscription.ts';
+import type { RegisterContext } from '../../src/subscriptions/subscribe-request.ts';
 import { SubscriptionRegistry } from '../../src/subscriptions/subscription-registry.ts';
 import { evaluateResume } from '../../src/subscriptions/resume.ts';
 import { changeView } from '../../src/subscriptions/update.ts';
