@@ -40,9 +40,12 @@ export class LossDetector {
       this.#reportedEndId = beforeId;
       return { entries: 1, ...range };
     }
-    const entries = removed - (entriesRead ?? 0) - this.#uncounted;
-    if (entries <= 0) return undefined;
-    this.#uncounted += entries;
-    return { entries, ...range };
+    // All entries up to the last delivered one have left the stream, so the sum can exceed `removed` only if Redis has
+    // corrected its counter since: versions after 7.0 do at the next read.
+    const read = entriesRead ?? 0;
+    const isCorrected = read + this.#uncounted > removed;
+    const entries = removed - (isCorrected ? read : read + this.#uncounted);
+    this.#uncounted = removed - read;
+    return entries > 0 ? { entries, ...range } : undefined;
   }
 }

@@ -125,6 +125,24 @@ test('a check reports the ids around the loss and changes nothing in Redis', asy
   expect(await redis.xinfo('GROUPS', at.stream)).toEqual(groups);
 });
 
+test('a counter that Redis corrects after a loss does not hide the next loss', () => {
+  const state: GroupState = {
+    firstId: '8-0',
+    lastGeneratedId: '10-0',
+    length: 3,
+    entriesAdded: 10,
+    lastDeliveredId: '4-0',
+    entriesRead: 4,
+  };
+  const detector = new LossDetector();
+  expect(detector.check(state)?.entries).toBe(3);
+  // Redis 7.2 counts the three lost entries as read once 8-0 is delivered. Then 9-0 and 10-0 are trimmed.
+  const corrected = { ...state, lastDeliveredId: '8-0', entriesRead: 8, entriesAdded: 11 };
+  expect(detector.check({ ...corrected, firstId: '11-0', lastGeneratedId: '11-0', length: 1 })?.entries).toBe(
+    2,
+  );
+});
+
 test('without a count of Redis a loss is reported once, as at least one entry', () => {
   const state: GroupState = {
     firstId: '8-0',
