@@ -12,7 +12,7 @@ const clientProcesses = 2;
 const windowMs = 8_000;
 
 test(
-  'two gateways behind nginx, one told to stop under load: all viewers end with the right positions at the other one',
+  'when one of two gateways behind nginx stops under load, all viewers end with the newest positions at the other',
   { timeout: 120_000 },
   async () => {
     await using fixture = await openFixture();

@@ -105,14 +105,14 @@ async function publishAll({ devices }: WatchingPage): Promise<Record<string, num
 }
 
 describe('the client in a browser, with the gateway', () => {
-  test('comes in with the cookie of the browser, is live and shows what changes', async () => {
+  test('connects with the cookie of the browser, becomes live and shows changes', async () => {
     await using watching = await openPage();
     await expectShown(watching.page, watching.topic, await publishAll(watching));
     const { states, problems, asked } = await look(watching.page);
     expect([states, problems, asked]).toEqual([['live'], [], []]);
   });
 
-  test('resumes after a cut of the network, and gets only what it missed', async () => {
+  test('resumes after a network cut, and gets only what it missed', async () => {
     await using watching = await openPage();
     const [first] = watching.devices;
     const fixes = await publishAll(watching);
@@ -134,7 +134,7 @@ describe('the client in a browser, with the gateway', () => {
     ]);
   });
 
-  test('comes back at once when the browser is online again', async () => {
+  test('reconnects at once when the browser is online again', async () => {
     // With the clock paused the client reconnects only when the test moves the clock or the browser comes online.
     await using watching = await openPage({ isClockPaused: true });
     const { page } = watching;
@@ -158,7 +158,7 @@ describe('the client in a browser, with the gateway', () => {
     await expectShown(page, watching.topic, await publishAll(watching));
   });
 
-  test('finds out that its connection is dead when its tab is in front again, and comes back with what it missed', async () => {
+  test('detects a dead connection when its tab becomes visible, and resumes with what it missed', async () => {
     await using watching = await openPage({ inWindow: true });
     const { page, topic, devices } = watching;
     const fixes = await publishAll(watching);
@@ -177,7 +177,7 @@ describe('the client in a browser, with the gateway', () => {
     expect((await look(page)).states).toEqual(['live', 'reconnecting', 'live']);
   });
 
-  test('whose session ends is told 4001, finds it gone, refreshes it and goes on', async () => {
+  test('whose session ends is closed with 4001, refreshes the session and continues', async () => {
     await using watching = await openPage();
     const fixes = await publishAll(watching);
     await expectShown(watching.page, watching.topic, fixes);
@@ -189,7 +189,7 @@ describe('the client in a browser, with the gateway', () => {
     await expectShown(watching.page, watching.topic, await publishAll(watching));
   });
 
-  test('whose session is gone for good stops, though it cannot see why it was refused', async () => {
+  test('whose session cannot be refreshed stops, although it cannot see the status of the refusal', async () => {
     await using watching = await openPage();
     fixture.directus.expireSession(watching.session);
     await expectState(watching.page, 'unauthorised', 20_000);
@@ -198,7 +198,7 @@ describe('the client in a browser, with the gateway', () => {
     expect(endings).toEqual([{ reason: 'the session could not be refreshed' }]);
   });
 
-  test('of a foreign site is refused, and asks its own site once it was refused twice', async () => {
+  test('on a foreign origin is refused, and checks the session after two refusals', async () => {
     await using watching = await openPage();
     await using foreign = await startClientPage(fixture, () => undefined);
     const page = await watching.page.context().newPage();

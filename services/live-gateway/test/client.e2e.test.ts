@@ -184,7 +184,7 @@ function expectNoOlderFix({ changes }: Watching): void {
 }
 
 describe('the client in Node, with the gateway', () => {
-  test('is live, shows the snapshot and what changes by device id, and hears nothing of an IMEI', async () => {
+  test('becomes live, shows the snapshot and changes by device id, and never sees an IMEI', async () => {
     using watching = await watch();
     await expectState(watching, 'live');
     const fixes = await publish(...watching.devices);
@@ -202,7 +202,7 @@ describe('the client in Node, with the gateway', () => {
     expect(JSON.stringify(watching.changes)).not.toContain(deviceAt(watching.devices, 0).imei);
   });
 
-  test('resumes after a cut with its cursor, and gets only what it missed', async () => {
+  test('resumes from its cursor after a cut, and gets only what it missed', async () => {
     using watching = await watch();
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
@@ -220,7 +220,7 @@ describe('the client in Node, with the gateway', () => {
     expect(since.flatMap(({ removed }) => removed)).toEqual([]);
   });
 
-  test('resumes on another replica as if it had never left', async () => {
+  test('resumes on another replica without a gap or a removal', async () => {
     using watching = await watch();
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
@@ -234,7 +234,7 @@ describe('the client in Node, with the gateway', () => {
     expect(watching.changes.slice(changesBefore).flatMap(({ removed }) => removed)).toEqual([]);
   });
 
-  test('ends with what the stream says, and never goes back, however often it is cut and moved under load', async () => {
+  test('ends with the newest fixes and never shows an older one, over cuts and changes of replica under load', async () => {
     using watching = await watch({ deviceCount: 20 });
     await expectState(watching, 'live');
     const newest: Record<string, number> = {};
@@ -252,7 +252,7 @@ describe('the client in Node, with the gateway', () => {
     expect(watching.states.filter((state) => state === 'reconnecting').length).toBeGreaterThanOrEqual(1);
   });
 
-  test('sees only its box, and what an update of it shows and hides', async () => {
+  test('sees only its box, and follows updates of the box', async () => {
     using watching = await watch({ bbox: [0, 40, 10, 50] });
     await expectState(watching, 'live');
     const [inside, outside] = [deviceAt(watching.devices, 0), deviceAt(watching.devices, 1)];
@@ -266,7 +266,7 @@ describe('the client in Node, with the gateway', () => {
     await expectHeld(watching, { ...shown, [outside.id]: fixAtMs });
   });
 
-  test('whose session ends tries its cookie, asks, refreshes, and goes on', async () => {
+  test('whose session ends tries its cookie, checks the session, refreshes it and continues', async () => {
     using watching = await watch({ renew: () => fixture.addViewer(watching.eventId).session });
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
@@ -278,7 +278,7 @@ describe('the client in Node, with the gateway', () => {
     await expectState(watching, 'live');
   });
 
-  test('whose session ends and cannot be renewed stops, and knows why', async () => {
+  test('whose session ends and cannot be refreshed stops as unauthorised', async () => {
     using watching = await watch();
     await expectState(watching, 'live');
     fixture.directus.expireSession(watching.session);
@@ -286,7 +286,7 @@ describe('the client in Node, with the gateway', () => {
     expect(watching.sessionCalls).toEqual(['check 401']);
   });
 
-  test('whose cookie was renewed by another tab comes back with that, and refreshes nothing', async () => {
+  test('whose cookie was renewed by another tab reconnects without a refresh', async () => {
     using watching = await watch({ renew: () => fixture.addViewer(watching.eventId).session });
     await expectState(watching, 'live');
     const ended = watching.session;
@@ -297,7 +297,7 @@ describe('the client in Node, with the gateway', () => {
     expect(watching.sessionCalls).toEqual([]);
   });
 
-  test('whose permission is withdrawn shows nothing of the event any more', async () => {
+  test('whose permission is withdrawn shows nothing of the event', async () => {
     using watching = await watch();
     const fixes = await publish(...watching.devices);
     await expectHeld(watching, fixes);
@@ -306,7 +306,7 @@ describe('the client in Node, with the gateway', () => {
     await expectHeld(watching, {});
   });
 
-  test('goes on trying while Directus is down, and is live when it is back', async () => {
+  test('keeps retrying while Directus is down, and becomes live once it is up', async () => {
     fixture.directus.misbehave('503');
     const { eventId } = await fixture.addEvent(0);
     const { session } = fixture.addViewer(eventId);
@@ -331,7 +331,7 @@ describe('the client in Node, with the gateway', () => {
     await eventually(() => live.state === 'live', { timeoutMs: 30_000 });
   });
 
-  test('is sent away by a gateway that stops, and goes on at another without a step back', async () => {
+  test('moves from a stopping gateway to another without showing an older fix', async () => {
     const stopping = await fixture.start({
       instanceId: 'stopping',
       env: { ...settings, LIVE_WS_DRAIN_TIMEOUT_MS: '200' },

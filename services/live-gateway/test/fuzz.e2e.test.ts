@@ -101,7 +101,7 @@ describe(`with FUZZ_SEED=${seed}`, { timeout: 120_000 }, () => {
   });
 });
 
-test('afterwards the process serves as before, and has no more memory and no more files', async () => {
+test('after fuzzing the gateway serves as before, without more memory or open files', async () => {
   await waitUntilIdle();
   const fix = fixOf(device);
   await fixture.publish(fix);

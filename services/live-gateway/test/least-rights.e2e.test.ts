@@ -37,7 +37,7 @@ async function openDatabase() {
   return { postgresUrl: database.url, gatewayPostgresUrl: asRole(database.url, 'live_gateway', password) };
 }
 
-test('with no more rights than it is shipped with a gateway shows snapshots and what comes live', async () => {
+test('with the shipped rights a gateway serves snapshots and live positions', async () => {
   await using redis = await startRedisWithUsers();
   const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
   await using fixture = await openFixture({ redisUrl: redis.urlOf('admin'), postgresUrl });
@@ -75,7 +75,7 @@ test('with no more rights than it is shipped with a gateway shows snapshots and 
   expect(gateway.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
 });
 
-test('every command of Redis that a gateway does not need is refused to it', async () => {
+test('every Redis command that the gateway does not need is denied', async () => {
   await using servers = await startRedisWithUsers();
   const admin = new Redis(servers.urlOf('admin'));
   const gateway = new Redis(servers.urlOf('live-gateway'));
@@ -108,7 +108,7 @@ test('every command of Redis that a gateway does not need is refused to it', asy
   expect(await admin.xinfo('GROUPS', 'telemetry:x')).toHaveLength(1);
 });
 
-test('a gateway can write and destroy nothing in Postgres, and read no more than it needs', async () => {
+test('in Postgres the gateway can write and drop nothing, and read only what it needs', async () => {
   const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
   const admin = postgres(postgresUrl, { max: 1 });
   const gateway = postgres(gatewayPostgresUrl, { max: 1, onnotice: () => undefined });

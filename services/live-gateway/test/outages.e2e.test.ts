@@ -16,7 +16,7 @@ async function readiness(opsUrl: string): Promise<string> {
 }
 
 describe('without Postgres', () => {
-  test('a gateway starts, says what it waits for, answers degraded, and makes up for it later', async () => {
+  test('a gateway starts unready, answers degraded, and recovers once Postgres answers', async () => {
     await using fixture = await openFixture();
     await using network = await startFaultyNetwork({ target: fixture.postgresUrl });
     await network.refuse();
@@ -38,7 +38,7 @@ describe('without Postgres', () => {
     expect(subscribed.snapshot).toHaveLength(1);
   });
 
-  test('a running gateway goes on with the last good assignments, stays ready, and finds new devices afterwards', async () => {
+  test('a running gateway keeps its assignments, stays ready, and finds new devices afterwards', async () => {
     await using fixture = await openFixture();
     await using network = await startFaultyNetwork({ target: fixture.postgresUrl });
     const { eventId, devices } = await fixture.addEvent(1);
@@ -62,7 +62,7 @@ describe('without Postgres', () => {
   });
 });
 
-test('where only the last fixes cannot be read a gateway is ready all the same, and answers degraded', async () => {
+test('a gateway that can read assignments but no latest fixes is ready, and answers degraded', async () => {
   await using fixture = await openFixture();
   const { eventId, devices } = await fixture.addEvent(1);
   const stored = fixOf(deviceAt(devices), { fixAtMs: Date.now() - 60_000 });
@@ -87,7 +87,7 @@ test('where only the last fixes cannot be read a gateway is ready all the same, 
 });
 
 describe('without Redis', () => {
-  test('a gateway waits for it, and the feed goes on after a restart, whether the stream is still there or not', async () => {
+  test('a gateway is unready until Redis starts, and keeps reading after a restart, with or without the stream', async () => {
     await using redis = await startOwnRedis({ keepsData: true });
     await using fixture = await openFixture({ redisUrl: redis.url });
     const { eventId, devices } = await fixture.addEvent(1);
@@ -114,7 +114,7 @@ describe('without Redis', () => {
     await viewer.next('position', (position) => position.ts === afterFlush.fixAtMs, 15_000);
   });
 
-  test('that is killed under fan-out, twenty viewers of live.v1 end with the newest positions', async () => {
+  test('after a kill of Redis during fan-out 20 batched viewers end with the newest positions', async () => {
     await using redis = await startOwnRedis({ keepsData: true });
     await using fixture = await openFixture({ redisUrl: redis.url });
     const { eventId, devices } = await fixture.addEvent(20);
@@ -150,7 +150,7 @@ describe('without Redis', () => {
     for (const viewer of viewers) viewer[Symbol.dispose]();
   });
 
-  test('a connection that is dead without a word is replaced, and no entry is lost', async () => {
+  test('a half-open connection is replaced, and no entry is lost', async () => {
     await using fixture = await openFixture();
     await using network = await startFaultyNetwork({ target: fixture.redisUrl });
     const { eventId, devices } = await fixture.addEvent(1);
@@ -167,7 +167,7 @@ describe('without Redis', () => {
 });
 
 describe('without Directus', () => {
-  test('those who are connected go on watching', async () => {
+  test('connected viewers keep receiving positions', async () => {
     await using fixture = await openFixture();
     const { eventId, devices } = await fixture.addEvent(1);
     const gateway = await fixture.start();

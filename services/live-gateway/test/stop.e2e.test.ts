@@ -5,7 +5,7 @@ import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import { startGateway, testOrigin } from './support/start-gateway.ts';
 import { connect, tryConnect } from './support/viewer.ts';
 
-test('told to stop, a gateway leaves the balancer, goes on serving, and sends everyone away over the window', async () => {
+test('a stopping gateway becomes unready, keeps serving, and closes connections over the drain period', async () => {
   await using fixture = await openFixture();
   const { eventId, devices } = await fixture.addEvent(1);
   const device = deviceAt(devices);
@@ -63,14 +63,14 @@ test('told to stop, a gateway leaves the balancer, goes on serving, and sends ev
   expect(gateway.output()).not.toContain('"level":"error"');
 });
 
-test('told to stop with nobody there, a gateway does not wait for the window to pass', async () => {
+test('a stopping gateway without connections does not wait for the drain period', async () => {
   await using fixture = await openFixture();
   const gateway = await fixture.start({ env: { LIVE_WS_DRAIN_TIMEOUT_MS: '600000' } });
   await gateway.ready();
   expect(await gateway.stop()).toBe(0);
 });
 
-test('told to stop while Redis and Postgres are away, a gateway still exits 0', async () => {
+test('a gateway stopped while Redis and Postgres are unreachable exits 0', async () => {
   await using fixture = await openFixture();
   const gateway = await fixture.start({
     redisUrl: 'redis://127.0.0.1:1',
@@ -82,7 +82,7 @@ test('told to stop while Redis and Postgres are away, a gateway still exits 0', 
   expect(await gateway.stop()).toBe(0);
 });
 
-test('a port that is in use, and a wrong configuration, end a gateway with a message that says so', async () => {
+test('a port in use or an invalid configuration ends the gateway with a message that names it', async () => {
   await using fixture = await openFixture();
   const gateway = await fixture.start();
   const port = new URL(gateway.wsUrl).port;
@@ -100,7 +100,7 @@ test('a port that is in use, and a wrong configuration, end a gateway with a mes
   );
 });
 
-test('nobody is let in over a connection that was open before the stop, neither before nor after the port is closed', async () => {
+test('a stopping gateway refuses upgrades over kept-alive connections, before and after its port is closed', async () => {
   await using fixture = await openFixture();
   const gateway = await fixture.start({
     env: { LIVE_WS_DRAIN_NOTICE_MS: '700', LIVE_WS_DRAIN_TIMEOUT_MS: '3000' },

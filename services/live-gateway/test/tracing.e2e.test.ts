@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import { connect } from './support/viewer.ts';
 
-test('what is read from the stream and what Directus is asked are spans, without an id of an event or a user', async () => {
+test('stream batches and Directus calls are traced, without ids of events, users or devices', async () => {
   await using fixture = await openFixture();
   await using receiver = await startTraceReceiver();
   const { eventId, devices } = await fixture.addEvent(1);

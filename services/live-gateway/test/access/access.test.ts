@@ -236,8 +236,8 @@ describe('authorisation', () => {
 test('a session cookie shows its value only in the header for Directus', () => {
   const { cookie } = visitorWith('se%20cret');
   expect(cookie.header()).toBe('directus_session_token=se%20cret');
-  const shown = `${JSON.stringify({ cookie })} ${inspect({ cookie }, { depth: 5 })} ${Object.entries(cookie).join(' ')}`;
-  expect(shown).not.toContain('cret');
+  const printed = `${JSON.stringify({ cookie })} ${inspect({ cookie }, { depth: 5 })} ${Object.entries(cookie).join(' ')}`;
+  expect(printed).not.toContain('cret');
   expect(visitorWith('se%20cret').cookie.hash).toBe(cookie.hash);
   expect(visitorWith('se%20cretx').cookie.hash).not.toBe(cookie.hash);
 });

@@ -4,7 +4,7 @@ import { eventually } from '@app/test-kit/eventually';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { expect, test } from 'vitest';
-import { fixOf, openFixture } from '../support/open-fixture.ts';
+import { deviceAt, fixOf, openFixture } from '../support/open-fixture.ts';
 import { testOrigin } from '../support/start-gateway.ts';
 import { connect, tryConnect } from '../support/viewer.ts';
 import type { Viewer } from '../support/viewer.ts';
@@ -45,15 +45,13 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
     },
   });
   await gateway.ready();
-  const shown: string[] = [];
+  /** Responses, close reasons, metrics and traces. */
+  const observed: string[] = [];
   const viewers: Viewer[] = [];
   let sessions = 0;
-  const newSession = (): string => {
-    sessions += 1;
-    return `${secret}.${sessions}`;
-  };
   const addUser = (): string => {
-    const session = newSession();
+    sessions += 1;
+    const session = `${secret}.${sessions}`;
     const userId = randomUUID();
     fixture.directus.addSession(session, userId);
     fixture.directus.allow(userId, eventId);
@@ -62,27 +60,27 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
   const open = async (session: string): Promise<Viewer> => {
     const viewer = await connect(gateway.wsUrl, { session });
     viewers.push(viewer);
-    viewer.socket.on('close', (code, reason) => shown.push(`${code} ${reason.toString()}`));
+    viewer.socket.on('close', (code, reason) => observed.push(`${code} ${reason.toString()}`));
     return viewer;
   };
 
   for (const mode of modes) {
     await fixture.healDirectus();
-    const watching = await open(addUser());
-    watching.send({ type: 'subscribe', topic });
-    await watching.next('subscribed');
-    const asking = await open(addUser());
-    const newcomer = addUser();
-    const checked = await gateway.metric('live_reauthorizations_total');
+    const subscribed = await open(addUser());
+    subscribed.send({ type: 'subscribe', topic });
+    await subscribed.next('subscribed');
+    const connected = await open(addUser());
+    const newSession = addUser();
+    const checkedBefore = await gateway.metric('live_reauthorizations_total');
     fixture.directus.misbehave(mode, { slowMs: 100 });
     // A new connection, a new subscription and a recheck of an existing one.
     const base = gateway.wsUrl.replace('ws:', 'http:');
-    const cookie = `theme=dark; directus_session_token=${newcomer}`;
-    shown.push(inspect(await tryConnect(gateway.wsUrl, { session: newcomer })));
-    shown.push(await (await fetch(base, { headers: { cookie, origin: testOrigin } })).text());
-    asking.send({ type: 'subscribe', id: 'mine', topic });
-    await eventually(() => asking.messages.some((message) => 'id' in message && message.id === 'mine'));
-    await eventually(async () => (await gateway.metric('live_reauthorizations_total')) > checked);
+    const cookie = `theme=dark; directus_session_token=${newSession}`;
+    observed.push(inspect(await tryConnect(gateway.wsUrl, { session: newSession })));
+    observed.push(await (await fetch(base, { headers: { cookie, origin: testOrigin } })).text());
+    connected.send({ type: 'subscribe', id: 'mine', topic });
+    await eventually(() => connected.messages.some((message) => 'id' in message && message.id === 'mine'));
+    await eventually(async () => (await gateway.metric('live_reauthorizations_total')) > checkedBefore);
   }
   await fixture.healDirectus();
 
@@ -97,7 +95,7 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
     '"quoted',
     '\u00e9'.repeat(3),
   ]) {
-    shown.push(inspect(await tryConnect(gateway.wsUrl, { session: `${secret}${cookieValue}` })));
+    observed.push(inspect(await tryConnect(gateway.wsUrl, { session: `${secret}${cookieValue}` })));
   }
   const ended = addUser();
   const viewer = await open(ended);
@@ -110,8 +108,8 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
   leakingClient.send(`not JSON ${secret}`);
   leakingClient.send({ type: 'subscribe', topic: `event:${secret}` });
   await eventually(() => leakingClient.messages.filter(({ type }) => type === 'error').length === 3);
-  const one = addUser();
-  for (let n = 0; n < 3; n += 1) await open(one);
+  const shared = addUser();
+  for (let n = 0; n < 3; n += 1) await open(shared);
 
   // Redis and Postgres fail, and the gateway stops.
   postgres.cut();
@@ -120,22 +118,21 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
   await eventually(() => gateway.log.filter(({ level }) => level === 'warn').length >= 2, {
     timeoutMs: 15_000,
   });
-  const device = devices[0];
-  if (device !== undefined) await fixture.publish(fixOf(device));
+  await fixture.publish(fixOf(deviceAt(devices)));
   const response = await fetch(`${gateway.opsUrl}/metrics`);
-  shown.push(await response.text());
+  observed.push(await response.text());
   expect(await gateway.stop()).toBe(0);
 
   const spans = collector.spans.filter(({ service }) => service === 'live-gateway');
   expect(spans.length).toBeGreaterThan(10);
-  shown.push(inspect(spans, { depth: 5, maxArrayLength: null }));
+  observed.push(inspect(spans, { depth: 5, maxArrayLength: null }));
   const output = gateway.output();
   expect(output.length).toBeGreaterThan(1_000);
-  expect(shown.length).toBeGreaterThan(30);
+  expect(observed.length).toBeGreaterThan(30);
   expect(sessions).toBeGreaterThan(30);
   // Replies repeat only the id that the client chose.
   const messages = viewers.filter((each) => each !== leakingClient).flatMap((each) => each.messages);
-  for (const text of [output, JSON.stringify(messages), ...shown]) {
+  for (const text of [output, JSON.stringify(messages), ...observed]) {
     expect(text.includes(secret)).toBe(false);
     expect(text.includes('directus_session_token=')).toBe(false);
   }

@@ -7,15 +7,13 @@ import { readSessionCookie } from '../../src/access/session-cookie.ts';
 import { createUpgradeHandler } from '../../src/server/handle-upgrade.ts';
 import { listen } from '../../src/server/listen.ts';
 import { closeReasons } from '../../src/connection/close-reasons.ts';
-import type { Connection } from '../../src/connection/connection.ts';
+import type { Connection, ConnectionLimits } from '../../src/connection/connection.ts';
 import { scheduleCloses, closeGracefully } from '../../src/connection/close-gracefully.ts';
 import { createSocketHandlers } from '../../src/connection/socket-handlers.ts';
 import { sweepConnections } from '../../src/connection/sweep-connections.ts';
 
 /** A server that admits every client, and a record of its events. */
-async function openServer(
-  limits = { highWaterBytes: 65_536, unansweredBytes: Infinity, maxQueuedReplies: 64 },
-) {
+async function openServer(limits: Partial<ConnectionLimits> = {}) {
   const connections: Connection[] = [];
   const messages: string[] = [];
   const closes: number[] = [];
@@ -40,7 +38,7 @@ async function openServer(
           },
         };
       },
-      limits,
+      limits: { highWaterBytes: 65_536, unansweredBytes: Infinity, maxQueuedReplies: 64, ...limits },
       traffic: {
         onSent: () => undefined,
         onDropped: () => (dropped += 1),
@@ -95,6 +93,14 @@ function openStalledClient(port: number): void {
 
 const frame = Buffer.alloc(1_000, 'x');
 
+function frames(count: number): readonly Buffer[] {
+  return Array.from({ length: count }, () => frame);
+}
+
+function writeUntilLagging(connection: Connection): void {
+  while (connection.canTake()) connection.writeRows(frames(100));
+}
+
 describe('a connection', () => {
   test('sends replies and rows in order', async () => {
     const server = await openServer();
@@ -102,11 +108,11 @@ describe('a connection', () => {
     const received: string[] = [];
     client.on('message', (data: Buffer) => received.push(data.toString()));
     const connection = await server.connection();
-    const frames = Array.from({ length: 50 }, (_, n) => Buffer.from(`row ${n}`));
+    const rows = Array.from({ length: 50 }, (_, n) => Buffer.from(`row ${n}`));
     connection.reply('first');
-    expect(connection.writeRows(frames)).toBe(50);
+    expect(connection.writeRows(rows)).toBe(50);
     await eventually(() => received.length === 51);
-    expect(received).toEqual(['first', ...frames.map(String)]);
+    expect(received).toEqual(['first', ...rows.map(String)]);
   });
 
   test('takes no more rows above the high-water mark, drops none, and counts as lagging', async () => {
@@ -115,7 +121,7 @@ describe('a connection', () => {
     const connection = await server.connection();
     let taken = 0;
     for (let round = 0; round < 1_000 && connection.laggingSinceMs === undefined; round += 1) {
-      taken += connection.writeRows(Array.from({ length: 100 }, () => frame));
+      taken += connection.writeRows(frames(100));
     }
     expect(connection.canTake()).toBe(false);
     expect(connection.writeRows([frame])).toBe(0);
@@ -125,14 +131,10 @@ describe('a connection', () => {
   });
 
   test('queues replies for a client that does not read, and closes at one above the limit', async () => {
-    const server = await openServer({
-      highWaterBytes: 1_000,
-      unansweredBytes: Infinity,
-      maxQueuedReplies: 3,
-    });
+    const server = await openServer({ highWaterBytes: 1_000, maxQueuedReplies: 3 });
     openStalledClient(server.port);
     const connection = await server.connection();
-    while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
+    writeUntilLagging(connection);
     for (const reply of ['1', '2', '3']) connection.reply(reply);
     expect(connection.isOpen).toBe(true);
     connection.reply('4');
@@ -142,17 +144,13 @@ describe('a connection', () => {
   });
 
   test('sends queued replies once the client reads again, before further rows', async () => {
-    const server = await openServer({
-      highWaterBytes: 1_000,
-      unansweredBytes: Infinity,
-      maxQueuedReplies: 64,
-    });
+    const server = await openServer({ highWaterBytes: 1_000 });
     const client = await openClient(server.port);
     const received: string[] = [];
     client.on('message', (data: Buffer) => received.push(data.toString()));
     const connection = await server.connection();
     client.pause();
-    while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
+    writeUntilLagging(connection);
     connection.reply('reply 1');
     connection.reply('reply 2');
     expect(connection.writeRows([Buffer.from('row')])).toBe(0);
@@ -165,17 +163,13 @@ describe('a connection', () => {
   });
 
   test('pings at half of the unanswered-bytes limit and stops writing at the limit', async () => {
-    const server = await openServer({
-      highWaterBytes: 65_536,
-      unansweredBytes: 40_000,
-      maxQueuedReplies: 64,
-    });
+    const server = await openServer({ unansweredBytes: 40_000 });
     openStalledClient(server.port);
     const connection = await server.connection();
     server.passMs(5_000);
     expect(connection.canTake()).toBe(true);
     // The kernel would take megabytes: only the pongs are missing.
-    expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(41);
+    expect(connection.writeRows(frames(100))).toBe(41);
     expect(connection.canTake()).toBe(false);
     server.passMs(1_000);
     expect(connection.laggingSinceMs).toBe(5_000);
@@ -189,15 +183,11 @@ describe('a connection', () => {
     expect(connection.laggingSinceMs).toBeUndefined();
     connection.notePong(2);
     connection.notePong(1);
-    expect(connection.writeRows(Array.from({ length: 100 }, () => frame))).toBe(39);
+    expect(connection.writeRows(frames(100))).toBe(39);
   });
 
   test('takes any amount of rows for a client that answers pings', async () => {
-    const server = await openServer({
-      highWaterBytes: 65_536,
-      unansweredBytes: 40_000,
-      maxQueuedReplies: 64,
-    });
+    const server = await openServer({ unansweredBytes: 40_000 });
     const client = await openClient(server.port);
     let received = 0;
     client.on('message', () => (received += 1));
@@ -205,7 +195,7 @@ describe('a connection', () => {
     let taken = 0;
     await eventually(
       () => {
-        taken += connection.writeRows(Array.from({ length: 50 }, () => frame));
+        taken += connection.writeRows(frames(50));
         return taken >= 1_000;
       },
       { intervalMs: 1 },
@@ -222,14 +212,14 @@ describe('a connection', () => {
     client.on('ping', () => received.push('ping'));
     client.on('message', () => received.push('row'));
     // Four flushes per second for five seconds, each followed by a sweep.
-    for (let flush = 0; flush < 20; flush += 1) {
+    for (let n = 0; n < 20; n += 1) {
       server.passMs(250);
       connection.writeRows([frame]);
       expect(connection.isPingDue(server.nowMs(), 10_000)).toBe(false);
     }
     await eventually(() => received.length === 22);
     // At 1.75 s and at 3.75 s.
-    expect(received.flatMap((what, at) => (what === 'ping' ? [at] : []))).toEqual([7, 15]);
+    expect(received.flatMap((type, at) => (type === 'ping' ? [at] : []))).toEqual([7, 15]);
     server.passMs(2_000);
     expect(connection.isPingDue(server.nowMs(), 10_000)).toBe(true);
   });
@@ -301,7 +291,7 @@ describe('the sweep', () => {
     const server = await openServer();
     openStalledClient(server.port);
     const connection = await server.connection();
-    while (connection.canTake()) connection.writeRows(Array.from({ length: 100 }, () => frame));
+    writeUntilLagging(connection);
     server.passMs(15_000);
     expect(sweepConnections([connection], server.nowMs(), limits)).toBe(1);
     server.passMs(1);

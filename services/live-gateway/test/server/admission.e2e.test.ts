@@ -49,7 +49,7 @@ describe('a request to upgrade', () => {
     expect(calls[0]?.headerNames).not.toContain('origin');
   });
 
-  test("has the client address of the proxy's X-Forwarded-For, also in a line of its own", async () => {
+  test("has the client address of the proxy's X-Forwarded-For, even as a separate header line", async () => {
     const { session } = fixture.addViewer();
     const callsBefore = fixture.directus.calls.length;
     const upgrade = requestUpgrade(gateway.wsUrl, {

@@ -14,31 +14,34 @@ import { testOrigin } from '../support/start-gateway.ts';
 const boxes: readonly (Bbox | undefined)[] = [undefined, [0, 0, 5, 90], [3, 0, 9, 90], [8, 0, 2, 90]];
 const viewerCount = 4;
 const deviceCount = 5;
-const who = fc.nat(viewerCount - 1);
+const viewer = fc.nat(viewerCount - 1);
 const device = fc.nat(deviceCount - 1);
 const view = { maxHz: fc.constantFrom(20, 5), box: fc.nat(boxes.length - 1) };
 
-const step = fc.oneof(
+const anyStep = fc.oneof(
   {
     weight: 10,
     arbitrary: fc.record({
-      do: fc.constant('move' as const),
+      type: fc.constant('move' as const),
       device,
       isLate: fc.boolean(),
       longitude: fc.nat(9),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('connect' as const), who, gateway: fc.nat(1) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('drop' as const), who }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('stall' as const), who }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('read on' as const), who }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('view' as const), who, ...view }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('assign' as const), device, isIn: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('faulty' as const), device }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('let it work' as const), ms: fc.nat(150) }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant('connect' as const), viewer, gateway: fc.nat(1) }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('disconnect' as const), viewer }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('stall' as const), viewer }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('resume reading' as const), viewer }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('change view' as const), viewer, ...view }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('assign' as const), device, isAssigned: fc.boolean() }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('mark faulty' as const), device }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant('pause' as const), ms: fc.nat(150) }) },
 );
 
-/** What becomes of a viewer over real sockets; what it holds and complains about is the model's. */
+/** A `ModelViewer` over a real socket. */
 class SocketViewer {
   readonly model: ModelViewer;
   readonly #topic: string;
@@ -62,19 +65,19 @@ class SocketViewer {
       headers: { origin: testOrigin, cookie: `directus_session_token=${this.#session}` },
     });
     this.#socket = socket;
-    this.model.begin();
+    this.model.noteConnected();
     const subscribe = (): void => {
       if (this.#socket !== socket || socket.readyState !== socket.OPEN) return;
       const { maxHz, bbox, resumePoint } = this.model;
-      const wish = { type: 'subscribe', id: 's', topic: this.#topic, maxHz, bbox, ...resumePoint };
-      socket.send(JSON.stringify(wish));
+      const request = { type: 'subscribe', id: 's', topic: this.#topic, maxHz, bbox, ...resumePoint };
+      socket.send(JSON.stringify(request));
     };
     socket.on('open', subscribe);
     socket.on('message', (data: Buffer) => {
-      // What was sent over a connection that is given up is not heard any more.
+      // Messages of an earlier connection are ignored.
       if (this.#socket !== socket) return;
       const text = data.toString();
-      this.model.hear(text);
+      this.model.receive(text);
       if (text.includes('"unavailable"')) setTimeout(subscribe, 50);
     });
     socket.on('error', () => undefined);
@@ -83,7 +86,7 @@ class SocketViewer {
     });
   }
 
-  drop(): void {
+  disconnect(): void {
     this.#socket?.terminate();
     this.#socket = undefined;
   }
@@ -92,11 +95,11 @@ class SocketViewer {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.pause();
   }
 
-  readOn(): void {
+  resumeReading(): void {
     this.#socket?.resume();
   }
 
-  look(maxHz: number, bbox: Bbox | undefined): void {
+  changeView(maxHz: number, bbox: Bbox | undefined): void {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     this.model.maxHz = maxHz;
     this.model.bbox = bbox;
@@ -106,117 +109,118 @@ class SocketViewer {
   }
 }
 
-/** An event, what was published of its devices, and what must be seen of them in the end. */
-class Race {
-  readonly #world: Fixture;
+/** An event, the fixes published of its devices, and what viewers must show in the end. */
+class TestEvent {
+  readonly #fixture: Fixture;
   readonly eventId: string;
   readonly #devices: readonly TestDevice[];
   readonly #assigned: Set<TestDevice>;
-  readonly #good = new Map<TestDevice, { ts: number; longitude: number }[]>();
+  readonly #validFixes = new Map<TestDevice, { ts: number; longitude: number }[]>();
   #nowMs = Date.now() - 3_600_000;
 
-  constructor(world: Fixture, event: { eventId: string; devices: readonly TestDevice[] }) {
-    this.#world = world;
+  constructor(fixture: Fixture, event: { eventId: string; devices: readonly TestDevice[] }) {
+    this.#fixture = fixture;
     this.eventId = event.eventId;
     this.#devices = event.devices;
     this.#assigned = new Set(event.devices);
   }
 
-  /** Onto the stream, and into the table as the processor does. */
+  /** Stores a fix as the processor does, and adds it to the stream. */
   async move(at: number, longitude: number, isLate: boolean): Promise<void> {
     const chosen = this.#devices[at];
     if (chosen === undefined) return;
     this.#nowMs += 10;
     const ts = isLate ? this.#nowMs - 1_005 : this.#nowMs;
     const fix = fixOf(chosen, { fixAtMs: ts, latitude: 10, longitude });
-    await this.#world.store(fix);
-    await this.#world.publish(fix);
-    this.#good.set(chosen, [...(this.#good.get(chosen) ?? []), { ts, longitude }]);
+    await this.#fixture.store(fix);
+    await this.#fixture.publish(fix);
+    this.#validFixes.set(chosen, [...(this.#validFixes.get(chosen) ?? []), { ts, longitude }]);
   }
 
   async markFaulty(at: number): Promise<void> {
     const chosen = this.#devices[at];
     const newest = chosen === undefined ? undefined : this.#newest(chosen);
     if (chosen === undefined || newest === undefined) return;
-    await this.#world.sql`
+    await this.#fixture.sql`
       update positions set faulty = true where device_id = ${chosen.imei} and ts = ${new Date(newest.ts)}`;
-    this.#good.set(
+    this.#validFixes.set(
       chosen,
-      (this.#good.get(chosen) ?? []).filter((fix) => fix !== newest),
+      (this.#validFixes.get(chosen) ?? []).filter((fix) => fix !== newest),
     );
   }
 
-  async assign(at: number, isIn: boolean): Promise<void> {
+  async assign(at: number, isAssigned: boolean): Promise<void> {
     const chosen = this.#devices[at];
-    if (chosen === undefined || this.#assigned.has(chosen) === isIn) return;
-    if (isIn) {
-      await this.#world.sql`
+    if (chosen === undefined || this.#assigned.has(chosen) === isAssigned) return;
+    if (isAssigned) {
+      await this.#fixture.sql`
         insert into entry_devices (entry_id, device_id)
         select id, ${chosen.id} from entries where event_id = ${this.eventId} limit 1`;
       this.#assigned.add(chosen);
     } else {
-      await this.#world.sql`
+      await this.#fixture.sql`
         delete from entry_devices where device_id = ${chosen.id}`;
       this.#assigned.delete(chosen);
     }
   }
 
-  seenThrough(bbox: Bbox | undefined): Readonly<Record<string, readonly [number, number]>> {
-    const seen = [...this.#assigned].flatMap((each) => {
+  expectedPositions(bbox: Bbox | undefined): Readonly<Record<string, readonly [number, number]>> {
+    const expected = [...this.#assigned].flatMap((each) => {
       const newest = this.#newest(each);
       if (newest === undefined || (bbox !== undefined && !isInside(bbox, 10, newest.longitude))) return [];
       return [[each.id, [newest.ts, newest.longitude]] as const];
     });
-    return Object.fromEntries(seen);
+    return Object.fromEntries(expected);
   }
 
   #newest(of: TestDevice): { ts: number; longitude: number } | undefined {
-    return (this.#good.get(of) ?? []).toSorted((a, b) => b.ts - a.ts)[0];
+    return (this.#validFixes.get(of) ?? []).toSorted((a, b) => b.ts - a.ts)[0];
   }
 }
 
 test(
-  'over real sockets and two gateways no client is taken back, and at rest each holds what the newest fixes say',
+  'over real sockets and two gateways no client goes back in time, and at rest each has the newest fixes',
   { timeout: 120_000 },
   async () => {
-    await using world = await openFixture();
+    await using fixture = await openFixture();
     const gateways = await Promise.all(
       ['one', 'two'].map((instanceId) =>
-        world.start({ instanceId, env: { LIVE_MESSAGE_RATE_PER_S: '1000' } }),
+        fixture.start({ instanceId, env: { LIVE_MESSAGE_RATE_PER_S: '1000' } }),
       ),
     );
     await Promise.all(gateways.map((gateway) => gateway.ready()));
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.record(view), { minLength: viewerCount, maxLength: viewerCount }),
-        fc.array(step, { minLength: 40, maxLength: 60, size: 'max' }),
+        fc.array(anyStep, { minLength: 40, maxLength: 60, size: 'max' }),
         async (views, history) => {
-          const race = new Race(world, await world.addEvent(deviceCount));
+          const event = new TestEvent(fixture, await fixture.addEvent(deviceCount));
           const viewers = views.map(({ maxHz, box }) => {
-            const { session } = world.addViewer(race.eventId);
-            return new SocketViewer(race.eventId, session, maxHz, boxes[box]);
+            const { session } = fixture.addViewer(event.eventId);
+            return new SocketViewer(event.eventId, session, maxHz, boxes[box]);
           });
           const connect = (at: number, to: number): void => viewers[at]?.connect(gateways[to]?.wsUrl ?? '');
           for (const at of viewers.keys()) connect(at, at % 2);
-          for (const s of history) {
-            if (s.do === 'move') await race.move(s.device, s.longitude, s.isLate);
-            else if (s.do === 'connect') connect(s.who, s.gateway);
-            else if (s.do === 'drop') viewers[s.who]?.drop();
-            else if (s.do === 'stall') viewers[s.who]?.stall();
-            else if (s.do === 'read on') viewers[s.who]?.readOn();
-            else if (s.do === 'view') viewers[s.who]?.look(s.maxHz, boxes[s.box]);
-            else if (s.do === 'assign') await race.assign(s.device, s.isIn);
-            else if (s.do === 'faulty') await race.markFaulty(s.device);
-            else await new Promise((resolve) => setTimeout(resolve, s.ms));
+          for (const step of history) {
+            if (step.type === 'move') await event.move(step.device, step.longitude, step.isLate);
+            else if (step.type === 'connect') connect(step.viewer, step.gateway);
+            else if (step.type === 'disconnect') viewers[step.viewer]?.disconnect();
+            else if (step.type === 'stall') viewers[step.viewer]?.stall();
+            else if (step.type === 'resume reading') viewers[step.viewer]?.resumeReading();
+            else if (step.type === 'change view')
+              viewers[step.viewer]?.changeView(step.maxHz, boxes[step.box]);
+            else if (step.type === 'assign') await event.assign(step.device, step.isAssigned);
+            else if (step.type === 'mark faulty') await event.markFaulty(step.device);
+            else await new Promise((resolve) => setTimeout(resolve, step.ms));
           }
-          for (const viewer of viewers) viewer.readOn();
+          for (const viewer of viewers) viewer.resumeReading();
           try {
             await eventually(
               () => {
                 for (const [at, viewer] of viewers.entries())
                   if (!viewer.isConnected) connect(at, (at + 1) % 2);
                 for (const { model } of viewers) {
-                  expect(Object.fromEntries(model.held)).toEqual(race.seenThrough(model.bbox));
+                  expect(Object.fromEntries(model.held)).toEqual(event.expectedPositions(model.bbox));
                 }
                 return true;
               },
@@ -224,7 +228,7 @@ test(
             );
             for (const { model } of viewers) expect(model.complaints).toEqual([]);
           } finally {
-            for (const viewer of viewers) viewer.drop();
+            for (const viewer of viewers) viewer.disconnect();
           }
         },
       ),

@@ -21,7 +21,7 @@ export const eventIds = [
 ] as const;
 export const imeis = ['imei-1', 'imei-2', 'imei-3', 'imei-4'] as const;
 
-/** Every assignment there can be, one bit for each event and device. */
+/** @param bits one for each event and device; a set bit is an assignment. */
 function assignmentsOf(bits: number): readonly AssignmentRow[] {
   return eventIds.flatMap((eventId, e) =>
     imeis.flatMap((imei, d) =>
@@ -30,13 +30,13 @@ function assignmentsOf(bits: number): readonly AssignmentRow[] {
   );
 }
 
-/** A stream and a database, as what they are to a gateway: entries in order, and rows that may be found faulty. */
+/** The stream and the database: entries in order, and rows that may be marked as faulty. */
 export class ModelRace {
   readonly entries: LatestFix[] = [];
   readonly faulty = new Set<string>();
   epoch = 'epoch-0';
 
-  /** Equal stamps have equal content, as they have in `positions`. */
+  /** Fixes of one device with the same time are equal, as in `positions`. */
   publish(deviceId: string, fixAtMs: number): void {
     this.entries.push(fixOf(deviceId, fixAtMs, String(this.entries.length + 1)));
   }
@@ -46,38 +46,38 @@ export class ModelRace {
     if (newest !== undefined) this.faulty.add(keyOf(newest));
   }
 
-  /** If it is newer than every good one. */
+  /** The time of the newest faulty fix, if it is newer than every valid one. */
   newestFaulty(deviceId: string): number | undefined {
     const faulty = this.entries.filter((fix) => fix.deviceId === deviceId && this.faulty.has(keyOf(fix)));
     const newest = Math.max(...faulty.map(({ fixAtMs }) => fixAtMs));
     return newest > (this.newest(deviceId)?.fixAtMs ?? 0) ? newest : undefined;
   }
 
-  /** As Postgres has it. */
+  /** The newest valid fix, as Postgres returns it. */
   newest(deviceId: string): LatestFix | undefined {
-    const good = this.entries.filter((fix) => fix.deviceId === deviceId && !this.faulty.has(keyOf(fix)));
-    const newest = good.toSorted((a, b) => b.fixAtMs - a.fixAtMs)[0];
+    const valid = this.entries.filter((fix) => fix.deviceId === deviceId && !this.faulty.has(keyOf(fix)));
+    const newest = valid.toSorted((a, b) => b.fixAtMs - a.fixAtMs)[0];
     return newest === undefined ? undefined : { ...newest, arrivedAtMs: undefined, stamp: undefined };
   }
 }
 
-/** A gateway without sockets and servers: its real `latest`, registry, timeline and fan-out. */
+/** A gateway without sockets and servers, with the real latest fixes, registry, timeline and fan-out. */
 export class ModelReplica {
   readonly latest = new LatestFixes(Number.POSITIVE_INFINITY);
   readonly registry: SubscriptionRegistry;
   readonly fanOut: FanOut;
   readonly viewers = new Set<ModelViewer>();
   readonly #race: ModelRace;
-  readonly #place = new StreamCursor('stream');
+  readonly #cursor = new StreamCursor('stream');
   readonly #timeline: Timeline;
   readonly #context: RegisterContext;
   #applied: number;
   #ticking: Promise<void> | undefined;
 
-  /** @param warmEntries how many entries before the stream's end it begins to read. */
+  /** @param warmEntries number of entries replayed at start-up. */
   constructor(race: ModelRace, bits: number, warmEntries: number) {
     this.#race = race;
-    this.#place.locate(
+    this.#cursor.locate(
       {
         exists: true,
         length: 0,
@@ -87,25 +87,25 @@ export class ModelReplica {
       warmEntries,
     );
     this.#applied = Math.max(0, race.entries.length - warmEntries);
-    let drawn = 0;
-    this.#timeline = new Timeline([this.#place], () => `own-${(drawn += 1)}`);
+    let epochs = 0;
+    this.#timeline = new Timeline([this.#cursor], () => `own-${(epochs += 1)}`);
     this.#timeline.noteProgress();
-    this.#timeline.setEpoch(this.#place, race.epoch);
+    this.#timeline.setEpoch(this.#cursor, race.epoch);
     this.registry = new SubscriptionRegistry({
-      // So small that a few viewers are spread over the ticks as a large audience is.
+      // Small, so that a few viewers are spread over the ticks like a large audience.
       groupSize: 2,
       latest: this.latest,
       streamOffset: () => this.#timeline.streamOffset,
-      onConflated: nothing,
+      onConflated: ignore,
     });
     const meter = {
-      onTick: nothing,
-      onPositionsSent: nothing,
-      onSnapshot: nothing,
-      onConflated: nothing,
-      onDelivered: nothing,
+      onTick: ignore,
+      onPositionsSent: ignore,
+      onSnapshot: ignore,
+      onConflated: ignore,
+      onDelivered: ignore,
     };
-    // A slice is one socket, a frame two rows: whatever can come in between does.
+    // One socket per slice and two rows per frame, for the most interleavings.
     const sizes = { sliceSockets: 1, rowBytes: 80 };
     this.fanOut = new FanOut({ registry: this.registry, latest: this.latest, meter, nowMs, ...sizes });
     this.#context = {
@@ -114,8 +114,8 @@ export class ModelReplica {
       timeline: this.#timeline,
       tickMs: 125,
       nowMs,
-      onSnapshot: nothing,
-      onResume: nothing,
+      onSnapshot: ignore,
+      onResume: ignore,
     };
     this.registry.reassign(indexAssignments(assignmentsOf(bits)), 0);
   }
@@ -128,7 +128,7 @@ export class ModelReplica {
       else if (this.latest.offer(fix)) this.registry.markChanged(fix.deviceId);
     }
     this.#applied += next.length;
-    this.#place.advance(next.map(({ stamp }) => stamp?.id ?? ''));
+    this.#cursor.advance(next.map(({ stamp }) => stamp?.id ?? ''));
     this.#timeline.noteProgress();
   }
 
@@ -154,9 +154,9 @@ export class ModelReplica {
     const { latest, registry } = this;
     const assigned = imeis.filter((imei) => registry.isAssigned(imei));
     await hydrateLatest(latest, assigned, {
-      readNewest: (questions) =>
+      readNewest: (queries) =>
         Promise.resolve(
-          questions.map(({ deviceId, heldFixAtMs }) => ({
+          queries.map(({ deviceId, heldFixAtMs }) => ({
             deviceId,
             newest: this.#race.newest(deviceId),
             heldFaultyAtMs:
@@ -169,7 +169,7 @@ export class ModelReplica {
       applyHydration: (hydrate) =>
         this.fanOut.betweenTicks(() => {
           const { moved, retracted } = hydrate();
-          // What left the events while Postgres was asked comes back with its answer.
+          // The result may contain devices that were unassigned during the query.
           latest.keepOnly((imei) => registry.isAssigned(imei));
           for (const imei of moved) registry.markChanged(imei);
           registry.markReset(retracted);
@@ -178,20 +178,20 @@ export class ModelReplica {
     });
   }
 
-  /** The stream has another epoch. */
+  /** Takes over the stream's new epoch. */
   noteEpoch(): Promise<void> {
-    this.#timeline.invalidateEpoch(this.#place);
-    this.#timeline.setEpoch(this.#place, this.#race.epoch);
+    this.#timeline.invalidateEpoch(this.#cursor);
+    this.#timeline.setEpoch(this.#cursor, this.#race.epoch);
     return this.fanOut.betweenTicks(() => this.registry.resync());
   }
 
-  /** Connects a viewer, with the cursor it has, if any; false if this replica has still to catch up. */
+  /** Connects a viewer with its cursor, if any; returns false if this replica is behind the cursor. */
   admit(viewer: ModelViewer): boolean {
     const resumeFrom = viewer.resumePoint;
     if (evaluateResume(resumeFrom, this.#timeline, '', '').outcome === 'ahead') return false;
     const recipient = viewer.connect();
     const { eventId, dialect, maxHz, bbox } = viewer;
-    const wish = {
+    const request = {
       eventId,
       topic: eventTopic(eventId),
       id: undefined,
@@ -201,7 +201,7 @@ export class ModelReplica {
       resumeFrom,
       recipient,
     };
-    viewer.subscription = registerSubscription(wish, this.#context);
+    viewer.subscription = registerSubscription(request, this.#context);
     viewer.replica = this;
     this.viewers.add(viewer);
     return true;
@@ -222,14 +222,14 @@ export class ModelReplica {
 }
 
 const nowMs = (): number => 1000;
-const nothing = (): void => undefined;
+const ignore = (): void => undefined;
 
 function fixOf(deviceId: string, fixAtMs: number, id: string): LatestFix {
   return {
     deviceId,
     fixAtMs,
     latitude: 1,
-    // Devices move about: in and out of the boxes.
+    // Devices move in and out of the boxes.
     longitude: (fixAtMs * 7 + deviceId.charCodeAt(5) * 3) % 10,
     altitudeM: 3,
     courseDeg: 4,

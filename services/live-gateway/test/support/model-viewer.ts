@@ -4,39 +4,40 @@ import type { ResumePoint } from '../../src/subscriptions/resume.ts';
 import type { Dialect, Frame, Recipient, Subscription } from '../../src/subscriptions/subscription.ts';
 import type { SubscriptionRegistry } from '../../src/subscriptions/subscription-registry.ts';
 
-/** What a viewer's replica does for it. */
+/** The replica that a viewer is connected to. */
 export interface ViewerReplica {
   readonly registry: SubscriptionRegistry;
   dismiss(viewer: ModelViewer): void;
   changeView(viewer: ModelViewer, maxHz: number, bbox: Bbox | undefined): void;
 }
 
-/** A client that takes frames as long as it has appetite, and holds what docs/protocol.md says that it holds. */
+/** A client by docs/protocol.md: keeps the positions it was sent, and checks the order of messages and fixes. */
 export class ModelViewer {
   readonly eventId: string;
   readonly dialect: Dialect;
   maxHz: number;
   bbox: Bbox | undefined;
+  /** How many more frames the client takes before it counts as lagging. */
   appetite = Number.POSITIVE_INFINITY;
   subscription: Subscription | undefined;
   replica: ViewerReplica | undefined;
   /** Fix time and longitude by device. */
   readonly held = new Map<string, readonly [number, number]>();
-  /** What it was told and must not be. */
+  /** Violations of the protocol by the gateway. */
   readonly complaints: string[] = [];
-  /** What came over this connection, by device. */
-  readonly #told = new Map<string, number>();
+  /** Fix time of the last row of each device on this connection. */
+  readonly #lastFixTimes = new Map<string, number>();
   #epoch: string | undefined;
   #cursor: string | undefined;
-  #isWhole = false;
+  #hasSnapshot = false;
   #nextPart: number | undefined;
   #connection = 0;
 
-  constructor(wish: Pick<ModelViewer, 'eventId' | 'dialect' | 'maxHz' | 'bbox'>) {
-    this.eventId = wish.eventId;
-    this.dialect = wish.dialect;
-    this.maxHz = wish.maxHz;
-    this.bbox = wish.bbox;
+  constructor(options: Pick<ModelViewer, 'eventId' | 'dialect' | 'maxHz' | 'bbox'>) {
+    this.eventId = options.eventId;
+    this.dialect = options.dialect;
+    this.maxHz = options.maxHz;
+    this.bbox = options.bbox;
   }
 
   get resumePoint(): ResumePoint | undefined {
@@ -45,25 +46,25 @@ export class ModelViewer {
       : { cursor: this.#cursor, epoch: this.#epoch };
   }
 
-  /** A new connection: what comes over it is judged by itself. */
-  begin(): void {
+  /** Starts a new connection: the order of fixes is checked per connection. */
+  noteConnected(): void {
     this.#connection += 1;
-    this.#told.clear();
+    this.#lastFixTimes.clear();
   }
 
   connect(): Recipient {
-    this.begin();
+    this.noteConnected();
     const connection = this.#connection;
     const isOpen = (): boolean => this.#connection === connection;
     return {
-      reply: (text) => this.hear(text),
+      reply: (text) => this.receive(text),
       canTake: () => isOpen() && this.appetite > 0,
       writeRows: (frames: readonly Frame[]) => {
-        const eaten = isOpen() ? frames.slice(0, this.appetite) : [];
-        this.appetite -= eaten.length;
-        for (const frame of eaten)
-          this.hear(typeof frame === 'string' ? frame : Buffer.from(frame).toString());
-        return eaten.length;
+        const taken = isOpen() ? frames.slice(0, this.appetite) : [];
+        this.appetite -= taken.length;
+        for (const frame of taken)
+          this.receive(typeof frame === 'string' ? frame : Buffer.from(frame).toString());
+        return taken.length;
       },
     };
   }
@@ -74,10 +75,10 @@ export class ModelViewer {
     this.replica = undefined;
   }
 
-  hear(text: string): void {
+  receive(text: string): void {
     const json: unknown = JSON.parse(text);
     if (this.dialect === 'batched') {
-      this.#hearBatched(batchedServerMessage.parse(json));
+      this.#receiveBatched(batchedServerMessage.parse(json));
       return;
     }
     const message = plainServerMessage.parse(json);
@@ -87,11 +88,11 @@ export class ModelViewer {
     for (const { deviceId, ts, lon } of positions) this.held.set(deviceId, [ts, lon]);
   }
 
-  #hearBatched(message: BatchedServerMessage): void {
+  #receiveBatched(message: BatchedServerMessage): void {
     switch (message.type) {
       case 'subscribed':
         this.#epoch = message.epoch;
-        if (message.recovered) this.#isWhole = true;
+        if (message.recovered) this.#hasSnapshot = true;
         else this.#expectSnapshot();
         break;
       case 'resync':
@@ -100,57 +101,58 @@ export class ModelViewer {
       case 'snapshot':
         if (message.part !== this.#nextPart) this.complaints.push(`part ${message.part}`);
         this.#nextPart = message.last === true ? undefined : message.part + 1;
-        if (message.part === 0) this.#forgetAll();
-        this.#take(message.rows);
-        if (message.last === true) this.#isWhole = true;
+        if (message.part === 0) this.#clear();
+        this.#applyRows(message.rows);
+        if (message.last === true) this.#hasSnapshot = true;
         this.#noteCursor(message.cursor);
         break;
       case 'positions':
-        this.#take(message.rows);
+        this.#applyRows(message.rows);
         this.#noteCursor(message.cursor);
         break;
       case 'devices':
         this.#cursor = undefined;
-        this.#forget(message.removed);
+        this.#remove(message.removed);
         break;
       case 'hidden':
-        this.#forget(message.devices);
+        this.#remove(message.devices);
         break;
       case 'error':
         if (!message.temporary) this.complaints.push(message.code);
         break;
       default:
-      // What keeps a connection going says nothing about devices.
+      // Other messages do not concern devices.
     }
   }
 
   #expectSnapshot(): void {
-    this.#isWhole = false;
+    this.#hasSnapshot = false;
     this.#cursor = undefined;
     this.#nextPart = 0;
   }
 
   #noteCursor(cursor: string | undefined): void {
-    if (this.#isWhole && cursor !== undefined) this.#cursor = cursor;
+    if (this.#hasSnapshot && cursor !== undefined) this.#cursor = cursor;
   }
 
-  #forgetAll(): void {
+  #clear(): void {
     this.held.clear();
-    this.#told.clear();
+    this.#lastFixTimes.clear();
   }
 
-  #forget(deviceIds: readonly string[]): void {
+  #remove(deviceIds: readonly string[]): void {
     for (const deviceId of deviceIds) {
       this.held.delete(deviceId);
-      this.#told.delete(deviceId);
+      this.#lastFixTimes.delete(deviceId);
     }
   }
 
-  #take(rows: readonly Row[]): void {
+  #applyRows(rows: readonly Row[]): void {
     for (const [deviceId, lon, , ts] of rows) {
-      if (ts < (this.#told.get(deviceId) ?? 0)) this.complaints.push(`${deviceId} back to ${ts}`);
-      this.#told.set(deviceId, ts);
-      // What it held before this connection may be newer: another replica was further.
+      if (ts < (this.#lastFixTimes.get(deviceId) ?? 0))
+        this.complaints.push(`${deviceId} sent an older fix of ${ts}`);
+      this.#lastFixTimes.set(deviceId, ts);
+      // A position from an earlier connection may be newer, if that replica was further ahead.
       if (ts >= (this.held.get(deviceId)?.[0] ?? 0)) this.held.set(deviceId, [ts, lon]);
     }
   }
