@@ -15,8 +15,8 @@ const missingOriginEntry = 'none';
  * Reads `https://live.example.org,https://ops.example.org,none`.
  * @returns an error message if an entry is not an origin as a browser sends it.
  */
-export function parseAllowedOrigins(text: string): AllowedOrigins | string {
-  const entries = text
+export function parseAllowedOrigins(value: string): AllowedOrigins | string {
+  const entries = value
     .split(',')
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '');
@@ -34,6 +34,6 @@ export function isAllowedOrigin(origin: string, allowed: AllowedOrigins): boolea
   return origin === '' ? allowed.allowMissing : allowed.origins.includes(origin);
 }
 
-function isOrigin(text: string): boolean {
-  return URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text;
+function isOrigin(value: string): boolean {
+  return URL.canParse(value) && /^https?:/.test(value) && new URL(value).origin === value;
 }

@@ -60,7 +60,7 @@ export function createCallDirectus(options: {
 
 async function request(url: string, visitor: Visitor, signal: AbortSignal): Promise<DirectusReply> {
   let response: Response;
-  let text: string;
+  let body: string;
   try {
     response = await fetch(url, {
       // Directus trusts this header for its rate limit: it gets the address determined by the gateway.
@@ -72,22 +72,22 @@ async function request(url: string, visitor: Visitor, signal: AbortSignal): Prom
       redirect: 'manual',
       signal,
     });
-    text = await response.text();
+    body = await response.text();
   } catch {
     // The error is dropped: its cause may contain the request, and with it the cookie.
     return { answered: false, reason: signal.aborted ? 'timeout' : 'unreachable' };
   }
-  return readReply(response.status, response.headers.get('retry-after'), text);
+  return readReply(response.status, response.headers.get('retry-after'), body);
 }
 
 /** 429 and 5xx are temporary; so is a body that is not JSON, such as a proxy's error page. */
-function readReply(status: number, retryAfter: string | null, text: string): DirectusReply {
+function readReply(status: number, retryAfter: string | null, json: string): DirectusReply {
   if (status === 429 || status >= 500) {
     const retryAfterMs = parseRetryAfterMs(retryAfter);
     const reason = status === 429 ? 'rate_limited' : 'server_error';
     return { answered: false, reason, ...(retryAfterMs !== undefined && { retryAfterMs }) };
   }
-  const body = parseJson(text);
+  const body = parseJson(json);
   if (body === undefined) return { answered: false, reason: 'bad_reply' };
   const errorCode = readErrorCode(body);
   return { answered: true, status, body, ...(errorCode !== undefined && { errorCode }) };
@@ -115,9 +115,9 @@ function property(value: unknown, name: string): unknown {
     : undefined;
 }
 
-function parseJson(text: string): unknown {
+function parseJson(json: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(json);
   } catch {
     return undefined;
   }

@@ -21,7 +21,7 @@ export function acceptClient(
   connection.onIdle = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
   return {
     // Not caught: a rejection is a bug and ends the process.
-    onMessage: (text) => void handleMessage(client, text, context),
+    onMessage: (frame) => void handleMessage(client, frame, context),
     onClosed: () => {
       clients.remove(client);
       for (const { subscription } of client.subscriptions.releaseAll()) {

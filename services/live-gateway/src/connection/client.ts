@@ -30,7 +30,7 @@ export class Client {
     return this.connection.viewer;
   }
 
-  reply(text: string): void {
-    this.connection.reply(text);
+  reply(frame: string): void {
+    this.connection.reply(frame);
   }
 }

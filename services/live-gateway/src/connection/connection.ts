@@ -114,12 +114,12 @@ export class Connection {
   }
 
   /** Sends a reply, or queues it while the client is lagging. Replies keep their order and precede later rows. */
-  reply(text: string): void {
+  reply(frame: string): void {
     if (!this.#isOpen) return;
     if (this.canTake()) {
-      this.#send([text]);
+      this.#send([frame]);
     } else if (this.#queuedReplies.length < this.#limits.maxQueuedReplies) {
-      this.#queuedReplies.push(text);
+      this.#queuedReplies.push(frame);
     } else {
       this.end(closeReasons.tooManyQueuedReplies);
     }

@@ -20,14 +20,14 @@ export interface MessageContext extends SubscribeContext {
  * Every frame costs a token, invalid ones included. Without a token the frame is parsed for its id only and answered
  * `rate-limited`; a client that keeps sending is disconnected.
  */
-export async function handleMessage(client: Client, text: string, context: MessageContext): Promise<void> {
+export async function handleMessage(client: Client, frame: string, context: MessageContext): Promise<void> {
   const hasToken = client.messages.take(context.nowMs());
   if (!hasToken && client.messages.isAbused) {
     context.onReceived('rate-limited');
     client.connection.end(closeReasons.tooManyMessages);
     return;
   }
-  const message = parseClientMessage(text);
+  const message = parseClientMessage(frame);
   if (!hasToken) {
     context.onReceived('rate-limited');
     const { retryAfterMs } = client.messages;

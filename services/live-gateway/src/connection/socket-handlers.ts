@@ -20,7 +20,7 @@ interface Link {
 }
 
 export interface ClientHandlers {
-  readonly onMessage: (text: string) => void;
+  readonly onMessage: (frame: string) => void;
   readonly onClosed: () => void;
 }
 

@@ -7,9 +7,9 @@ export type TrustedProxies = BlockList;
  * Parses `10.0.0.0/8,192.0.2.7,fd00::/8`; an empty string trusts no proxy.
  * @returns an error message if an entry is neither an address nor a network.
  */
-export function parseTrustedProxies(text: string): TrustedProxies | string {
+export function parseTrustedProxies(value: string): TrustedProxies | string {
   const proxies = new BlockList();
-  for (const entry of text.split(',').map((part) => part.trim())) {
+  for (const entry of value.split(',').map((part) => part.trim())) {
     if (entry === '') continue;
     const [address = '', bits] = entry.split('/', 2);
     const family = isIP(address);

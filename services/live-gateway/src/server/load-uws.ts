@@ -17,8 +17,8 @@ export async function loadUws(maxHeaderBytes: number) {
 }
 
 export function bindingProblem(error: unknown, platform: string, arch: string, nodeVersion: string): string {
-  const text = error instanceof Error ? error.message : String(error);
-  const reason = text.trim().split('\n').at(-1) ?? '';
+  const message = error instanceof Error ? error.message : String(error);
+  const reason = message.trim().split('\n').at(-1) ?? '';
   return (
     `uWebSockets.js does not load on ${platform} ${arch} with Node ${nodeVersion}: ${reason}. ` +
     'It needs Node 20 to 25 on Linux with glibc 2.38 or newer (Debian 13, Ubuntu 24.04; not Alpine), macOS or ' +

@@ -32,7 +32,7 @@ async function openServer(limits: Partial<ConnectionLimits> = {}) {
       onOpen: (connection) => {
         connections.push(connection);
         return {
-          onMessage: (text) => messages.push(text),
+          onMessage: (frame) => messages.push(frame),
           onClosed: () => {
             closedClients += 1;
           },

@@ -102,8 +102,8 @@ export function validMessage(random: SeededRandom, topics: readonly [string, ...
 }
 
 /** Mutates a message in one to four places; the result is well-formed and within the message size limit. */
-export function mutateMessage(random: SeededRandom, text: string): string {
-  let mutated = text;
+export function mutateMessage(random: SeededRandom, message: string): string {
+  let mutated = message;
   for (let round = random.below(4); round >= 0; round -= 1) mutated = mutateOnce(random, mutated);
   // A text frame is well-formed UTF-8; `invalidFrames` has others.
   const wellFormed = mutated.toWellFormed();
@@ -112,31 +112,31 @@ export function mutateMessage(random: SeededRandom, text: string): string {
     : wellFormed.slice(0, maxMessageBytes / 4);
 }
 
-function mutateOnce(random: SeededRandom, text: string): string {
-  const at = random.below(text.length + 1);
-  const to = Math.min(text.length, at + 1 + random.below(8));
+function mutateOnce(random: SeededRandom, message: string): string {
+  const at = random.below(message.length + 1);
+  const to = Math.min(message.length, at + 1 + random.below(8));
   switch (random.below(9)) {
     case 0:
-      return text.slice(0, at) + text.slice(to);
+      return message.slice(0, at) + message.slice(to);
     case 1:
-      return text.slice(0, at) + random.of(specialStrings) + text.slice(at);
+      return message.slice(0, at) + random.of(specialStrings) + message.slice(at);
     case 2:
-      return text.slice(0, at) + random.of(specialStrings) + text.slice(to);
+      return message.slice(0, at) + random.of(specialStrings) + message.slice(to);
     case 3:
-      return text.slice(0, at);
+      return message.slice(0, at);
     case 4:
-      return text.slice(0, to) + text.slice(at);
+      return message.slice(0, to) + message.slice(at);
     case 5:
-      return text.replace(/:(?:"[^"]*"|[^,{}[\]]+)/u, `:${random.of(extremeValues)}`);
+      return message.replace(/:(?:"[^"]*"|[^,{}[\]]+)/u, `:${random.of(extremeValues)}`);
     case 6:
-      return text.replace('{', `{${JSON.stringify(random.of(keys))}:${random.of(extremeValues)},`);
+      return message.replace('{', `{${JSON.stringify(random.of(keys))}:${random.of(extremeValues)},`);
     case 7:
-      return text.replace(/"(\w+)":/u, `${JSON.stringify(random.of(keys))}:`);
+      return message.replace(/"(\w+)":/u, `${JSON.stringify(random.of(keys))}:`);
     default:
       return random.of([
         '['.repeat(random.below(2000)),
         '{"a":'.repeat(random.below(400)),
-        text.repeat(1 + random.below(20)),
+        message.repeat(1 + random.below(20)),
       ]);
   }
 }

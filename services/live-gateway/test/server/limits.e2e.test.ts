@@ -67,7 +67,7 @@ describe('a gateway', () => {
       const received = listenTo(socket);
       socket.write(garbage);
       await eventually(() => received.isClosed());
-      expect(received.text()).not.toContain('101');
+      expect(received.data()).not.toContain('101');
     }
     (await connect(gateway.wsUrl, { session: fixture.addViewer().session }))[Symbol.dispose]();
   });
@@ -86,7 +86,7 @@ test('without a trusted proxy the client address comes from the socket', async (
   expect(calls[0]?.headerNames).not.toContain('x-real-ip');
 });
 
-function listenTo(socket: Socket): { isClosed(): boolean; text(): string } {
+function listenTo(socket: Socket): { isClosed(): boolean; data(): string } {
   let received = '';
   let isClosed = false;
   // A reset is one of the ways in which the gateway may close it.
@@ -97,5 +97,5 @@ function listenTo(socket: Socket): { isClosed(): boolean; text(): string } {
   socket.on('close', () => {
     isClosed = true;
   });
-  return { isClosed: () => isClosed, text: () => received };
+  return { isClosed: () => isClosed, data: () => received };
 }

@@ -14,7 +14,7 @@ import { testOrigin } from '../support/start-gateway.ts';
 const boxes: readonly (Bbox | undefined)[] = [undefined, [0, 0, 5, 90], [3, 0, 9, 90], [8, 0, 2, 90]];
 const viewerCount = 4;
 const deviceCount = 5;
-const viewer = fc.nat(viewerCount - 1);
+const viewerIndex = fc.nat(viewerCount - 1);
 const device = fc.nat(deviceCount - 1);
 const view = { maxHz: fc.constantFrom(20, 5), box: fc.nat(boxes.length - 1) };
 
@@ -28,11 +28,17 @@ const anyStep = fc.oneof(
       longitude: fc.nat(9),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('connect' as const), viewer, gateway: fc.nat(1) }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('disconnect' as const), viewer }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('stall' as const), viewer }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('resume reading' as const), viewer }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('change view' as const), viewer, ...view }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constant('connect' as const), viewer: viewerIndex, gateway: fc.nat(1) }),
+  },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('disconnect' as const), viewer: viewerIndex }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('stall' as const), viewer: viewerIndex }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('resume reading' as const), viewer: viewerIndex }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('change view' as const), viewer: viewerIndex, ...view }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({ type: fc.constant('assign' as const), device, isAssigned: fc.boolean() }),

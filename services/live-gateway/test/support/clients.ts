@@ -72,8 +72,8 @@ class Spectator {
     return socket;
   }
 
-  #receive(text: string): void {
-    const message = batchedServerMessage.parse(JSON.parse(text));
+  #receive(frame: string): void {
+    const message = batchedServerMessage.parse(JSON.parse(frame));
     if (message.type === 'reconnect') reconnectMessages += 1;
     if (message.type === 'subscribed' && message.recovered) resumes += 1;
     if (message.type !== 'snapshot' && message.type !== 'positions') return;

@@ -57,7 +57,7 @@ export class ModelViewer {
     const connection = this.#connection;
     const isOpen = (): boolean => this.#connection === connection;
     return {
-      reply: (text) => this.receive(text),
+      reply: (frame) => this.receive(frame),
       canTake: () => isOpen() && this.appetite > 0,
       writeRows: (frames: readonly Frame[]) => {
         const taken = isOpen() ? frames.slice(0, this.appetite) : [];
@@ -75,8 +75,8 @@ export class ModelViewer {
     this.replica = undefined;
   }
 
-  receive(text: string): void {
-    const json: unknown = JSON.parse(text);
+  receive(frame: string): void {
+    const json: unknown = JSON.parse(frame);
     if (this.dialect === 'batched') {
       this.#receiveBatched(batchedServerMessage.parse(json));
       return;
