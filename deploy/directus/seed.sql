@@ -1,5 +1,5 @@
--- The race that docker compose shows: one event, and an entry for each vehicle of fleet-sim's race of seed 1.
--- Directus' collections (snapshot.yaml) are there already. Safe to run twice: each id comes from what it stands for.
+-- The event of docker compose, with an entry for each vehicle of fleet-sim's race of seed 1. Needs Directus' collections
+-- (snapshot.yaml). Safe to run twice: ids are derived from the data.
 begin;
 
 create temporary table race_imeis (imei text) on commit drop;

@@ -1,18 +1,18 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loopReachesNoDomain } from './loop-reaches-no-domain.ts';
+import { onlyMainImportsDomain } from './only-main-imports-domain.ts';
 import { invariantsNameTheirTests } from './invariants-name-their-tests.ts';
 import { noImportCircles } from './no-import-circles.ts';
 import type { Rule } from './problem.ts';
 import { sharedIsPure } from './shared-is-pure.ts';
-import { socketLibraryStaysInItsRooms } from './socket-library-stays-in-its-rooms.ts';
+import { uWebSocketsOnlyInServerAndConnection } from './uwebsockets-only-in-server-and-connection.ts';
 import { versionsComeFromTheCatalog } from './versions-come-from-the-catalog.ts';
 
 const rules: readonly Rule[] = [
   versionsComeFromTheCatalog,
   sharedIsPure,
-  loopReachesNoDomain,
-  socketLibraryStaysInItsRooms,
+  onlyMainImportsDomain,
+  uWebSocketsOnlyInServerAndConnection,
   invariantsNameTheirTests,
   noImportCircles,
 ];

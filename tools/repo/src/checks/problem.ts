@@ -1,9 +1,9 @@
-/** One broken rule, as a person reads it: where, and what to do. */
+/** A violation of a rule: where, and how to fix it. */
 export interface Problem {
-  /** Relative to the repository's top. */
+  /** Relative to the repository root. */
   readonly file: string;
   readonly message: string;
 }
 
-/** Reads the repository at `root` (absolute, without symbolic links) and says what breaks the rule. */
+/** Returns the violations in the repository at `root` (absolute, without symbolic links). */
 export type Rule = (root: string) => readonly Problem[];

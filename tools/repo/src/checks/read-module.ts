@@ -2,16 +2,16 @@ import { readFileSync } from 'node:fs';
 import { parseSync, type StaticExportEntry } from 'oxc-parser';
 
 interface Module {
-  /** What the file imports or re-exports from, types included, in order; dynamic imports by their source text. */
+  /** Modules that the file imports or re-exports from, including types and dynamic imports. */
   readonly specifiers: readonly string[];
-  /** Of these, the ones of which it hands something on: `export … from`, or an imported name in its exports. */
+  /** Those that it re-exports from, by `export … from` or by exporting an imported name. */
   readonly reExported: ReadonlySet<string>;
 }
 
-/** The module edges of one TypeScript file. Throws on a file that does not parse. */
+/** Reads a TypeScript file's imports and re-exports. Throws if it does not parse. */
 export function readModule(file: string): Module {
-  const text = readFileSync(file, 'utf8');
-  const { module, errors } = parseSync(file, text);
+  const source = readFileSync(file, 'utf8');
+  const { module, errors } = parseSync(file, source);
   const [error] = errors;
   if (error) throw new Error(`${file} does not parse: ${error.message}`);
 
@@ -29,13 +29,13 @@ export function readModule(file: string): Module {
       ...module.staticImports.map((statement) => statement.moduleRequest.value),
       ...exported.flatMap((entry) => entry.moduleRequest?.value ?? []),
       ...module.dynamicImports.map(({ moduleRequest }) =>
-        unquote(text.slice(moduleRequest.start, moduleRequest.end)),
+        unquote(source.slice(moduleRequest.start, moduleRequest.end)),
       ),
     ],
     reExported: new Set(exported.flatMap((entry) => from(entry) ?? [])),
   };
 }
 
-function unquote(source: string): string {
-  return /^(['"`])(.*)\1$/s.exec(source)?.[2] ?? source;
+function unquote(quoted: string): string {
+  return /^(['"`])(.*)\1$/s.exec(quoted)?.[2] ?? quoted;
 }

@@ -3,7 +3,7 @@ import { parseSync } from 'oxc-parser';
 
 const callers: ReadonlySet<unknown> = new Set(['test', 'it', 'describe']);
 
-/** The names of the tests and of the groups of tests in a file, as they are written there: with their `%s`. */
+/** Names of the tests and suites in a file as written, with placeholders such as `%s`. */
 export function readTestNames(file: string): ReadonlySet<string> {
   const { program, errors } = parseSync(file, readFileSync(file, 'utf8'));
   const [error] = errors;

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
 
-/** The part of a tsconfig.json that a rule states; paths absolute. */
+/** A tsconfig.json with absolute paths. */
 interface Project {
   readonly extends: string;
   readonly include: readonly string[];
@@ -14,7 +14,7 @@ interface Project {
   readonly compilerOptions: Readonly<Record<string, unknown>>;
 }
 
-/** Runs the compiler, in `root`, over a project that exists for this run only. */
+/** Runs tsc in `root` with a temporary tsconfig.json. */
 export function runTsc(
   root: string,
   project: Project,
@@ -25,7 +25,7 @@ export function runTsc(
     const file = join(folder, 'tsconfig.json');
     writeFileSync(file, JSON.stringify(project));
     const run = spawnSync(process.execPath, [tsc, '-p', file, '--pretty', 'false', ...flags], {
-      cwd: root, // what its messages are relative to
+      cwd: root, // makes paths in messages relative
       encoding: 'utf8',
       maxBuffer: 64 * 1024 * 1024,
     });

@@ -6,10 +6,7 @@ import { runTsc } from './run-tsc.ts';
 
 const shared = 'packages/shared';
 
-/**
- * `@app/shared` imports nothing but zod and its own files, and uses nothing of Node:
- * it is loaded by browsers too. Its tests may do as they like.
- */
+/** `@app/shared` imports only zod and its own files and uses nothing of Node, since browsers load it. Tests are exempt. */
 export function sharedIsPure(root: string): readonly Problem[] {
   const sources = listSources(root, `${shared}/src`).filter((file) => !isTest(file));
   const imports = sources.flatMap((path) => {
@@ -18,12 +15,12 @@ export function sharedIsPure(root: string): readonly Problem[] {
       .specifiers.filter((specifier) => !isAllowed(root, path, specifier))
       .map((specifier) => ({
         file,
-        message: `imports ${specifier}; ${shared} takes only zod and its own files`,
+        message: `imports ${specifier}; ${shared} may only import zod and its own files`,
       }));
   });
 
-  // With a browser's types instead of Node's, a global of Node (Buffer, process) is an unknown name.
-  // The package's own `types` script is the other half: there a global of browsers alone is one.
+  // Compiled with browser types, Node's globals (Buffer, process) are unknown names. The package's `types` script
+  // compiles with Node's types, which excludes browser globals.
   const { isClean, lines } = runTsc(
     root,
     {

@@ -12,8 +12,8 @@ const manifest = z.object({
 });
 
 /**
- * Every dependency is `catalog:`, or `workspace:*` for a package of this repository, and the
- * catalog's versions are exact. pnpm installs a literal version even under `catalogMode: strict`.
+ * Every dependency is `catalog:`, or `workspace:*` for packages of this repository, and versions in the catalog are exact.
+ * pnpm accepts literal versions even with `catalogMode: strict`.
  */
 export function versionsComeFromTheCatalog(root: string): readonly Problem[] {
   const manifests = [
@@ -40,10 +40,10 @@ function checkCatalog(root: string): readonly Problem[] {
     .exec(text)?.[1]
     ?.matchAll(/^ +'?([^\s'#]+?)'?: +'?([^\s'#]+)/gm);
   const versions = [...(entries ?? [])];
-  if (versions.length === 0) throw new Error(`${file}: no catalog found, so its versions were not checked`);
+  if (versions.length === 0) throw new Error(`${file}: no catalog found, so versions were not checked`);
   return versions.flatMap(([, name, version = '']) =>
     /^(npm:@?[^@]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)
       ? []
-      : [{ file, message: `${name} is ${version}; give one exact version` }],
+      : [{ file, message: `${name} is ${version}; use an exact version` }],
   );
 }

@@ -7,12 +7,12 @@ import { describeSettings } from './describe-settings.ts';
 import { readRuleGroups, ruleFiles } from './read-rules.ts';
 
 export interface GeneratedFile {
-  /** From the repository's top. */
+  /** Relative to the repository root. */
   readonly path: string;
   readonly content: string;
 }
 
-/** Every file of the repository that a program writes, as it must be now. */
+/** All generated files of the repository with their current content. */
 export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
   return [
     { path: 'docs/configuration.md', content: describeSettings() },
@@ -22,7 +22,7 @@ export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
   ];
 }
 
-/** The rules of deploy/prometheus for clusters whose Prometheus is run by its operator. */
+/** The rules of deploy/prometheus for the Prometheus operator. */
 function prometheusRule(): string {
   const rule = {
     apiVersion: 'monitoring.coreos.com/v1',
@@ -33,7 +33,7 @@ function prometheusRule(): string {
   return `# Made by \`pnpm run generate\` from deploy/prometheus/*.rules.yml.\n${stringify(rule)}`;
 }
 
-/** Laid out as the format check wants it, so that a made file needs no exception there. */
+/** Formats the content, so that the format check needs no exception for generated files. */
 async function formatted(path: string, content: string): Promise<GeneratedFile> {
   const { code, errors } = await format(path, content, { printWidth: 110, singleQuote: true });
   if (errors.length > 0) throw new Error(`${path}: ${errors.map(({ message }) => message).join('; ')}`);

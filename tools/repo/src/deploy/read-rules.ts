@@ -21,7 +21,7 @@ export const ruleFiles = [
 
 export type RuleGroup = z.output<typeof ruleFile>['groups'][number];
 
-/** The rules of one file, as Prometheus reads them. */
+/** Reads the rule groups of a file. */
 export function readRuleGroups(file: string): readonly RuleGroup[] {
   return ruleFile.parse(parse(readRepositoryFile(file))).groups;
 }

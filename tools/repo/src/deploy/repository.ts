@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** The path of a file of the repository. */
+/** Absolute path of a file of the repository. */
 export function repositoryPath(file: string): string {
   return fileURLToPath(new URL(`../../../../${file}`, import.meta.url));
 }

@@ -3,8 +3,8 @@ import { startTestServers } from '@app/test-kit/test-servers';
 import type { TestProject } from 'vitest/node';
 
 /**
- * Starts the servers of a run, once, with its first project that has a file to run, and tells
- * every project where they are. Returns what ends them, which vitest calls after the last test.
+ * Starts the test servers once per run, for the first project that has tests, and provides their addresses to all projects.
+ * Vitest calls the returned function after the last test.
  */
 export default async function setUpServers(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   const provided: { readonly testServers?: unknown } = project.getProvidedContext();

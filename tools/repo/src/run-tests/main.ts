@@ -1,9 +1,9 @@
 import { allowedSkips } from './allowed-skips.ts';
-import { judgeResults } from './judge-results.ts';
+import { summariseResults } from './summarise-results.ts';
 import { runVitest } from './run-vitest.ts';
 
-const { results, ending } = await runVitest(process.argv.slice(2));
-const { remarks, summary, isGood } = judgeResults(results, ending, allowedSkips);
-for (const remark of remarks) console.error(remark);
+const { results, exit } = await runVitest(process.argv.slice(2));
+const { failures, summary, isSuccess } = summariseResults(results, exit, allowedSkips);
+for (const failure of failures) console.error(failure);
 console.log(summary);
-process.exitCode = isGood ? 0 : 1;
+process.exitCode = isSuccess ? 0 : 1;

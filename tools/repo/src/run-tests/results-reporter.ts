@@ -2,14 +2,12 @@ import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule, TestSuite, Vitest } from 'vitest/node';
 import type { Results } from './results.ts';
 
-/** Where `run-vitest.ts` wants the results. */
+/** Path of the results file, set by `run-vitest.ts`. */
 export const resultsFileVariable = 'TEST_RESULTS_FILE';
 
 /**
- * Writes every test's state, every broken suite and every unhandled error to a file.
- *
- * vitest's own JSON knows neither of the last two: after an unhandled rejection its
- * `success` is true, and a file that cannot be imported has no failed test.
+ * Writes the state of every test, broken suites and unhandled errors to a file. Vitest's JSON reporter lacks the last two:
+ * after an unhandled rejection its `success` is true, and a file that cannot be imported has no failed test.
  */
 export default class ResultsReporter implements Reporter {
   #namePattern: RegExp | undefined;
@@ -22,7 +20,7 @@ export default class ResultsReporter implements Reporter {
     const written: Results = {
       tests: modules.flatMap((module) =>
         [...module.children.allTests()]
-          .filter((test) => this.#isAskedFor(test))
+          .filter((test) => this.#isSelected(test))
           .map((test) => ({
             file: module.relativeModuleId,
             name: test.fullName,
@@ -42,13 +40,13 @@ export default class ResultsReporter implements Reporter {
     writeFileSync(file, JSON.stringify(written));
   }
 
-  /** `-t <pattern>` makes vitest mark the other tests skipped; nobody skipped those. */
-  #isAskedFor(test: TestCase): boolean {
+  /** With `-t <pattern>` vitest reports the other tests as skipped; ignore those. */
+  #isSelected(test: TestCase): boolean {
     return this.#namePattern?.test(nameForPattern(test)) ?? true;
   }
 }
 
-/** The name that vitest matches a pattern with: suites and test joined by a space. */
+/** The name that vitest matches with `-t`: suites and test joined by spaces. */
 function nameForPattern(task: TestCase | TestSuite): string {
   return task.parent.type === 'module' ? task.name : `${nameForPattern(task.parent)} ${task.name}`;
 }

@@ -1,19 +1,19 @@
 import { z } from 'zod';
 
-/** What one run of vitest leaves behind for the count: written by the reporter, read by the verdict. */
+/** Results of a vitest run, written by the reporter. */
 export const results = z.object({
   tests: z.array(
     z.object({
       /** Relative to vitest's root. */
       file: z.string(),
-      /** Suites and test, joined by ` > `. */
+      /** Suites and test joined by ` > `. */
       name: z.string(),
       state: z.enum(['passed', 'failed', 'skipped', 'pending']),
     }),
   ),
-  /** A file that could not be imported, or a suite whose hook failed: no test of it needs to have failed. */
+  /** Files that could not be imported and suites whose hook failed, possibly without a failed test. */
   brokenSuites: z.array(z.string()),
-  /** What was thrown outside of every test. */
+  /** Errors thrown outside tests. */
   unhandledErrors: z.array(z.string()),
 });
 

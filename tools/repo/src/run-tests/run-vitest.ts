@@ -11,16 +11,13 @@ const vitest = fileURLToPath(new URL('vitest.mjs', import.meta.resolve('vitest/p
 const reporter = fileURLToPath(new URL('results-reporter.ts', import.meta.url));
 
 interface VitestRun {
-  /** Undefined where vitest ended before it could write them. */
+  /** Undefined if vitest exited before writing them. */
   readonly results: Results | undefined;
-  /** `exit code 0`, or the signal that ended it. */
-  readonly ending: string;
+  /** `exit code 0`, or the signal that killed it. */
+  readonly exit: string;
 }
 
-/**
- * Runs vitest once with its readable output on ours. A process of its own: whatever a
- * test, a hook or a crash does to it, there is still someone to count.
- */
+/** Runs vitest in a separate process, so that the results are counted even if a test kills it. */
 export async function runVitest(args: readonly string[]): Promise<VitestRun> {
   const folder = mkdtempSync(join(tmpdir(), 'test-results-'));
   try {
@@ -35,28 +32,28 @@ export async function runVitest(args: readonly string[]): Promise<VitestRun> {
       [vitest, 'run', ...reporters.map((name) => `--reporter=${name}`), ...args],
       { cwd: repository, stdio: 'inherit', env: { ...process.env, [resultsFileVariable]: file } },
     );
-    const ending = await untilEnded(child);
+    const exit = await waitForExit(child);
     return {
       results: existsSync(file) ? results.parse(JSON.parse(readFileSync(file, 'utf8'))) : undefined,
-      ending,
+      exit,
     };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-async function untilEnded(child: ChildProcess): Promise<string> {
+async function waitForExit(child: ChildProcess): Promise<string> {
   const forward = (signal: NodeJS.Signals): boolean => child.kill(signal);
-  process.on('SIGINT', leaveToVitest).on('SIGTERM', forward);
+  process.on('SIGINT', ignoreSignal).on('SIGTERM', forward);
   try {
     return await new Promise<string>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
     });
   } finally {
-    process.off('SIGINT', leaveToVitest).off('SIGTERM', forward);
+    process.off('SIGINT', ignoreSignal).off('SIGTERM', forward);
   }
 }
 
-/** Ctrl-C reaches vitest by the terminal; it must not end the one who counts. */
-function leaveToVitest(): void {}
+/** Ctrl-C reaches vitest through the terminal; this process must stay to count the results. */
+function ignoreSignal(): void {}

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { RepositoryCopy } from '../../src/checks/repository-copy.ts';
+import { RepositoryCopy } from './support/repository-copy.ts';
 
-/** The part of `turbo run --dry=json` that is looked at; `inputs` maps a file to its hash. */
+/** The part of `turbo run --dry=json` that is checked; `inputs` maps a file to its hash. */
 const dryRun = z.object({
   tasks: z.array(
     z.object({ taskId: z.string(), command: z.string(), inputs: z.record(z.string(), z.unknown()) }),
@@ -15,7 +15,7 @@ const dryRun = z.object({
 const main = fileURLToPath(new URL('../../src/checks/main.ts', import.meta.url));
 const tools = fileURLToPath(new URL('../../../../node_modules/.bin/', import.meta.url));
 
-describe('the command that ./run check gives to each tool', () => {
+describe('./run check', () => {
   let copy: RepositoryCopy;
   beforeAll(() => {
     copy = new RepositoryCopy();
@@ -28,7 +28,7 @@ describe('the command that ./run check gives to each tool', () => {
     return { code: status, output: `${stdout}${stderr}` };
   }
 
-  test('turbo run check covers format, lint, boundaries, rules, unused code and the types of every package', () => {
+  test('runs format, lint, boundaries, rules, unused code and the types of every package', () => {
     const { output } = run(join(tools, 'turbo'), ['run', 'check', '--dry=json']);
     const plan = dryRun.parse(JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)));
     expect(plan).toMatchObject({
@@ -47,7 +47,7 @@ describe('the command that ./run check gives to each tool', () => {
     });
   });
 
-  test("the root's checks are hashed over every package's sources, and over nothing that was installed", () => {
+  test("caches the root's checks by the sources of all packages, without dependencies", () => {
     const { output } = run(join(tools, 'turbo'), ['run', '//#lint', '//#rules', '//#unused', '--dry=json']);
     const plan = dryRun.parse(JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1)));
     expect(plan.tasks.map((task) => task.taskId).toSorted()).toEqual(['//#lint', '//#rules', '//#unused']);
@@ -59,44 +59,44 @@ describe('the command that ./run check gives to each tool', () => {
     }
   });
 
-  test('a broken rule ends the rules with exit code 1, its file and the reason', () => {
-    using _planted = copy.plant({
-      'services/processor/src/domain/planted.ts': 'export const planted = 1;\n',
-      'services/processor/src/planted-relay.ts': "export * from './domain/planted.ts';\n",
-      'services/processor/src/pipeline/planted.ts': "export { planted } from '../planted-relay.ts';\n",
+  test('a violated rule prints the file and the reason and exits with 1', () => {
+    using _files = copy.addFiles({
+      'services/processor/src/domain/sample.ts': 'export const sample = 1;\n',
+      'services/processor/src/sample-relay.ts': "export * from './domain/sample.ts';\n",
+      'services/processor/src/pipeline/sample.ts': "export { sample } from '../sample-relay.ts';\n",
     });
     const { code, output } = run(process.execPath, [main, copy.root]);
-    expect(output).toContain('services/processor/src/domain/planted.ts: loaded outside domain/');
+    expect(output).toContain('services/processor/src/domain/sample.ts: loaded outside domain/');
     expect(code).toBe(1);
   });
 
-  test('a rule whose folder has gone away fails instead of holding for ever', () => {
+  test('a rule fails if its folder is missing', () => {
     using moved = new RepositoryCopy();
     rmSync(join(moved.root, 'services/processor/src/domain'), { recursive: true });
     const { code, output } = run(process.execPath, [main, moved.root]);
-    expect(output).toContain('services/processor/src/domain holds no .ts file');
+    expect(output).toContain('services/processor/src/domain has no .ts file');
     expect(code).toBe(1);
   });
 
   test.for([
     [
-      'services/processor/src/pipeline/planted.ts',
+      'services/processor/src/pipeline/sample.ts',
       "export * from '../domain/x.ts';\n",
       'Only main.ts imports domain/',
     ],
     [
-      'services/live-gateway/src/latest/planted.ts',
+      'services/live-gateway/src/latest/sample.ts',
       "import 'uWebSockets.js';\n",
       'Only server/ and connection/ know uWebSockets.js',
     ],
   ] as const)('oxlint refuses the import in %s', ([file, text, message]) => {
-    using _planted = copy.plant({ [file]: text });
+    using _files = copy.addFiles({ [file]: text });
     const { code, output } = run(join(tools, 'oxlint'), [file]);
     expect(output).toContain(message);
     expect(code).toBe(1);
   });
 
-  test('turbo boundaries passes over this repository as it is', () => {
+  test('turbo boundaries passes for this repository', () => {
     expect(run(join(tools, 'turbo'), ['boundaries'])).toMatchObject({ code: 0 });
   });
 
@@ -106,13 +106,13 @@ describe('the command that ./run check gives to each tool', () => {
     ['a service that imports a service', 'service', '@app/processor'],
     ['a service that imports a tool', 'service', '@app/fleet-sim'],
   ])('turbo boundaries refuses %s', ([, tag, dependency = '']) => {
-    using _planted = copy.plant({
-      'packages/planted/package.json': JSON.stringify({
-        name: '@app/planted',
+    using _files = copy.addFiles({
+      'packages/sample/package.json': JSON.stringify({
+        name: '@app/sample',
         version: '0.1.0',
         dependencies: { [dependency]: 'workspace:*' },
       }),
-      'packages/planted/turbo.json': JSON.stringify({ extends: ['//'], tags: [tag] }),
+      'packages/sample/turbo.json': JSON.stringify({ extends: ['//'], tags: [tag] }),
     });
     const { code, output } = run(join(tools, 'turbo'), ['boundaries']);
     expect(output).toMatch(/Package `\S+` found with(out any)? tag/);

@@ -1,26 +1,26 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { loopReachesNoDomain } from '../../src/checks/loop-reaches-no-domain.ts';
+import { onlyMainImportsDomain } from '../../src/checks/only-main-imports-domain.ts';
 import { invariantsNameTheirTests } from '../../src/checks/invariants-name-their-tests.ts';
 import { noImportCircles } from '../../src/checks/no-import-circles.ts';
 import type { Rule } from '../../src/checks/problem.ts';
-import { RepositoryCopy } from '../../src/checks/repository-copy.ts';
+import { RepositoryCopy } from './support/repository-copy.ts';
 import { sharedIsPure } from '../../src/checks/shared-is-pure.ts';
-import { socketLibraryStaysInItsRooms } from '../../src/checks/socket-library-stays-in-its-rooms.ts';
+import { uWebSocketsOnlyInServerAndConnection } from '../../src/checks/uwebsockets-only-in-server-and-connection.ts';
 import { versionsComeFromTheCatalog } from '../../src/checks/versions-come-from-the-catalog.ts';
 
 const copy = new RepositoryCopy();
 afterAll(() => copy[Symbol.dispose]());
 
 function refused(rule: Rule, files: Readonly<Record<string, string>>): readonly string[] {
-  using _planted = copy.plant(files);
+  using _files = copy.addFiles(files);
   return rule(copy.root).map(({ file, message }) => `${file}: ${message}`);
 }
 
-describe('each rule holds in this repository, so that what it refuses below is what was planted', () => {
+describe('this repository complies with each rule', () => {
   test.for([
-    loopReachesNoDomain,
+    onlyMainImportsDomain,
     sharedIsPure,
-    socketLibraryStaysInItsRooms,
+    uWebSocketsOnlyInServerAndConnection,
     versionsComeFromTheCatalog,
     invariantsNameTheirTests,
     noImportCircles,
@@ -29,42 +29,42 @@ describe('each rule holds in this repository, so that what it refuses below is w
   });
 });
 
-describe('only main.ts reaches the domain', () => {
-  const domain = { 'services/processor/src/domain/planted.ts': 'export const planted = 1;\n' };
-  const loop = 'services/processor/src/pipeline/planted.ts';
+describe('only main.ts imports the domain', () => {
+  const domain = { 'services/processor/src/domain/sample.ts': 'export const sample = 1;\n' };
+  const loop = 'services/processor/src/pipeline/sample.ts';
 
   test.for([
-    ['a direct import', { [loop]: "export { planted } from '../domain/planted.ts';\n" }],
-    ['a type', { [loop]: "export type P = typeof import('../domain/planted.ts');\n" }],
-    ['a dynamic import', { [loop]: "export const late = () => import('../domain/planted.ts');\n" }],
+    ['a direct import', { [loop]: "export { sample } from '../domain/sample.ts';\n" }],
+    ['a type', { [loop]: "export type P = typeof import('../domain/sample.ts');\n" }],
+    ['a dynamic import', { [loop]: "export const late = () => import('../domain/sample.ts');\n" }],
     [
-      're-exports of two files between',
+      're-exports of two other files',
       {
-        'services/processor/src/planted-relay.ts': "export * from './planted-second.ts';\n",
-        'services/processor/src/planted-second.ts':
-          "export { planted as harmless } from './domain/planted.ts';\n",
-        [loop]: "import { harmless } from '../planted-relay.ts';\nexport const twice = harmless * 2;\n",
+        'services/processor/src/sample-relay.ts': "export * from './sample-second.ts';\n",
+        'services/processor/src/sample-second.ts':
+          "export { sample as harmless } from './domain/sample.ts';\n",
+        [loop]: "import { harmless } from '../sample-relay.ts';\nexport const twice = harmless * 2;\n",
       },
     ],
   ] as const)('through %s is refused', ([, files]) => {
-    expect(refused(loopReachesNoDomain, { ...domain, ...files })).toEqual([
+    expect(refused(onlyMainImportsDomain, { ...domain, ...files })).toEqual([
       expect.stringMatching(
-        /^services\/processor\/src\/domain\/planted\.ts: loaded outside domain.*Imported via/,
+        /^services\/processor\/src\/domain\/sample\.ts: loaded outside domain.*Imported via/,
       ),
     ]);
   });
 
-  test("Node's own domain.d.ts is not mistaken for it", () => {
+  test("Node's domain.d.ts is allowed", () => {
     const files = {
       [loop]: '/// <reference types="node" />\nexport type D = import(\'node:domain\').Domain;\n',
     };
-    expect(refused(loopReachesNoDomain, files)).toEqual([]);
+    expect(refused(onlyMainImportsDomain, files)).toEqual([]);
   });
 });
 
-describe('uWebSockets.js stays in its rooms', () => {
-  const outside = 'services/live-gateway/src/feed/planted.ts';
-  const inside = 'services/live-gateway/src/server/planted.ts';
+describe('uWebSockets.js only in server/ and connection/', () => {
+  const outside = 'services/live-gateway/src/feed/sample.ts';
+  const inside = 'services/live-gateway/src/server/sample.ts';
 
   test.for([
     ['an import', "import { App } from 'uWebSockets.js';\nexport const app = App();\n"],
@@ -73,9 +73,9 @@ describe('uWebSockets.js stays in its rooms', () => {
       'a require',
       "import { createRequire } from 'node:module';\ncreateRequire(import.meta.url)('uWebSockets.js');\n",
     ],
-  ])('%s outside of them is refused', ([, text]) => {
-    expect(refused(socketLibraryStaysInItsRooms, { [outside]: text ?? '' })).toEqual([
-      expect.stringMatching(/feed\/planted\.ts: knows uWebSockets\.js/),
+  ])('%s elsewhere is refused', ([, text]) => {
+    expect(refused(uWebSocketsOnlyInServerAndConnection, { [outside]: text ?? '' })).toEqual([
+      expect.stringMatching(/feed\/sample\.ts: uses uWebSockets\.js/),
     ]);
   });
 
@@ -84,49 +84,49 @@ describe('uWebSockets.js stays in its rooms', () => {
     ['export * from', "export * from 'uWebSockets.js';\n"],
     ['an imported name', "import { App } from 'uWebSockets.js';\nexport { App as server };\n"],
     ['an imported type', "import type { WebSocket } from 'uWebSockets.js';\nexport type { WebSocket };\n"],
-  ])('a room that hands it on by %s is refused', ([, text]) => {
-    expect(refused(socketLibraryStaysInItsRooms, { [inside]: text ?? '' })).toEqual([
-      expect.stringMatching(/server\/planted\.ts: hands on a part of uWebSockets\.js/),
+  ])('a re-export by %s is refused', ([, text]) => {
+    expect(refused(uWebSocketsOnlyInServerAndConnection, { [inside]: text ?? '' })).toEqual([
+      expect.stringMatching(/server\/sample\.ts: re-exports from uWebSockets\.js/),
     ]);
   });
 
-  test('a room may use it', () => {
+  test('an import inside is allowed', () => {
     const text = "import { App } from 'uWebSockets.js';\nexport const listen = () => App();\n";
-    expect(refused(socketLibraryStaysInItsRooms, { [inside]: text })).toEqual([]);
+    expect(refused(uWebSocketsOnlyInServerAndConnection, { [inside]: text })).toEqual([]);
   });
 });
 
 describe('@app/shared is pure', () => {
-  const source = 'packages/shared/src/planted.ts';
+  const source = 'packages/shared/src/sample.ts';
 
   test.for([
-    ['a library', "export { Redis } from 'ioredis';\n", /planted\.ts: imports ioredis/],
-    ['a part of Node', "export { readFileSync } from 'node:fs';\n", /planted\.ts: imports node:fs/],
-    ['a dynamic import', "export const fs = () => import('node:fs');\n", /planted\.ts: imports node:fs/],
+    ['a library', "export { Redis } from 'ioredis';\n", /sample\.ts: imports ioredis/],
+    ['a Node module', "export { readFileSync } from 'node:fs';\n", /sample\.ts: imports node:fs/],
+    ['a dynamic import', "export const fs = () => import('node:fs');\n", /sample\.ts: imports node:fs/],
     [
-      'a file outside of it',
+      'a file of another package',
       "export * from '../../runtime/src/retry.ts';\n",
-      /planted\.ts: imports \.\.\/\.\./,
+      /sample\.ts: imports \.\.\/\.\./,
     ],
     ['a global of Node', "export const bytes = Buffer.from('a');\n", /Cannot find name 'Buffer'/],
   ] as const)('%s is refused', ([, text, reason]) => {
     expect(refused(sharedIsPure, { [source]: text })).toContainEqual(expect.stringMatching(reason));
   });
 
-  test('a file that takes from its own tests is refused', () => {
+  test('an import from a test is refused', () => {
     const files = {
-      [source]: "export { planted } from './planted.test.ts';\n",
-      'packages/shared/src/planted.test.ts': 'export const planted = 1;\n',
+      [source]: "export { sample } from './sample.test.ts';\n",
+      'packages/shared/src/sample.test.ts': 'export const sample = 1;\n',
     };
     expect(refused(sharedIsPure, files)).toContainEqual(
-      expect.stringMatching(/imports \.\/planted\.test\.ts/),
+      expect.stringMatching(/imports \.\/sample\.test\.ts/),
     );
   });
 
-  test('zod, its own files, and a test that uses Node are let through', () => {
+  test('zod, own files and tests that use Node are allowed', () => {
     const files = {
-      [source]: "import { z } from 'zod';\nexport const planted = z.string();\n",
-      'packages/shared/src/planted.test.ts':
+      [source]: "import { z } from 'zod';\nexport const sample = z.string();\n",
+      'packages/shared/src/sample.test.ts':
         "import { readFileSync } from 'node:fs';\nexport default readFileSync;\n",
     };
     expect(refused(sharedIsPure, files)).toEqual([]);
@@ -137,28 +137,24 @@ describe('versions come from the catalog', () => {
   test.for([
     ['a literal version', { dependencies: { ws: '8.23.0' } }, /ws is 8\.23\.0; write catalog:/],
     ['a range', { devDependencies: { ws: '^8.0.0' } }, /ws is \^8\.0\.0; write catalog:/],
-    ['a git address', { optionalDependencies: { ws: 'github:websockets/ws' } }, /write catalog:/],
-    [
-      'a version for a package of our own',
-      { dependencies: { '@app/shared': '0.1.0' } },
-      /write workspace:\*/,
-    ],
+    ['a git URL', { optionalDependencies: { ws: 'github:websockets/ws' } }, /write catalog:/],
+    ['a version of a workspace package', { dependencies: { '@app/shared': '0.1.0' } }, /write workspace:\*/],
   ] as const)('%s is refused', ([, manifest, reason]) => {
-    const files = { 'packages/planted/package.json': JSON.stringify(manifest) };
+    const files = { 'packages/sample/package.json': JSON.stringify(manifest) };
     expect(refused(versionsComeFromTheCatalog, files)).toEqual([expect.stringMatching(reason)]);
   });
 
-  test('catalog: and workspace:* are let through', () => {
+  test('catalog: and workspace:* are allowed', () => {
     const manifest = { dependencies: { ws: 'catalog:', '@app/shared': 'workspace:*' } };
-    const files = { 'packages/planted/package.json': JSON.stringify(manifest) };
+    const files = { 'packages/sample/package.json': JSON.stringify(manifest) };
     expect(refused(versionsComeFromTheCatalog, files)).toEqual([]);
   });
 });
 
 describe('invariants name their tests', () => {
-  const file = 'docs/planted.md';
+  const file = 'docs/sample.md';
   const tests = {
-    'tools/planted.test.ts': `
+    'tools/sample.test.ts': `
       describe.concurrent('a group', () => {
         test.skipIf(true)('holds, "always"', () => undefined);
         test.for([1, 2])('with %s', () => undefined);
@@ -167,15 +163,15 @@ describe('invariants name their tests', () => {
     `,
   };
   const problems = (...rows: readonly string[]): readonly string[] => {
-    using _planted = copy.plant({ ...tests, [file]: rows.join('\n') });
+    using _files = copy.addFiles({ ...tests, [file]: rows.join('\n') });
     return invariantsNameTheirTests(copy.root, file).map(({ message }) => message);
   };
 
-  test('files, groups and tests that are there are let through', () => {
+  test('existing files, suites and tests are allowed', () => {
     expect(
       problems(
-        '| P1 | so it is | `tools/planted.test.ts` |',
-        '| P2 | so it is | `tools/planted.test.ts`: "a group", "with %s"; `tools/planted.test.ts`: "a group" |',
+        '| P1 | so it is | `tools/sample.test.ts` |',
+        '| P2 | so it is | `tools/sample.test.ts`: "a group", "with %s"; `tools/sample.test.ts`: "a group" |',
       ),
     ).toEqual([]);
   });
@@ -183,27 +179,27 @@ describe('invariants name their tests', () => {
   test.for([
     ['no test', '| P1 | so it is | trust me |', 'P1 names no test'],
     [
-      'a file that is gone',
+      'a missing file',
       '| P1 | x | `tools/gone.test.ts` |',
-      'P1 names tools/gone.test.ts, which is not there',
+      'P1 names tools/gone.test.ts, which does not exist',
     ],
     [
-      'a test that has another name now',
-      '| P1 | x | `tools/planted.test.ts`: "a group", "with %d" |',
-      'P1 names "with %d", which is not in tools/planted.test.ts',
+      'a renamed test',
+      '| P1 | x | `tools/sample.test.ts`: "a group", "with %d" |',
+      'P1 names "with %d", which is not in tools/sample.test.ts',
     ],
     [
-      'a text that is no test',
-      '| P1 | x | `tools/planted.test.ts`: "not a test" |',
-      'P1 names "not a test", which is not in tools/planted.test.ts',
+      'a string that is not a test name',
+      '| P1 | x | `tools/sample.test.ts`: "not a test" |',
+      'P1 names "not a test", which is not in tools/sample.test.ts',
     ],
   ])('a row with %s is refused', ([, row = '', message]) => {
     expect(problems(row)).toEqual([message]);
   });
 
-  test('a number that stands for two sentences is refused', () => {
-    const row = '| P1 | so it is | `tools/planted.test.ts` |';
-    expect(problems(row, row)).toEqual(['P1 is there twice']);
+  test('a repeated number is refused', () => {
+    const row = '| P1 | so it is | `tools/sample.test.ts` |';
+    expect(problems(row, row)).toEqual(['P1 is not unique']);
   });
 
   test('a file without invariants is refused', () => {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { BareMachine } from '../../src/checks/bare-machine.ts';
+import { BareMachine } from './support/bare-machine.ts';
 
 const repository = fileURLToPath(new URL('../../../../', import.meta.url));
 const script = readFileSync(`${repository}run`, 'utf8');

@@ -8,7 +8,7 @@ const documents = ['*.md', 'docs/*.md', 'docs/decisions/*.md'].flatMap((pattern)
   globSync(pattern, { cwd: repositoryPath('.') }),
 );
 
-test.for(documents)('the links of %s lead somewhere', (document) => {
+test.for(documents)('the links of %s resolve', (document) => {
   const text = readRepositoryFile(document).replaceAll(/^```[\s\S]*?^```/gmu, '');
   const links = [...text.matchAll(/\]\(([^)\s]+)\)/gu)].map(([, link = '']) => link);
   const dead = links

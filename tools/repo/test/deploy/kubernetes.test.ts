@@ -70,7 +70,7 @@ function only<T>(schema: z.ZodType<T>, manifests: readonly Manifest[]): readonly
   });
 }
 
-/** The environment that a pod gives its process, as far as it stands in the manifests. */
+/** The environment variables that the manifests give a pod's process. */
 function environment(manifests: readonly Manifest[], { spec }: Workload): Readonly<Record<string, string>> {
   const [{ env, envFrom }] = spec.template.spec.containers;
   const maps = only(configMap, manifests);
@@ -80,7 +80,7 @@ function environment(manifests: readonly Manifest[], { spec }: Workload): Readon
       if (map === undefined) throw new Error(`there is no config map ${configMapRef.name}`);
       return Object.entries(map.data);
     }),
-    ...env.map(({ name, value }) => [name, value ?? 'what Kubernetes puts there']),
+    ...env.map(({ name, value }) => [name, value ?? 'from Kubernetes']),
   ]);
 }
 
@@ -102,18 +102,18 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
   describe.for(overlays)('of %s', (overlay) => {
     const manifests = of(overlay);
 
-    test('are what Kubernetes and the custom resources take', () => {
+    test('match the schemas of Kubernetes and the custom resources', () => {
       for (const manifest of manifests) {
         expect(() => validateBySchema(manifest), `${manifest.kind} ${manifest.metadata.name}`).not.toThrow();
       }
       expect(manifests.length).toBeGreaterThan(20);
     });
 
-    test('have no field that Kubernetes does not know', async () => {
+    test('have no unknown field', async () => {
       expect(await compile(asTypedModule(manifests))).toBe('');
     });
 
-    test('name three programs, each of an exact version', () => {
+    test('name three images, each with an exact version', () => {
       const images = only(workload, manifests).map(({ spec }) => spec.template.spec.containers[0].image);
       expect(images).toHaveLength(3);
       for (const image of images) {
@@ -122,7 +122,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       }
     });
 
-    test('bound what each may use, and what each may do', () => {
+    test('limit resources and privileges', () => {
       for (const { spec } of only(workload, manifests)) {
         const pod = spec.template.spec;
         const [{ resources, securityContext, volumeMounts }] = pod.containers;
@@ -143,7 +143,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
     });
 
     test.for(['migrate', 'processor', 'live-gateway'] as const)(
-      'give the %s settings that it knows, and all that it needs',
+      'give the %s only known settings and all required ones',
       (name) => {
         const given = environment(manifests, workloadNamed(manifests, name));
         const settings: Readonly<Record<string, z.ZodType>> = settingsOf[name];
@@ -158,32 +158,27 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       },
     );
 
-    test.for(['migrate', 'processor', 'live-gateway'])(
-      'give the %s its secrets as files that are mounted',
-      (name) => {
-        const { spec } = workloadNamed(manifests, name);
-        const [{ env, volumeMounts }] = spec.template.spec.containers;
-        const files = env
+    test.for(['migrate', 'processor', 'live-gateway'])('mount the secrets of the %s as files', (name) => {
+      const { spec } = workloadNamed(manifests, name);
+      const [{ env, volumeMounts }] = spec.template.spec.containers;
+      const files = env.filter(({ name: variable }) => variable.endsWith('_FILE')).map(({ value }) => value);
+      expect(files.length).toBeGreaterThan(0);
+      expect(files).toEqual(
+        env
           .filter(({ name: variable }) => variable.endsWith('_FILE'))
-          .map(({ value }) => value);
-        expect(files.length).toBeGreaterThan(0);
-        expect(files).toEqual(
-          env
-            .filter(({ name: variable }) => variable.endsWith('_FILE'))
-            .map(({ name: variable }) => `/run/secrets/${name}/${variable.replace(/_FILE$/u, '')}`),
-        );
-        expect(volumeMounts).toMatchObject([{ name: 'secrets', mountPath: `/run/secrets/${name}` }]);
-        const [{ secret }] = spec.template.spec.volumes;
-        const generated = manifests
-          .filter(({ kind }) => kind === 'Secret')
-          .map(({ metadata }) => metadata.name);
-        expect(overlay === 'dev' ? generated : ['migrate', 'processor', 'live-gateway']).toContain(
-          secret.secretName,
-        );
-      },
-    );
+          .map(({ name: variable }) => `/run/secrets/${name}/${variable.replace(/_FILE$/u, '')}`),
+      );
+      expect(volumeMounts).toMatchObject([{ name: 'secrets', mountPath: `/run/secrets/${name}` }]);
+      const [{ secret }] = spec.template.spec.volumes;
+      const generated = manifests
+        .filter(({ kind }) => kind === 'Secret')
+        .map(({ metadata }) => metadata.name);
+      expect(overlay === 'dev' ? generated : ['migrate', 'processor', 'live-gateway']).toContain(
+        secret.secretName,
+      );
+    });
 
-    test('listen where the services listen, and where probes, scrapes and viewers ask', () => {
+    test('use the ports of the services for probes, scrapes and viewers', () => {
       const metrics = processorSettings.shape.METRICS_PORT.parse(undefined);
       const ws = gatewaySettings.shape.LIVE_WS_PORT.parse(undefined);
       const portsOf = (name: string) => workloadNamed(manifests, name).spec.template.spec.containers[0].ports;
@@ -203,7 +198,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       expect(text).toContain(`"port":${ws}`);
     });
 
-    test('leave a stop the time that it may take, and five seconds more', () => {
+    test('allow 5 s more than a graceful stop may take', () => {
       const drainMs = processorSettings.shape.DRAIN_TIMEOUT_MS.parse(undefined);
       const liveDrainMs = gatewaySettings.shape.LIVE_WS_DRAIN_TIMEOUT_MS.parse(undefined);
       const closing = { processor: 5_000, 'live-gateway': 10_000 }; // `closingMs` of each main.ts
@@ -218,7 +213,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       );
     });
 
-    test('select pods that there are', () => {
+    test('select existing pods', () => {
       const pods = only(workload, manifests).map(({ spec }) => spec.template.metadata.labels);
       const selector = z.object({
         kind: z.enum(['Service', 'PodDisruptionBudget', 'NetworkPolicy']),
@@ -233,7 +228,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       ]);
       const matched = only(selector, manifests).flatMap(({ metadata, spec }) => {
         const wanted = labelsWanted.safeParse(spec.podSelector ?? spec.selector);
-        // What names several at once says so by an expression.
+        // Selectors of several workloads use matchExpressions.
         if (!wanted.success) return [];
         const count = pods.filter((labels) =>
           Object.entries(wanted.data).every(([label, value]) => labels[label] === value),
@@ -245,7 +240,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
     });
   });
 
-  test('of prod leave numbers to those who scale, and keep the processor at one', () => {
+  test('of prod leave replicas to the autoscalers, with one processor', () => {
     const numbers = (overlay: string) =>
       Object.fromEntries(
         only(workload, of(overlay)).map(({ metadata, spec }) => [metadata.name, spec.replicas]),
@@ -260,22 +255,22 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
     });
   });
 
-  test('of prod hold no secret', () => {
+  test('of prod contain no secret', () => {
     expect(of('prod').filter(({ kind }) => kind === 'Secret')).toEqual([]);
     expect(JSON.stringify(of('prod'))).not.toMatch(/(?:redis|postgres)s?:\/\/[^"\s]*:[^"\s]*@/u);
   });
 });
 
-describe('a manifest that is wrong', () => {
+describe('an invalid manifest', () => {
   const base: Manifest = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'a' } };
   const withSpec = (spec: object): Manifest => ({ ...base, spec });
 
-  test('in a value, or of a kind that nobody knows, is refused', () => {
+  test('with an invalid value or an unknown kind is refused', () => {
     expect(() => validateBySchema(withSpec({ ports: 'metrics' }))).toThrow(/ports/u);
     expect(() => validateBySchema({ ...base, kind: 'Servcie' })).toThrow('no schema of v1 Servcie');
   });
 
-  test('in the name of a field is refused', async () => {
+  test('with an unknown field is refused', async () => {
     expect(await compile(asTypedModule([base]))).toBe('');
     expect(await compile(asTypedModule([withSpec({ prots: [] })]))).toContain(`'"prots"' does not exist`);
   });
@@ -283,13 +278,13 @@ describe('a manifest that is wrong', () => {
 
 function bytesOf(memory: string): number {
   const [, count, unit] = /^(\d+)([MG])i$/u.exec(memory) ?? [];
-  if (count === undefined) throw new Error(`${memory} is no amount in Mi or Gi`);
+  if (count === undefined) throw new Error(`${memory} is not a size in Mi or Gi`);
   return Number(count) * (unit === 'G' ? 2 ** 30 : 2 ** 20);
 }
 
-/** What the compiler says about a module; nothing, if all is well. */
+/** Compiler errors of a module; empty if there are none. */
 async function compile(source: string): Promise<string> {
-  // Below this package, from where the models are found.
+  // Inside this package, so that the models can be resolved.
   const folder = mkdtempSync(join(repositoryPath('tools/repo/node_modules'), '.manifests-'));
   try {
     writeFileSync(join(folder, 'manifests.ts'), source);

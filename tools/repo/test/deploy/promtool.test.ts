@@ -15,7 +15,7 @@ async function run(...args: readonly string[]): Promise<string> {
 }
 
 describe.skipIf(promtool === undefined)('promtool', () => {
-  test('finds every rule well made', async () => {
+  test('accepts every rule', async () => {
     const files = globSync('*.rules.yml', { cwd: folder });
     expect(files.map((file) => `deploy/prometheus/${file}`).toSorted()).toEqual(ruleFiles.toSorted());
     expect(await run('check', 'rules', '--lint=all', '--lint-fatal', ...files)).toMatch(
@@ -23,7 +23,7 @@ describe.skipIf(promtool === undefined)('promtool', () => {
     );
   });
 
-  test('takes the configuration of Prometheus', async () => {
+  test('accepts the configuration of Prometheus', async () => {
     expect(await run('check', 'config', 'prometheus.yml')).toContain('SUCCESS');
   });
 

@@ -11,22 +11,22 @@ function sources(pattern: string): string {
     .join('\n');
 }
 
-describe('the pages quote', () => {
-  test.for(pages)('only commands that ./run has: %s', (page) => {
+describe('the documentation quotes', () => {
+  test.for(pages)('only existing ./run commands: %s', (page) => {
     const table = /^commands='\n([\s\S]*?)'$/mu.exec(readRepositoryFile('run'))?.[1] ?? '';
     const commands = new Set([...table.split('\n').map((line) => line.split(/\s/u)[0]), 'help']);
     const quoted = [...readRepositoryFile(page).matchAll(/\.\/run ([a-z-]+)/gu)].map(([, name]) => name);
     expect(quoted.filter((name) => !commands.has(name))).toEqual([]);
   });
 
-  test('only log lines that the services write', () => {
+  test('only log messages of the services', () => {
     const lines = [...runbook.matchAll(/log line `([^`"]+)`/gu)].map(([, line = '']) => line);
     expect(lines.length).toBeGreaterThan(0);
-    const written = sources('services/*/src/**/*.ts');
-    expect(lines.filter((line) => !written.includes(line))).toEqual([]);
+    const code = sources('services/*/src/**/*.ts');
+    expect(lines.filter((line) => !code.includes(line))).toEqual([]);
   });
 
-  test('only panels that the dashboards have', () => {
+  test('only existing dashboard panels', () => {
     const panels = [...runbook.matchAll(/(?<!\*)\*([^*\n]+)\*(?!\*)/gu)].map(([, title = '']) => title);
     expect(panels.length).toBeGreaterThan(0);
     const dashboards = sources('deploy/grafana/*.json');

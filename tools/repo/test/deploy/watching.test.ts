@@ -31,10 +31,10 @@ const queries = [
 ].flat();
 
 const exported = await exportedMetrics();
-/** Prometheus and its discovery put these to every series. */
+/** Labels that Prometheus and service discovery add to every series. */
 const targetLabels = new Set(['job', 'instance', 'pod', 'namespace']);
-/** What Prometheus itself makes. */
-const own = new Set(['up']);
+/** Series of Prometheus itself. */
+const builtIn = new Set(['up']);
 
 function readWith(where: string, expr: string) {
   const { selectors, labels } = readQuery(expr);
@@ -49,15 +49,15 @@ function annotationOf(dashboard: Dashboard): string {
 }
 
 describe('dashboards and rules', () => {
-  test.for(queries)('ask only for series that exist: $where', ({ selectors }) => {
+  test.for(queries)('query only existing series: $where', ({ selectors }) => {
     expect(selectors.length).toBeGreaterThan(0);
     const unknown = selectors
       .map(({ metric }) => metric)
-      .filter((metric) => !exported.has(metric) && !records.includes(metric) && !own.has(metric));
+      .filter((metric) => !exported.has(metric) && !records.includes(metric) && !builtIn.has(metric));
     expect(unknown).toEqual([]);
   });
 
-  test.for(queries)('use only labels that their series have: $where', ({ selectors, labels }) => {
+  test.for(queries)('use only labels of their series: $where', ({ selectors, labels }) => {
     const known = new Set([...targetLabels, ...selectors.flatMap(({ metric }) => [...labelsOf(metric)])]);
     expect([...labels].filter((label) => !known.has(label))).toEqual([]);
     const foreign = selectors.flatMap(({ metric, labels: compared }) => {
@@ -69,7 +69,7 @@ describe('dashboards and rules', () => {
     expect(foreign).toEqual([]);
   });
 
-  test('compare labels only with values that the documentation lists', async () => {
+  test('compare labels only with documented values', async () => {
     const documented = await Promise.all([
       documentedMetrics('Processor', 'processor_'),
       documentedMetrics('Live gateway', 'live_'),
@@ -78,8 +78,8 @@ describe('dashboards and rules', () => {
     const unlisted = queries.flatMap(({ where, selectors }) =>
       selectors.flatMap(({ metric, labels }) => {
         const known = listed.get(exported.get(metric)?.name ?? metric);
-        return [...labels].flatMap(([label, wanted]) =>
-          wanted
+        return [...labels].flatMap(([label, values]) =>
+          values
             .filter((value) => known?.get(label)?.includes(value) === false)
             .map((value) => `${where}: ${label}=${value}`),
         );
@@ -89,21 +89,21 @@ describe('dashboards and rules', () => {
     expect(listed.size).toBeGreaterThan(20);
   });
 
-  test('leave no metric of the services out', () => {
-    const asked = new Set(
+  test('use every metric of the services', () => {
+    const queried = new Set(
       queries.flatMap(({ selectors }) => selectors.map(({ metric }) => exported.get(metric)?.name)),
     );
-    // Of Node's own a handful says enough.
-    const ours = new Set(
+    // Not all of the default metrics of prom-client are shown.
+    const own = new Set(
       [...exported.values()].map(({ name }) => name).filter((name) => !/^(?:process|nodejs)_/u.test(name)),
     );
-    expect([...ours].filter((name) => !asked.has(name))).toEqual([]);
-    expect(ours.size).toBeGreaterThan(40);
+    expect([...own].filter((name) => !queried.has(name))).toEqual([]);
+    expect(own.size).toBeGreaterThan(40);
   });
 
-  test('use every record', () => {
-    const asked = new Set(queries.flatMap(({ selectors }) => selectors.map(({ metric }) => metric)));
-    expect(records.filter((record) => !asked.has(record))).toEqual([]);
+  test('use every recording rule', () => {
+    const queried = new Set(queries.flatMap(({ selectors }) => selectors.map(({ metric }) => metric)));
+    expect(records.filter((record) => !queried.has(record))).toEqual([]);
   });
 });
 
@@ -117,14 +117,14 @@ describe('a query', () => {
   test.for(['sum by (', 'rate(a_total[5m)', 'a_total{x=}', '{__name__="a"}'])(
     'like %s is refused',
     (expr) => {
-      expect(() => readQuery(expr)).toThrow(/not PromQL|hides what it asks for|unknown matcher/u);
+      expect(() => readQuery(expr)).toThrow(/not PromQL|without a metric name|unknown matcher/u);
     },
   );
 });
 
 describe('an alert', () => {
   test.for(alerts)(
-    '$alert says how bad it is, what is wrong and where to read on',
+    '$alert has a severity, a summary, a description and a runbook',
     ({ labels, annotations, alert }) => {
       expect(labels['severity']).toMatch(/^(?:page|ticket)$/u);
       expect(Object.keys(annotations).toSorted()).toEqual(['description', 'runbook_url', 'summary']);
@@ -134,20 +134,17 @@ describe('an alert', () => {
     },
   );
 
-  test('has a name of its own', () => {
+  test('has a unique name', () => {
     expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length);
   });
 
-  test.for(alerts)(
-    '$alert is tested by promtool: when it must be silent, and when it must not',
-    ({ alert }) => {
-      const alertTests = ruleTests().filter(({ alertname }) => alertname === alert);
-      expect(alertTests.some(({ exp_alerts: expected }) => expected.length === 0)).toBe(true);
-      expect(alertTests.some(({ exp_alerts: expected }) => expected.length > 0)).toBe(true);
-    },
-  );
+  test.for(alerts)('$alert has promtool tests in which it fires and in which it does not', ({ alert }) => {
+    const alertTests = ruleTests().filter(({ alertname }) => alertname === alert);
+    expect(alertTests.some(({ exp_alerts: expected }) => expected.length === 0)).toBe(true);
+    expect(alertTests.some(({ exp_alerts: expected }) => expected.length > 0)).toBe(true);
+  });
 
-  test('about the tick knows when a tick is due', () => {
+  test('LiveFanoutSlow compares with the default LIVE_TICK_MS', () => {
     const tickSeconds = gatewaySettings.shape.LIVE_TICK_MS.parse(undefined) / 1000;
     expect(alerts.find(({ alert }) => alert === 'LiveFanoutSlow')?.expr).toMatch(
       new RegExp(`> ${tickSeconds}$`, 'u'),

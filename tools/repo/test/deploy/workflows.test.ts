@@ -14,8 +14,8 @@ interface Workflow {
   readonly jobs: Readonly<Record<string, Job>>;
 }
 
-/** Every right beyond reading the code that a job has, and no other may. */
-const rightsToWrite: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+/** Permissions of jobs beyond reading the code. */
+const extraPermissions: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'codeql.yml analyse': { 'security-events': 'write' },
   'release.yml images': { packages: 'write', 'id-token': 'write', attestations: 'write' },
   'release.yml publish': { contents: 'write', packages: 'read' },
@@ -23,7 +23,7 @@ const rightsToWrite: Readonly<Record<string, Readonly<Record<string, string>>>> 
 
 const files = globSync('*.yml', { cwd: repositoryPath('.github/workflows') });
 
-test('there are workflows for every change, for holes in the code and for releases', () => {
+test('the workflows are ci, codeql and release', () => {
   expect(files.toSorted()).toEqual(['ci.yml', 'codeql.yml', 'release.yml']);
 });
 
@@ -33,26 +33,26 @@ describe.for(files)('%s', (file) => {
   const jobs = Object.entries(workflow.jobs);
   const steps = jobs.flatMap(([, job]) => job.steps);
 
-  test('names every action by the commit that its version is', () => {
+  test('pins every action to the commit of its version', () => {
     const uses = text.match(/(?<=uses: ).*/gu) ?? [];
     expect(uses).toHaveLength(steps.filter((step) => step.uses !== undefined).length);
     const unpinned = uses.filter((use) => !/^[\w./-]+@[\da-f]{40} # v\d+\.\d+\.\d+$/u.test(use));
     expect(unpinned).toEqual([]);
   });
 
-  test('leaves no token in the checked-out code', () => {
+  test('keeps no token in the checkout', () => {
     const checkouts = steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'));
     const kept = checkouts.filter((step) => step.with?.['persist-credentials'] !== false);
     expect(checkouts.length).toBeGreaterThan(0);
     expect(kept).toEqual([]);
   });
 
-  test('gives each job the rights that it needs, and an end', () => {
+  test('limits the permissions and the duration of each job', () => {
     expect(workflow.permissions).toEqual({ contents: 'read' });
     for (const [name, job] of jobs) {
       expect({ contents: 'read', ...job.permissions }).toEqual({
         contents: 'read',
-        ...rightsToWrite[`${file} ${name}`],
+        ...extraPermissions[`${file} ${name}`],
       });
       expect(job['timeout-minutes']).toBeLessThanOrEqual(40);
     }

@@ -10,22 +10,22 @@ const modules = fileURLToPath(new URL('../../node_modules', import.meta.url));
 
 const good = "import { expect, test } from 'vitest';\ntest('holds', () => expect(1).toBe(1));\n";
 
-/** Runs the real command over a project of these files, in a temporary folder. */
+/** Runs the real command on a temporary project with these files. */
 function runTests(
   files: Readonly<Record<string, string>>,
   args: readonly string[] = [],
 ): { code: number | null; lastLine: string; output: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'planted-suite-'));
+  const folder = mkdtempSync(join(tmpdir(), 'sample-suite-'));
   try {
     symlinkSync(modules, join(folder, 'node_modules'));
     const config = join(folder, 'vitest.config.mjs');
     writeFileSync(config, 'export default {};\n');
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 
-    // One file for both streams: the summary must be the last line of all.
+    // One file for both streams, since the summary must be the last line of both.
     const log = openSync(join(folder, 'log'), 'a+');
     const { status } = spawnSync(process.execPath, [main, '--root', folder, '--config', config, ...args], {
-      env: { PATH: process.env['PATH'] }, // nothing of the vitest that runs this test
+      env: { PATH: process.env['PATH'] }, // without the variables of the outer vitest
       stdio: ['ignore', log, log],
     });
     closeSync(log);
@@ -36,40 +36,40 @@ function runTests(
   }
 }
 
-describe('a run is good', () => {
-  test('when every test of every file passes', () => {
+describe('a run succeeds', () => {
+  test('when every test passes', () => {
     const run = runTests({ 'a.test.mjs': good, 'b.test.mjs': good });
     expect(run).toMatchObject({ code: 0, lastLine: '2 passed, 0 failed, 0 skipped' });
   });
 
-  test('when -t leaves tests out, which are not skipped then', () => {
+  test('when -t excludes tests, which do not count as skipped', () => {
     const suite = `${good}test.skip('another', () => {});\n`;
     const run = runTests({ 'a.test.mjs': suite }, ['-t', 'holds']);
     expect(run).toMatchObject({ code: 0, lastLine: '1 passed, 0 failed, 0 skipped' });
   });
 });
 
-describe('a run fails, and says why', () => {
+describe('a run fails with a reason', () => {
   test.for([
     [
-      'a test that fails',
+      'a failed test',
       "import { expect, test } from 'vitest';\ntest('breaks', () => expect(1).toBe(2));\n",
       '1 passed, 1 failed, 0 skipped',
-      'failed: planted.test.mjs > breaks',
+      'failed: sample.test.mjs > breaks',
     ],
     [
       'a file that cannot be imported',
       "import './gone.mjs';\nimport { test } from 'vitest';\ntest('never runs', () => {});\n",
       '1 passed, 1 failed, 0 skipped',
-      'broken: planted.test.mjs',
+      'broken: sample.test.mjs',
     ],
     [
       'a file that does not parse',
       'const = 1;\n',
       '1 passed, 1 failed, 0 skipped',
-      'broken: planted.test.mjs',
+      'broken: sample.test.mjs',
     ],
-    ['a file without a test', 'export {};\n', '1 passed, 1 failed, 0 skipped', 'broken: planted.test.mjs'],
+    ['a file without a test', 'export {};\n', '1 passed, 1 failed, 0 skipped', 'broken: sample.test.mjs'],
     [
       'an unhandled rejection',
       "import { test } from 'vitest';\ntest('passes', () => { void Promise.reject(new Error('lost')); });\n",
@@ -84,38 +84,38 @@ describe('a run fails, and says why', () => {
       'unhandled error: thrown late',
     ],
     [
-      'a hook of a suite that fails',
+      'a failed hook',
       "import { beforeAll, describe, test } from 'vitest';\ndescribe('suite', () => {\n" +
         "  beforeAll(() => { throw new Error('no ground'); });\n  test('never runs', () => {});\n});\n",
       '1 passed, 2 failed, 0 skipped',
-      'broken: planted.test.mjs > suite',
+      'broken: sample.test.mjs > suite',
     ],
     [
-      'a skip that is not on the list',
+      'a skip that is not allowed',
       "import { test } from 'vitest';\ntest.skip('left out', () => {});\n",
       '1 passed, 1 failed, 0 skipped',
-      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: planted.test.mjs > left out',
+      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: sample.test.mjs > left out',
     ],
     [
       'a test that skips itself',
       "import { test } from 'vitest';\ntest('left out', ({ skip }) => skip('no engine'));\n",
       '1 passed, 1 failed, 0 skipped',
-      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: planted.test.mjs > left out',
+      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: sample.test.mjs > left out',
     ],
     [
       'a todo',
       "import { test } from 'vitest';\ntest.todo('some day');\n",
       '1 passed, 1 failed, 0 skipped',
-      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: planted.test.mjs > some day',
+      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: sample.test.mjs > some day',
     ],
     [
-      'a test process that dies',
+      'a killed test process',
       "import { test } from 'vitest';\ntest('kills', () => { process.kill(process.pid, 'SIGKILL'); });\n",
       '1 passed, 2 failed, 0 skipped',
-      'pending: planted.test.mjs > kills',
+      'pending: sample.test.mjs > kills',
     ],
-  ] as const)('with %s', ([, planted, lastLine, reason]) => {
-    const run = runTests({ 'good.test.mjs': good, 'planted.test.mjs': planted });
+  ] as const)('with %s', ([, sample, lastLine, reason]) => {
+    const run = runTests({ 'good.test.mjs': good, 'sample.test.mjs': sample });
     expect(run.output).toContain(reason);
     expect(run).toMatchObject({ code: 1, lastLine });
   });
@@ -127,22 +127,22 @@ describe('a run fails, and says why', () => {
   });
 
   test('with a pattern that no test matches', () => {
-    const run = runTests({ 'a.test.mjs': good }, ['-t', 'nothing is called so']);
+    const run = runTests({ 'a.test.mjs': good }, ['-t', 'no such test']);
     expect(run.output).toContain('no test ran');
     expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
   });
 
-  test('with a set-up that ends the process with exit code 0 before a test has run', () => {
+  test('with a set-up that exits with 0 before any test', () => {
     const run = runTests({
       'a.test.mjs': good,
       'vitest.config.mjs': "export default { test: { globalSetup: './leave.mjs' } };\n",
       'leave.mjs': 'export default () => process.exit(0);\n',
     });
-    expect(run.output).toContain('vitest left no results: exit code 0');
+    expect(run.output).toContain('vitest wrote no results: exit code 0');
     expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
   });
 
-  test('with an option that vitest does not know', () => {
+  test('with an option unknown to vitest', () => {
     const run = runTests({ 'a.test.mjs': good }, ['--no-such-option']);
     expect(run).toMatchObject({ code: 1, lastLine: '0 passed, 1 failed, 0 skipped' });
   });

@@ -9,22 +9,22 @@ import type {
   Threshold,
 } from '@grafana/schema';
 
-/** One curve, or one curve for each series that the query gives. */
+/** One line, or one for each series that the query returns. */
 export interface Query {
   readonly expr: string;
-  /** Grafana's: `{{label}}` stands for that label's value. */
+  /** Legend format of Grafana: `{{label}}` is replaced by the label's value. */
   readonly legend: string;
 }
 
 export interface Panel {
   readonly title: string;
-  /** What a person on duty should make of it. */
+  /** Explains the panel to an on-call engineer. */
   readonly description: string;
-  readonly kind: 'number' | 'curves' | 'heatmap';
-  /** Grafana's name for it. */
+  readonly kind: 'stat' | 'timeSeries';
+  /** Unit id of Grafana. */
   readonly unit: 's' | 'short' | 'percentunit' | 'cps' | 'Bps' | 'bytes';
   readonly queries: readonly Query[];
-  /** From which value on it is yellow, then red; descending where less is worse. */
+  /** Thresholds of yellow and red; descending if less is worse. */
   readonly limits?: readonly [warn: number, alarm: number];
 }
 
@@ -34,7 +34,7 @@ export interface Row {
 }
 
 export interface Dashboard {
-  /** Stable: links to a dashboard contain it. */
+  /** Part of links to the dashboard; must not change. */
   readonly uid: string;
   readonly title: string;
   /** The label `job` of its services. */
@@ -43,10 +43,10 @@ export interface Dashboard {
 }
 
 const gridColumns = 24;
-const numbersPerRow = 6;
-const curvesPerRow = 3;
+const panelsPerRow = { stat: 6, timeSeries: 3 } as const;
+const panelHeights = { stat: 4, timeSeries: 8 } as const;
 
-/** What Grafana imports: a value to write as JSON. */
+/** The dashboard as Grafana imports it. */
 export function toGrafana({ uid, title, job, rows }: Dashboard): GrafanaDashboard {
   const panels: (GrafanaPanel | RowPanel)[] = [];
   let y = 0;
@@ -63,8 +63,8 @@ export function toGrafana({ uid, title, job, rows }: Dashboard): GrafanaDashboar
     let x = 0;
     let rowHeight = 0;
     for (const panel of row.panels) {
-      const width = gridColumns / (panel.kind === 'number' ? numbersPerRow : curvesPerRow);
-      const height = panel.kind === 'number' ? 4 : 8;
+      const width = gridColumns / panelsPerRow[panel.kind];
+      const height = panelHeights[panel.kind];
       if (x + width > gridColumns) {
         y += rowHeight;
         x = 0;
@@ -99,9 +99,7 @@ export function toGrafana({ uid, title, job, rows }: Dashboard): GrafanaDashboar
         includeVars: true,
       },
     ],
-    annotations: {
-      list: [startsOf(job)],
-    },
+    annotations: { list: [startsOf(job)] },
     templating: {
       list: [{ name: 'datasource', type: 'datasource', query: 'prometheus', label: 'Prometheus' }],
     },
@@ -109,7 +107,7 @@ export function toGrafana({ uid, title, job, rows }: Dashboard): GrafanaDashboar
   };
 }
 
-/** A mark over all panels where a process of this job has started. */
+/** Marks the starts of the job's processes in all panels. */
 function startsOf(job: string) {
   return {
     name: 'starts',
@@ -117,11 +115,11 @@ function startsOf(job: string) {
     enable: true,
     iconColor: 'blue',
     target: { refId: 'starts', expr: `changes(process_start_time_seconds{job="${job}"}[1m]) > 0` },
-    titleFormat: '{{instance}} started', // of the data source, not of Grafana's schema
+    titleFormat: '{{instance}} started', // a field of the data source, missing in Grafana's schema
   } satisfies AnnotationQuery<DataQuery & { expr: string }> & Readonly<Record<string, unknown>>;
 }
 
-const panelTypes = { number: 'stat', curves: 'timeseries', heatmap: 'heatmap' } as const;
+const panelTypes = { stat: 'stat', timeSeries: 'timeseries' } as const;
 
 function toPanel(panel: Panel, id: number, gridPos: GridPos): GrafanaPanel {
   return {
@@ -135,16 +133,15 @@ function toPanel(panel: Panel, id: number, gridPos: GridPos): GrafanaPanel {
       refId: String.fromCodePoint(65 + index),
       expr,
       legendFormat: legend,
-      instant: panel.kind === 'number',
-      range: panel.kind !== 'number',
-      ...(panel.kind === 'heatmap' && { format: 'heatmap' }),
+      instant: panel.kind === 'stat',
+      range: panel.kind !== 'stat',
     })),
     fieldConfig: {
       defaults: {
         unit: panel.unit,
         ...(panel.limits !== undefined && { color: { mode: FieldColorModeId.Thresholds } }),
         thresholds: { mode: ThresholdsMode.Absolute, steps: steps(panel.limits) },
-        custom: panel.kind === 'curves' ? { fillOpacity: 10, showPoints: 'never' } : {},
+        custom: panel.kind === 'timeSeries' ? { fillOpacity: 10, showPoints: 'never' } : {},
       },
       overrides: [],
     },
@@ -169,9 +166,8 @@ function steps(limits: Panel['limits']): Threshold[] {
 }
 
 function options(kind: Panel['kind']): Record<string, unknown> {
-  if (kind === 'number') {
+  if (kind === 'stat') {
     return { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' };
   }
-  if (kind === 'heatmap') return { calculate: false, yAxis: { unit: 's' }, color: { scheme: 'Blues' } };
   return { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi', sort: 'desc' } };
 }

@@ -1,84 +1,86 @@
 import type { Panel, Query } from './dashboard.ts';
 
-type Words = Pick<Panel, 'title' | 'description' | 'unit'>;
+type Unit = Panel['unit'];
 
-/** One number, coloured by its limits. */
-export function number(words: Words & Pick<Panel, 'limits'>, expr: string): Panel {
-  return { ...words, kind: 'number', queries: [{ expr, legend: '' }] };
+/** One value, coloured by its limits. */
+export function stat(
+  title: string,
+  description: string,
+  unit: Unit,
+  expr: string,
+  limits?: Panel['limits'],
+): Panel {
+  const queries = [{ expr, legend: '' }];
+  return { kind: 'stat', title, description, unit, queries, ...(limits !== undefined && { limits }) };
 }
 
-export function curves(words: Words, ...queries: readonly Query[]): Panel {
-  return { ...words, kind: 'curves', queries };
+export function timeSeries(
+  title: string,
+  description: string,
+  unit: Unit,
+  ...queries: readonly Query[]
+): Panel {
+  return { kind: 'timeSeries', title, description, unit, queries };
 }
 
-/** The increases of a counter a second, a curve for each value of the label. */
-export function rateBy(label: string, words: Omit<Words, 'unit'>, counter: string): Panel {
-  return curves(
-    { ...words, unit: 'cps' },
-    { expr: `sum by (${label}) (rate(${counter}[1m]))`, legend: `{{${label}}}` },
-  );
+/** The rate of a counter, one series for each value of the label. */
+export function rateBy(label: string, title: string, description: string, counter: string): Panel {
+  const query = { expr: `sum by (${label}) (rate(${counter}[1m]))`, legend: `{{${label}}}` };
+  return timeSeries(title, description, 'cps', query);
 }
 
-/** The median, the slowest twentieth and the slowest hundredth of a histogram. */
-export function quantiles(words: Omit<Words, 'unit'>, histogram: string, unit: Panel['unit'] = 's'): Panel {
-  return curves(
-    { ...words, unit },
-    ...[0.5, 0.95, 0.99].map((quantile) => ({
-      expr: `histogram_quantile(${quantile}, sum by (le) (rate(${histogram}_bucket[1m])))`,
-      legend: `${quantile * 100} %`,
-    })),
-  );
+/** The quantiles 0.5, 0.95 and 0.99 of a histogram. */
+export function quantiles(title: string, description: string, histogram: string, unit: Unit = 's'): Panel {
+  const queries = [0.5, 0.95, 0.99].map((quantile) => ({
+    expr: `histogram_quantile(${quantile}, sum by (le) (rate(${histogram}_bucket[1m])))`,
+    legend: `${quantile * 100} %`,
+  }));
+  return timeSeries(title, description, unit, ...queries);
 }
 
-/** What any of our processes tells: what runs, and whether it has room. */
+/** Versions and resources of a job's processes. */
 export function processPanels(job: string): readonly Panel[] {
-  const by = `{job="${job}"}`;
+  const selector = `{job="${job}"}`;
   return [
-    curves(
-      {
-        title: 'What runs',
-        description: 'Two versions at once: a roll-out is under way, or stuck.',
-        unit: 'short',
-      },
-      { expr: `count by (version, commit) (build_info${by})`, legend: '{{version}} {{commit}}' },
+    timeSeries('Versions', 'Two versions at once: a roll-out is in progress or stuck.', 'short', {
+      expr: `count by (version, commit) (build_info${selector})`,
+      legend: '{{version}} {{commit}}',
+    }),
+    timeSeries(
+      'CPU',
+      'In cores. A Node process uses little more than one.',
+      'short',
+      byInstance(`rate(process_cpu_seconds_total${selector}[1m])`),
     ),
-    curves(
-      {
-        title: 'CPU',
-        description: 'In cores. A process of Node has use for little more than one.',
-        unit: 'short',
-      },
-      { expr: `rate(process_cpu_seconds_total${by}[1m])`, legend: '{{instance}}' },
+    timeSeries(
+      'Memory',
+      'Resident memory, and the used heap. Steady growth over hours is a leak.',
+      'bytes',
+      byInstance(`process_resident_memory_bytes${selector}`),
+      byInstance(`nodejs_heap_size_used_bytes${selector}`, ' heap'),
     ),
-    curves(
-      {
-        title: 'Memory',
-        description: 'Resident, and of it the heap. Steady growth over hours is a leak.',
-        unit: 'bytes',
-      },
-      { expr: `process_resident_memory_bytes${by}`, legend: '{{instance}}' },
-      { expr: `nodejs_heap_size_used_bytes${by}`, legend: '{{instance}} heap' },
+    timeSeries(
+      'Event loop',
+      'Event loop lag (p99). Above 0.1 s all latencies suffer.',
+      's',
+      byInstance(`nodejs_eventloop_lag_p99_seconds${selector}`),
     ),
-    curves(
-      {
-        title: 'Event loop',
-        description: 'How late it turns. Above 0.1 s everything else is late too.',
-        unit: 's',
-      },
-      { expr: `nodejs_eventloop_lag_p99_seconds${by}`, legend: '{{instance}}' },
+    timeSeries(
+      'Garbage collection',
+      'Share of time spent in garbage collection.',
+      'percentunit',
+      byInstance(`sum by (instance) (rate(nodejs_gc_duration_seconds_sum${selector}[1m]))`),
     ),
-    curves(
-      { title: 'Garbage collection', description: 'The share of time that goes to it.', unit: 'percentunit' },
-      { expr: `sum by (instance) (rate(nodejs_gc_duration_seconds_sum${by}[1m]))`, legend: '{{instance}}' },
-    ),
-    curves(
-      {
-        title: 'Open files',
-        description: 'Sockets included; near the upper curve nobody else gets in.',
-        unit: 'short',
-      },
-      { expr: `process_open_fds${by}`, legend: '{{instance}}' },
-      { expr: `process_max_fds${by}`, legend: '{{instance}} limit' },
+    timeSeries(
+      'Open files',
+      'Including sockets. At the limit no connection is accepted.',
+      'short',
+      byInstance(`process_open_fds${selector}`),
+      byInstance(`process_max_fds${selector}`, ' limit'),
     ),
   ];
+}
+
+function byInstance(expr: string, suffix = ''): Query {
+  return { expr, legend: `{{instance}}${suffix}` };
 }

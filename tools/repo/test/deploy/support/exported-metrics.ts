@@ -6,12 +6,12 @@ import { Registry } from 'prom-client';
 import type { MetricObjectWithValues, MetricValue } from 'prom-client';
 
 export interface ExportedMetric {
-  /** As the service calls it; a histogram's series end with `_bucket`, `_sum`, `_count`. */
+  /** Metric name; the series of a histogram end with `_bucket`, `_sum` or `_count`. */
   readonly name: string;
   readonly labels: ReadonlySet<string>;
 }
 
-/** By the name of each series that `/metrics` of the two services can have, what it is. */
+/** The metric of each series that the services can export, by series name. */
 export async function exportedMetrics(): Promise<ReadonlyMap<string, ExportedMetric>> {
   const series = new Map<string, ExportedMetric>();
   const gatewayRegistry = new Registry();
@@ -38,7 +38,7 @@ export async function exportedMetrics(): Promise<ReadonlyMap<string, ExportedMet
 }
 
 function seriesOf({ name, type }: MetricObjectWithValues<MetricValue<string>>): readonly string[] {
-  // prom-client names the kinds by words, its types by numbers.
+  // At run time the type is a string; in prom-client's types it is an enum of numbers.
   return String(type) === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name];
 }
 
@@ -46,6 +46,6 @@ function labelsOf(registry: Registry, metric: string, series: string): ReadonlyS
   const found: unknown = registry.getSingleMetric(metric);
   const names: unknown =
     typeof found === 'object' && found !== null && 'labelNames' in found ? found.labelNames : undefined;
-  if (!Array.isArray(names)) throw new Error(`prom-client no longer tells the labels of ${metric}`);
+  if (!Array.isArray(names)) throw new Error(`prom-client has no labelNames of ${metric}`);
   return new Set([...names.map(String), ...(series.endsWith('_bucket') ? ['le'] : [])]);
 }

@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { repositoryPath } from '../../../src/deploy/repository.ts';
 
-/** The path of a program: of the machine's own, else where `./run test` may have put one. Undefined where there is none. */
+/** Path of a program on the PATH or installed by `./run test`; undefined if there is none. */
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), repositoryPath('.toolchain/bin')];
   return folders

@@ -14,7 +14,7 @@ interface Model {
   validate(): void;
 }
 
-/** By API version and kind: what the schema of Kubernetes or of a custom resource says about an object. */
+/** Models of Kubernetes and custom resources by API version and kind. */
 const models: Readonly<Record<string, Readonly<Record<string, new (data: never) => Model>>>> = {
   v1: { ConfigMap, Namespace, Secret, Service, ServiceAccount },
   'apps/v1': { Deployment, StatefulSet },
@@ -26,11 +26,11 @@ const models: Readonly<Record<string, Readonly<Record<string, new (data: never) 
   'policy/v1': { PodDisruptionBudget },
 };
 
-/** @throws with what is wrong: a value of a wrong type, one that is missing, a kind that is not known here. */
+/** @throws on a wrong type, a missing value or an unknown kind. */
 export function validateBySchema(object: { readonly apiVersion: string; readonly kind: string }): void {
   const Kind = models[object.apiVersion]?.[object.kind];
-  if (Kind === undefined) throw new Error(`no schema of ${object.apiVersion} ${object.kind} is at hand`);
-  // Each model takes its own interface; whether the object is one is what it is asked.
+  if (Kind === undefined) throw new Error(`no schema of ${object.apiVersion} ${object.kind}`);
+  // Each model takes its own interface; validate() checks whether the object implements it.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   new Kind(object as never).validate();
 }
@@ -40,7 +40,7 @@ const packages: Readonly<Record<string, string>> = {
   'monitoring.coreos.com/v1': '@kubernetes-models/prometheus-operator/',
 };
 
-/** A TypeScript module that compiles only if no object has a field that its kind does not know. */
+/** A TypeScript module that compiles only if no object has an unknown field. */
 export function asTypedModule(
   objects: readonly { readonly apiVersion: string; readonly kind: string }[],
 ): string {

@@ -1,4 +1,4 @@
-/** The anchors of a Markdown text's headings, made as the usual renderers make them. */
+/** Anchors of the headings of a Markdown page, as GitHub generates them. */
 export function anchorsOf(markdown: string): readonly string[] {
   return [...markdown.matchAll(/^#{1,6} (.+)$/gmu)].map(([, heading = '']) =>
     heading

@@ -11,7 +11,7 @@ const manifest = z.looseObject({
 
 export type Manifest = z.output<typeof manifest>;
 
-/** What `kubectl apply -k` would send to a cluster; `folder` from deploy/k8s. */
+/** The manifests that `kubectl apply -k` would apply; `folder` is relative to deploy/k8s. */
 export function renderManifests(kubectl: string, folder: string): readonly Manifest[] {
   const text = execFileSync(kubectl, ['kustomize', repositoryPath(`deploy/k8s/${folder}`)], {
     encoding: 'utf8',
@@ -20,7 +20,7 @@ export function renderManifests(kubectl: string, folder: string): readonly Manif
   return parseAllDocuments(text).map((document) => withoutLineBreaks(manifest.parse(document.toJS())));
 }
 
-/** kustomize breaks long base64 into lines, which Kubernetes ignores and the schema's pattern does not. */
+/** kustomize breaks long base64 into lines, which Kubernetes accepts but the schema's pattern refuses. */
 function withoutLineBreaks(object: Manifest): Manifest {
   const secret = z
     .object({ kind: z.literal('Secret'), data: z.record(z.string(), z.string()) })

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { readRepositoryFile, repositoryPath } from '../../../src/deploy/repository.ts';
 
 export interface RunningPrometheus extends AsyncDisposable {
-  /** The `data` of an answer of its HTTP API; rejects with its words where it has none. */
+  /** The `data` of a response of the HTTP API; rejects with the error of the response. */
   ask(path: string, parameters?: Readonly<Record<string, string>>): Promise<unknown>;
 }
 
@@ -19,10 +19,7 @@ const answer = z.union([
   z.object({ status: z.literal('error'), error: z.string() }),
 ]);
 
-/**
- * Prometheus with the shipped configuration and rules, but for where the jobs' targets are (a port of 127.0.0.1 each),
- * and with a second for each interval.
- */
+/** Starts Prometheus with the shipped configuration and rules, but with local targets and intervals of 1 s. */
 export async function startPrometheus(
   file: string,
   targets: Readonly<Record<string, number>>,

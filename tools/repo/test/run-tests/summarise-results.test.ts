@@ -1,27 +1,27 @@
 import { describe, expect, test } from 'vitest';
-import { goodEnding, judgeResults } from '../../src/run-tests/judge-results.ts';
+import { exitCodeZero, summariseResults } from '../../src/run-tests/summarise-results.ts';
 import type { Results } from '../../src/run-tests/results.ts';
 
 const none: Results = { tests: [], brokenSuites: [], unhandledErrors: [] };
 const onePassed: Results = { ...none, tests: [{ file: 'a.test.ts', name: 'holds', state: 'passed' }] };
 
-describe('the verdict on a run', () => {
-  test('a skip on the list is counted as skipped, and the run is good', () => {
+describe('the summary of a run', () => {
+  test('an allowed skip is counted as skipped', () => {
     const skip = { file: 'b.test.ts', name: 'needs an engine', state: 'skipped' } as const;
     const results = { ...onePassed, tests: [...onePassed.tests, skip] };
-    expect(judgeResults(results, goodEnding, [{ ...skip, reason: 'no engine here' }])).toEqual({
-      remarks: [],
+    expect(summariseResults(results, exitCodeZero, [{ ...skip, reason: 'no engine here' }])).toEqual({
+      failures: [],
       summary: '1 passed, 0 failed, 1 skipped',
-      isGood: true,
+      isSuccess: true,
     });
   });
 
-  test('the same name in another file is not the one on the list', () => {
+  test('the same name in another file is not allowed', () => {
     const skip = { file: 'b.test.ts', name: 'needs an engine', state: 'skipped' } as const;
     const allowed = [{ file: 'c.test.ts', name: 'needs an engine', reason: 'no engine here' }];
-    expect(judgeResults({ ...onePassed, tests: [skip] }, goodEnding, allowed)).toMatchObject({
+    expect(summariseResults({ ...onePassed, tests: [skip] }, exitCodeZero, allowed)).toMatchObject({
       summary: '0 passed, 1 failed, 0 skipped',
-      isGood: false,
+      isSuccess: false,
     });
   });
 
@@ -29,29 +29,31 @@ describe('the verdict on a run', () => {
     ['the engine > starts', '1 passed, 0 failed, 1 skipped'],
     ['the engine that is another > starts', '1 passed, 1 failed, 0 skipped'],
     ['a suite > the engine > starts', '1 passed, 1 failed, 0 skipped'],
-  ])('a suite on the list stands for what is in it: %s', ([name = '', summary]) => {
+  ])('an allowed suite covers its tests: %s', ([name = '', summary]) => {
     const skip = { file: 'b.test.ts', name, state: 'skipped' } as const;
     const allowed = [{ file: 'b.test.ts', name: 'the engine', reason: 'no engine here' }];
     const results: Results = { ...onePassed, tests: [...onePassed.tests, skip] };
-    expect(judgeResults(results, goodEnding, allowed).summary).toBe(summary);
+    expect(summariseResults(results, exitCodeZero, allowed).summary).toBe(summary);
   });
 
-  test('nothing but allowed skips is no run', () => {
+  test('a run with only allowed skips fails', () => {
     const skip = { file: 'b.test.ts', name: 'needs an engine', state: 'skipped' } as const;
-    const verdict = judgeResults({ ...none, tests: [skip] }, goodEnding, [{ ...skip, reason: 'no engine' }]);
-    expect(verdict).toMatchObject({ remarks: ['no test ran'], isGood: false });
+    const run = summariseResults({ ...none, tests: [skip] }, exitCodeZero, [
+      { ...skip, reason: 'no engine' },
+    ]);
+    expect(run).toMatchObject({ failures: ['no test ran'], isSuccess: false });
   });
 
-  test('a test that never ended has failed', () => {
+  test('an unfinished test has failed', () => {
     const results: Results = { ...none, tests: [{ file: 'a.test.ts', name: 'hangs', state: 'pending' }] };
-    expect(judgeResults(results, goodEnding, []).summary).toBe('0 passed, 1 failed, 0 skipped');
+    expect(summariseResults(results, exitCodeZero, []).summary).toBe('0 passed, 1 failed, 0 skipped');
   });
 
-  test.for(['exit code 1', 'SIGKILL'])('an ending by %s that nothing explains is a failure', (ending) => {
-    expect(judgeResults(onePassed, ending, [])).toEqual({
-      remarks: [`vitest ended with ${ending}`],
+  test.for(['exit code 1', 'SIGKILL'])('an unexplained %s is a failure', (exit) => {
+    expect(summariseResults(onePassed, exit, [])).toEqual({
+      failures: [`vitest exited with ${exit}`],
       summary: '1 passed, 1 failed, 0 skipped',
-      isGood: false,
+      isSuccess: false,
     });
   });
 });

@@ -1,27 +1,24 @@
 import type { AllowedSkip } from './allowed-skips.ts';
 import type { Results } from './results.ts';
 
-export interface Verdict {
-  /** What the counts alone do not say, one line each. */
-  readonly remarks: readonly string[];
+export interface RunSummary {
+  /** Failures, one line each. */
+  readonly failures: readonly string[];
   /** `N passed, N failed, N skipped` */
   readonly summary: string;
-  readonly isGood: boolean;
+  readonly isSuccess: boolean;
 }
 
 /**
- * Counts, so that a run is good only if "0 failed" stands in its summary.
- *
- * Failed is whatever is not sure to have passed: failed and unfinished tests, suites that broke
- * without a failed test, errors outside of tests, skips that nobody allowed, and a run that says
- * nothing, has no test or ends badly for a reason it does not name. `results` is undefined where
- * vitest left none.
+ * Counts passed, failed and skipped tests. Everything that did not certainly pass is a failure: failed and unfinished
+ * tests, suites that failed without a failed test, errors outside tests, skips that are not allowed, and a run that
+ * wrote no results, ran no test or exited non-zero. `results` is undefined if vitest wrote none.
  */
-export function judgeResults(
+export function summariseResults(
   results: Results | undefined,
-  ending: string,
+  exit: string,
   allowedSkips: readonly AllowedSkip[],
-): Verdict {
+): RunSummary {
   const { tests, brokenSuites, unhandledErrors } = results ?? {
     tests: [],
     brokenSuites: [],
@@ -48,15 +45,15 @@ export function judgeResults(
           `skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: ${test.file} > ${test.name}`,
       ),
   ];
-  if (results === undefined) failures.push(`vitest left no results: ${ending}`);
+  if (results === undefined) failures.push(`vitest wrote no results: ${exit}`);
   else if (passed === 0 && failures.length === 0) failures.push('no test ran');
-  if (ending !== goodEnding && failures.length === 0) failures.push(`vitest ended with ${ending}`);
+  if (exit !== exitCodeZero && failures.length === 0) failures.push(`vitest exited with ${exit}`);
 
   return {
-    remarks: failures,
+    failures,
     summary: `${passed} passed, ${failures.length} failed, ${skipped.length} skipped`,
-    isGood: failures.length === 0,
+    isSuccess: failures.length === 0,
   };
 }
 
-export const goodEnding = 'exit code 0';
+export const exitCodeZero = 'exit code 0';

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const repository = fileURLToPath(new URL('../../../..', import.meta.url));
+const repository = fileURLToPath(new URL('../../../../..', import.meta.url));
 const parts = [
   '.gitignore',
   '.oxlintrc.json',
@@ -29,21 +29,21 @@ const parts = [
   'turbo.json',
 ];
 
-/** A copy of this repository's sources in a temporary folder, to break rules in. */
+/** A copy of this repository's sources in a temporary folder, to test broken rules in. */
 export class RepositoryCopy {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'checks-copy-')));
 
   constructor() {
     for (const part of parts) {
-      // Links stay as they are: the workspace's are relative, so they lead into the copy.
+      // Keep links: those of the workspace are relative, so they point into the copy.
       cpSync(join(repository, part), join(this.root, part), { recursive: true, verbatimSymlinks: true });
     }
-    // A folder of links, not one link: .gitignore names a folder.
+    // A folder of links instead of one link, since .gitignore names a folder.
     mkdirSync(join(this.root, 'node_modules'));
     for (const entry of readdirSync(join(repository, 'node_modules'))) {
       symlinkSync(join(repository, 'node_modules', entry), join(this.root, 'node_modules', entry));
     }
-    // Without a commit turbo walks every folder itself, what is installed included, for half a minute.
+    // Without a commit turbo walks all folders, including dependencies, for half a minute.
     this.#git('init', '--quiet');
     this.#git('add', '--all');
     this.#git('-c', 'user.name=copy', '-c', 'user.email=copy@localhost', 'commit', '--quiet', '-m', 'copy');
@@ -54,11 +54,11 @@ export class RepositoryCopy {
     if (status !== 0) throw new Error(`git ${args.join(' ')} failed: ${stderr}`);
   }
 
-  /** Writes files (path from the top → text) that go away with what is returned. Overwrites none. */
-  plant(files: Readonly<Record<string, string>>): Disposable {
-    for (const [file, text] of Object.entries(files)) {
+  /** Adds files (path → content), deleted when the result is disposed. Fails if one exists. */
+  addFiles(files: Readonly<Record<string, string>>): Disposable {
+    for (const [file, content] of Object.entries(files)) {
       mkdirSync(dirname(join(this.root, file)), { recursive: true });
-      writeFileSync(join(this.root, file), text, { flag: 'wx' });
+      writeFileSync(join(this.root, file), content, { flag: 'wx' });
     }
     return {
       [Symbol.dispose]: () => {

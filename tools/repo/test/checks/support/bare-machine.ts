@@ -15,20 +15,17 @@ import { delimiter, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
-const run = fileURLToPath(new URL('../../../../run', import.meta.url));
+const run = fileURLToPath(new URL('../../../../../run', import.meta.url));
 
-interface Ending {
+interface RunResult {
   readonly code: number | null;
-  /** Of the shell that was started. */
+  /** Process id of the shell. */
   readonly pid: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/**
- * A checkout of next to nothing with the real `./run`, on a machine whose programs are
- * this one's except for those that a test puts before them.
- */
+/** A minimal checkout with the real `./run`, and a PATH on which a test can replace programs. */
 export class BareMachine {
   readonly root = mkdtempSync(join(tmpdir(), 'bare-machine-'));
   readonly #programs = join(this.root, 'programs');
@@ -71,16 +68,16 @@ export class BareMachine {
     return readFileSync(this.path(name), 'utf8');
   }
 
-  /** A shell script of that name, found before the machine's own program. */
+  /** Adds a shell script that takes precedence over the program of that name. */
   program(name: string, script: string): void {
     writeFileSync(join(this.#programs, name), `#!/bin/sh\n${script}\n`);
     chmodSync(join(this.#programs, name), 0o755);
   }
 
-  async run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ending> {
+  async run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RunResult> {
     const folders = [this.#programs, dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'];
     const shell = spawn(this.path('run'), args, {
-      cwd: tmpdir(), // any folder will do
+      cwd: tmpdir(), // works from any folder
       env: { PATH: folders.join(delimiter), HOME: this.root, ROOT: this.root, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

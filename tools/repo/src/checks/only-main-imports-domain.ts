@@ -5,16 +5,14 @@ import type { Problem } from './problem.ts';
 import { runTsc } from './run-tsc.ts';
 
 const source = 'services/processor/src';
-// With both slashes: Node's own types have a file named domain.d.ts.
+// With the slash: Node's types have a file domain.d.ts.
 const domain = `${source}/domain/`;
 
 /**
- * In the processor only `main.ts` and `domain/` itself may load a file of `domain/`.
- *
- * The linter refuses a direct import while it is typed. The compiler's list of the files that the other folders load
- * shows the rest: a re-export, a type, an import through a third file.
+ * In the processor only `main.ts` and `domain/` may load files of `domain/`. The linter refuses direct imports; the
+ * compiler's list of loaded files also shows re-exports, types and imports through other files.
  */
-export function loopReachesNoDomain(root: string): readonly Problem[] {
+export function onlyMainImportsDomain(root: string): readonly Problem[] {
   const folders = readdirSync(join(root, source), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== 'domain')
     .map(({ name }) => name);
@@ -25,7 +23,7 @@ export function loopReachesNoDomain(root: string): readonly Problem[] {
     compilerOptions: { types: [] },
   };
   const { isClean, lines } = runTsc(root, project, ['--listFilesOnly']);
-  if (!isClean) throw new Error(`tsc could not list what ${source} loads:\n${lines.join('\n')}`);
+  if (!isClean) throw new Error(`tsc could not list the files that ${source} loads:\n${lines.join('\n')}`);
 
   return lines
     .filter((line) => line.startsWith(join(root, domain)))
