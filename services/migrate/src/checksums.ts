@@ -10,37 +10,35 @@ export interface MigrationFile {
   readonly sha256: string;
 }
 
-/** The files of the folder in their order; refuses a name that the runner would take for something else. */
+/** The migration files of a folder in order. Rejects other files and repeated numbers. */
 export async function readMigrationFiles(folder: string): Promise<readonly MigrationFile[]> {
   const entries = (await readdir(folder)).toSorted();
   const files: MigrationFile[] = [];
   for (const entry of entries) {
     if (!/^\d{4}_[a-z0-9_]+\.sql$/.test(entry)) {
       throw new MigrateError(
-        `${join(folder, entry)} is no migration: only 0001_name.sql and the like may be there`,
+        `${join(folder, entry)} is not a migration; files must be named like 0001_name.sql`,
       );
     }
     if (files.at(-1)?.name.slice(0, 4) === entry.slice(0, 4)) {
       throw new MigrateError(`${join(folder, entry)} has the number of another migration`);
     }
-    // Without CR: a checkout on Windows is the same migration.
+    // Without CR, so that a checkout on Windows has the same checksum.
     const text = (await readFile(join(folder, entry), 'utf8')).replaceAll('\r\n', '\n');
     files.push({
       name: entry.slice(0, -'.sql'.length),
       sha256: createHash('sha256').update(text).digest('hex'),
     });
   }
-  if (files.length === 0) throw new MigrateError(`${folder} holds no migration`);
+  if (files.length === 0) throw new MigrateError(`${folder} contains no migrations`);
   return files;
 }
 
 /**
- * Compares the files with what was applied, and keeps the checksums of those that are about to be: before
- * they run, so that no crash leaves an applied file without one.
+ * Compares the files with the checksums of applied migrations and stores those of pending ones. They are stored before the
+ * migrations run, so that a crash leaves no applied migration without a checksum. Requires the migration lock.
  *
- * Call it under the migration lock.
- *
- * @throws {MigrateError} when an applied file has changed since.
+ * @throws {MigrateError} if an applied file has changed.
  */
 export async function checkAgainstApplied(client: Client, files: readonly MigrationFile[]): Promise<void> {
   await client.query(
@@ -54,7 +52,7 @@ export async function checkAgainstApplied(client: Client, files: readonly Migrat
   if (changed.length > 0) {
     throw new MigrateError(
       `Changed after it was applied to this database: ${changed.map((file) => file.name).join(', ')}. ` +
-        'Put the file back as it was, and make the change in a new one',
+        'Restore the file and make the change in a new one',
     );
   }
   for (const file of files.filter((each) => !applied.has(each.name))) {
@@ -66,7 +64,7 @@ export async function checkAgainstApplied(client: Client, files: readonly Migrat
   }
 }
 
-/** Name to checksum of what was applied, as far as it is known. */
+/** Known checksums of applied migrations, by name. */
 async function readApplied(client: Client): Promise<ReadonlyMap<string, string>> {
   const { rows: tables } = await client.query<{ there: boolean }>(
     "select to_regclass('public.pgmigrations') is not null as there",

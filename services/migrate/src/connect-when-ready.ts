@@ -10,8 +10,8 @@ export interface PostgresConnection {
 
 const connectTimeoutMs = 5000;
 
-/** Nothing listens yet, the name does not resolve yet (a container not started), the way is broken. */
-const notThereYet: ReadonlySet<string> = new Set([
+/** Errors of a server that is not ready: nothing listens, the name does not resolve, the network is down. */
+const notReadyCodes: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
   'EPIPE',
@@ -20,7 +20,7 @@ const notThereYet: ReadonlySet<string> = new Set([
   'ENETUNREACH',
   'ENOTFOUND',
   'EAI_AGAIN',
-  // Postgres is starting up, shutting down, recovering, full.
+  // Postgres is starting, stopping, recovering, or has no free connection.
   '57P01',
   '57P02',
   '57P03',
@@ -28,8 +28,8 @@ const notThereYet: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Connects, and waits up to `waitMs` for a Postgres that is not there yet. Anything else, a wrong password or
- * database among it, is told at once. When the signal is aborted the connection is cut, also under a running query.
+ * Connects, waiting up to `waitMs` for Postgres to become ready. Rejects at once on other errors, such as a wrong password
+ * or database. Aborting the signal cuts the connection, even during a query.
  */
 export async function connectWhenReady(
   postgresUrl: string,
@@ -41,26 +41,27 @@ export async function connectWhenReady(
   try {
     return await retry(() => connectOnce(postgresUrl, signal), {
       signal: AbortSignal.any([signal, deadline]),
-      isRetryable: isNotThereYet,
+      isRetryable: isNotReady,
       onRetry: (error, _delayMs, attemptNumber) => {
         lastError = error;
         if (attemptNumber === 1)
-          log(`Postgres is not there yet (${reasonOf(error)}): waiting up to ${waitMs} ms`);
+          log(`Postgres is not ready (${reasonOf(error)}); waiting up to ${waitMs} ms`);
       },
       maxDelayMs: 1000,
     });
   } catch (error) {
     signal.throwIfAborted();
-    if (!deadline.aborted) throw new MigrateError(`Postgres refuses: ${reasonOf(error)}`, { cause: error });
+    if (!deadline.aborted)
+      throw new MigrateError(`Postgres refused the connection: ${reasonOf(error)}`, { cause: error });
     throw new MigrateError(
-      `Postgres is not there after ${waitMs} ms: ${reasonOf(lastError ?? error)}. Check POSTGRES_URL and that it runs`,
+      `Postgres is not ready after ${waitMs} ms: ${reasonOf(lastError ?? error)}. Check POSTGRES_URL and the server`,
       { cause: lastError ?? error },
     );
   }
 }
 
 async function connectOnce(postgresUrl: string, signal: AbortSignal): Promise<PostgresConnection> {
-  // A socket of our own: pg has no way to cut a connection under a query.
+  // pg cannot cut a connection during a query; our own socket can.
   const socket = new Socket();
   const client = new Client({
     connectionString: postgresUrl,
@@ -75,11 +76,11 @@ async function connectOnce(postgresUrl: string, signal: AbortSignal): Promise<Po
   const close = async (): Promise<void> => {
     signal.removeEventListener('abort', cut);
     if (socket.destroyed) return;
-    // By hand, not by closing: behind a pooler the session outlives this connection.
+    // Reset explicitly: behind a pooler the session outlives this connection.
     await client.query('reset lock_timeout; reset client_min_messages; select pg_advisory_unlock_all()');
     await client.end();
   };
-  // A connection lost between two queries: the next query says so.
+  // If the connection is lost between queries, the next query reports it.
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -91,15 +92,15 @@ async function connectOnce(postgresUrl: string, signal: AbortSignal): Promise<Po
   return { client, [Symbol.asyncDispose]: close };
 }
 
-function isNotThereYet(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.every(isNotThereYet);
+function isNotReady(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isNotReady);
   if (!(error instanceof Error)) return false;
-  // What pg says without a code: the server hung up, or did not answer, in the middle of the handshake.
+  // Errors without a code: the server hung up or did not answer during the handshake.
   if (/timeout expired|Connection terminated/.test(error.message)) return true;
-  return 'code' in error && typeof error.code === 'string' && notThereYet.has(error.code);
+  return 'code' in error && typeof error.code === 'string' && notReadyCodes.has(error.code);
 }
 
-/** Never the URL: it may hold a password. */
+/** Never contains the URL, which may contain a password. */
 function reasonOf(error: unknown): string {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   return first instanceof Error ? first.message : String(first);

@@ -1,18 +1,18 @@
 import type { Client } from 'pg';
 import { scramVerifier } from './scram-verifier.ts';
 
-/** Who may log in, and as a member of which role of `grant_least_rights`. */
+/** A login role and the role of `grant_least_rights` that it is a member of. */
 export interface Login {
   readonly name: 'processor' | 'live_gateway';
   readonly memberOf: 'tracking_processor' | 'tracking_gateway';
   readonly password: string;
 }
 
-/** Makes a role that may log in, or gives it another password. Rejects with Postgres' error where that is not allowed. */
+/** Creates a login role or changes its password. Rejects with Postgres' error if that is not allowed. */
 export async function createLoginRole(client: Client, { name, memberOf, password }: Login): Promise<void> {
   const { rowCount } = await client.query('select from pg_roles where rolname = $1', [name]);
   const action = rowCount === 0 ? 'create' : 'alter';
-  // No statement about roles takes parameters. All of the verifier's characters are harmless in a literal.
+  // Role statements take no parameters. The characters of a verifier are safe in a literal.
   await client.query(`${action} role ${name} login password '${scramVerifier(password)}'`);
   await client.query(`grant ${memberOf} to ${name}`);
 }

@@ -3,19 +3,19 @@ import type { Login } from './create-login-role.ts';
 import { migrate } from './migrate.ts';
 import { migrateSettings } from './settings.ts';
 
-/** `./run migrate`: exit code 0 done or nothing to do, 1 failed, 78 a wrong configuration. */
+/** Exit codes: 0 migrated or up to date, 1 failed, 78 invalid configuration. */
 async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      stop.abort(new Error(`stopped by ${signal}; nothing is half done`));
+      stop.abort(new Error(`stopped by ${signal}; the transaction was rolled back`));
     });
   }
   try {
     const { POSTGRES_URL, PROCESSOR_PASSWORD, GATEWAY_PASSWORD } = readConfig(migrateSettings, process.env);
     const logins: readonly Login[] = [
-      ...asLogin('processor', 'tracking_processor', PROCESSOR_PASSWORD),
-      ...asLogin('live_gateway', 'tracking_gateway', GATEWAY_PASSWORD),
+      ...loginOf('processor', 'tracking_processor', PROCESSOR_PASSWORD),
+      ...loginOf('live_gateway', 'tracking_gateway', GATEWAY_PASSWORD),
     ];
     const applied = await migrate(POSTGRES_URL, {
       signal: stop.signal,
@@ -31,7 +31,7 @@ async function main(): Promise<number> {
   }
 }
 
-function asLogin(
+function loginOf(
   name: Login['name'],
   memberOf: Login['memberOf'],
   password: string | undefined,

@@ -1,4 +1,4 @@
-/** Migrating failed in a way that the message explains, with what to do; nothing is half done. */
+/** A failed migration; the message says why and what to do. The transaction was rolled back. */
 export class MigrateError extends Error {
   override readonly name = 'MigrateError';
 }

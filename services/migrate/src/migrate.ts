@@ -7,31 +7,28 @@ import { createLoginRole, type Login } from './create-login-role.ts';
 import { MigrateError } from './migrate-error.ts';
 
 export interface MigrateOptions {
-  /** Gives up, and closes the connection, at once. */
+  /** Aborting it cuts the connection at once. */
   readonly signal?: AbortSignal;
-  /** Hears in one line each what is done, and the warnings of the database. */
+  /** Called with progress and warnings of the database, one line each. */
   readonly log?: (line: string) => void;
-  /** Who may log in when all is applied; none are made or changed unless given. */
+  /** Login roles to create or update. Default: none. */
   readonly logins?: readonly Login[];
-  /** Where the numbered SQL files are. Default: migrations/ of this repository. */
+  /** Folder of the numbered SQL files. Default: migrations/ of this repository. */
   readonly folder?: string;
-  /** How long to wait for a Postgres that is not there yet. Default 60 000. */
+  /** Maximum wait for Postgres to become ready. Default 60 000. */
   readonly connectWaitMs?: number;
-  /** How long to wait while someone else migrates. Default 120 000. */
+  /** Maximum wait for a concurrent migration. Default 120 000. */
   readonly lockWaitMs?: number;
-  /** How long a statement waits for a table in use: all others queue behind it. Default 10 000. */
+  /** Maximum wait of a statement for a table lock, behind which other queries queue. Default 10 000. */
   readonly tableLockMs?: number;
 }
 
 /**
- * Applies the files of migrations/ that this database has not had, in the order of their numbers, all in
- * one transaction, and returns their names.
+ * Applies the pending migrations in order in one transaction and returns their names. Concurrent runs are safe: an advisory
+ * lock lets one migrate while the others wait. Applied files are first compared by checksum and must not have changed. A
+ * database with newer migrations is left as it is, since an older image meets one after a rollback.
  *
- * Several at once are harmless: an advisory lock lets one work while the others wait, and then have nothing
- * to do. Files once applied must not change, and are compared by checksum first. A database that is ahead of
- * these files is let be: it is what an older image meets after a roll-back.
- *
- * @throws {MigrateError} when Postgres does not come, the lock does not, or an applied file has changed.
+ * @throws {MigrateError} if Postgres is not ready in time, the lock is not free, or an applied file has changed.
  */
 export async function migrate(postgresUrl: string, options: MigrateOptions = {}): Promise<readonly string[]> {
   const {
@@ -48,7 +45,7 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
   const { client } = connection;
   await client.query("set client_min_messages = 'warning'");
   client.on('notice', (notice) => {
-    // INFO comes whatever the setting: TimescaleDB says so that it is loaded.
+    // INFO ignores client_min_messages; TimescaleDB reports with it that it was loaded.
     if (notice.severity === 'INFO') return;
     log(
       `${notice.severity ?? 'NOTICE'}: ${notice.message ?? ''}${notice.hint === undefined ? '' : ` (${notice.hint})`}`,
@@ -63,9 +60,9 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
       dir: folder,
       direction: 'up',
       migrationsTable: 'pgmigrations',
-      // Its documentation says that this is the default; without it each file is committed by itself.
+      // Documented as the default, but without it each file is committed separately.
       singleTransaction: true,
-      // Held by this session already; a session may take it twice, and so no other tool of this kind gets in.
+      // Held by this session already, which may lock it again; keeps other node-pg-migrate runs out.
       advisoryLockMode: 'wait',
       logger: { info: () => undefined, warn: log, error: log },
     });
@@ -78,13 +75,13 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
   }
 }
 
-/** At each run, because Directus' tables may have come since the last one. */
+/** On every run, since Directus' tables may have been created in between. */
 async function grantRights(client: Client): Promise<void> {
-  const { rows } = await client.query<{ known: boolean }>(
-    "select to_regprocedure('grant_least_rights()') is not null as known",
+  const { rows } = await client.query<{ exists: boolean }>(
+    "select to_regprocedure('grant_least_rights()') is not null as exists",
   );
-  // A folder of other migrations has no such function.
-  if (rows[0]?.known === true) await client.query('select grant_least_rights()');
+  // Other migration folders may not have the function.
+  if (rows[0]?.exists === true) await client.query('select grant_least_rights()');
 }
 
 async function takeLock(client: Client, waitMs: number, log: (line: string) => void): Promise<void> {
@@ -92,15 +89,15 @@ async function takeLock(client: Client, waitMs: number, log: (line: string) => v
     `select pg_try_advisory_lock(${PG_MIGRATE_LOCK_ID}) as taken`,
   );
   if (rows[0]?.taken === true) return;
-  log('someone else is migrating this database: waiting');
+  log('another migration is running; waiting');
   await client.query(`set lock_timeout = ${waitMs}`);
   try {
     await client.query(`select pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error;
     throw new MigrateError(
-      `Someone else has been migrating this database for more than ${waitMs} ms. ` +
-        "If it hangs: select pid, query from pg_stat_activity join pg_locks using (pid) where locktype = 'advisory'",
+      `Another migration has been running for more than ${waitMs} ms. ` +
+        "If it hangs, find it: select pid, query from pg_stat_activity join pg_locks using (pid) where locktype = 'advisory'",
       { cause: error },
     );
   }

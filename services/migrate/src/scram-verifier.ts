@@ -1,11 +1,8 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 
-const iterations = 4096; // what Postgres itself takes
+const iterations = 4096; // the default of Postgres
 
-/**
- * What Postgres keeps of a password (RFC 5802, SCRAM-SHA-256). Given in its place, the password itself is never in a
- * statement, and so never in the server's log.
- */
+/** The SCRAM-SHA-256 verifier of a password (RFC 5802). Sent instead of the password, it keeps it out of Postgres' log. */
 export function scramVerifier(password: string, salt: Buffer = randomBytes(16)): string {
   const salted = pbkdf2Sync(password.normalize('NFKC'), salt, iterations, 32, 'sha256');
   const clientKey = createHmac('sha256', salted).update('Client Key').digest();

@@ -27,19 +27,19 @@ async function runMain(env: NodeJS.ProcessEnv): Promise<Run> {
   return await promise;
 }
 
-test('two processes at once: one says what it applied, the other that all is up to date', async () => {
+test('of two concurrent processes one prints what it applied, the other that the database is up to date', async () => {
   await using database = await startPostgres({ empty: true });
   const env = { POSTGRES_URL: database.url };
   const runs = await Promise.all([runMain(env), runMain(env)]);
   expect(runs.map((run) => run.exitCode)).toEqual([0, 0]);
-  const said = runs.map((run) => run.stdout);
-  expect(said).toContain('up to date\n');
-  expect(said).toContainEqual(
+  const outputs = runs.map((run) => run.stdout);
+  expect(outputs).toContain('up to date\n');
+  expect(outputs).toContainEqual(
     expect.stringMatching(/^applied 0001_positions\n(applied .*\n)+\d+ applied\n$/u),
   );
 });
 
-test('the URL may come from a file', async () => {
+test('accepts the URL from a file', async () => {
   await using database = await startPostgres({ empty: true });
   const folder = await mkdtemp(join(tmpdir(), 'migrate-'));
   try {
@@ -53,7 +53,7 @@ test('the URL may come from a file', async () => {
   }
 });
 
-test('a missing or malformed URL is a configuration error, 78', async () => {
+test('exits with 78 for a missing or malformed URL', async () => {
   expect(await runMain({})).toMatchObject({
     exitCode: 78,
     stderr: expect.stringContaining('POSTGRES_URL is not set'),
@@ -64,17 +64,20 @@ test('a missing or malformed URL is a configuration error, 78', async () => {
   });
 });
 
-test('a refusal of the database is a failure, 1, told without the password', async () => {
+test('exits with 1 and without the password if Postgres refuses the connection', async () => {
   await using database = await startPostgres({ empty: true });
   const url = new URL(database.url);
   url.pathname = '/missing';
   url.password = 'secret';
   const run = await runMain({ POSTGRES_URL: url.href });
-  expect(run).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/^migrate: Postgres refuses: /u) });
+  expect(run).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringMatching(/^migrate: Postgres refused the connection: /u),
+  });
   expect(run.stderr).not.toContain('secret');
 });
 
-test('it stops at once when asked to, also while it waits', async () => {
+test('SIGTERM stops it at once, even while it waits', async () => {
   const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
   const { promise, resolve } = Promise.withResolvers<Run>();
   const child = execFile(
@@ -85,7 +88,7 @@ test('it stops at once when asked to, also while it waits', async () => {
       resolve({ exitCode: error === null ? 0 : error.code, stdout, stderr });
     },
   );
-  // It says that it waits; from there on its signal handler is there.
+  // Once it reports that it waits, its signal handler is installed.
   child.stderr?.once('data', () => child.kill('SIGTERM'));
   const run = await promise;
   expect(run).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('stopped by SIGTERM') });

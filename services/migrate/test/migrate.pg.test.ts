@@ -19,7 +19,7 @@ function connect(url: string): Sql & AsyncDisposable {
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 0 }) });
 }
 
-/** A copy of migrations/ that a test may change. */
+/** A copy of migrations/ for a test to change. */
 async function copyMigrations(): Promise<{ readonly folder: string } & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), 'migrations-'));
   for (const file of await readdir(migrations)) await copyFile(join(migrations, file), join(folder, file));
@@ -32,14 +32,14 @@ test('the first run applies every file in order, the second has nothing to do', 
   expect(await migrate(database.url)).toEqual([]);
 });
 
-test('of three at once one migrates and two find nothing to do', async () => {
+test('of three concurrent runs one migrates and two have nothing to do', async () => {
   await using database = await startPostgres({ empty: true });
   const applied = await Promise.all([migrate(database.url), migrate(database.url), migrate(database.url)]);
   expect(applied.flat()).toEqual(names);
   expect(applied.filter((each) => each.length === 0)).toHaveLength(2);
 });
 
-test('positions is the table of the contract, with exactly one index, and needs no extension', async () => {
+test('positions has the documented columns and exactly one index, without extensions', async () => {
   await using database = await startPostgres({ empty: true });
   await migrate(database.url);
   await using sql = connect(database.url);
@@ -72,11 +72,11 @@ test('positions is the table of the contract, with exactly one index, and needs 
   await expect(sql`select set_positions_retention('180 days')`).rejects.toThrow('positions is a plain table');
 });
 
-test('a file that was changed after it was applied is refused by name, before anything runs', async () => {
+test('a file changed after it was applied is refused by name before anything runs', async () => {
   await using database = await startPostgres({ empty: true });
   await using copy = await copyMigrations();
   await migrate(database.url, { folder: copy.folder });
-  await appendFile(join(copy.folder, `${names[0]}.sql`), '-- an afterthought\n');
+  await appendFile(join(copy.folder, `${names[0]}.sql`), '-- a change\n');
   await writeFile(join(copy.folder, '9000_next.sql'), 'create table next ();');
   const refused = migrate(database.url, { folder: copy.folder });
   await expect(refused).rejects.toThrow(MigrateError);
@@ -87,7 +87,7 @@ test('a file that was changed after it was applied is refused by name, before an
   expect(await migrate(database.url, { folder: copy.folder })).toEqual(['9000_next']);
 });
 
-test('the same file with the line ends of Windows has not changed', async () => {
+test('a file with Windows line endings has the same checksum', async () => {
   await using database = await startPostgres({ empty: true });
   await using copy = await copyMigrations();
   await writeFile(join(copy.folder, '9000_lines.sql'), 'create table\n  lines ();\n');
@@ -96,7 +96,7 @@ test('the same file with the line ends of Windows has not changed', async () => 
   expect(await migrate(database.url, { folder: copy.folder })).toEqual([]);
 });
 
-test('a file that fails takes the whole run back, and may be mended', async () => {
+test('a failed file rolls the whole run back and can be corrected', async () => {
   await using database = await startPostgres({ empty: true });
   await using copy = await copyMigrations();
   await writeFile(join(copy.folder, '9000_bad.sql'), 'create table half (); select 1 / 0;');
@@ -112,7 +112,7 @@ test('a file that fails takes the whole run back, and may be mended', async () =
   expect(await migrate(database.url, { folder: copy.folder })).toEqual([...names, '9000_bad']);
 });
 
-test('a database that is ahead of the files is let be', async () => {
+test('a database with newer migrations is left as it is', async () => {
   await using database = await startPostgres({ empty: true });
   await using copy = await copyMigrations();
   await writeFile(join(copy.folder, '9000_newer.sql'), 'create table newer ();');
@@ -126,44 +126,44 @@ test.for(['README.md', '0001_again.sql', '4_short.sql', '0004_Upper.sql', '0004_
     await using copy = await copyMigrations();
     await writeFile(join(copy.folder, file), 'select 1;');
     await expect(migrate('postgres://127.0.0.1:1/none', { folder: copy.folder })).rejects.toThrow(
-      file === '0001_again.sql' ? 'has the number of another' : `${file} is no migration`,
+      file === '0001_again.sql' ? 'has the number of another' : `${file} is not a migration`,
     );
   },
 );
 
-test('a Postgres that is not there yet is waited for', async () => {
+test('waits for Postgres to become ready', async () => {
   await using own = await startOwnPostgres();
   await own.stop();
   const lines: string[] = [];
   const migrating = migrate(own.url, { log: (line) => lines.push(line) });
   await eventually(() => lines[0]);
-  expect(lines[0]).toMatch(/^Postgres is not there yet \(connect ECONNREFUSED 127\.0\.0\.1:\d+\): waiting/u);
+  expect(lines[0]).toMatch(/^Postgres is not ready \(connect ECONNREFUSED 127\.0\.0\.1:\d+\); waiting/u);
   await own.start();
   expect(await migrating).toEqual(names);
 });
 
-test('a Postgres that does not come is given up at the limit, without its password', async () => {
+test('gives up on Postgres after the limit, without printing the password', async () => {
   const port = await findFreePort();
   const failing = migrate(`postgres://user:secret@127.0.0.1:${port}/live`, { connectWaitMs: 300 });
-  await expect(failing).rejects.toThrow(/^Postgres is not there after 300 ms: connect ECONNREFUSED/u);
+  await expect(failing).rejects.toThrow(/^Postgres is not ready after 300 ms: connect ECONNREFUSED/u);
   await expect(failing).rejects.not.toThrow('secret');
 });
 
-test('a wrong password and a missing database are told at once', async () => {
+test('a wrong password and a missing database fail at once', async () => {
   await using database = await startPostgres({ empty: true });
   const wrongPassword = new URL(database.url);
   wrongPassword.password = 'wrong';
   const missingDatabase = new URL(database.url);
   missingDatabase.pathname = '/missing';
   await expect(migrate(wrongPassword.href)).rejects.toThrow(
-    /^Postgres refuses: password authentication failed/u,
+    /^Postgres refused the connection: password authentication failed/u,
   );
   await expect(migrate(missingDatabase.href)).rejects.toThrow(
-    /^Postgres refuses: database "missing" does not exist/u,
+    /^Postgres refused the connection: database "missing" does not exist/u,
   );
 });
 
-test('whoever holds the migration lock is waited for up to the limit', async () => {
+test('waits for the migration lock up to the limit', async () => {
   await using database = await startPostgres({ empty: true });
   await using sql = connect(database.url);
   await using holder = await sql.reserve().then((reserved) => ({
@@ -175,11 +175,11 @@ test('whoever holds the migration lock is waited for up to the limit', async () 
   }));
   await holder.lock();
   await expect(migrate(database.url, { lockWaitMs: 200 })).rejects.toThrow(
-    /^Someone else has been migrating this database for more than 200 ms/u,
+    /^Another migration has been running for more than 200 ms/u,
   );
 });
 
-test('an abort ends the wait for Postgres, and the wait for the lock, at once', async () => {
+test('an abort ends the wait for Postgres and for the lock at once', async () => {
   const stop = new AbortController();
   const waiting = migrate(`postgres://127.0.0.1:${await findFreePort()}/live`, { signal: stop.signal });
   stop.abort(new Error('stopped by hand'));
@@ -192,14 +192,14 @@ test('an abort ends the wait for Postgres, and the wait for the lock, at once', 
     const stopLater = new AbortController();
     const lines: string[] = [];
     const locked = migrate(database.url, { signal: stopLater.signal, log: (line) => lines.push(line) });
-    await eventually(() => lines.includes('someone else is migrating this database: waiting'));
+    await eventually(() => lines.includes('another migration is running; waiting'));
     stopLater.abort(new Error('stopped again'));
     await expect(locked).rejects.toThrow('stopped again');
   });
   expect(await migrate(database.url)).toEqual(names);
 });
 
-test('a table in use is not waited for without end: the run fails and can be made again', async () => {
+test('a locked table fails the run after the limit, and the run can be repeated', async () => {
   await using database = await startPostgres();
   await using sql = connect(database.url);
   await using copy = await copyMigrations();

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { migrate } from '../src/migrate.ts';
 
 function connect(url: string): Sql & AsyncDisposable {
-  // One connection: the WebAssembly build has no more.
+  // The WebAssembly build supports only one connection.
   const sql = postgres(url, { max: 1, onnotice: () => undefined });
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
 }
@@ -23,7 +23,7 @@ async function runPolicy(sql: Sql, procedure: string): Promise<void> {
   await sql`call run_job(${job?.id ?? 0})`;
 }
 
-test('three at once: positions becomes a hypertable once, with one index and its policies', async () => {
+test('three concurrent runs create one hypertable with one index and its policies', async () => {
   await using timescale = await startTimescale();
   const applied = await Promise.all([migrate(timescale.url), migrate(timescale.url), migrate(timescale.url)]);
   expect(applied.flat()).not.toEqual([]);
@@ -56,7 +56,7 @@ test('three at once: positions becomes a hypertable once, with one index and its
   ]);
 });
 
-test('the services may do on a hypertable what they may do on a table', async () => {
+test('the services have the same rights on a hypertable as on a table', async () => {
   await using timescale = await startTimescale();
   await migrate(timescale.url);
   await using sql = connect(timescale.url);
@@ -71,7 +71,7 @@ test('the services may do on a hypertable what they may do on a table', async ()
   await sql`reset role`;
 });
 
-test('a fix is stored once, before its chunk is compressed and after', async () => {
+test('a fix is stored once, before and after its chunk is compressed', async () => {
   await using timescale = await startTimescale();
   await migrate(timescale.url);
   await using sql = connect(timescale.url);
@@ -95,7 +95,7 @@ test('a fix is stored once, before its chunk is compressed and after', async () 
   ]);
 });
 
-test('positions are kept for ever until an operator sets, changes and lifts the retention', async () => {
+test('positions are kept unless a retention is set; it can be changed and removed', async () => {
   await using timescale = await startTimescale();
   await migrate(timescale.url);
   await using sql = connect(timescale.url);
@@ -117,11 +117,11 @@ test('positions are kept for ever until an operator sets, changes and lifts the 
   await expect(sql`select set_positions_retention('0')`).rejects.toThrow('longer than');
 });
 
-test('a database that gets TimescaleDB later is told how, and takes its rows along', async () => {
+test('a database without TimescaleDB gets instructions, and keeps its rows when it is converted later', async () => {
   await using timescale = await startTimescale({ from: 'WebAssembly' });
   {
     await using sql = connect(timescale.url);
-    // As on a server that has the library and does not load it. The WebAssembly build has one session for all.
+    // As on a server that has the library but does not load it. The WebAssembly build has a single session.
     await sql`reset timescaledb.disable_load`;
   }
   const lines: string[] = [];
@@ -144,7 +144,7 @@ test('a database that gets TimescaleDB later is told how, and takes its rows alo
   ).toHaveLength(2);
 });
 
-test('where the role may not create the extension the table stays plain, and the run says what to do', async () => {
+test('without the right to create the extension the table stays plain, and the run prints instructions', async () => {
   await using timescale = await startTimescale({ from: 'WebAssembly' });
   {
     await using sql = connect(timescale.url);
