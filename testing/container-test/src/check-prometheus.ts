@@ -9,31 +9,31 @@ interface RulesAnswer {
   readonly data: { readonly groups: readonly { readonly rules: readonly { readonly health: string }[] }[] };
 }
 
-// Two rounds of its 15 s, with time to spare.
-const scrapedLimitMs = 90_000;
+// More than two scrape intervals of 15 s.
+const scrapeTimeoutMs = 90_000;
 
 export async function checkPrometheus(stack: Stack): Promise<void> {
-  const ask = async <T>(path: string): Promise<T> => {
+  const get = async <T>(path: string): Promise<T> => {
     const response = await fetch(`${stack.prometheusUrl}${path}`, { signal: AbortSignal.timeout(5_000) });
     return JSON.parse(await response.text());
   };
   await eventually(
     async () => {
-      const { data } = await ask<QueryAnswer>('/api/v1/query?query=up%20%3D%3D%201');
+      const { data } = await get<QueryAnswer>('/api/v1/query?query=up%20%3D%3D%201');
       const jobs = data.result.map(({ metric }) => metric.job).toSorted();
       assert.deepEqual(jobs, ['live-gateway', 'live-gateway', 'processor']);
       return true;
     },
-    { timeoutMs: scrapedLimitMs, intervalMs: 500 },
+    { timeoutMs: scrapeTimeoutMs, intervalMs: 500 },
   );
   await eventually(
     async () => {
-      const { data } = await ask<RulesAnswer>('/api/v1/rules');
+      const { data } = await get<RulesAnswer>('/api/v1/rules');
       const health = data.groups.flatMap(({ rules }) => rules.map((rule) => rule.health));
-      assert.ok(health.length > 10, `${health.length} rules are there`);
+      assert.ok(health.length > 10, `only ${health.length} rules`);
       assert.deepEqual(new Set(health), new Set(['ok']));
       return true;
     },
-    { timeoutMs: scrapedLimitMs, intervalMs: 500 },
+    { timeoutMs: scrapeTimeoutMs, intervalMs: 500 },
   );
 }

@@ -2,19 +2,19 @@ import { eventually } from '@app/test-kit/eventually';
 import { docker } from './docker.ts';
 import type { Stack } from './stack.ts';
 
-const seenLimitMs = 60_000;
+const visibleTimeoutMs = 60_000;
 
-/** The race as `docker compose up` shows it: on the spectator's log. */
+/** The simulated race appears in the spectator's log. */
 export async function checkSpectator(stack: Stack): Promise<void> {
   await stack.up(['fleet-sim']);
   const { name } = await stack.containerOf('spectator');
   await eventually(
     async () => {
       const lines = (await docker(['logs', '--tail', '3', name])).split('\n');
-      const isShown = /50 shown, 50 heard within a minute/u.test(lines.at(-1) ?? '');
+      const isShown = /50 shown, 50 reporting/u.test(lines.at(-1) ?? '');
       if (!isShown) throw new Error(lines.join('\n'));
       return true;
     },
-    { timeoutMs: seenLimitMs, intervalMs: 500 },
+    { timeoutMs: visibleTimeoutMs, intervalMs: 500 },
   );
 }

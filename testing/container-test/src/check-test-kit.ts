@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { docker } from './docker.ts';
 
-/** The servers of a test run out of containers, as tests have them where an engine answers. */
+/** The test kit can start its servers in containers and removes them. */
 export async function checkTestKit(): Promise<void> {
   const before = await listContainers();
   {
@@ -18,7 +18,7 @@ export async function checkTestKit(): Promise<void> {
     for (const url of [servers.redisUrl, servers.postgresUrl])
       assert.equal(new URL(url).hostname, '127.0.0.1');
   }
-  assert.deepEqual(await listContainers(), before, 'the test servers are gone');
+  assert.deepEqual(await listContainers(), before, 'test containers were not removed');
 }
 
 async function checkRedis(url: string): Promise<void> {
@@ -37,7 +37,7 @@ async function checkPostgres(url: string, template: string): Promise<void> {
     const [found] = await sql<{ version: number }[]>`
       select current_setting('server_version_num')::int as version
       from pg_database where datname = ${template} and not datallowconn`;
-    assert.ok((found?.version ?? 0) >= 170_000, 'the migrated template is there');
+    assert.ok((found?.version ?? 0) >= 170_000, 'the migrated template database is missing');
   } finally {
     await sql.end();
   }

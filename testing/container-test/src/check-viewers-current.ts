@@ -5,10 +5,10 @@ import { seededEventId } from './seeded-event.ts';
 import type { Stack } from './stack.ts';
 import { Viewers } from './viewers.ts';
 
-const settleLimitMs = 120_000;
+const catchUpTimeoutMs = 120_000;
 
-/** Each viewer, and one who comes only now, sees every vehicle of the event where the database has it. */
-export async function proveViewersCurrent(stack: Stack, sql: Sql, viewers: Viewers): Promise<void> {
+/** Every viewer, including new ones, holds the newest position of every vehicle of the event. */
+export async function checkViewersCurrent(stack: Stack, sql: Sql, viewers: Viewers): Promise<void> {
   const rows = await sql<{ id: string; ts: number; latitude: number; longitude: number }[]>`
     select distinct on (devices.id) devices.id, extract(epoch from ts)::float8 * 1000 as ts, latitude, longitude
     from entries
@@ -17,17 +17,17 @@ export async function proveViewersCurrent(stack: Stack, sql: Sql, viewers: Viewe
     join positions on positions.device_id = devices.imei
     where entries.event_id = ${seededEventId} and quality = 0
     order by devices.id, ts desc`;
-  assert.ok(rows.length >= 40, `${rows.length} vehicles of the event have been heard`);
+  assert.ok(rows.length >= 40, `only ${rows.length} vehicles of the event have positions`);
   const newest = new Map(rows.map(({ id, ts, latitude, longitude }) => [id, [ts, latitude, longitude]]));
-  using late = await Viewers.enter(stack, 2);
+  using newViewers = await Viewers.connect(stack, 2);
   await eventually(
     () => {
-      for (const held of [...viewers.held(), ...late.held()]) {
+      for (const held of [...viewers.held(), ...newViewers.held()]) {
         const seen = new Map([...held].map(([id, { ts, lat, lon }]) => [id, [ts, lat, lon]]));
         assert.deepEqual(seen, newest);
       }
       return true;
     },
-    { timeoutMs: settleLimitMs, intervalMs: 250 },
+    { timeoutMs: catchUpTimeoutMs, intervalMs: 250 },
   );
 }

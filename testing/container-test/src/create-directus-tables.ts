@@ -1,4 +1,4 @@
-/** In the place of Directus' own set-up: the tables of which the stand-in itself has no need. */
+/** Replaces directus-setup: creates Directus' tables, which the stand-in itself does not need. */
 import { createDirectusTables } from '@app/test-kit/directus-tables';
 import postgres from 'postgres';
 

@@ -12,22 +12,22 @@ interface FailedRun {
   readonly killed?: boolean;
 }
 
-const usualLimitMs = 60_000;
-const longestOutputBytes = 32 * 1024 * 1024;
+const defaultTimeoutMs = 60_000;
+const maxOutputBytes = 32 * 1024 * 1024;
 
-/** Runs `docker …` and returns what it wrote to stdout. Rejects with the end of what it said where it fails. */
+/** Runs docker and returns its stdout. Rejects with the end of its output if it fails. */
 export async function docker(args: readonly string[], options: DockerOptions = {}): Promise<string> {
   try {
     const { stdout } = await promisify(execFile)('docker', args, {
       env: { ...process.env, ...options.env },
-      timeout: options.timeoutMs ?? usualLimitMs,
-      maxBuffer: longestOutputBytes,
+      timeout: options.timeoutMs ?? defaultTimeoutMs,
+      maxBuffer: maxOutputBytes,
     });
     return stdout.trim();
   } catch (error) {
     const { stderr = '', stdout = '', killed = false }: FailedRun = Object(error);
-    const said = `${stdout}\n${stderr}`.trim().slice(-4000);
-    const how = killed ? 'took too long' : 'failed';
-    throw new Error(`docker ${args.join(' ')} ${how}:\n${said}`, { cause: error });
+    const output = `${stdout}\n${stderr}`.trim().slice(-4000);
+    const outcome = killed ? 'timed out' : 'failed';
+    throw new Error(`docker ${args.join(' ')} ${outcome}:\n${output}`, { cause: error });
   }
 }

@@ -5,24 +5,24 @@ import type { Container, Stack } from './stack.ts';
 import { step } from './step.ts';
 import type { Viewers } from './viewers.ts';
 
-export interface FaultWorld {
+export interface FaultContext {
   readonly stack: Stack;
   readonly viewers: Viewers;
   /** Rows in `positions`. */
   readonly countStored: () => Promise<number>;
-  /** Records that Redis has taken. */
+  /** Records added to Redis. */
   readonly countSent: () => number;
 }
 
-const progressLimitMs = 120_000;
+const progressTimeoutMs = 120_000;
 
-/** Stops and kills a gateway and the processor, one after the other, under load. */
-export async function goThroughFaults(world: FaultWorld): Promise<void> {
-  const { stack, viewers } = world;
+/** Stops and kills the gateways and the processor under load. */
+export async function runFaults(context: FaultContext): Promise<void> {
+  const { stack, viewers } = context;
   const [first, second] = await gatewaysByViewers(stack);
-  assert.ok(first && second, 'two gateways run');
+  assert.ok(first && second, 'expected two gateways');
 
-  await step('a gateway is stopped: it leaves with exit code 0, its viewers go on at the other', async () => {
+  await step('a stopped gateway exits with 0 and its viewers reconnect to the other', async () => {
     assert.equal(await stop(stack, 'live-gateway', first), 0);
     await viewers.untilLive();
     await viewers.untilAllMoved();
@@ -30,26 +30,26 @@ export async function goThroughFaults(world: FaultWorld): Promise<void> {
     await start(stack, first);
   });
 
-  await step('the processor is stopped: it stores what is in hand and leaves with exit code 0', async () => {
+  await step('a stopped processor exits with 0 and continues after its restart', async () => {
     const processor = await stack.containerOf('processor');
-    await untilMoreIsStored(world);
+    await untilMoreIsStored(context);
     assert.equal(await stop(stack, 'processor', processor), 0);
     await viewers.untilAllMoved();
-    await untilMoreIsSent(world);
+    await untilMoreIsSent(context);
     await start(stack, processor);
-    await untilMoreIsStored(world);
+    await untilMoreIsStored(context);
   });
 
-  await step('the processor is killed, with entries in hand', async () => {
+  await step('a killed processor continues after its restart', async () => {
     const processor = await stack.containerOf('processor');
-    await untilMoreIsStored(world);
+    await untilMoreIsStored(context);
     assert.equal(await kill(stack, 'processor', processor), 137);
-    await untilMoreIsSent(world);
+    await untilMoreIsSent(context);
     await start(stack, processor);
-    await untilMoreIsStored(world);
+    await untilMoreIsStored(context);
   });
 
-  await step('the other gateway is killed: its viewers come back to the first', async () => {
+  await step('the viewers of a killed gateway reconnect to the other', async () => {
     assert.equal(await kill(stack, 'live-gateway', second), 137);
     await viewers.untilAllMoved();
     await viewers.untilLive();
@@ -59,7 +59,7 @@ export async function goThroughFaults(world: FaultWorld): Promise<void> {
 }
 
 async function stop(stack: Stack, service: string, { name }: Container): Promise<number> {
-  // As compose would: within the service's stop_grace_period, which is more than its drain takes.
+  // The same period as the gateway's stop_grace_period.
   await docker(['stop', '-t', '40', name], { timeoutMs: 90_000 });
   return await exitCodeOf(stack, service, name);
 }
@@ -75,7 +75,7 @@ async function exitCodeOf(stack: Stack, service: string, name: string): Promise<
       const container = (await stack.containersOf(service)).find((each) => each.name === name);
       return container?.isRunning === false ? container.exitCode : undefined;
     },
-    { timeoutMs: progressLimitMs, intervalMs: 100 },
+    { timeoutMs: progressTimeoutMs, intervalMs: 100 },
   );
 }
 
@@ -84,34 +84,34 @@ async function start(stack: Stack, { name }: Container): Promise<void> {
   await stack.untilHealthy(name);
 }
 
-async function untilMoreIsStored({ countStored }: FaultWorld): Promise<void> {
+async function untilMoreIsStored({ countStored }: FaultContext): Promise<void> {
   const before = await countStored();
   await eventually(async () => (await countStored()) > before, {
-    timeoutMs: progressLimitMs,
+    timeoutMs: progressTimeoutMs,
     intervalMs: 100,
   });
 }
 
-/** A thousand records that nobody stores meanwhile. */
-async function untilMoreIsSent({ countSent }: FaultWorld): Promise<void> {
+/** Waits for 1,000 more records. */
+async function untilMoreIsSent({ countSent }: FaultContext): Promise<void> {
   const before = countSent();
-  await eventually(() => countSent() > before + 1_000, { timeoutMs: progressLimitMs, intervalMs: 50 });
+  await eventually(() => countSent() > before + 1_000, { timeoutMs: progressTimeoutMs, intervalMs: 50 });
 }
 
-/** The one with the most viewers first: nginx draws lots, and to stop one that has none would prove nothing. */
+/** Most viewers first: nginx distributes randomly, and stopping a gateway without viewers would test nothing. */
 async function gatewaysByViewers(stack: Stack): Promise<readonly Container[]> {
   const gateways = await stack.containersOf('live-gateway');
-  const counted = await Promise.all(
+  const counts = await Promise.all(
     gateways.map(async (gateway) => ({ gateway, viewers: await countViewers(gateway) })),
   );
-  return counted.toSorted((a, b) => b.viewers - a.viewers).map(({ gateway }) => gateway);
+  return counts.toSorted((a, b) => b.viewers - a.viewers).map(({ gateway }) => gateway);
 }
 
-/** As the gateway itself counts them; its ops port is open inside of its network only. */
+/** From the gateway's metrics, whose port is reachable only inside its container. */
 async function countViewers({ name }: Container): Promise<number> {
-  const ask = 'fetch("http://127.0.0.1:9090/metrics").then((r) => r.text()).then(console.log)';
-  const metrics = await docker(['exec', name, 'node', '-e', ask]);
+  const script = 'fetch("http://127.0.0.1:9090/metrics").then((r) => r.text()).then(console.log)';
+  const metrics = await docker(['exec', name, 'node', '-e', script]);
   const [, count] = /^live_connections(?:\{[^}]*\})? (\d+)$/mu.exec(metrics) ?? [];
-  assert.ok(count, 'the gateway tells its connections');
+  assert.ok(count, 'live_connections is missing');
   return Number(count);
 }

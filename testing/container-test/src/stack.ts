@@ -5,13 +5,13 @@ import { docker, type DockerOptions } from './docker.ts';
 
 export interface Container {
   readonly name: string;
-  /** As its health check has it; `none` where it has none. */
+  /** Health status; `none` without a health check. */
   readonly health: string;
   readonly isRunning: boolean;
   readonly exitCode: number;
 }
 
-/** The system in containers, under a project name of its own: a developer's own stack is left alone. */
+/** The system in containers, in its own compose project, so that a developer's stack is not touched. */
 export interface Stack extends AsyncDisposable {
   readonly httpUrl: string;
   readonly liveUrl: string;
@@ -22,10 +22,10 @@ export interface Stack extends AsyncDisposable {
   up(services: readonly string[]): Promise<void>;
   containersOf(service: string): Promise<readonly Container[]>;
   containerOf(service: string): Promise<Container>;
-  /** Waits until the engine calls that container healthy. */
+  /** Waits until the container is healthy. */
   untilHealthy(name: string): Promise<void>;
-  /** The end of what all containers have logged. */
-  lastSaid(): Promise<string>;
+  /** The last log lines of all containers. */
+  recentLogs(): Promise<string>;
 }
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
@@ -33,9 +33,9 @@ const project = 'live-tracking-container-test';
 const password = 'development';
 export const admin = { email: 'admin@example.org', password };
 
-const buildLimitMs = 480_000;
-const upLimitMs = 240_000;
-const healthyLimitMs = 120_000;
+const buildTimeoutMs = 480_000;
+const upTimeoutMs = 240_000;
+const healthyTimeoutMs = 120_000;
 
 export async function prepareStack(): Promise<Stack> {
   const [http, redis, postgres, prometheus] = await Promise.all([
@@ -52,7 +52,7 @@ export async function prepareStack(): Promise<Stack> {
     PROMETHEUS_PORT: String(prometheus),
     POSTGRES_IMAGE: process.env['POSTGRES_IMAGE'] ?? 'postgres:17-trixie',
     PROMETHEUS_IMAGE: process.env['PROMETHEUS_IMAGE'] ?? 'prom/prometheus:latest',
-    // Nobody has to notice at leisure here, and eight viewers leave at once.
+    // Short, since there are only a few viewers.
     LIVE_WS_DRAIN_NOTICE_MS: '1000',
     LIVE_WS_DRAIN_TIMEOUT_MS: '3000',
   };
@@ -64,7 +64,7 @@ export async function prepareStack(): Promise<Stack> {
         `--project-directory=${repository}`,
         `--file=${repository}/docker-compose.yml`,
         `--file=${repository}/testing/container-test/compose.yml`,
-        // A developer's .env is not what is tested.
+        // Ignore a developer's .env.
         '--env-file=/dev/null',
         '--profile=*',
         ...args,
@@ -79,7 +79,7 @@ export async function prepareStack(): Promise<Stack> {
     return containers.toSorted((a, b) => a.name.localeCompare(b.name));
   };
 
-  // What a run before left that was killed.
+  // Remove what a killed run has left.
   await down();
   return {
     httpUrl: `http://127.0.0.1:${http}`,
@@ -88,10 +88,10 @@ export async function prepareStack(): Promise<Stack> {
     postgresUrl: `postgres://tracking:${password}@127.0.0.1:${postgres}/tracking`,
     prometheusUrl: `http://127.0.0.1:${prometheus}`,
     build: async () => {
-      await compose(['build', '--quiet'], { timeoutMs: buildLimitMs });
+      await compose(['build', '--quiet'], { timeoutMs: buildTimeoutMs });
     },
     up: async (services) => {
-      await compose(['up', '--detach', '--no-build', ...services], { timeoutMs: upLimitMs });
+      await compose(['up', '--detach', '--no-build', ...services], { timeoutMs: upTimeoutMs });
     },
     containersOf,
     containerOf: async (service) => {
@@ -107,18 +107,18 @@ export async function prepareStack(): Promise<Stack> {
           if (health !== 'healthy') throw new Error(`${name} is ${health}`);
           return true;
         },
-        { timeoutMs: healthyLimitMs, intervalMs: 200 },
+        { timeoutMs: healthyTimeoutMs, intervalMs: 200 },
       );
     },
-    lastSaid: () => compose(['logs', '--no-color', '--tail', '40']),
+    recentLogs: () => compose(['logs', '--no-color', '--tail', '40']),
     [Symbol.asyncDispose]: async () => {
       await down();
     },
   };
 }
 
-/** What is there of a stack: containers, volumes and networks, by name. */
-export async function listLeft(): Promise<readonly string[]> {
+/** Names of the project's containers, volumes and networks. */
+export async function listResources(): Promise<readonly string[]> {
   const filter = ['--filter', `label=com.docker.compose.project=${project}`];
   const lists = await Promise.all([
     docker(['ps', '--all', '--format', '{{.Names}}', ...filter]),

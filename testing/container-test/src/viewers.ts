@@ -6,9 +6,9 @@ import { eventually } from '@app/test-kit/eventually';
 import { seededEventId } from './seeded-event.ts';
 import { admin, type Stack } from './stack.ts';
 
-const liveLimitMs = 120_000;
+const liveTimeoutMs = 120_000;
 
-/** People who watch the seeded event through nginx. They come back by themselves when a gateway leaves them. */
+/** Clients that watch the seeded event through nginx and reconnect when a gateway closes them. */
 export class Viewers implements Disposable {
   readonly #clients: readonly LiveClient[];
 
@@ -16,8 +16,8 @@ export class Viewers implements Disposable {
     this.#clients = clients;
   }
 
-  static async enter(stack: Stack, count: number): Promise<Viewers> {
-    using entering = new DisposableStack();
+  static async connect(stack: Stack, count: number): Promise<Viewers> {
+    using opening = new DisposableStack();
     const clients: LiveClient[] = [];
     for (let index = 0; index < count; index += 1) {
       const client = await watchEvent({
@@ -26,12 +26,12 @@ export class Viewers implements Disposable {
         liveUrl: stack.liveUrl,
         eventId: seededEventId,
       });
-      clients.push(entering.use(client));
+      clients.push(opening.use(client));
     }
     const viewers = new Viewers(clients);
     await viewers.untilLive();
-    // Now the caller closes them. Where they do not get in they would try for ever, and keep the process.
-    entering.move();
+    // The caller closes them now. If they fail to connect they must be closed here: they would retry forever.
+    opening.move();
     return viewers;
   }
 
@@ -44,20 +44,20 @@ export class Viewers implements Disposable {
         );
         return true;
       },
-      { timeoutMs: liveLimitMs, intervalMs: 50 },
+      { timeoutMs: liveTimeoutMs, intervalMs: 50 },
     );
   }
 
-  /** Waits until each has seen a fix that is newer than all that it holds now. */
+  /** Waits until each has received a newer fix than any that it holds now. */
   async untilAllMoved(): Promise<void> {
     const before = this.held().map(newestMs);
     await eventually(() => this.held().every((held, index) => newestMs(held) > (before[index] ?? 0)), {
-      timeoutMs: liveLimitMs,
+      timeoutMs: liveTimeoutMs,
       intervalMs: 50,
     });
   }
 
-  /** What each of them sees, by Directus' id of the device. */
+  /** Positions that each client holds, by device id. */
   held(): readonly ReadonlyMap<string, LivePosition>[] {
     return this.#clients.map(({ positions }) => positions.get(eventTopic(seededEventId)) ?? new Map());
   }

@@ -25,10 +25,10 @@ const read = (path: string): string => readFileSync(new URL(path, repository), '
 const composeText = read('docker-compose.yml');
 const { services }: ComposeFile = parse(composeText, { merge: true });
 
-test('.env.example names each variable of docker-compose.yml, with its default, and no other', () => {
+test('.env.example lists exactly the variables of docker-compose.yml with their defaults', () => {
   const used = new Map<string, string>();
   for (const [, name = '', fallback = ''] of composeText.matchAll(/\$\{(\w+):-([^}]*)\}/gu)) {
-    // One variable, one default.
+    // The same default everywhere.
     expect([name, used.get(name) ?? fallback]).toEqual([name, fallback]);
     used.set(name, fallback);
   }
@@ -40,13 +40,13 @@ test('.env.example names each variable of docker-compose.yml, with its default, 
   expect(new Map(named.map(([name = '', value = '']) => [name, value]))).toEqual(used);
 });
 
-test('every port is published on 127.0.0.1 alone', () => {
+test('every port is published on 127.0.0.1 only', () => {
   const ports = Object.values(services).flatMap((service) => service.ports ?? []);
   expect(ports.length).toBeGreaterThan(3);
   expect(ports.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
 });
 
-test('every file that a container reads is there', () => {
+test('every mounted file exists and is read-only', () => {
   const files = Object.values(services)
     .flatMap((service) => service.volumes ?? [])
     .filter((volume) => volume.startsWith('./'));
@@ -56,7 +56,7 @@ test('every file that a container reads is there', () => {
   expect(paths.filter((path) => !existsSync(path))).toEqual([]);
 });
 
-test('the seeded event is the one that is watched, with the vehicles that fleet-sim drives', () => {
+test('the seeded event is the watched one and has the vehicles of fleet-sim', () => {
   const seed = read('deploy/directus/seed.sql');
   const { command = [] } = services['fleet-sim'] ?? {};
   const [, vehicles, , fleetSeed] = command;
@@ -67,10 +67,10 @@ test('the seeded event is the one that is watched, with the vehicles that fleet-
   expect(seed.match(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gu)).toEqual([seededEventId, seededEventId]);
 });
 
-test('a service has the time to drain before it is killed', () => {
+test('stop_grace_period exceeds the drain time', () => {
   const gatewayDrainMs = defaultOf('LIVE_WS_DRAIN_NOTICE_MS') + defaultOf('LIVE_WS_DRAIN_TIMEOUT_MS');
   expect(graceMs('live-gateway')).toBeGreaterThan(gatewayDrainMs + 10_000);
-  // DRAIN_TIMEOUT_MS is not set, so it is 20 s.
+  // DRAIN_TIMEOUT_MS has its default of 20 s.
   expect(graceMs('processor')).toBeGreaterThan(20_000);
 });
 

@@ -12,7 +12,7 @@ interface Snapshot {
   }[];
 }
 
-test("Directus' collections have the columns, types and references of the tables that the tests make", async () => {
+test("Directus' collections have the columns, types and references of the test tables", async () => {
   const file = new URL('../../../deploy/directus/snapshot.yaml', import.meta.url);
   const { fields }: Snapshot = parse(readFileSync(file, 'utf8'));
   await using database = await startPostgres();

@@ -1,10 +1,10 @@
-/** What somebody logs in to Directus with. */
+/** Login of a Directus user. */
 export interface Credentials {
   readonly email: string;
   readonly password: string;
 }
 
-/** Logs in as a browser does and returns the session cookie, fit for a `cookie` header. */
+/** Logs in to Directus and returns the session cookie as the value of a `Cookie` header. */
 export async function logIn(directusUrl: string, { email, password }: Credentials): Promise<string> {
   const response = await fetch(`${directusUrl}/auth/login`, {
     method: 'POST',
@@ -13,6 +13,6 @@ export async function logIn(directusUrl: string, { email, password }: Credential
   });
   await response.body?.cancel();
   const [cookie] = response.headers.getSetCookie();
-  if (!response.ok || cookie === undefined) throw new Error(`logging in was answered ${response.status}`);
+  if (!response.ok || cookie === undefined) throw new Error(`login was answered ${response.status}`);
   return cookie.split(';', 1)[0] ?? '';
 }

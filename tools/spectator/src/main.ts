@@ -4,7 +4,7 @@ import { describeRace } from './describe-race.ts';
 import { readSettings, type SpectatorSettings } from './read-settings.ts';
 import { watchEvent } from './watch-event.ts';
 
-const sayEveryMs = 5_000;
+const printIntervalMs = 5_000;
 
 process.exitCode = await main();
 
@@ -19,7 +19,7 @@ async function main(): Promise<number> {
   try {
     return await watch(read.settings, stop.signal);
   } catch (error) {
-    // Whoever started it starts it again: Directus may not be there yet.
+    // Exit; the supervisor restarts it. Directus may not be ready yet.
     console.error(`spectator: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
   }
@@ -30,7 +30,7 @@ async function watch(settings: SpectatorSettings, stop: AbortSignal): Promise<nu
   using client = await watchEvent({ ...settings, onEnd: (ending) => ended.abort(ending) });
   const signal = AbortSignal.any([stop, ended.signal]);
   try {
-    for await (const _ of every(sayEveryMs, undefined, { signal })) {
+    for await (const _ of every(printIntervalMs, undefined, { signal })) {
       const positions = client.positions.get(eventTopic(settings.eventId))?.values() ?? [];
       const state = client.state === 'live' ? '' : `${client.state}: `;
       console.log(
@@ -41,6 +41,6 @@ async function watch(settings: SpectatorSettings, stop: AbortSignal): Promise<nu
     if (!signal.aborted) throw error;
   }
   if (stop.aborted) return 0;
-  console.error(`spectator: it is over: ${JSON.stringify(ended.signal.reason)}`);
+  console.error(`spectator: connection ended: ${JSON.stringify(ended.signal.reason)}`);
   return 1;
 }

@@ -8,14 +8,14 @@ export interface SpectatorSettings {
   readonly password: string;
 }
 
-/** Reads the environment. @returns all that is wrong, a sentence each, where something is. */
+/** Reads the settings from the environment, or returns all problems with them. */
 export function readSettings(
   env: NodeJS.ProcessEnv,
 ): { readonly settings: SpectatorSettings } | { readonly problems: readonly string[] } {
   const problems: string[] = [];
-  const read = (name: string, isRight: (value: string) => boolean, what: string): string => {
+  const read = (name: string, isValid: (value: string) => boolean, what: string): string => {
     const value = env[name] ?? '';
-    if (!isRight(value)) problems.push(`${name} must be ${what}`);
+    if (!isValid(value)) problems.push(`${name} must be ${what}`);
     return value;
   };
   const settings: SpectatorSettings = {
@@ -26,13 +26,13 @@ export function readSettings(
     ),
     liveUrl: read('LIVE_URL', isUrlOf('ws:', 'wss:'), 'a URL that starts with ws:// or wss://'),
     eventId: read('EVENT_ID', isUuid, 'the UUID of an event, in lower case'),
-    email: read('DIRECTUS_EMAIL', isThere, 'set'),
-    password: read('DIRECTUS_PASSWORD', isThere, 'set'),
+    email: read('DIRECTUS_EMAIL', isSet, 'set'),
+    password: read('DIRECTUS_PASSWORD', isSet, 'set'),
   };
   return problems.length > 0 ? { problems } : { settings };
 }
 
-function isThere(value: string): boolean {
+function isSet(value: string): boolean {
   return value !== '';
 }
 

@@ -5,14 +5,14 @@ import { logIn, type Credentials } from './log-in.ts';
 
 export interface WatchOptions extends Credentials {
   readonly directusUrl: string;
-  /** The gateway's, `ws://…`. */
+  /** WebSocket URL of the gateway. */
   readonly liveUrl: string;
   readonly eventId: string;
-  /** When the client has ended for good: the session is over, or the event is not to be seen. */
+  /** Called when the client ends for good: the session ended, or the user may not see the event. */
   readonly onEnd?: (ending: Ending) => void;
 }
 
-/** Logs in and watches an event for as long as the session lasts, over lost connections. */
+/** Logs in and watches an event until the session ends, reconnecting when connections are lost. */
 export async function watchEvent(options: WatchOptions): Promise<LiveClient> {
   const { directusUrl, liveUrl, eventId, onEnd } = options;
   const cookie = await logIn(directusUrl, options);

@@ -11,26 +11,25 @@ const position = (deviceId: string, more: Partial<LivePosition>): LivePosition =
   ...more,
 });
 
-test('a line says how many vehicles are shown, heard and moving, how fresh it is, and who is fastest', () => {
+test('prints the vehicles shown, reporting and moving, the age of the newest fix, and the fastest', () => {
   const positions = [
     position('a', { speed: 90.4, lat: 47.12346 }),
     position('b', { speed: 31, ts: nowMs - 900 }),
     position('c', { speed: 0 }),
-    // Its last fix says 120 km/h, and is two minutes old: nobody knows whether it moves.
+    // Its last fix is two minutes old, so it does not count as moving.
     position('d', { speed: 120, ts: nowMs - 120_000 }),
   ];
   expect(describeRace(positions, nowMs)).toBe(
-    '4 shown, 3 heard within a minute, 2 moving; newest fix 0.4 s old; ' +
-      'fastest 90 km/h at 47.1235 8.5000',
+    '4 shown, 3 reporting, 2 moving; newest fix 0.4 s old; fastest 90 km/h at 47.1235 8.5000',
   );
 });
 
-test('vehicles that all stand still have no fastest', () => {
+test('omits the fastest if no vehicle moves', () => {
   expect(describeRace([position('a', {})], nowMs)).toBe(
-    '1 shown, 1 heard within a minute, 0 moving; newest fix 0.4 s old',
+    '1 shown, 1 reporting, 0 moving; newest fix 0.4 s old',
   );
 });
 
-test('an event in which nothing was heard yet says so', () => {
-  expect(describeRace([], nowMs)).toBe('no vehicle is shown yet');
+test('reports an event without positions', () => {
+  expect(describeRace([], nowMs)).toBe('no vehicles yet');
 });

@@ -9,7 +9,7 @@ const env = {
   EVENT_ID: '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1',
 };
 
-test('the environment says where to log in, and what to watch', () => {
+test('reads the settings from the environment', () => {
   expect(readSettings(env)).toEqual({
     settings: {
       directusUrl: env.DIRECTUS_URL,
@@ -21,7 +21,7 @@ test('the environment says where to log in, and what to watch', () => {
   });
 });
 
-test('all that is wrong is said at once, and no value is', () => {
+test('reports all problems at once, without values', () => {
   const wrong = {
     ...env,
     DIRECTUS_URL: 'localhost',
