@@ -1,5 +1,5 @@
-// Own base64: Buffer is Node's alone; btoa and atob go through a text of one character per byte, and atob throws and
-// takes whitespace and missing padding.
+// Buffer exists only in Node. btoa and atob need a string with one character per byte, and atob throws and accepts
+// whitespace and missing padding.
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const padding = '=';
 const notInAlphabet = 0xff;
@@ -8,40 +8,40 @@ for (let value = 0; value < alphabet.length; value += 1) sextets[alphabet.charCo
 
 /** Standard alphabet, with padding (RFC 4648, section 4). */
 export function encodeBase64(bytes: Uint8Array): string {
-  let text = '';
+  let encoded = '';
   for (let at = 0; at < bytes.length; at += 3) {
     const left = bytes.length - at;
     const group = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
-    text += alphabet.charAt(group >> 18);
-    text += alphabet.charAt((group >> 12) & 63);
-    text += left > 1 ? alphabet.charAt((group >> 6) & 63) : padding;
-    text += left > 2 ? alphabet.charAt(group & 63) : padding;
+    encoded += alphabet.charAt(group >> 18);
+    encoded += alphabet.charAt((group >> 12) & 63);
+    encoded += left > 1 ? alphabet.charAt((group >> 6) & 63) : padding;
+    encoded += left > 2 ? alphabet.charAt(group & 63) : padding;
   }
-  return text;
+  return encoded;
 }
 
-/** Is this exactly what `encodeBase64` writes? Looks without decoding. */
-export function isBase64(text: string): boolean {
-  if (text.length % 4 !== 0) return false;
-  const padded = paddingOf(text);
+/** Whether `encodeBase64` would return exactly this string. */
+export function isBase64(encoded: string): boolean {
+  if (encoded.length % 4 !== 0) return false;
+  const padded = paddingLength(encoded);
   let sextet = 0;
-  for (let at = 0; at < text.length - padded; at += 1) {
-    sextet = sextets[text.charCodeAt(at)] ?? notInAlphabet;
+  for (let at = 0; at < encoded.length - padded; at += 1) {
+    sextet = sextets[encoded.charCodeAt(at)] ?? notInAlphabet;
     if (sextet === notInAlphabet) return false;
   }
-  // Bits that are left over must be 0, or two texts would stand for the same bytes: 2 bits before =, 4 before ==.
+  // Unused bits (2 before =, 4 before ==) must be 0, or two strings would encode the same bytes.
   return (sextet & ((1 << (2 * padded)) - 1)) === 0;
 }
 
-/** The bytes of a text for which `isBase64` holds. */
-export function decodeBase64(text: string): Uint8Array {
-  const padded = paddingOf(text);
-  const bytes = new Uint8Array((text.length / 4) * 3 - padded);
+/** Decodes a string for which `isBase64` is true. */
+export function decodeBase64(encoded: string): Uint8Array {
+  const padded = paddingLength(encoded);
+  const bytes = new Uint8Array((encoded.length / 4) * 3 - padded);
   let byteCount = 0;
   let bits = 0;
   let bitCount = 0;
-  for (let at = 0; at < text.length - padded; at += 1) {
-    bits = ((bits << 6) | (sextets[text.charCodeAt(at)] ?? 0)) & 0xffff;
+  for (let at = 0; at < encoded.length - padded; at += 1) {
+    bits = ((bits << 6) | (sextets[encoded.charCodeAt(at)] ?? 0)) & 0xffff;
     bitCount += 6;
     if (bitCount >= 8) {
       bitCount -= 8;
@@ -52,7 +52,7 @@ export function decodeBase64(text: string): Uint8Array {
   return bytes;
 }
 
-function paddingOf(text: string): 0 | 1 | 2 {
-  if (!text.endsWith(padding)) return 0;
-  return text.endsWith('==') ? 2 : 1;
+function paddingLength(encoded: string): 0 | 1 | 2 {
+  if (!encoded.endsWith(padding)) return 0;
+  return encoded.endsWith('==') ? 2 : 1;
 }

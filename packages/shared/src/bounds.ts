@@ -1,6 +1,6 @@
 export const deviceIdPattern = /^[0-9A-Za-z_-]{1,32}$/;
 
-/** The most that a Position's numbers may be, in the units that their fields have in the payload. */
+/** Largest absolute values of a position's numbers, by field and in the units of the payload. */
 export const maxAbs = {
   latitude: 90,
   longitude: 180,
@@ -10,7 +10,7 @@ export const maxAbs = {
   satellites: 255,
 } as const;
 
-/** Postgres refuses what is too small for a `real` and not 0; nothing that small is measured. */
+/** Postgres rejects a non-zero number too small for a `real`; no tracker measures anything below 1e-6. */
 export function flushToZero(value: number): number {
   return Math.abs(value) < 1e-6 ? 0 : value;
 }

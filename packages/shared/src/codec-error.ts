@@ -1,4 +1,4 @@
-/** Why a record was refused: one word per kind, fit for a metric's label and for `dlq_reason`. */
+/** Why a record was rejected: a metric label and the value of `dlq_reason`. */
 export type CodecReason =
   | 'too_large'
   | 'not_utf8'
@@ -17,9 +17,8 @@ export type CodecReason =
   | 'too_many_attributes';
 
 /**
- * A refusal, returned and never thrown: a stream of garbage must cost no stack traces.
- * `detail` names the field and the rule, never the value: it goes into logs and dead letters, and positions are
- * personal data.
+ * Returned, never thrown, so that a stream of invalid entries costs no stack traces.
+ * `detail` names the field and the rule, never the value: it is logged, and positions are personal data.
  */
 export class CodecError {
   readonly reason: CodecReason;

@@ -1,50 +1,32 @@
-import { CodecError, decodePosition, encodePosition, receivePosition } from './codec.ts';
-import type { Codec, Position, ReceivedPosition } from './position.ts';
+import { CodecError, decodePosition, encodePosition } from './codec.ts';
+import type { Codec, DecodedPosition, Position } from './position.ts';
 
-/** What one entry of a telemetry stream says. */
+/** The content of a telemetry stream entry, to be encoded. */
 export interface TelemetryRecord {
   readonly position: Position;
   readonly codec: Codec;
 }
 
-/** A record as it came: checked in full, its attributes still in their JSON form. */
-export interface ReceivedRecord {
-  readonly position: ReceivedPosition;
+/** The decoded content of a telemetry stream entry. */
+export interface DecodedRecord {
+  readonly position: DecodedPosition;
   readonly codec: Codec;
 }
 
-/** The two fields of an entry that make a record, as they came. */
+/** The two relevant fields of an entry, with the payload not yet decoded. */
 export interface RawRecord {
   readonly payload: Uint8Array | string;
   readonly codec: Codec;
 }
 
 /**
- * Reads the fields of a stream entry as Redis gives them in bytes: `[name, value, name, value, …]`.
+ * Decodes the fields of a stream entry, as Redis returns them: `[name, value, name, value, …]`.
  *
- * Only `payload` and `codec` are read. `ts` and `device_id` repeat the payload so that a reader can filter without
- * parsing, and where they differ the payload is the truth; any other field (a trace id, `dlq_*` of a replayed dead
- * letter) is ignored. A field that stands there twice is refused: nothing says which of the two is meant.
+ * Only `payload` and `codec` are read. `ts` and `device_id` repeat values of the payload for readers that filter without
+ * parsing; if they differ, the payload wins. Other fields (a trace id, `dlq_*` of a replayed dead letter) are ignored. A
+ * duplicate `payload` or `codec` is an error.
  */
-export function decodeFields(fields: readonly Uint8Array[]): TelemetryRecord | CodecError {
-  return readFields(fields, decodePosition);
-}
-
-/** As `decodeFields`, for who stores a position or shows it: nobody there needs its attributes as values. */
-export function receiveFields(fields: readonly Uint8Array[]): ReceivedRecord | CodecError {
-  return readFields(fields, receivePosition);
-}
-
-/** As `receiveFields`, for who has found the two fields already. */
-export function receiveRecord({ payload, codec }: RawRecord): ReceivedRecord | CodecError {
-  const position = receivePosition(payload);
-  return position instanceof CodecError ? position : { position, codec };
-}
-
-function readFields<P extends object>(
-  fields: readonly Uint8Array[],
-  readPayload: (payload: Uint8Array) => P | CodecError,
-): { readonly position: P; readonly codec: Codec } | CodecError {
+export function decodeFields(fields: readonly Uint8Array[]): DecodedRecord | CodecError {
   let payload: Uint8Array | undefined;
   let codecBytes: Uint8Array | undefined;
   for (let at = 0; at < fields.length; at += 2) {
@@ -52,22 +34,28 @@ function readFields<P extends object>(
     const value = fields[at + 1];
     if (name === undefined || value === undefined) break;
     if (isAscii(name, 'payload')) {
-      if (payload !== undefined) return new CodecError('duplicate_field', 'payload must be there once');
+      if (payload !== undefined) return new CodecError('duplicate_field', 'payload must be present once');
       payload = value;
     } else if (isAscii(name, 'codec')) {
-      if (codecBytes !== undefined) return new CodecError('duplicate_field', 'codec must be there once');
+      if (codecBytes !== undefined) return new CodecError('duplicate_field', 'codec must be present once');
       codecBytes = value;
     }
   }
-  if (payload === undefined) return new CodecError('missing_field', 'the entry has no field payload');
-  if (codecBytes === undefined) return new CodecError('missing_field', 'the entry has no field codec');
-  const codec = readCodec(codecBytes);
+  if (payload === undefined) return new CodecError('missing_field', 'the entry has no payload field');
+  if (codecBytes === undefined) return new CodecError('missing_field', 'the entry has no codec field');
+  const codec = decodeCodec(codecBytes);
   if (codec === undefined) return new CodecError('bad_codec', 'codec must be 8, 8E or 16');
-  const position = readPayload(payload);
+  const position = decodePosition(payload);
   return position instanceof CodecError ? position : { position, codec };
 }
 
-/** The fields of an entry, flat, for XADD. */
+/** As `decodeFields`, for a caller that has found the two fields already. */
+export function decodeRecord({ payload, codec }: RawRecord): DecodedRecord | CodecError {
+  const position = decodePosition(payload);
+  return position instanceof CodecError ? position : { position, codec };
+}
+
+/** Encodes the fields of an entry as a flat list, for XADD. */
 export function encodeFields(record: TelemetryRecord): string[] {
   const { position, codec } = record;
   return [
@@ -82,15 +70,15 @@ export function encodeFields(record: TelemetryRecord): string[] {
   ];
 }
 
-/** The time at which Redis took an entry, in epoch ms of Redis' clock: the first part of an id like `1732412345678-0`. */
+/** When Redis added an entry, in epoch ms of Redis' clock: the first part of an id like `1732412345678-0`. */
 export function entryArrivedAtMs(entryId: string): number {
   const dashAt = entryId.indexOf('-');
   return Number(dashAt === -1 ? entryId : entryId.slice(0, dashAt));
 }
 
 /**
- * The order of two entry ids: negative, 0 or positive. Both parts are unsigned 64-bit numbers in decimal without
- * leading zeros, as Redis writes them; compared as text, because a number loses digits beyond 2^53.
+ * Compares two entry ids: negative, 0 or positive. Both parts are unsigned 64-bit decimals without leading zeros, as
+ * Redis writes them; compared as strings, because a number loses digits beyond 2^53.
  */
 export function compareEntryIds(a: string, b: string): number {
   const dashA = a.indexOf('-');
@@ -107,16 +95,16 @@ function compareDecimals(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-function readCodec(bytes: Uint8Array): Codec | undefined {
+function decodeCodec(bytes: Uint8Array): Codec | undefined {
   if (isAscii(bytes, '8E')) return '8E';
   if (isAscii(bytes, '8')) return '8';
   return isAscii(bytes, '16') ? '16' : undefined;
 }
 
-function isAscii(bytes: Uint8Array, text: string): boolean {
-  if (bytes.length !== text.length) return false;
-  for (let at = 0; at < text.length; at += 1) {
-    if (bytes[at] !== text.charCodeAt(at)) return false;
+function isAscii(bytes: Uint8Array, expected: string): boolean {
+  if (bytes.length !== expected.length) return false;
+  for (let at = 0; at < expected.length; at += 1) {
+    if (bytes[at] !== expected.charCodeAt(at)) return false;
   }
   return true;
 }

@@ -4,19 +4,19 @@ import { parseTopic } from './topics.ts';
 
 export { closeCode, columns, subprotocol, type ErrorCode } from './protocol.ts';
 
-// Every object drops fields that it does not know: both sides ignore what a later version adds.
+// Every schema drops unknown fields: both sides ignore fields added by later versions.
 
-/** Chosen by the client, echoed in exactly one reply. */
+/** Chosen by the client and echoed in exactly one reply. */
 export const messageId = z.union([z.number(), z.string().max(maxIdLength)]);
 export type MessageId = z.output<typeof messageId>;
 
-const topic = z.string().refine((text) => parseTopic(text) !== undefined);
+const topic = z.string().refine((value) => parseTopic(value) !== undefined);
 const longitude = z.number().min(-180).max(180);
 const latitude = z.number().min(-90).max(90);
 const addressed = { topic, id: messageId.optional() };
 
-/** `[west, south, east, north]` in degrees. West may be above east: then the box crosses the antimeridian. */
-export const bbox = z
+/** `[west, south, east, north]` in degrees. If west is above east, the box crosses the antimeridian. */
+const bbox = z
   .tuple([longitude, latitude, longitude, latitude])
   .refine(([, south, , north]) => south <= north)
   .readonly();
@@ -30,7 +30,7 @@ const subscribe = z
     ...addressed,
     maxHz: maxHz.optional(),
     bbox: bbox.optional(),
-    /** With its epoch: resume from there. */
+    /** Resume from this cursor of `epoch`. */
     cursor: z.string().optional(),
     epoch: z.string().optional(),
   })
@@ -42,7 +42,7 @@ const update = z
     type: z.literal('update'),
     ...addressed,
     maxHz: maxHz.optional(),
-    /** null clears it: the whole event is shown again. */
+    /** null removes the box: the whole event is shown again. */
     bbox: bbox.nullable().optional(),
   })
   .readonly();
@@ -51,17 +51,15 @@ const unsubscribe = z.object({ type: z.literal('unsubscribe'), ...addressed }).r
 
 const ping = z.object({ type: z.literal('ping'), id: messageId.optional() }).readonly();
 
-/** What a client may say, in either dialect. */
+/** A message from a client, in either dialect. */
 export const clientMessage = z.discriminatedUnion('type', [subscribe, update, unsubscribe, ping]);
 export type ClientMessage = z.output<typeof clientMessage>;
-
-// What a server says.
 
 const epochMs = z.int().min(0);
 const count = z.int().min(0);
 /** In the plain dialect the IMEI, in the batched one `devices.id`: an IMEI is a tracker's only credential. */
 const deviceId = z.string().min(1);
-/** True where the database failed, so that devices are missing whose positions come later. */
+/** True if the database failed: positions of some devices are missing and are sent later. */
 const degraded = z.boolean().optional();
 
 const positionFields = {
@@ -70,21 +68,21 @@ const positionFields = {
   lon: longitude,
   /** The fix time. */
   ts: epochMs,
-  /** km/h, degrees from north and metres. 0 is sent as 0; what is unknown is left out. */
+  /** km/h, degrees from north and metres. Omitted if unknown; 0 is sent as 0. */
   speed: z.number().optional(),
   course: z.number().optional(),
   altitude: z.number().optional(),
 };
 
 /** A position in a plain snapshot. */
-export const snapshotPosition = z.object(positionFields).readonly();
+const snapshotPosition = z.object(positionFields).readonly();
 export type SnapshotPosition = z.output<typeof snapshotPosition>;
 
-const unknownable = z.number().nullable();
+const nullableNumber = z.number().nullable();
 
-/** A position in the batched dialect: cells in the order of `columns`, null where a value is unknown. */
-export const row = z
-  .tuple([deviceId, longitude, latitude, epochMs, unknownable, unknownable, unknownable])
+/** A position in the batched dialect: values in the order of `columns`, null if unknown. */
+const row = z
+  .tuple([deviceId, longitude, latitude, epochMs, nullableNumber, nullableNumber, nullableNumber])
   .readonly();
 export type Row = z.output<typeof row>;
 
@@ -93,16 +91,16 @@ const bothDialects = [
     .object({
       type: z.literal('unsubscribed'),
       ...addressed,
-      /** `forbidden` where a later check withdrew the subscription; none where the client asked. */
+      /** `forbidden` if a later check ended the subscription; omitted if the client unsubscribed. */
       reason: z.string().optional(),
     })
     .readonly(),
   z.object({ type: z.literal('updated'), ...addressed }).readonly(),
-  /** The gateway itself fell behind: a snapshot follows. */
+  /** The gateway fell behind the stream; a snapshot follows. */
   z.object({ type: z.literal('resync'), topic }).readonly(),
-  /** The server goes away. */
+  /** The server is about to close the connection. */
   z.object({ type: z.literal('reconnect'), afterMs: count }).readonly(),
-  /** After 25 s without a frame: a page cannot see the socket's own pings. */
+  /** Sent after 25 s without a frame: a page cannot see WebSocket pings. */
   z.object({ type: z.literal('heartbeat'), time: epochMs, cursor: z.string().optional() }).readonly(),
   z.object({ type: z.literal('pong'), id: messageId.optional() }).readonly(),
   z
@@ -148,9 +146,9 @@ const batchedOnly = [
       type: z.literal('subscribed'),
       ...addressed,
       epoch: z.string(),
-      /** Whether the cursor was taken up; if not, a full snapshot follows. */
+      /** Whether the subscription resumed from the cursor; if not, a full snapshot follows. */
       recovered: z.boolean(),
-      /** How many devices the event has. */
+      /** Number of devices in the event. */
       devices: count,
       degraded,
     })
@@ -159,7 +157,7 @@ const batchedOnly = [
     .object({
       type: z.literal('snapshot'),
       topic,
-      /** Part 0 replaces what the client held. */
+      /** Part 0 replaces all positions that the client holds. */
       part: count,
       rows: z.array(row).readonly(),
       last: z.literal(true).optional(),
@@ -176,7 +174,7 @@ const batchedOnly = [
       rows: z.array(row).readonly(),
     })
     .readonly(),
-  /** The event's devices changed. Comes before any rows of the same flush. */
+  /** The event's devices changed. Sent before any rows of the same flush. */
   z
     .object({
       type: z.literal('devices'),
@@ -185,18 +183,17 @@ const batchedOnly = [
       removed: z.array(deviceId).readonly(),
     })
     .readonly(),
-  /** Left the bbox. */
+  /** These devices left the bbox. */
   z.object({ type: z.literal('hidden'), topic, devices: z.array(deviceId).readonly() }).readonly(),
 ] as const;
 
-/** What a client hears that asked for no subprotocol. */
+/** A message to a client that requested no subprotocol. */
 export const plainServerMessage = z.discriminatedUnion('type', [...plainOnly, ...bothDialects]);
 export type PlainServerMessage = z.output<typeof plainServerMessage>;
 
-/** What a client hears that asked for `live.v1`. */
+/** A message to a client that requested `live.v1`. */
 export const batchedServerMessage = z.discriminatedUnion('type', [...batchedOnly, ...bothDialects]);
 export type BatchedServerMessage = z.output<typeof batchedServerMessage>;
 
-/** Either. A client ignores a type that is not in its dialect. */
-export const serverMessage = z.union([plainServerMessage, batchedServerMessage]);
-export type ServerMessage = z.output<typeof serverMessage>;
+/** A message in either dialect. A client ignores a type that its dialect does not have. */
+export type ServerMessage = PlainServerMessage | BatchedServerMessage;

@@ -1,36 +1,35 @@
-// The names and bounds of the live protocol, apart from its schemas: a client that counts its bytes needs these
-// without a validator.
+// Constants of the live protocol, separate from its schemas so that a small client bundle does not include zod.
 
-/** The `Sec-WebSocket-Protocol` of the batched dialect. Who asks for none gets the plain one. */
+/** `Sec-WebSocket-Protocol` of the batched dialect. A client that requests none gets the plain dialect. */
 export const subprotocol = 'live.v1';
 
-/** The order of a row's cells in the batched dialect. */
+/** Order of a row's values in the batched dialect. */
 export const columns = ['deviceId', 'lon', 'lat', 'ts', 'speed', 'course', 'altitude'] as const;
 
-/** The longest message of a client, in bytes of UTF-8. */
+/** Longest client message, in bytes of UTF-8. */
 export const maxMessageBytes = 4096;
-/** The longest text that a client may choose as an `id`. */
+/** Longest `id` that a client may choose, in characters. */
 export const maxIdLength = 64;
-/** What a client may ask for as `maxHz`; it gets the highest rate class not above it. */
+/** Range of a client's `maxHz`; it gets the highest rate class not above it. */
 export const lowestMaxHz = 0.5;
 export const highestMaxHz = 20;
-/** The longest `subscribed` frame of the plain dialect; positions that do not fit follow one by one. */
+/** Longest `subscribed` frame of the plain dialect; positions that do not fit are sent one by one after it. */
 export const maxSnapshotFrameBytes = 65_536;
-/** Frames of rows stay below this: above 16 KiB uWebSockets.js sends on a slower path. */
+/** Longest frame of rows: above 16 KiB uWebSockets.js takes a slower path. */
 export const maxChunkBytes = 16_384;
 
 export const errorCodes = [
   'bad-message',
   'unknown-type',
   'unknown-topic',
-  /** Also where the event does not exist: Directus answers 403 to both. */
+  /** Also if the event does not exist: Directus answers 403 in both cases. */
   'forbidden',
   'not-subscribed',
   'already-subscribed',
   'too-many-subscriptions',
   'rate-limited',
   'bad-bbox',
-  /** Directus does not answer. */
+  /** Directus does not respond. */
   'unavailable',
   'draining',
   'internal',
@@ -44,35 +43,34 @@ const temporaryErrors: ReadonlySet<ErrorCode> = new Set([
   'internal',
 ]);
 
-/** The `temporary` of an `error`: whether the same message may succeed later. */
+/** The `temporary` field of an `error`: whether the same message may succeed later. */
 export function isTemporaryError(code: ErrorCode): boolean {
   return temporaryErrors.has(code);
 }
 
-/** What a server closes a connection with. */
+/** Close codes that a server sends. */
 export const closeCode = {
   goingAway: 1001,
   restart: 1012,
   overload: 1013,
-  /** Asked to come again: maximum age, rebalance. */
+  /** Reconnect: maximum connection age, rebalancing. */
   reconnect: 4000,
-  /** The session is no longer valid: refresh it over HTTP, reconnect once. */
+  /** The session is no longer valid: refresh it over HTTP and reconnect once. */
   sessionInvalid: 4001,
-  /** Too slow for too long. Often seen as 1006: over its backpressure limit a client never gets the close frame. */
+  /** Lagged for too long. Often seen as 1006, because a client over its backpressure limit never gets the close frame. */
   tooSlow: 4002,
   noSignOfLife: 4003,
-  /** Come back after 5 s or more. */
+  /** Reconnect after 5 s or more. */
   tooManyMessages: 4005,
   brokeProtocol: 4400,
-  /** This user opened too many others: the oldest is closed. */
+  /** The user has too many connections; the oldest is closed. */
   tooManyConnections: 4403,
 } as const;
 export type CloseCode = (typeof closeCode)[keyof typeof closeCode];
 
 /**
- * Whether a client comes back after a close. 4400..4499 say stop, and so does 1000, an end that was asked for;
- * everything else is worth another try, 1006 (no close frame was seen) above all. 4001 and 4005 have conditions of
- * their own, see `closeCode`.
+ * Whether a client should reconnect after a close code: all except 1000 (normal closure) and 4400..4499. `closeCode` gives
+ * the conditions for 4001 and 4005.
  */
 export function shouldReconnect(code: number): boolean {
   return code !== 1000 && !(code >= 4400 && code <= 4499);

@@ -1,36 +1,33 @@
 import type { Position } from './position.ts';
 
-/** The bits of `positions.quality`. A fix with any of them is stored, and moves no marker, state or rule. */
+/** Bits of `positions.quality`. A fix with any bit set is stored, but not shown and not used for states or rules. */
 export const fixFlag = {
-  /** No satellite was seen: the coordinates are the last valid ones, or nothing. */
+  /** No satellites: the coordinates are the last valid ones, or meaningless. */
   noFix: 1,
-  /** Exactly 0/0: what trackers send after a reboot, before their first fix. */
+  /** Exactly 0/0: sent by trackers after a reboot, before their first fix. */
   nullIsland: 2,
-  /** The tracker's clock is more than the tolerance ahead of the arrival. */
+  /** The fix time is more than the tolerance after the arrival. */
   future: 4,
-  /** Before 2010: a clock that was never set. */
+  /** Before 2010: the tracker's clock was never set. */
   ancient: 8,
-  /**
-   * Faster than possible from both neighbours. Never set by `fixQuality`: it needs the next fix, so whoever reads
-   * history computes it.
-   */
+  /** Faster than possible from both neighbours. Not set by `fixQuality`: it needs the next fix, which only history has. */
   jump: 16,
 } as const;
 
 export type QualityFlag = 'no_fix' | 'null_island' | 'future' | 'ancient' | 'jump';
 
-/** The defaults of `FUTURE_FLAG_MS` (flagged) and `FUTURE_LIMIT_MS` (dead-lettered: such a row would get a chunk of its own). */
+/** Defaults of `FUTURE_FLAG_MS` (flagged) and `FUTURE_LIMIT_MS` (dead-lettered: the row would create a chunk of its own). */
 export const defaultFutureFlagMs = 120_000;
 export const defaultFutureLimitMs = 86_400_000;
 
 const ancientBeforeMs = Date.UTC(2010, 0, 1);
 
 /**
- * The flags of one fix as a set of bits; 0 is a good fix.
+ * The quality flags of a fix as a bit set; 0 is a good fix.
  *
- * @param arrivedAtMs the time in the entry's id, which is Redis' clock and never a process's own: a redelivery then has
- * the same flags, and one wrong clock flags no race.
- * @param futureFlagMs how far ahead of the arrival a fix may be.
+ * @param arrivedAtMs the time in the entry's id, by Redis' clock and never by a process's own: a redelivery gets the same
+ * flags, and a process with a wrong clock flags nothing.
+ * @param futureFlagMs how long after its arrival a fix time may be.
  */
 export function fixQuality(
   position: Pick<Position, 'fixAtMs' | 'latitude' | 'longitude' | 'satellites'>,
@@ -40,7 +37,7 @@ export function fixQuality(
   let quality = 0;
   if (position.satellites === 0) quality |= fixFlag.noFix;
   if (position.latitude === 0 && position.longitude === 0) quality |= fixFlag.nullIsland;
-  // Two clocks in one subtraction, the tracker's and Redis': their difference is what is judged.
+  // Two clocks, on purpose: this checks the tracker's clock against Redis'.
   if (position.fixAtMs - arrivedAtMs > futureFlagMs) quality |= fixFlag.future;
   if (position.fixAtMs < ancientBeforeMs) quality |= fixFlag.ancient;
   return quality;
@@ -54,7 +51,7 @@ const flagNames: readonly (readonly [number, QualityFlag])[] = [
   [fixFlag.jump, 'jump'],
 ];
 
-/** The names of the bits that are set, lowest first: the values of a metric's `flag` label. */
+/** Names of the bits that are set, lowest first: values of a metric's `flag` label. */
 export function qualityFlags(quality: number): readonly QualityFlag[] {
   return flagNames.filter(([bit]) => (quality & bit) !== 0).map(([, name]) => name);
 }

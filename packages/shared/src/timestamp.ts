@@ -1,44 +1,42 @@
-/** 9999-12-31T23:59:59.999Z: the last time whose year has four digits. */
+/** 9999-12-31T23:59:59.999Z: the last time with a four-digit year. */
 export const latestTimestampMs = 253_402_300_799_999;
 
-// Less than what any four digits can make up for. Not NaN, for which everything would be counted in doubles.
-const noDigit = -10_000;
+// Makes any number that contains it negative. Not NaN, which would turn the arithmetic into doubles.
+const notADigit = -10_000;
 
-// Of a common year.
+// In a common year.
 const daysBeforeMonth = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
 const daysOfMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /**
- * Reads a strict RFC 3339 date-time into whole epoch milliseconds; undefined where the text is none.
+ * Parses a strict RFC 3339 date-time into whole epoch milliseconds; undefined for any other string.
  *
- * `Date.parse` takes `1`, 30 February and much else, so each character is looked at. As the RFC has it, `T` and `Z` may be
- * lower case, a fraction has one digit or more, and `-00:00` is UTC. What is finer than a millisecond is cut off, not
- * rounded: no fix becomes later than its tracker said. A second of 60 is taken only where a leap second can be, in
- * the last minute of a UTC month, and counts as the first second of the next day, as in POSIX time. The result may lie
- * in any year that four digits and an offset can name: whoever calls sets the bounds.
- *
- * @param from, to where the date-time stands in the text; all of it unless given.
+ * Not `Date.parse`, which accepts `1`, 30 February and much else. As in the RFC, `T` and `Z` may be lower case, a
+ * fraction has one digit or more, and `-00:00` is UTC. Digits below a millisecond are truncated, not rounded, so that no
+ * fix becomes later than its tracker reported. A second of 60 is accepted only in the last minute of a UTC month, where a
+ * leap second can be, and equals the first second of the next day, as in POSIX time. The result may lie in any year that
+ * four digits and an offset can express; the caller checks the range.
  */
-export function parseTimestamp(text: string, from = 0, to = text.length): number | undefined {
-  const year = twoDigits(text, from) * 100 + twoDigits(text, from + 2);
-  const month = twoDigits(text, from + 5);
-  const day = twoDigits(text, from + 8);
-  const hour = twoDigits(text, from + 11);
-  const minute = twoDigits(text, from + 14);
-  const second = twoDigits(text, from + 17);
-  // A character that is no digit makes all of them negative.
+export function parseTimestamp(value: string): number | undefined {
+  const year = twoDigits(value, 0) * 100 + twoDigits(value, 2);
+  const month = twoDigits(value, 5);
+  const day = twoDigits(value, 8);
+  const hour = twoDigits(value, 11);
+  const minute = twoDigits(value, 14);
+  const second = twoDigits(value, 17);
+  // A character that is not a digit makes the number negative.
   if (year < 0 || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined;
   if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) return undefined;
-  if (!isOneOf(text, from + 4, '-', '-') || !isOneOf(text, from + 7, '-', '-')) return undefined;
-  if (!isOneOf(text, from + 10, 'T', 't')) return undefined;
-  if (!isOneOf(text, from + 13, ':', ':') || !isOneOf(text, from + 16, ':', ':')) return undefined;
+  if (!isOneOf(value, 4, '-', '-') || !isOneOf(value, 7, '-', '-')) return undefined;
+  if (!isOneOf(value, 10, 'T', 't')) return undefined;
+  if (!isOneOf(value, 13, ':', ':') || !isOneOf(value, 16, ':', ':')) return undefined;
 
-  let at = from + 19;
+  let at = 19;
   let fractionMs = 0;
-  if (isOneOf(text, at, '.', '.')) {
+  if (isOneOf(value, at, '.', '.')) {
     let digits = 0;
     for (;;) {
-      const digit = digitAt(text, at + 1 + digits);
+      const digit = digitAt(value, at + 1 + digits);
       if (digit < 0) break;
       if (digits < 3) fractionMs = fractionMs * 10 + digit;
       digits += 1;
@@ -47,37 +45,38 @@ export function parseTimestamp(text: string, from = 0, to = text.length): number
     at += 1 + digits;
     if (digits < 3) fractionMs *= digits === 1 ? 100 : 10;
   }
-  const offsetMinutes = readOffset(text, at, to);
+  const offsetMinutes = parseUtcOffset(value, at);
   if (offsetMinutes === undefined) return undefined;
 
   const epochSeconds =
     epochDays(year, month, day) * 86_400 + hour * 3600 + (minute - offsetMinutes) * 60 + second;
-  if (second === 60 && !startsMonth(epochSeconds)) return undefined;
+  if (second === 60 && !isStartOfMonth(epochSeconds)) return undefined;
   return epochSeconds * 1000 + fractionMs;
 }
 
-/** The zone that the text must end in, as minutes ahead of UTC. */
-function readOffset(text: string, at: number, to: number): number | undefined {
-  if (isOneOf(text, at, 'Z', 'z')) return to === at + 1 ? 0 : undefined;
-  if (!isOneOf(text, at, '+', '-') || !isOneOf(text, at + 3, ':', ':') || to !== at + 6) return undefined;
-  const hours = twoDigits(text, at + 1);
-  const minutes = twoDigits(text, at + 4);
+/** The UTC offset at `at`, where the string must end, in minutes ahead of UTC. */
+function parseUtcOffset(value: string, at: number): number | undefined {
+  if (isOneOf(value, at, 'Z', 'z')) return value.length === at + 1 ? 0 : undefined;
+  if (!isOneOf(value, at, '+', '-') || !isOneOf(value, at + 3, ':', ':') || value.length !== at + 6)
+    return undefined;
+  const hours = twoDigits(value, at + 1);
+  const minutes = twoDigits(value, at + 4);
   if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return undefined;
-  return isOneOf(text, at, '-', '-') ? -(hours * 60 + minutes) : hours * 60 + minutes;
+  return isOneOf(value, at, '-', '-') ? -(hours * 60 + minutes) : hours * 60 + minutes;
 }
 
-function digitAt(text: string, at: number): number {
-  const digit = text.charCodeAt(at) - 0x30;
-  return digit >= 0 && digit <= 9 ? digit : noDigit;
+function digitAt(value: string, at: number): number {
+  const digit = value.charCodeAt(at) - 0x30;
+  return digit >= 0 && digit <= 9 ? digit : notADigit;
 }
 
-function twoDigits(text: string, at: number): number {
-  return digitAt(text, at) * 10 + digitAt(text, at + 1);
+function twoDigits(value: string, at: number): number {
+  return digitAt(value, at) * 10 + digitAt(value, at + 1);
 }
 
-function isOneOf(text: string, at: number, either: string, or: string): boolean {
-  const code = text.charCodeAt(at);
-  return code === either.charCodeAt(0) || code === or.charCodeAt(0);
+function isOneOf(value: string, at: number, a: string, b: string): boolean {
+  const code = value.charCodeAt(at);
+  return code === a.charCodeAt(0) || code === b.charCodeAt(0);
 }
 
 function isLeapYear(year: number): boolean {
@@ -88,7 +87,7 @@ function daysInMonth(year: number, month: number): number {
   return month === 2 && isLeapYear(year) ? 29 : (daysOfMonth[month - 1] ?? 0);
 }
 
-/** Days since 1970-01-01. Not Date.UTC, which takes the years 0..99 for 1900..1999. */
+/** Days since 1970-01-01. Not Date.UTC, which maps the years 0..99 to 1900..1999. */
 function epochDays(year: number, month: number, day: number): number {
   const yearDay = (daysBeforeMonth[month - 1] ?? 0) + (month > 2 && isLeapYear(year) ? 1 : 0) + day - 1;
   return (year - 1970) * 365 + leapYearsBefore(year) - leapYearsBefore(1970) + yearDay;
@@ -99,6 +98,6 @@ function leapYearsBefore(year: number): number {
   return Math.floor(last / 4) - Math.floor(last / 100) + Math.floor(last / 400);
 }
 
-function startsMonth(epochSeconds: number): boolean {
+function isStartOfMonth(epochSeconds: number): boolean {
   return epochSeconds % 86_400 === 0 && new Date(epochSeconds * 1000).getUTCDate() === 1;
 }

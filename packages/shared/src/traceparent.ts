@@ -1,6 +1,6 @@
 const decoder = new TextDecoder();
 
-/** A span of another program: the one that sent a message. */
+/** The span in which a message was sent. */
 export interface TraceLink {
   /** 32 hexadecimal digits. */
   readonly traceId: string;
@@ -9,22 +9,23 @@ export interface TraceLink {
 }
 
 /**
- * The span that a stream entry says it comes from, by its field `traceparent` (W3C Trace Context); undefined where
- * there is none, where it is malformed, and where its sender does not record it.
+ * The span in the `traceparent` field of a stream entry (W3C Trace Context); undefined if the field is missing or
+ * malformed, or if its sampled flag is not set.
  *
- * @param fields as Redis gives them: `[name, value, name, value, …]`.
+ * @param fields as Redis returns them: `[name, value, name, value, …]`.
  */
 export function sampledTraceOf(fields: readonly Uint8Array[]): TraceLink | undefined {
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const name = fields[at];
-    // Its length tells it from all other fields at once.
-    if (name?.length === 11 && decoder.decode(name) === 'traceparent') return readTraceparent(fields[at + 1]);
+    // No other field name has this length.
+    if (name?.length === 11 && decoder.decode(name) === 'traceparent')
+      return parseTraceparent(fields[at + 1]);
   }
   return undefined;
 }
 
-function readTraceparent(value: Uint8Array | undefined): TraceLink | undefined {
-  // Later versions may go on after a hyphen; of version 00 these 55 characters are all.
+function parseTraceparent(value: Uint8Array | undefined): TraceLink | undefined {
+  // Version 00 has exactly 55 characters; later versions may append more after a hyphen.
   if (value === undefined || value.length < 55 || value.length > 512) return undefined;
   const parts = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/u.exec(
     decoder.decode(value),

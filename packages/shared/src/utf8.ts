@@ -1,7 +1,7 @@
 const encoder = new TextEncoder();
 
-/** Whether a text takes more than `maxBytes` as UTF-8. A UTF-16 unit takes one to three, so most texts need no count. */
-export function isLongerThan(text: string, maxBytes: number): boolean {
-  if (text.length > maxBytes) return true;
-  return text.length * 3 > maxBytes && encoder.encode(text).length > maxBytes;
+/** Whether a string exceeds `maxBytes` in UTF-8. A UTF-16 unit takes one to three bytes, so most strings need no encoding. */
+export function isLongerThan(value: string, maxBytes: number): boolean {
+  if (value.length > maxBytes) return true;
+  return value.length * 3 > maxBytes && encoder.encode(value).length > maxBytes;
 }

@@ -1,16 +1,16 @@
 import * as fc from 'fast-check';
 import type { AttributeValue, Position } from '../src/position.ts';
 
-/** Text that a Position may hold: any code point but NUL. */
-const storableText = fc
+/** Strings that attributes may contain: any code point except NUL. */
+const storableString = fc
   .string({ unit: 'binary', maxLength: 40 })
-  .map((text) => text.replaceAll('\0', '\u{1F3C1}'));
+  .map((value) => value.replaceAll('\0', '\u{1F3C1}'));
 
 const prototypeKeys: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 const attributeKey = fc.oneof(
   { weight: 3, arbitrary: fc.nat({ max: 65_535 }).map(String) },
-  { weight: 1, arbitrary: storableText.filter((key) => !prototypeKeys.has(key)) },
+  { weight: 1, arbitrary: storableString.filter((key) => !prototypeKeys.has(key)) },
   { weight: 1, arbitrary: fc.constantFrom('__bigint', '__buffer_b64', 'toJSON', 'toString', 'length', '') },
 );
 
@@ -19,7 +19,7 @@ const largestBigint = 10n ** 20n - 1n;
 const attributeValue: fc.Arbitrary<AttributeValue> = fc.oneof(
   fc.integer(),
   fc.double({ noNaN: true, noDefaultInfinity: true }).map(withoutMinusZero),
-  storableText,
+  storableString,
   fc.constantFrom('{"__bigint":"1"}', '{"__buffer_b64":"AQID"}', '__proto__', '1e400'),
   fc.boolean(),
   fc.bigInt({ min: -largestBigint, max: largestBigint }),
@@ -35,7 +35,7 @@ export const arbitraryAttributes = fc.oneof(
   }),
 );
 
-/** Attributes as trackers send them: numbered, with numbers of few digits and texts in printable ASCII. */
+/** Attributes as trackers send them: numeric keys, numbers of few digits, strings of printable ASCII. */
 export const canonicalAttributes = fc.dictionary(
   fc.nat({ max: 65_535 }).map(String),
   fc.oneof(
@@ -44,7 +44,7 @@ export const canonicalAttributes = fc.dictionary(
       .map((value) => value % 1e15)
       .map(withoutMinusZero),
     fc.integer({ min: -999_999_999, max: 999_999_999 }).map((value) => withoutMinusZero(value / 1e6)),
-    fc.string({ unit: 'grapheme-ascii' }).map((text) => text.replaceAll(/["\\]/g, "'")),
+    fc.string({ unit: 'grapheme-ascii' }).map((value) => value.replaceAll(/["\\]/g, "'")),
     fc.boolean(),
     fc.bigInt({ min: -largestBigint, max: largestBigint }),
     fc.uint8Array({ maxLength: 64 }),
@@ -52,7 +52,7 @@ export const canonicalAttributes = fc.dictionary(
   { maxKeys: 30, noNullPrototype: true },
 );
 
-/** Any Position that keeps the bounds its type states, in the one form that decode gives it. */
+/** Any position within its bounds, normalised as decode does. */
 export const arbitraryPosition: fc.Arbitrary<Position> = fc.record(
   {
     deviceId: fc.stringMatching(/^[0-9A-Za-z_-]{1,32}$/),
@@ -69,7 +69,7 @@ export const arbitraryPosition: fc.Arbitrary<Position> = fc.record(
   { noNullPrototype: true },
 );
 
-/** A Position as trackers send it: numbers of few digits, attributes of IO elements. */
+/** A position as trackers send it: numbers of few digits, attributes of IO elements. */
 export const canonicalPosition: fc.Arbitrary<Position> = fc
   .tuple(
     arbitraryPosition,
@@ -84,12 +84,12 @@ export const canonicalPosition: fc.Arbitrary<Position> = fc
     Object.assign(position, { latitude, longitude, altitudeM, courseDeg: tenths / 10, speedKmh, attributes }),
   );
 
-function decimal(most: number, parts: number): fc.Arbitrary<number> {
-  return fc.integer({ min: -most * parts, max: most * parts }).map((value) => withoutTiny(value / parts));
+function decimal(maxAbs: number, parts: number): fc.Arbitrary<number> {
+  return fc.integer({ min: -maxAbs * parts, max: maxAbs * parts }).map((value) => withoutTiny(value / parts));
 }
 
-function degrees(most: number): fc.Arbitrary<number> {
-  return fc.double({ min: -most, max: most, noNaN: true }).map(withoutMinusZero);
+function degrees(maxAbs: number): fc.Arbitrary<number> {
+  return fc.double({ min: -maxAbs, max: maxAbs, noNaN: true }).map(withoutMinusZero);
 }
 
 function withoutMinusZero(value: number): number {

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeBase64, encodeBase64, isBase64 } from '../src/base64.ts';
 
-test('bytes are written as every other base64 encoder writes them', () => {
+test('encodes as Node does', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
       expect(encodeBase64(bytes)).toBe(Buffer.from(bytes).toString('base64'));
@@ -10,7 +10,7 @@ test('bytes are written as every other base64 encoder writes them', () => {
   );
 });
 
-test('what was written is read back', () => {
+test('decodes what it encoded', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
       expect(decodeBase64(encodeBase64(bytes))).toEqual(bytes);
@@ -18,20 +18,20 @@ test('what was written is read back', () => {
   );
 });
 
-test('a text is taken only if it is the one that its bytes are written as', () => {
+test('accepts a string only if it is the encoding of its bytes', () => {
   const alphabetic = fc.stringMatching(/^[A-Za-z0-9+/=]{0,12}$/);
   fc.assert(
-    fc.property(fc.oneof(alphabetic, fc.string({ unit: 'binary' })), (text) => {
-      const ofNode = Buffer.from(text, 'base64');
-      expect(isBase64(text)).toBe(ofNode.toString('base64') === text);
-      fc.pre(isBase64(text));
-      expect(decodeBase64(text)).toEqual(new Uint8Array(ofNode));
+    fc.property(fc.oneof(alphabetic, fc.string({ unit: 'binary' })), (value) => {
+      const decodedByNode = Buffer.from(value, 'base64');
+      expect(isBase64(value)).toBe(decodedByNode.toString('base64') === value);
+      fc.pre(isBase64(value));
+      expect(decodeBase64(value)).toEqual(new Uint8Array(decodedByNode));
     }),
     { numRuns: 1000 },
   );
 });
 
-const refused = [
+const rejected = [
   'A',
   'AQ',
   'AQI',
@@ -48,6 +48,6 @@ const refused = [
   'AQ==AQ==',
 ];
 
-test.each(refused)('%j is refused', (text) => {
-  expect(isBase64(text)).toBe(false);
+test.each(rejected)('%j is rejected', (value) => {
+  expect(isBase64(value)).toBe(false);
 });

@@ -1,6 +1,6 @@
-// Loads the package into a realm that has the language, TextEncoder and TextDecoder, and nothing else: no global and
-// no module of Node. A process of its own, started with --experimental-vm-modules; prints, as one line of JSON, which
-// files were loaded and what the program at the end made of them.
+// Loads the package into a realm that has only the language, TextEncoder and TextDecoder: no globals and no modules of
+// Node. Runs in its own process with --experimental-vm-modules, and prints the loaded files and the results of the program
+// below as one line of JSON.
 import { readFile } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -11,11 +11,11 @@ const realm = vm.createContext({ TextDecoder, TextEncoder, results: {} });
 const loaded = new Map<string, vm.SourceTextModule>();
 
 async function load(url: string): Promise<vm.SourceTextModule> {
-  const text = await readFile(fileURLToPath(url), 'utf8');
-  // Looked up after the wait: two files that import a third are linked at the same time.
+  const source = await readFile(fileURLToPath(url), 'utf8');
+  // Looked up after the await: two files that import a third are linked concurrently.
   const known = loaded.get(url);
   if (known !== undefined) return known;
-  const module = new vm.SourceTextModule(url.endsWith('.ts') ? stripTypeScriptTypes(text) : text, {
+  const module = new vm.SourceTextModule(url.endsWith('.ts') ? stripTypeScriptTypes(source) : source, {
     context: realm,
     identifier: url,
   });
@@ -35,7 +35,7 @@ const program = new vm.SourceTextModule(
   import './src/protocol.ts';
   import './src/traceparent.ts';
   import './src/messages.ts';
-  import { decodePosition, encodePosition } from './src/codec.ts';
+  import { decodeAttributes, decodePosition, encodePosition } from './src/codec.ts';
   import { decodeFields, encodeFields } from './src/entry.ts';
   import { parseClientMessage } from './src/parse-client-message.ts';
   import { defaultFutureFlagMs, fixQuality } from './src/quality.ts';
@@ -46,16 +46,17 @@ const program = new vm.SourceTextModule(
     courseDeg: 271, speedKmh: 87.5, satellites: 12, priority: 0,
     attributes: { 78: 7n, 385: new Uint8Array([1, 2, 3]), 256: 'é' },
   };
-  const fields = encodeFields({ position: sent, codec: '8E' }).map((text) => new TextEncoder().encode(text));
+  const fields = encodeFields({ position: sent, codec: '8E' }).map((field) => new TextEncoder().encode(field));
   const { position, codec } = decodeFields(fields);
+  const attributes = decodeAttributes(JSON.parse(position.attributesJson));
   const topic = eventTopic('0190c5de-7a5b-7000-8000-0123456789ab');
 
   results.nodeGlobals = ['process', 'Buffer', 'require', 'global', 'URL'].filter((name) => name in globalThis);
   results.codec = codec;
-  results.isSame = encodePosition(position) === encodePosition(sent);
-  results.bytes = [...position.attributes[385]];
-  results.bigint = String(position.attributes[78]);
-  results.refused = decodePosition(new Uint8Array([0xff])).reason;
+  results.isSame = encodePosition({ ...position, attributes }) === encodePosition(sent);
+  results.bytes = [...attributes[385]];
+  results.bigint = String(attributes[78]);
+  results.rejected = decodePosition(new Uint8Array([0xff])).reason;
   results.quality = fixQuality(position, position.fixAtMs, defaultFutureFlagMs);
   results.message = parseClientMessage(JSON.stringify({ type: 'subscribe', topic }));
   results.problem = parseClientMessage('[').code;

@@ -3,13 +3,8 @@ import * as fc from 'fast-check';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arbitraryPosition } from './arbitrary-position.ts';
-import {
-  CodecError,
-  decodeAttributes,
-  decodePosition,
-  encodeAttributes,
-  encodePosition,
-} from '../src/codec.ts';
+import { decodeValues } from './decode-values.ts';
+import { CodecError, decodeAttributes, encodeAttributes, encodePosition } from '../src/codec.ts';
 import type { Attributes, Position } from '../src/position.ts';
 
 interface Row {
@@ -41,7 +36,7 @@ beforeAll(async () => {
 
 afterAll(() => resources.disposeAsync());
 
-/** Puts a position into the table and takes it out again. */
+/** Inserts a position, and deletes and returns its row. */
 async function storeAndRead(position: Position): Promise<Stored> {
   const attributes = encodeAttributes(position.attributes);
   await sql`
@@ -51,7 +46,7 @@ async function storeAndRead(position: Position): Promise<Stored> {
             ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
             ${position.priority}, '8E', ${attributes}::text::jsonb)`;
   const [row] = await sql<Row[]>`delete from positions returning *`;
-  if (row === undefined) throw new Error('the row is not there');
+  if (row === undefined) throw new Error('no row');
   return {
     deviceId: row.device_id,
     fixAtMs: row.ts.getTime(),
@@ -66,8 +61,8 @@ async function storeAndRead(position: Position): Promise<Stored> {
   };
 }
 
-/** What columns of type `real` keep of it. */
-function inTable(position: Position): Position {
+/** The position with the precision of `real` columns. */
+function asStored(position: Position): Position {
   return {
     ...position,
     altitudeM: Math.fround(position.altitudeM),
@@ -91,7 +86,7 @@ const good = encodePosition({
 
 function decodeWith(member: string, json: string): Position {
   const others = JSON.stringify({ ...JSON.parse(good), [member]: undefined });
-  const position = decodePosition(`${others.slice(0, -1)},${JSON.stringify(member)}:${json}}`);
+  const position = decodeValues(`${others.slice(0, -1)},${JSON.stringify(member)}:${json}}`);
   if (position instanceof CodecError) throw new TypeError(position.detail);
   return position;
 }
@@ -99,7 +94,7 @@ function decodeWith(member: string, json: string): Position {
 const controls = String.fromCharCode(...Array.from({ length: 31 }, (_, at) => at + 1), 0x7f, 0x85, 0x2028);
 const nonCharacters = '\uFFFE\uFFFF\uFDD0\u{10FFFF}';
 
-describe('the table takes each bound of what decode lets through, and gives it back', () => {
+describe('the table stores and returns every bound that decode accepts', () => {
   test.each<[field: string, values: readonly string[]]>([
     [
       'latitude',
@@ -148,29 +143,29 @@ describe('the table takes each bound of what decode lets through, and gives it b
   ])('%s', async (field, values) => {
     for (const json of values) {
       const position = decodeWith(field, json);
-      expect(await storeAndRead(position)).toStrictEqual(inTable(position));
+      expect(await storeAndRead(position)).toStrictEqual(asStored(position));
     }
   });
 
-  test('a leap second is the moment that Postgres itself makes of it', async () => {
-    const text = '2016-12-31T23:59:60Z';
-    const [row] = await sql<{ ts: Date }[]>`select ${text}::text::timestamptz as ts`;
-    expect(decodeWith('timestamp', JSON.stringify(text)).fixAtMs).toBe(row?.ts.getTime());
+  test('a leap second is the same moment as in Postgres', async () => {
+    const leapSecond = '2016-12-31T23:59:60Z';
+    const [row] = await sql<{ ts: Date }[]>`select ${leapSecond}::text::timestamptz as ts`;
+    expect(decodeWith('timestamp', JSON.stringify(leapSecond)).fixAtMs).toBe(row?.ts.getTime());
   });
 });
 
-test('any Position that was decoded is stored and read back, its attributes with their types', async () => {
+test('any decoded position is stored and read back, with the types of its attributes', async () => {
   await fc.assert(
     fc.asyncProperty(arbitraryPosition, async (sent) => {
-      const position = decodePosition(encodePosition(sent));
+      const position = decodeValues(encodePosition(sent));
       if (position instanceof CodecError) throw new TypeError(position.detail);
-      expect(await storeAndRead(position)).toStrictEqual(inTable(position));
+      expect(await storeAndRead(position)).toStrictEqual(asStored(position));
     }),
     { numRuns: 400 },
   );
 });
 
-test('the JSON text of attributes stands for their content: equal in JSONB exactly if equal here', async () => {
+test('attributes are equal in JSONB exactly if they are equal here', async () => {
   const value = fc.constantFrom<Attributes[string]>(
     0,
     1,
@@ -182,9 +177,9 @@ test('the JSON text of attributes stands for their content: equal in JSONB exact
     new Uint8Array([1]),
     0n,
   );
-  const few = fc.dictionary(fc.constantFrom('1', '2'), value, { noNullPrototype: true });
+  const smallAttributes = fc.dictionary(fc.constantFrom('1', '2'), value, { noNullPrototype: true });
   await fc.assert(
-    fc.asyncProperty(few, few, async (a, b) => {
+    fc.asyncProperty(smallAttributes, smallAttributes, async (a, b) => {
       const [row] = await sql<{ equal: boolean }[]>`
         select ${encodeAttributes(a)}::text::jsonb = ${encodeAttributes(b)}::text::jsonb as equal`;
       expect(row?.equal).toBe(fc.stringify(a) === fc.stringify(b));
@@ -193,10 +188,10 @@ test('the JSON text of attributes stands for their content: equal in JSONB exact
   );
 });
 
-describe('what decode refuses or changes for the table, the table does not take', () => {
+describe('the table rejects what decode rejects or changes for its sake', () => {
   test.each([
-    ['a NUL in a text', `select '{"1":"\\u0000"}'::jsonb`, '22P05'],
-    ['a lone surrogate in a text', `select '{"1":"\\ud800"}'::jsonb`, '22P02'],
+    ['a NUL in a string', `select '{"1":"\\u0000"}'::jsonb`, '22P05'],
+    ['a lone surrogate in a string', `select '{"1":"\\ud800"}'::jsonb`, '22P02'],
     ['a number too small for a real', `select '1e-50'::real`, '22003'],
     ['a number too large for a real', `select '1e39'::real`, '22003'],
   ])('%s', async (_, statement, code) => {

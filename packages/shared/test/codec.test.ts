@@ -1,11 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  CodecError,
-  decodePosition,
-  encodePosition,
-  maxPayloadBytes,
-  receivePosition,
-} from '../src/codec.ts';
+import { decodeValues } from './decode-values.ts';
+import { CodecError, decodePosition, encodePosition, maxPayloadBytes } from '../src/codec.ts';
 import type { CodecReason } from '../src/codec.ts';
 import type { Position } from '../src/position.ts';
 
@@ -22,26 +17,26 @@ const good = {
   attributes: { 21: 4, 239: 1 },
 };
 
-/** The payload's text with one member's value given as JSON: JSON.stringify writes no 1e400 and no -0. */
+/** The payload with one member's value given as JSON, because JSON.stringify writes neither 1e400 nor -0. */
 function payloadWith(member: string, json: string): string {
   const others = JSON.stringify({ ...good, [member]: undefined });
   return `${others.slice(0, -1)},${JSON.stringify(member)}:${json}}`;
 }
 
-function read(payload: Uint8Array | string): Position {
-  const position = decodePosition(payload);
+function decode(payload: Uint8Array | string): Position {
+  const position = decodeValues(payload);
   if (position instanceof CodecError) throw new TypeError(`${position.reason}: ${position.detail}`);
   return position;
 }
 
-function refusal(payload: Uint8Array | string): CodecReason | undefined {
+function reasonFor(payload: Uint8Array | string): CodecReason | undefined {
   const position = decodePosition(payload);
   return position instanceof CodecError ? position.reason : undefined;
 }
 
-/** JSON values of every type that the field is not of. */
-function wrongFor(field: string): readonly string[] {
-  const isText = field === 'device_id' || field === 'timestamp';
+/** JSON values of every type except the field's own. */
+function wrongTypesFor(field: string): readonly string[] {
+  const isString = field === 'device_id' || field === 'timestamp';
   const isObject = field === 'attributes';
   return [
     'null',
@@ -49,20 +44,20 @@ function wrongFor(field: string): readonly string[] {
     '[]',
     '[1]',
     ...(isObject ? [] : ['{}', '{"__bigint":"1"}']),
-    ...(isText ? [] : ['"1"', '""']),
-    ...(isText || isObject ? ['1'] : []),
+    ...(isString ? [] : ['"1"', '""']),
+    ...(isString || isObject ? ['1'] : []),
   ];
 }
 
-/** A good payload of so many bytes, nearly all of them in one attribute. */
+/** A valid payload of the given size, nearly all of it in one attribute. */
 function payloadOf(bytes: number, filling: string): string {
   const left = bytes - payloadWith('attributes', '{"1":""}').length;
   const width = new TextEncoder().encode(filling).length;
-  const text = filling.repeat(Math.floor(left / width)) + 'x'.repeat(left % width);
-  return payloadWith('attributes', `{"1":"${text}"}`);
+  const value = filling.repeat(Math.floor(left / width)) + 'x'.repeat(left % width);
+  return payloadWith('attributes', `{"1":"${value}"}`);
 }
 
-test('a payload is read from bytes and from text alike', () => {
+test('a payload is decoded from bytes and from a string', () => {
   const position: Position = {
     deviceId: '359421000012345',
     fixAtMs: Date.UTC(2026, 10, 24, 3, 51, 14, 216),
@@ -75,14 +70,14 @@ test('a payload is read from bytes and from text alike', () => {
     priority: 0,
     attributes: { 21: 4, 239: 1 },
   };
-  const text = JSON.stringify(good);
-  expect(decodePosition(text)).toStrictEqual(position);
-  expect(decodePosition(new TextEncoder().encode(text))).toStrictEqual(position);
-  expect(decodePosition(Buffer.from(` ${text}\n`))).toStrictEqual(position);
+  const payload = JSON.stringify(good);
+  expect(decodeValues(payload)).toStrictEqual(position);
+  expect(decodeValues(new TextEncoder().encode(payload))).toStrictEqual(position);
+  expect(decodeValues(Buffer.from(` ${payload}\n`))).toStrictEqual(position);
 });
 
-describe('a position that is only received keeps its attributes as JSON text', () => {
-  const { attributes: _values, ...fix } = read(JSON.stringify(good));
+describe('attributes stay JSON', () => {
+  const { attributes: _, ...fields } = decode(JSON.stringify(good));
   const sentinels =
     '"78":{"__bigint":"-18446744073709551615"},"385":{"__buffer_b64":"AQI="},"386":{"__buffer_b64":""}';
 
@@ -95,9 +90,9 @@ describe('a position that is only received keeps its attributes as JSON text', (
     ],
     ['the longest numbers', '{"1":999999999999999,"2":-999999999.999999}'],
     ['keys in no order', '{"239":1,"1":2}'],
-  ])('just as it came, if it is what encode writes: %s', (_what, attributes) => {
-    const received = receivePosition(payloadWith('attributes', attributes));
-    expect(received).toStrictEqual({ ...fix, attributesJson: attributes });
+  ])('passed through if in the form that encode writes: %s', (_what, attributes) => {
+    const decoded = decodePosition(payloadWith('attributes', attributes));
+    expect(decoded).toStrictEqual({ ...fields, attributesJson: attributes });
   });
 
   test.each([
@@ -107,75 +102,76 @@ describe('a position that is only received keeps its attributes as JSON text', (
     ['an exponent', '{"1":1e2}', '{"1":100}'],
     ['more digits than a double has', '{"1":12345678901234567890}', '{"1":12345678901234567000}'],
     ['an escape', '{"1":"\\u0041"}', '{"1":"A"}'],
-  ])('written anew, if one value has several texts: %s', (_what, attributes, attributesJson) => {
-    expect(receivePosition(payloadWith('attributes', attributes))).toStrictEqual({ ...fix, attributesJson });
+  ])('encoded again in any other form: %s', (_what, attributes, attributesJson) => {
+    expect(decodePosition(payloadWith('attributes', attributes))).toStrictEqual({
+      ...fields,
+      attributesJson,
+    });
   });
 
-  test('wherever the attributes stand', () => {
+  test('wherever the attributes are in the payload', () => {
     const { attributes: given, ...others } = good;
-    const received = receivePosition(JSON.stringify({ attributes: given, ...others }));
-    expect(received).toStrictEqual({ ...fix, attributesJson: JSON.stringify(given) });
+    const decoded = decodePosition(JSON.stringify({ attributes: given, ...others }));
+    expect(decoded).toStrictEqual({ ...fields, attributesJson: JSON.stringify(given) });
   });
 
   test.each([
-    ['in a field that is not known', '"more":{"attributes":{}}}', 'missing_field'],
+    ['in an unknown field', '"more":{"attributes":{}}}', 'missing_field'],
     ['at the end of another name', '"\\"attributes":{}}', 'missing_field'],
-    ['behind real ones that are null', '"attributes" : null,"\\"attributes":{}}', 'wrong_type'],
-    ['behind real ones that are none', '"attributes" : {"1":[]},"x":{"attributes":{}}}', 'wrong_type'],
+    ['after attributes that are null', '"attributes" : null,"\\"attributes":{}}', 'wrong_type'],
+    ['after invalid attributes', '"attributes" : {"1":[]},"x":{"attributes":{}}}', 'wrong_type'],
     ['in a list', '"attributes":[{"attributes":{}}', 'not_json'],
-    ['with a brace too few', '"x":{"attributes":{}}', 'not_json'],
+    ['with a missing brace', '"x":{"attributes":{}}', 'not_json'],
     [
-      'with too many',
+      'too many attributes',
       `"attributes":{${Array.from({ length: 256 }, (_, id) => `"${id}":1`).join(',')}}}`,
       'too_many_attributes',
     ],
-  ])('and nothing else is taken for them: %s', (_what, end, reason) => {
+  ])('nothing else is mistaken for attributes: %s', (_what, end, reason) => {
     const others = JSON.stringify({ ...good, attributes: undefined });
-    const payload = `${others.slice(0, -1)},${end}`;
-    expect(receivePosition(payload)).toMatchObject({ reason });
-    expect(receivePosition(payload)).toStrictEqual(decodePosition(payload));
+    expect(reasonFor(`${others.slice(0, -1)},${end}`)).toBe(reason);
   });
 });
 
-test('a Position is written with the names of the contract', () => {
-  expect(JSON.parse(encodePosition(read(JSON.stringify(good))))).toStrictEqual(good);
+test('a position is encoded with the field names of the payload', () => {
+  expect(JSON.parse(encodePosition(decode(JSON.stringify(good))))).toStrictEqual(good);
 });
 
-test('fields that are not known are ignored', () => {
-  expect(read(JSON.stringify({ ...good, hdop: { deep: [1] }, constructor: 1 }))).toStrictEqual(
-    read(JSON.stringify(good)),
+test('unknown fields are ignored', () => {
+  expect(decode(JSON.stringify({ ...good, hdop: { deep: [1] }, constructor: 1 }))).toStrictEqual(
+    decode(JSON.stringify(good)),
   );
-  expect(read(payloadWith('__proto__', '{"latitude":"x"}'))).toStrictEqual(read(JSON.stringify(good)));
+  expect(decode(payloadWith('__proto__', '{"latitude":"x"}'))).toStrictEqual(decode(JSON.stringify(good)));
 });
 
-describe('what is no JSON object is refused', () => {
-  test.each<[what: string, text: string, reason: CodecReason]>([
-    ['nothing', '', 'not_json'],
+describe('a payload that is not a JSON object is rejected', () => {
+  test.each<[what: string, payload: string, reason: CodecReason]>([
+    ['an empty string', '', 'not_json'],
     ['a blank', ' ', 'not_json'],
     ['an open brace', '{', 'not_json'],
-    ['a payload cut off', JSON.stringify(good).slice(0, -1), 'not_json'],
-    ['a payload and more', `${JSON.stringify(good)}x`, 'not_json'],
+    ['a truncated payload', JSON.stringify(good).slice(0, -1), 'not_json'],
+    ['trailing characters', `${JSON.stringify(good)}x`, 'not_json'],
     ['a byte order mark', `\u{FEFF}${JSON.stringify(good)}`, 'not_json'],
     ['NaN', '{"latitude":NaN}', 'not_json'],
     ['single quotes', "{'latitude':1}", 'not_json'],
-    ['a NUL as it is', '"a \u0000"', 'not_json'],
+    ['a raw NUL', '"a \u0000"', 'not_json'],
     ['64 KiB of open brackets', '['.repeat(65_536), 'not_json'],
     ['brackets 32,768 deep', `${'['.repeat(32_768)}${']'.repeat(32_768)}`, 'wrong_type'],
     ['null', 'null', 'wrong_type'],
     ['true', 'true', 'wrong_type'],
     ['a number', '0', 'wrong_type'],
-    ['a text', '"text"', 'wrong_type'],
+    ['a string', '"string"', 'wrong_type'],
     ['an array', '[]', 'wrong_type'],
     ['an array of a payload', `[${JSON.stringify(good)}]`, 'wrong_type'],
     ['an empty object', '{}', 'missing_field'],
-  ])('%s, as text and as bytes', (_, text, reason) => {
-    expect(refusal(text)).toBe(reason);
-    expect(refusal(new TextEncoder().encode(text))).toBe(reason);
+  ])('%s, as a string and as bytes', (_, payload, reason) => {
+    expect(reasonFor(payload)).toBe(reason);
+    expect(reasonFor(new TextEncoder().encode(payload))).toBe(reason);
   });
 
   test.each([
     ['a lone continuation byte', [0x80]],
-    ['a sequence cut off', [0xe2, 0x82]],
+    ['a truncated sequence', [0xe2, 0x82]],
     ['an overlong slash', [0xc0, 0xaf]],
     ['a surrogate in three bytes', [0xed, 0xa0, 0x80]],
     ['beyond U+10FFFF', [0xf4, 0x90, 0x80, 0x80]],
@@ -184,27 +180,27 @@ describe('what is no JSON object is refused', () => {
     const payload = Buffer.from(payloadWith('attributes', '{"1":"?"}'));
     const at = payload.indexOf('?');
     expect(
-      refusal(Buffer.concat([payload.subarray(0, at), Buffer.from(bytes), payload.subarray(at + 1)])),
+      reasonFor(Buffer.concat([payload.subarray(0, at), Buffer.from(bytes), payload.subarray(at + 1)])),
     ).toBe('not_utf8');
   });
 });
 
-describe('every field is needed, and of its type', () => {
+describe('every field is required and has one type', () => {
   const fields = Object.keys(good);
 
   test.each(fields)('%s is missing', (field) => {
-    expect(refusal(JSON.stringify({ ...good, [field]: undefined }))).toBe('missing_field');
+    expect(reasonFor(JSON.stringify({ ...good, [field]: undefined }))).toBe('missing_field');
   });
 
-  test.each(fields.flatMap((field) => wrongFor(field).map((json): [string, string] => [field, json])))(
-    '%s as %s is of a wrong type',
+  test.each(fields.flatMap((field) => wrongTypesFor(field).map((json): [string, string] => [field, json])))(
+    '%s as %s has the wrong type',
     (field, json) => {
-      expect(refusal(payloadWith(field, json))).toBe('wrong_type');
+      expect(reasonFor(payloadWith(field, json))).toBe('wrong_type');
     },
   );
 });
 
-describe('each bound holds on both sides', () => {
+describe('the bounds of each field', () => {
   test.each<[field: string, json: string, reason: CodecReason | undefined]>([
     ['latitude', '90', undefined],
     ['latitude', '-90', undefined],
@@ -268,15 +264,15 @@ describe('each bound holds on both sides', () => {
     ['timestamp', '"1"', 'bad_timestamp'],
     ['timestamp', '""', 'bad_timestamp'],
   ])('%s %s: %s', (field, json, reason) => {
-    expect(refusal(payloadWith(field, json))).toBe(reason);
+    expect(reasonFor(payloadWith(field, json))).toBe(reason);
   });
 });
 
-describe('numbers come in the one form that the table gives back', () => {
+describe('numbers are normalised to the form that the table returns', () => {
   test.each(['latitude', 'longitude', 'altitude', 'angle', 'speed', 'satellites', 'priority'])(
     '-0 as %s is 0',
     (field) => {
-      expect(read(payloadWith(field, '-0'))).toStrictEqual(read(payloadWith(field, '0')));
+      expect(decode(payloadWith(field, '-0'))).toStrictEqual(decode(payloadWith(field, '0')));
     },
   );
 
@@ -284,71 +280,68 @@ describe('numbers come in the one form that the table gives back', () => {
     ['altitude', 'altitudeM'],
     ['angle', 'courseDeg'],
     ['speed', 'speedKmh'],
-  ] as const)('%s is 0 below 10^-6 and kept from there on', (field, name) => {
-    expect(read(payloadWith(field, '9.99e-7'))[name]).toBe(0);
-    expect(read(payloadWith(field, '5e-324'))[name]).toBe(0);
-    expect(read(payloadWith(field, '1e-6'))[name]).toBe(1e-6);
+  ] as const)('%s below 10^-6 becomes 0', (field, name) => {
+    expect(decode(payloadWith(field, '9.99e-7'))[name]).toBe(0);
+    expect(decode(payloadWith(field, '5e-324'))[name]).toBe(0);
+    expect(decode(payloadWith(field, '1e-6'))[name]).toBe(1e-6);
   });
 
   test.each([
     ['altitude', 'altitudeM'],
     ['speed', 'speedKmh'],
-  ] as const)('%s is 0 above -10^-6 and kept from there on', (field, name) => {
-    expect(read(payloadWith(field, '-9.99e-7'))[name]).toBe(0);
-    expect(read(payloadWith(field, '-1e-6'))[name]).toBe(-1e-6);
+  ] as const)('%s above -10^-6 becomes 0', (field, name) => {
+    expect(decode(payloadWith(field, '-9.99e-7'))[name]).toBe(0);
+    expect(decode(payloadWith(field, '-1e-6'))[name]).toBe(-1e-6);
   });
 
-  test('a coordinate of a double keeps what is small', () => {
-    expect(read(payloadWith('latitude', '1e-300')).latitude).toBe(1e-300);
+  test('a small coordinate is kept', () => {
+    expect(decode(payloadWith('latitude', '1e-300')).latitude).toBe(1e-300);
   });
 });
 
-describe('a payload of 64 KiB is read, one byte more is not', () => {
+describe('a payload of 64 KiB is decoded, one byte more is rejected', () => {
   test.each([
     ['x', 1],
     ['é', 2],
     ['€', 3],
     ['🏁', 4],
-  ])('filled with %s, which takes %d bytes', (filling) => {
+  ])('filled with %s, which has %d bytes', (filling) => {
     const encoder = new TextEncoder();
     const atBound = payloadOf(maxPayloadBytes, filling);
     const above = payloadOf(maxPayloadBytes + 1, filling);
     expect(encoder.encode(atBound)).toHaveLength(maxPayloadBytes);
-    expect([refusal(atBound), refusal(encoder.encode(atBound))]).toEqual([undefined, undefined]);
-    expect([refusal(above), refusal(encoder.encode(above))]).toEqual(['too_large', 'too_large']);
+    expect([reasonFor(atBound), reasonFor(encoder.encode(atBound))]).toEqual([undefined, undefined]);
+    expect([reasonFor(above), reasonFor(encoder.encode(above))]).toEqual(['too_large', 'too_large']);
   });
 
-  test('its size is looked at before its content', () => {
-    expect(refusal(new Uint8Array(maxPayloadBytes).fill(0xff))).toBe('not_utf8');
-    expect(refusal(new Uint8Array(maxPayloadBytes + 1).fill(0xff))).toBe('too_large');
-    expect(refusal('\u{D800}'.repeat(maxPayloadBytes))).toBe('too_large');
-  });
-});
-
-describe('a NUL or a lone surrogate in an attribute is refused', () => {
-  test.each(['\\u0000', '\\ud800', 'a\\udc00'])(
-    'written as the escape %s, in text and in bytes',
-    (escape) => {
-      for (const json of [`{"1":"${escape}"}`, `{"${escape}":1}`]) {
-        const payload = payloadWith('attributes', json);
-        expect([refusal(payload), refusal(Buffer.from(payload))]).toEqual(['bad_text', 'bad_text']);
-      }
-    },
-  );
-
-  test('as it is, which a text can hold and bytes of UTF-8 cannot', () => {
-    expect(refusal(payloadWith('attributes', '{"1":"\ud800"}'))).toBe('bad_text');
-    expect(refusal(payloadWith('attributes', '{"\udc00":1}'))).toBe('bad_text');
-  });
-
-  test('while a pair of surrogates is a character, however it is written', () => {
-    const written = read(payloadWith('attributes', '{"1":"\\ud83c\\udfc1"}'));
-    expect(written.attributes).toEqual({ 1: '🏁' });
-    expect(read(payloadWith('attributes', '{"1":"🏁"}'))).toStrictEqual(written);
+  test('the size is checked before the content', () => {
+    expect(reasonFor(new Uint8Array(maxPayloadBytes).fill(0xff))).toBe('not_utf8');
+    expect(reasonFor(new Uint8Array(maxPayloadBytes + 1).fill(0xff))).toBe('too_large');
+    expect(reasonFor('\u{D800}'.repeat(maxPayloadBytes))).toBe('too_large');
   });
 });
 
-test('a refusal says which field and which rule, and never what the value was', () => {
+describe('a NUL or a lone surrogate in an attribute is rejected', () => {
+  test.each(['\\u0000', '\\ud800', 'a\\udc00'])('as the escape %s, in a string and in bytes', (escape) => {
+    for (const json of [`{"1":"${escape}"}`, `{"${escape}":1}`]) {
+      const payload = payloadWith('attributes', json);
+      expect([reasonFor(payload), reasonFor(Buffer.from(payload))]).toEqual(['bad_text', 'bad_text']);
+    }
+  });
+
+  test('unescaped, which is possible in a string but not in UTF-8', () => {
+    expect(reasonFor(payloadWith('attributes', '{"1":"\ud800"}'))).toBe('bad_text');
+    expect(reasonFor(payloadWith('attributes', '{"\udc00":1}'))).toBe('bad_text');
+  });
+
+  test('a surrogate pair is accepted, escaped or not', () => {
+    const escaped = decode(payloadWith('attributes', '{"1":"\\ud83c\\udfc1"}'));
+    expect(escaped.attributes).toEqual({ 1: '🏁' });
+    expect(decode(payloadWith('attributes', '{"1":"🏁"}'))).toStrictEqual(escaped);
+  });
+});
+
+test('an error names the field and the rule, never the value', () => {
   const secret = '13.3771337';
   const payloads = [
     payloadWith('latitude', `1${secret}`),
@@ -362,9 +355,9 @@ test('a refusal says which field and which rule, and never what the value was', 
     `{"${secret}`,
   ];
   for (const payload of payloads) {
-    const refused = decodePosition(payload);
-    expect(refused).toBeInstanceOf(CodecError);
-    expect(JSON.stringify(refused)).not.toContain(secret.slice(3));
+    const error = decodePosition(payload);
+    expect(error).toBeInstanceOf(CodecError);
+    expect(JSON.stringify(error)).not.toContain(secret.slice(3));
   }
   expect(decodePosition(payloadWith('latitude', '91'))).toEqual({
     reason: 'out_of_range',
@@ -372,6 +365,6 @@ test('a refusal says which field and which rule, and never what the value was', 
   });
 });
 
-test('what has no time cannot be written', () => {
-  expect(() => encodePosition({ ...read(JSON.stringify(good)), fixAtMs: Number.NaN })).toThrow(RangeError);
+test('a position without a valid time cannot be encoded', () => {
+  expect(() => encodePosition({ ...decode(JSON.stringify(good)), fixAtMs: Number.NaN })).toThrow(RangeError);
 });

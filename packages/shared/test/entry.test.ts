@@ -1,13 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { arbitraryPosition } from './arbitrary-position.ts';
+import { withAttributes } from './decode-values.ts';
 import { CodecError, encodePosition, type CodecReason } from '../src/codec.ts';
 import {
   compareEntryIds,
   decodeFields,
   encodeFields,
   entryArrivedAtMs,
-  receiveFields,
   type TelemetryRecord,
 } from '../src/entry.ts';
 
@@ -28,16 +28,13 @@ const record: TelemetryRecord = {
 };
 const payload = encodePosition(record.position);
 
-function decodeTexts(...fields: readonly string[]): TelemetryRecord | CodecError {
-  return decodeFields(fields.map((text) => Buffer.from(text)));
+function decode(...fields: readonly (string | Buffer)[]): TelemetryRecord | CodecError {
+  const decoded = decodeFields(fields.map((field) => Buffer.from(field)));
+  if (decoded instanceof CodecError) return decoded;
+  return { ...decoded, position: withAttributes(decoded.position) };
 }
 
-function refusal(...fields: readonly string[]): CodecReason | undefined {
-  const decoded = decodeTexts(...fields);
-  return decoded instanceof CodecError ? decoded.reason : undefined;
-}
-
-test('a record is written with the four fields of the contract', () => {
+test('a record is encoded as four fields', () => {
   expect(encodeFields(record)).toEqual([
     'ts',
     '2026-11-24T03:51:14.216Z',
@@ -50,15 +47,6 @@ test('a record is written with the four fields of the contract', () => {
   ]);
 });
 
-test('a record that is only received is the same, its attributes as JSON text', () => {
-  const { attributes: _, ...fix } = record.position;
-  expect(receiveFields(encodeFields(record).map((text) => Buffer.from(text)))).toStrictEqual({
-    position: { ...fix, attributesJson: '{"78":{"__bigint":"7"},"239":1}' },
-    codec: '8E',
-  });
-  expect(receiveFields([])).toMatchObject({ reason: 'missing_field' });
-});
-
 test('any record survives encode → decode', () => {
   const records = fc.record(
     { position: arbitraryPosition, codec: fc.constantFrom('8', '8E', '16') },
@@ -66,24 +54,24 @@ test('any record survives encode → decode', () => {
   );
   fc.assert(
     fc.property(records, (sent) => {
-      expect(decodeTexts(...encodeFields(sent))).toStrictEqual(sent);
+      expect(decode(...encodeFields(sent))).toStrictEqual(sent);
     }),
   );
 });
 
-describe('which fields count', () => {
-  test('payload and codec are enough, in any order', () => {
-    expect(decodeTexts('payload', payload, 'codec', '8E')).toStrictEqual(record);
-    expect(decodeTexts('codec', '8E', 'payload', payload)).toStrictEqual(record);
+describe('the fields of an entry', () => {
+  test('payload and codec are sufficient, in any order', () => {
+    expect(decode('payload', payload, 'codec', '8E')).toStrictEqual(record);
+    expect(decode('codec', '8E', 'payload', payload)).toStrictEqual(record);
   });
 
-  test('the payload is the truth where ts and device_id say something else', () => {
-    expect(decodeTexts('ts', 'yesterday', 'device_id', '0', 'codec', '8E', 'payload', payload)).toStrictEqual(
+  test('the payload wins if ts and device_id differ', () => {
+    expect(decode('ts', 'yesterday', 'device_id', '0', 'codec', '8E', 'payload', payload)).toStrictEqual(
       record,
     );
   });
 
-  test('fields that are not known are ignored, twice and in bytes that are no text too', () => {
+  test('unknown fields are ignored, also repeated and in bytes that are not UTF-8', () => {
     const fields = [
       'traceparent',
       '00-ab-cd-01',
@@ -95,33 +83,27 @@ describe('which fields count', () => {
       'Codec',
       '9',
     ];
-    expect(decodeTexts(...fields)).toStrictEqual(record);
-    expect(
-      decodeFields([
-        Buffer.from([0xff]),
-        Buffer.from([0xfe]),
-        ...encodeFields(record).map((text) => Buffer.from(text)),
-      ]),
-    ).toStrictEqual(record);
+    expect(decode(...fields)).toStrictEqual(record);
+    expect(decode(Buffer.from([0xff]), Buffer.from([0xfe]), ...encodeFields(record))).toStrictEqual(record);
   });
 
-  test('a value that reads like a field name is a value', () => {
-    expect(
-      decodeTexts('ts', 'payload', 'device_id', 'codec', 'codec', '8E', 'payload', payload),
-    ).toStrictEqual(record);
+  test('a value equal to a field name is a value', () => {
+    expect(decode('ts', 'payload', 'device_id', 'codec', 'codec', '8E', 'payload', payload)).toStrictEqual(
+      record,
+    );
   });
 
   test.each<[what: string, fields: readonly string[], reason: CodecReason]>([
-    ['no field at all', [], 'missing_field'],
+    ['no fields', [], 'missing_field'],
     ['no payload', ['codec', '8E'], 'missing_field'],
     ['no codec', ['payload', payload], 'missing_field'],
-    ['a payload without its value', ['codec', '8E', 'payload'], 'missing_field'],
-    ['a codec without its value', ['payload', payload, 'codec'], 'missing_field'],
+    ['a payload without a value', ['codec', '8E', 'payload'], 'missing_field'],
+    ['a codec without a value', ['payload', payload, 'codec'], 'missing_field'],
     ['names in upper case', ['PAYLOAD', payload, 'codec', '8E'], 'missing_field'],
     ['two payloads', ['payload', payload, 'codec', '8E', 'payload', payload], 'duplicate_field'],
     ['two codecs', ['codec', '8E', 'codec', '8', 'payload', payload], 'duplicate_field'],
     ['an empty payload', ['codec', '8E', 'payload', ''], 'not_json'],
-    ['a payload that is refused', ['codec', '8E', 'payload', '{}'], 'missing_field'],
+    ['an invalid payload', ['codec', '8E', 'payload', '{}'], 'missing_field'],
     ...['', '7', '8e', '8E ', ' 8', '08', '8F', '88', '1', '161', '8E\0'].map(
       (codec): [string, readonly string[], CodecReason] => [
         `the codec ${JSON.stringify(codec)}`,
@@ -129,23 +111,23 @@ describe('which fields count', () => {
         'bad_codec',
       ],
     ),
-  ])('%s is refused', (_, fields, reason) => {
-    expect(refusal(...fields)).toBe(reason);
+  ])('%s is rejected', (_, fields, reason) => {
+    expect(decode(...fields)).toMatchObject({ reason });
   });
 
-  test.each(['8', '8E', '16'] as const)('the codec %s is known', (codec) => {
-    expect(decodeTexts('codec', codec, 'payload', payload)).toStrictEqual({ ...record, codec });
+  test.each(['8', '8E', '16'] as const)('the codec %s is accepted', (codec) => {
+    expect(decode('codec', codec, 'payload', payload)).toStrictEqual({ ...record, codec });
   });
 });
 
-test('an entry arrived at the time in its id', () => {
+test('the arrival time of an entry is in its id', () => {
   expect(entryArrivedAtMs('1732412345678-0')).toBe(1_732_412_345_678);
   expect(entryArrivedAtMs('1732412345678-18446744073709551615')).toBe(1_732_412_345_678);
   expect(entryArrivedAtMs('0-1')).toBe(0);
   expect(entryArrivedAtMs('1732412345678')).toBe(1_732_412_345_678);
 });
 
-test('entry ids are ordered as Redis orders them: by two unsigned 64-bit numbers', () => {
+test('entry ids are ordered as in Redis, by two unsigned 64-bit numbers', () => {
   const part = fc.oneof(fc.nat({ max: 20 }).map(BigInt), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }));
   const id = fc.tuple(part, part);
   fc.assert(

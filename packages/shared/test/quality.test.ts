@@ -19,7 +19,7 @@ test('a good fix has no flag', () => {
   expect(flags({})).toEqual([]);
 });
 
-describe('each flag goes up exactly at its bound', () => {
+describe('each flag is set exactly at its bound', () => {
   test.each([
     ['no satellite', { satellites: 0 }, ['no_fix']],
     ['one satellite', { satellites: 1 }, []],
@@ -41,17 +41,17 @@ describe('each flag goes up exactly at its bound', () => {
   });
 });
 
-test('how far ahead is too far is what the caller says', () => {
+test('the caller sets the tolerance for future fixes', () => {
   const fix = { ...good, fixAtMs: arrivedAtMs + 5000 };
   expect(fixQuality(fix, arrivedAtMs, 4999)).toBe(fixFlag.future);
   expect(fixQuality(fix, arrivedAtMs, 5000)).toBe(0);
 });
 
-test('a late upload is good: only a clock that is ahead is wrong', () => {
+test('a late upload is a good fix', () => {
   expect(flags({ fixAtMs: arrivedAtMs - 30 * 86_400_000 })).toEqual([]);
 });
 
-test('all flags have a bit of their own and a name, the jump too', () => {
+test('each flag has its own bit and a name', () => {
   const bits = Object.values(fixFlag);
   const all = bits.reduce((sum, bit) => sum | bit, 0);
   expect(all).toBe(bits.reduce((sum, bit) => sum + bit, 0));

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { latestTimestampMs, parseTimestamp } from '../src/timestamp.ts';
 
-const taken: readonly (readonly [text: string, sameAs: string])[] = [
+const accepted: readonly (readonly [value: string, sameAs: string])[] = [
   ['2026-11-24T03:51:14.216Z', '2026-11-24T03:51:14.216Z'],
   ['2026-11-24T03:51:14Z', '2026-11-24T03:51:14.000Z'],
   ['2026-11-24t03:51:14z', '2026-11-24T03:51:14.000Z'],
@@ -24,11 +24,11 @@ const taken: readonly (readonly [text: string, sameAs: string])[] = [
   ['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
 ];
 
-test.each(taken)('%s is the time %s', (text, sameAs) => {
-  expect(parseTimestamp(text)).toBe(Date.parse(sameAs));
+test.each(accepted)('%s is the time %s', (value, sameAs) => {
+  expect(parseTimestamp(value)).toBe(Date.parse(sameAs));
 });
 
-const refused: readonly string[] = [
+const rejected: readonly string[] = [
   '',
   '1',
   '2026',
@@ -80,18 +80,18 @@ const refused: readonly string[] = [
   '２０２６-11-24T03:51:14Z',
 ];
 
-test.each(refused)('%j is no RFC 3339 date-time', (text) => {
-  expect(parseTimestamp(text)).toBeUndefined();
+test.each(rejected)('%j is not an RFC 3339 date-time', (value) => {
+  expect(parseTimestamp(value)).toBeUndefined();
 });
 
 test('the last time with a four-digit year is 9999-12-31T23:59:59.999Z', () => {
   expect(new Date(latestTimestampMs).toISOString()).toBe('9999-12-31T23:59:59.999Z');
 });
 
-describe('over all that four digits can name', () => {
+describe('for all four-digit years', () => {
   const fromYearZero = Date.parse('0000-01-01T00:00:00.000Z');
 
-  test('every time is read back from its ISO text', () => {
+  test('every time is parsed from its ISO string', () => {
     fc.assert(
       fc.property(fc.integer({ min: fromYearZero, max: latestTimestampMs }), (ms) => {
         expect(parseTimestamp(new Date(ms).toISOString())).toBe(ms);
@@ -99,12 +99,12 @@ describe('over all that four digits can name', () => {
     );
   });
 
-  test('an offset is taken off, and digits below the millisecond change nothing', () => {
+  test('an offset is subtracted, and digits below a millisecond are ignored', () => {
     const time = fc.integer({ min: 0, max: latestTimestampMs - 86_400_000 });
     const offset = fc.integer({ min: 0, max: 23 * 60 + 59 });
-    const finer = fc.stringMatching(/^[0-9]{0,20}$/);
+    const extraDigits = fc.stringMatching(/^[0-9]{0,20}$/);
     fc.assert(
-      fc.property(time, offset, finer, (ms, offsetMinutes, digits) => {
+      fc.property(time, offset, extraDigits, (ms, offsetMinutes, digits) => {
         const zone = [Math.floor(offsetMinutes / 60), offsetMinutes % 60].map((part) =>
           String(part).padStart(2, '0'),
         );
@@ -114,31 +114,31 @@ describe('over all that four digits can name', () => {
     );
   });
 
-  test('a day exists exactly if the calendar has it', () => {
+  test('a day is valid exactly if the calendar has it', () => {
     const part = fc.integer({ min: 0, max: 99 });
     fc.assert(
       fc.property(fc.integer({ min: 1600, max: 9999 }), part, part, (year, month, day) => {
-        const text = `${year}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}T12:00:00.000Z`;
+        const value = `${year}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}T12:00:00.000Z`;
         const date = new Date(Date.UTC(year, month - 1, day, 12));
-        const isOfCalendar = date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
-        expect(parseTimestamp(text)).toBe(
-          isOfCalendar && month >= 1 && month <= 12 ? date.getTime() : undefined,
+        const isInCalendar = date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
+        expect(parseTimestamp(value)).toBe(
+          isInCalendar && month >= 1 && month <= 12 ? date.getTime() : undefined,
         );
       }),
     );
   });
 
-  test('any text is answered with a whole number or nothing', () => {
-    const almost = fc
+  test('the result for any string is an integer or undefined', () => {
+    const almostValid = fc
       .tuple(
-        fc.constantFrom(...taken.map(([text]) => text)),
+        fc.constantFrom(...accepted.map(([value]) => value)),
         fc.nat({ max: 40 }),
         fc.string({ maxLength: 3 }),
       )
-      .map(([text, at, other]) => text.slice(0, at) + other + text.slice(at + other.length));
+      .map(([value, at, other]) => value.slice(0, at) + other + value.slice(at + other.length));
     fc.assert(
-      fc.property(fc.oneof(fc.string(), almost), (text) => {
-        const ms = parseTimestamp(text);
+      fc.property(fc.oneof(fc.string(), almostValid), (value) => {
+        const ms = parseTimestamp(value);
         expect(ms === undefined || Number.isInteger(ms)).toBe(true);
       }),
       { numRuns: 2000 },

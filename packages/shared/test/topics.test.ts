@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { eventTopic, isUuid, parseTopic } from '../src/topics.ts';
 
-test('the topic of any event names that event', () => {
+test('a topic is parsed into its event id', () => {
   fc.assert(
     fc.property(fc.uuid(), (eventId) => {
       expect(isUuid(eventId)).toBe(true);
@@ -35,14 +35,14 @@ test.each([
   `Event:${id}`,
   `device:${id}`,
   id,
-])('%j is no topic', (text) => {
-  expect(parseTopic(text)).toBeUndefined();
+])('%j is not a topic', (value) => {
+  expect(parseTopic(value)).toBeUndefined();
 });
 
-test('no other text is a topic', () => {
+test('no other string is a topic', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.string().map(eventTopic)), (text) => {
-      expect(parseTopic(text)).toBeUndefined();
+    fc.property(fc.oneof(fc.string(), fc.string().map(eventTopic)), (value) => {
+      expect(parseTopic(value)).toBeUndefined();
     }),
   );
 });

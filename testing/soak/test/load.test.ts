@@ -1,5 +1,5 @@
 import { CodecError } from '@app/shared/codec';
-import { receiveFields } from '@app/shared/entry';
+import { decodeFields } from '@app/shared/entry';
 import { expect, test } from 'vitest';
 import { Load, SendingOrder } from '../src/load.ts';
 
@@ -43,7 +43,7 @@ test('a rival has the key of the good record before it, and both may be parked f
 
 test('what is garbage is refused for the reason that is expected, and nothing else is', () => {
   for (const { kind, fields, reason } of items) {
-    const received = receiveFields(fields.map((field) => Buffer.from(field)));
+    const received = decodeFields(fields.map((field) => Buffer.from(field)));
     expect(received instanceof CodecError ? received.reason : 'good').toBe(
       kind === 'garbage' ? reason : 'good',
     );

@@ -1,6 +1,6 @@
 import { batchedServerMessage } from '@app/shared/messages';
 import type { BatchedServerMessage, Bbox, ClientMessage, Row } from '@app/shared/messages';
-import { isProtocolProblem, parseClientMessage } from '@app/shared/parse-client-message';
+import { parseClientMessage } from '@app/shared/parse-client-message';
 import { columns, subprotocol } from '@app/shared/protocol';
 import type { ErrorCode } from '@app/shared/protocol';
 
@@ -155,7 +155,7 @@ export class ModelSession {
 
   hear(text: string): void {
     const message = parseClientMessage(text);
-    if (isProtocolProblem(message)) {
+    if ('code' in message) {
       this.#sayError(message.id, { code: message.code, temporary: false });
       return;
     }

@@ -1,4 +1,4 @@
-import { entryArrivedAtMs, receiveFields } from '@app/shared/entry';
+import { entryArrivedAtMs, decodeFields } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
 import { CodecError } from '@app/shared/codec';
 import type { UnassignedDevices } from '../assignments/unassigned-devices.ts';
@@ -37,7 +37,7 @@ export interface ApplyTarget {
  * @param streamNumber index of the entry's stream in `REDIS_TELEMETRY_STREAM`.
  */
 export function applyEntry(entry: StreamEntry, streamNumber: number, target: ApplyTarget): EntryResult {
-  const record = receiveFields(entry.fields);
+  const record = decodeFields(entry.fields);
   if (record instanceof CodecError) return 'undecodable';
   const { position } = record;
   const { deviceId } = position;

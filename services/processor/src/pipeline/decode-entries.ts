@@ -1,10 +1,10 @@
 import { CodecError } from '@app/shared/codec';
-import { entryArrivedAtMs, receiveFields, receiveRecord, type ReceivedRecord } from '@app/shared/entry';
+import { entryArrivedAtMs, decodeFields, decodeRecord, type DecodedRecord } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
 import type { Entry } from '../stream/entry-reply.ts';
 
 /** A decoded entry with its arrival time and quality. */
-export interface Fix extends ReceivedRecord {
+export interface Fix extends DecodedRecord {
   readonly entry: Entry;
   /** Redis' clock, from the entry's id, so the same at every redelivery. */
   readonly arrivedAtMs: number;
@@ -38,7 +38,7 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
   const rejected: Rejected[] = [];
   for (const entry of entries) {
     const raw = entry.record;
-    const record = raw === undefined ? receiveFields(entry.fields) : receiveRecord(raw);
+    const record = raw === undefined ? decodeFields(entry.fields) : decodeRecord(raw);
     if (record instanceof CodecError) {
       rejected.push({ entry, reason: record.reason, detail: record.detail });
       continue;

@@ -1,6 +1,6 @@
 import { encodeFields } from '@app/shared/entry';
 import { expect, test } from 'vitest';
-import { entryOf, received } from '../support/fixes.ts';
+import { entryOf, decoded } from '../support/fixes.ts';
 import { record } from '../support/telemetry.ts';
 import { decodeEntries } from '../../src/pipeline/decode-entries.ts';
 
@@ -16,7 +16,7 @@ test('a good entry becomes a fix that keeps its entry, its arrival by the id and
   const entry = entryOf(id, encodeFields(record({ satellites: 0 })), 3);
   const { fixes, rejected } = decodeEntries([entry], limits);
   expect(rejected).toEqual([]);
-  expect(fixes).toEqual([{ ...received({ satellites: 0 }), entry, arrivedAtMs, quality: 1 }]);
+  expect(fixes).toEqual([{ ...decoded({ satellites: 0 }), entry, arrivedAtMs, quality: 1 }]);
   expect(fixes[0]?.entry).toBe(entry);
 });
 

@@ -1,5 +1,5 @@
 import { maxPayloadBytes } from '@app/shared/codec';
-import { encodeFields, type RawRecord, receiveFields, receiveRecord } from '@app/shared/entry';
+import { encodeFields, type RawRecord, decodeFields, decodeRecord } from '@app/shared/entry';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -108,7 +108,7 @@ test('a record is received as the fields are that hold it, whatever its payload'
     fc.property(payload, fc.constantFrom('8', '8E', '16'), (some, codec) => {
       const fields = ['payload', Buffer.from(some), 'codec', codec].map((field) => Buffer.from(field));
       const found = recordOf(fields);
-      expect(found && receiveRecord(found)).toEqual(receiveFields(fields));
+      expect(found && decodeRecord(found)).toEqual(decodeFields(fields));
     }),
     { numRuns: 1000 },
   );

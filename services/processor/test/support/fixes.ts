@@ -1,5 +1,5 @@
 import { CodecError } from '@app/shared/codec';
-import { encodeFields, receiveFields, type ReceivedRecord } from '@app/shared/entry';
+import { encodeFields, decodeFields, type DecodedRecord } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
 import { decodeEntries, type Fix } from '../../src/pipeline/decode-entries.ts';
 import type { Entry } from '../../src/stream/entry-reply.ts';
@@ -11,8 +11,8 @@ export function entryOf(id: string, fields: readonly (string | Buffer)[], delive
 }
 
 /** The record with these values, as the processor decodes it. */
-export function received(position: Partial<Position> = {}): ReceivedRecord {
-  const result = receiveFields(encodeFields(record(position)).map((field) => Buffer.from(field)));
+export function decoded(position: Partial<Position> = {}): DecodedRecord {
+  const result = decodeFields(encodeFields(record(position)).map((field) => Buffer.from(field)));
   if (result instanceof CodecError) throw new TypeError(result.detail);
   return result;
 }
