@@ -178,11 +178,11 @@ describe('decode never throws, and decodes what it accepts the same way again', 
 
   test('any fields of an entry', () => {
     const name = fc.oneof(
-      fc.constantFrom('payload', 'codec', 'ts').map((value) => Buffer.from(value)),
+      fc.constantFrom('payload', 'codec', 'ts').map((ascii) => Buffer.from(ascii)),
       fc.uint8Array({ maxLength: 9 }),
     );
     const value = fc.oneof(
-      fc.constantFrom('8', '8E', '16', '{}').map((value) => Buffer.from(value)),
+      fc.constantFrom('8', '8E', '16', '{}').map((ascii) => Buffer.from(ascii)),
       fc.uint8Array(),
     );
     fc.assert(

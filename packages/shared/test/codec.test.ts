@@ -77,7 +77,7 @@ test('a payload is decoded from bytes and from a string', () => {
 });
 
 describe('attributes stay JSON', () => {
-  const { attributes: _, ...fields } = decode(JSON.stringify(good));
+  const { attributes: _values, ...fields } = decode(JSON.stringify(good));
   const sentinels =
     '"78":{"__bigint":"-18446744073709551615"},"385":{"__buffer_b64":"AQI="},"386":{"__buffer_b64":""}';
 
