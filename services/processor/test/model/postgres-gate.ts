@@ -1,112 +1,57 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type postgres from 'postgres';
-import type { PortCall, Trouble } from './faults.ts';
-
-export interface PostgresGateOptions {
-  /** The real one, shared by all lives. */
-  readonly sql: postgres.Sql;
-  /** Decides about a statement before it goes to Postgres. Resolves when it may go on: a stopped process sends nothing. */
-  readonly judge: (call: PortCall, values: readonly unknown[]) => Promise<Trouble | undefined>;
-  /** Resolves when an answer may go back. Rejects in a life that is over. */
-  readonly passage: () => Promise<void>;
-  readonly die: () => void;
-  /** Takes what goes on after the statement was given up. */
-  readonly afterwards: (work: Promise<unknown>) => void;
-}
-
-const slowMs = 25;
-/** Beyond the deadline of a statement here, and beyond a first retry. */
-const lateMs = 1300;
-/** Undefined table: what a missing migration gives. */
-export const oursState = '42P01';
-const passing = ['57P01', '40001', '53300', '55P03', '25006', '08006', undefined];
-let passingTurn = 0;
+import { delayMs, type GatedProcess, lateMs } from '../support/redis-gate.ts';
+import type { Fault } from './plan.ts';
+import { fatalDevice } from './sent-log.ts';
 
 /**
- * One client of Postgres as a life of the processor has it: the real one, behind troubles. Where an answer never
- * came, none comes to any later statement: only another client gets through, as with a real black hole.
+ * Returns the Postgres client of a processor instance: the pool that all of them share, in which each statement may have
+ * a fault. After a silence no later statement of the client is answered; only a new client is.
+ *
+ * @param background gets statements that run on after the processor instance has given them up.
  */
-export function gatePostgres(options: PostgresGateOptions): postgres.Sql {
-  const client = { isSilent: false };
-  return new Proxy(options.sql, {
-    apply: (sql, self, args) => {
-      const [, ...values] = args;
-      return pass('hydrate', values, () => Reflect.apply(sql, self, args), client, options);
+export function gatePostgres(
+  sql: postgres.Sql,
+  process: GatedProcess<Fault['outcome']>,
+  background: Promise<unknown>[],
+): postgres.Sql {
+  const never = new Promise<never>(() => undefined);
+  let isSilent = false;
+  const pass = async <T>(statement: string, values: readonly unknown[], execute: () => PromiseLike<T>) => {
+    if (isSilent) return await never;
+    const fault = await process.takeFault(statement.trim());
+    // Stands for a driver that crashes on a certain row.
+    if (String(values).includes(fatalDevice)) process.crash();
+    await process.whenRunning();
+    const { effect, execution = 'before', sqlState } = fault ?? {};
+    const answer = execution === 'before' ? await execute() : undefined;
+    if (execution === 'after') {
+      const late = wait(effect === 'silence' ? lateMs : 0).then(execute);
+      background.push(late.catch(() => undefined));
+    }
+    if (effect === 'error') throw postgresError(sqlState);
+    if (effect === 'cut') throw postgresError('CONNECTION_CLOSED');
+    if (effect === 'crash') process.crash();
+    if (effect === 'delay') await wait(delayMs);
+    if (effect === 'silence') isSilent = true;
+    await process.whenRunning();
+    return answer === undefined || isSilent ? await never : answer;
+  };
+  return new Proxy(sql, {
+    apply: (target, self, args) => {
+      const execute = (): postgres.PendingQuery<postgres.Row[]> => Reflect.apply(target, self, args);
+      // Only a template is a statement: `sql(rows)` is a part of one.
+      return args[0]?.raw === undefined ? execute() : pass(String(args[0]), args.slice(1), execute);
     },
-    get(sql, name, receiver) {
+    get(target, name, receiver) {
       if (name === 'end') return async () => undefined;
-      if (name !== 'unsafe') return Reflect.get(sql, name, receiver);
-      return (...args: Parameters<postgres.Sql['unsafe']>) => {
-        const call = args[0].includes('insert into') ? 'insert' : 'compare';
-        return pass(call, args[1] ?? [], () => sql.unsafe(...args), client, options);
-      };
+      if (name !== 'unsafe') return Reflect.get(target, name, receiver);
+      return (...args: Parameters<postgres.Sql['unsafe']>) =>
+        pass(args[0], args[1] ?? [], () => sql.unsafe(...args));
     },
   });
 }
 
-async function pass<T>(
-  call: PortCall,
-  values: readonly unknown[],
-  run: () => PromiseLike<T>,
-  client: { isSilent: boolean },
-  { judge, passage, die, afterwards }: PostgresGateOptions,
-): Promise<T> {
-  if (client.isSilent) return await never();
-  const trouble = await judge(call, values);
-  switch (trouble) {
-    case 'fails':
-      throw passingError();
-    case 'cut':
-    case 'half-open':
-      throw brokenConnection();
-    case 'too slow':
-      throw serverError('57014');
-    case 'ours':
-      throw serverError(oursState);
-    case 'death before':
-      die();
-      break;
-    case 'death meanwhile':
-      afterwards(Promise.resolve(run()));
-      die();
-      break;
-    case 'late':
-      client.isSilent = true;
-      afterwards(wait(lateMs).then(run));
-      return await never();
-    case 'slow':
-    case 'answer lost':
-    case 'silence':
-    case 'death after':
-    case undefined:
-  }
-  await passage();
-  const answer = await run();
-  if (trouble === 'answer lost') throw brokenConnection();
-  if (trouble === 'silence') {
-    client.isSilent = true;
-    return await never();
-  }
-  if (trouble === 'death after') die();
-  if (trouble === 'slow') await wait(slowMs);
-  await passage();
-  return answer;
-}
-
-function passingError(): Error {
-  passingTurn += 1;
-  const state = passing[passingTurn % passing.length];
-  return state === undefined ? brokenConnection() : serverError(state);
-}
-
-function serverError(state: string): Error {
-  return Object.assign(new Error(`planted: SQLSTATE ${state}`), { severity: 'ERROR', code: state });
-}
-
-function brokenConnection(): Error {
-  return Object.assign(new Error('planted: the connection broke'), { code: 'CONNECTION_CLOSED' });
-}
-
-async function never(): Promise<never> {
-  return await new Promise(() => undefined);
+function postgresError(code = ''): Error {
+  return Object.assign(new Error(`injected: ${code}`), { severity: 'ERROR', code });
 }

@@ -1,157 +1,79 @@
+import { type OwnRedis, startOwnRedis, startRedis } from '@app/test-kit/redis';
+import { startPostgres } from '@app/test-kit/postgres';
 import * as fc from 'fast-check';
 import { Redis } from 'ioredis';
-import pLimit from 'p-limit';
+import pLimit, { type LimitFunction } from 'p-limit';
 import postgres from 'postgres';
-import type { OwnRedis } from '@app/test-kit/redis';
+import { refuseRows } from '../support/refuse-rows.ts';
+import { drawPlan } from './plan.ts';
+import { RunContext, type RunServers } from './run-context.ts';
 import { runPlan } from './run-plan.ts';
-import { planOf } from './steps.ts';
+import { refusingStates } from './sent-log.ts';
 
 export interface ModelOptions {
-  /** Shared by most runs. */
-  readonly redisUrl: string;
-  /** Every sixteenth run has one of these to itself, and restarts it. */
-  readonly ownRedises: readonly OwnRedis[];
-  /** A migrated database of the model's own. */
-  readonly postgresUrl: string;
-  readonly keyPrefix: string;
-  /** Run number i is drawn from `seed` + i, so that each run is repeated by its own seed. */
+  /** Run n has the seed `seed` + n, so that each can be repeated alone. */
   readonly seed: number;
   readonly runs: number;
-  /** Most of a run is waiting, for BLOCK, for a retry, for a deadline. */
-  readonly runsAtOnce: number;
-  /** A run in which nothing moves for so long, and not all is done, has failed. */
+  readonly concurrency: number;
+  /** Number of Redis servers that are restarted; every sixteenth run has one to itself. */
+  readonly ownRedises: number;
+  /** A run fails in which entries are left and nothing has changed for that long. */
   readonly stillLimitMs: number;
-  /** How long a failing run may be made smaller. */
-  readonly shrinkLimitMs: number;
-  /** After so many the rest of the runs is left out. */
-  readonly enoughFailures: number;
+  /** No more runs are started after that many failures. */
+  readonly maxFailures: number;
+  /** Whether a failing run is made smaller. */
+  readonly isShrunk: boolean;
 }
 
-export interface ModelReport {
-  /** One text for each run that broke the promise, with all that happened in it. */
-  readonly failures: readonly string[];
-  /** How often each thing happened in all runs: `insert: late`, `dead`, … */
-  readonly happened: ReadonlyMap<string, number>;
-}
-
-const connections = 12;
 const restartsIn = 16;
 
-// Rows that Postgres refuses, as real ones are refused: by the class of the error.
-const refuseMarkedRows = `
-  create or replace function refuse_marked() returns trigger language plpgsql as $$
-  begin
-    if new.attributes ? 'refuse' then
-      raise exception 'planted' using errcode = new.attributes ->> 'refuse';
-    end if;
-    return new;
-  end $$;
-  create or replace trigger refuse_marked before insert on positions
-    for each row execute function refuse_marked()`;
-
-/** Plays random plans against the real core, real Redis and real Postgres. */
-export async function runModel(options: ModelOptions): Promise<ModelReport> {
-  const { seed, runs, enoughFailures } = options;
-  await using servers = await openServers(options);
-  const happened = new Map<string, number>();
-  const failures: string[] = [];
-  const play = async (runSeed: number): Promise<void> => {
-    if (failures.length >= enoughFailures) return;
-    const hasOwnRedis = runSeed % restartsIn === 0 && options.ownRedises.length > 0;
-    const server = hasOwnRedis ? servers.own.pop() : servers.shared;
-    if (server === undefined) throw new Error('more runs at once than Redis servers');
-    try {
-      const failure = await playSeed(runSeed, { ...options, sql: servers.sql, server, happened });
-      if (failure !== undefined) failures.push(failure);
-    } finally {
-      if (hasOwnRedis) servers.own.push(server);
-    }
-  };
-  const seeds = Array.from({ length: runs }, (_, n) => seed + n);
-  const [restarting, others] = [pLimit(Math.max(1, options.ownRedises.length)), pLimit(options.runsAtOnce)];
-  await Promise.all(seeds.map((each) => (each % restartsIn === 0 ? restarting : others)(() => play(each))));
-  return { failures, happened };
-}
-
-interface ControlledRedis {
-  readonly url: string;
-  /** Straight to it, past all troubles. */
-  readonly redis: Redis;
-  readonly restart?: () => Promise<void>;
-}
-
-async function openServers(options: ModelOptions) {
+/**
+ * Runs random plans on the real loop, a real Redis and a real Postgres. Resolves with a description of each run that broke
+ * the promise, and with how often each kind of step, fault and ending occurred.
+ */
+export async function runModel(options: ModelOptions) {
+  const { seed, runs, maxFailures } = options;
   await using stack = new AsyncDisposableStack();
-  const open = (url: string): Redis => {
-    const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
-    // It is restarted on purpose.
+  const { url, keyPrefix } = stack.use(await startRedis());
+  const sql = postgres(stack.use(await startPostgres()).url, { max: 12, onnotice: () => undefined });
+  stack.defer(() => sql.end());
+  for (const state of refusingStates) await refuseRows(sql, `refused-${state}`, state);
+  const connect = (redisUrl: string, limit: LimitFunction, own?: OwnRedis) => {
+    const redis = new Redis(redisUrl, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
     redis.on('error', () => undefined);
-    return stack.adopt(redis, () => {
-      redis.disconnect();
+    stack.defer(() => redis.disconnect());
+    const restart = own && { restartRedis: () => own.kill().then(() => own.start()) };
+    const servers: RunServers = { redisUrl, redis, sql, ...restart };
+    return { servers, limit };
+  };
+  const shared = connect(url, pLimit(options.concurrency));
+  const starting = Array.from({ length: options.ownRedises }, async () => stack.use(await startOwnRedis()));
+  const own = (await Promise.all(starting)).map((redis) => connect(redis.url, pLimit(1), redis));
+
+  const counts = new Map<string, number>();
+  const failures: string[] = [];
+  const runOne = async (runSeed: number, servers: RunServers): Promise<void> => {
+    if (failures.length >= maxFailures) return;
+    let attempts = 0;
+    const property = fc.asyncProperty(drawPlan(servers.restartRedis !== undefined), async (plan) => {
+      const run = new RunContext(servers, `${runSeed}x${(attempts += 1)}`, keyPrefix);
+      await runPlan(run, plan, options.stillLimitMs);
+      for (const [what, times] of run.counts) counts.set(what, times + (counts.get(what) ?? 0));
+      if (run.violations.length > 0) throw new Error([...run.violations, '', ...run.notes].join('\n'));
+    });
+    const limit = { interruptAfterTimeLimit: 120_000, markInterruptAsFailure: true };
+    const report = { endOnFailure: !options.isShrunk, includeErrorInReport: true };
+    await fc.assert(property, { seed: runSeed, numRuns: 1, ...limit, ...report }).catch((error: unknown) => {
+      failures.push(`MODEL_SEED=${runSeed} MODEL_RUNS=1 repeats this run. ${String(error)}`);
     });
   };
-  const shared: ControlledRedis = { url: options.redisUrl, redis: open(options.redisUrl) };
-  const own = options.ownRedises.map((server): ControlledRedis => {
-    const restart = async (): Promise<void> => {
-      await server.kill();
-      await server.start();
-    };
-    return { url: server.url, redis: open(server.url), restart };
-  });
-  const sql = postgres(options.postgresUrl, { max: connections, onnotice: () => undefined });
-  stack.defer(() => sql.end());
-  await sql.unsafe(refuseMarkedRows);
-  const owned = stack.move();
-  return { shared, own, sql, [Symbol.asyncDispose]: () => owned.disposeAsync() };
-}
-
-async function playSeed(
-  seed: number,
-  options: ModelOptions & {
-    readonly server: ControlledRedis;
-    readonly sql: postgres.Sql;
-    readonly happened: Map<string, number>;
-  },
-): Promise<string | undefined> {
-  const { server, sql, keyPrefix, shrinkLimitMs, stillLimitMs } = options;
-  let tries = 0;
-  let failedAtMs = Number.POSITIVE_INFINITY;
-  const property = fc.asyncProperty(planOf(server.restart !== undefined), async (plan) => {
-    // Time is up: what is smaller is no longer tried.
-    if (performance.now() - failedAtMs > shrinkLimitMs) return;
-    tries += 1;
-    const run = `${seed}x${tries}`;
-    const { accusations, notes, happened } = await runPlan(plan, {
-      redisUrl: server.url,
-      redis: server.redis,
-      restartRedis: server.restart,
-      sql,
-      keyPrefix,
-      run,
-      stillLimitMs,
-    });
-    for (const [what, times] of happened) {
-      options.happened.set(what, times + (options.happened.get(what) ?? 0));
-    }
-    if (accusations.length === 0) return;
-    failedAtMs = Math.min(failedAtMs, performance.now());
-    throw new BrokenPromise(accusations, notes);
-  });
-  const outcome = await fc.check(property, { seed, numRuns: 1 });
-  if (!outcome.failed || outcome.counterexample === null) return undefined;
-  const [counterexample] = outcome.counterexample;
-  const { setup, steps } = counterexample;
-  return [
-    `MODEL_SEED=${seed} MODEL_RUNS=1 plays it again; made smaller ${outcome.numShrinks} times:`,
-    JSON.stringify(setup),
-    ...steps.map((step) => JSON.stringify(step)),
-    outcome.errorInstance instanceof Error ? outcome.errorInstance.message : String(outcome.errorInstance),
-  ].join('\n');
-}
-
-class BrokenPromise extends Error {
-  constructor(accusations: readonly string[], notes: readonly string[]) {
-    super(['Accusations:', ...accusations, 'What happened:', ...notes].join('\n'));
-    this.name = 'BrokenPromise';
-  }
+  await Promise.all(
+    Array.from({ length: runs }, (_, n) => {
+      const runSeed = seed + n;
+      const ownLane = runSeed % restartsIn === 0 ? own[(runSeed / restartsIn) % own.length] : undefined;
+      const { servers, limit } = ownLane ?? shared;
+      return limit(() => runOne(runSeed, servers));
+    }),
+  );
+  return { failures, counts };
 }
