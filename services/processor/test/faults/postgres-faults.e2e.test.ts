@@ -14,10 +14,7 @@ import { record, records, send } from '../support/telemetry.ts';
 
 const env = { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50' };
 
-/**
- * Sends entries and waits until some of them are stored; begins a fault, sends more, waits for what shows it and ends
- * it; sends the last, and proves that all are stored.
- */
+/** Sends entries before, during and after a fault, and expects all of them to be stored. `end` waits for its effect first. */
 async function through(
   fixture: FaultyFixture,
   fault: { readonly begin: () => Promise<void>; readonly end: () => Promise<void> },
@@ -32,19 +29,19 @@ async function through(
   await fixture.expectFedStored();
 }
 
-async function retries(processor: RunningProcessor, of?: string): Promise<number> {
-  const labels = of === undefined ? {} : { class: of };
+async function retries(processor: RunningProcessor, errorClass?: string): Promise<number> {
+  const labels = errorClass === undefined ? {} : { class: errorClass };
   return (await processor.metrics('processor_write_retries_total', labels)) ?? 0;
 }
 
-/** It waits as it should: alive, not ready, and it says why. */
+/** Expects it to be alive and not ready because of Postgres. */
 async function expectWaiting(processor: RunningProcessor): Promise<void> {
   await eventually(async () => (await processor.readyz()).status === 503);
   expect((await processor.readyz()).body).toMatch(/a batch waits for Postgres|Postgres does not answer/u);
   expect((await processor.healthz()).status).toBe(200);
 }
 
-/** Ends the processor's connections as an administrator does. */
+/** Terminates the processor's backends; returns how many. */
 async function terminate({ sql }: FaultyFixture): Promise<number> {
   const ended = await sql`
     select pg_terminate_backend(pid) from pg_stat_activity
@@ -53,7 +50,7 @@ async function terminate({ sql }: FaultyFixture): Promise<number> {
 }
 
 describe.concurrent('Postgres', { timeout: 90_000 }, () => {
-  test('stopped, then killed, and started again each time: all is stored, once', async () => {
+  test('stopped, then killed, and started again each time: everything is stored once', async () => {
     await using postgres = await startOwnPostgres({ migrate });
     await using fixture = await openFaultyFixture(postgres.url);
     const processor = await fixture.start({ env });
@@ -71,7 +68,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('with every backend terminated, again and again, in whatever moment: retried on new connections', async () => {
+  test('with every backend terminated repeatedly, at any moment: inserts are retried on new connections', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
@@ -79,7 +76,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     await through(fixture, {
       begin: async () => undefined,
       end: async () => {
-        // New connections too, from their very first moment on.
+        // New connections too, as soon as they are open.
         await eventually(
           async () => {
             ended += await terminate(fixture);
@@ -92,7 +89,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('with the table locked for longer than the deadline: not ready, alive, and all stored afterwards', async () => {
+  test('with the table locked for longer than the deadline: alive and not ready, then everything is stored', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
@@ -102,7 +99,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
         lock = await lockPositions(fixture);
       },
       end: async () => {
-        // The server's own time limit comes first; the batch is halved at each miss.
+        // The server's statement timeout is shorter than the deadline; the batch is halved each time.
         await eventually(async () => (await retries(processor, '57')) >= 2, { timeoutMs: 15_000 });
         await expectWaiting(processor);
         await lock.release();
@@ -112,7 +109,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('frozen for longer than the deadline: the connections are replaced, and the new ones work', async () => {
+  test('frozen for longer than the deadline: its connections are replaced, and new ones work', async () => {
     await using postgres = await startOwnPostgres({ migrate });
     await using fixture = await openFaultyFixture(postgres.url);
     const processor = await fixture.start({ env });
@@ -129,7 +126,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('black-holed on the present connections: a new client works at once', async () => {
+  test('black-holed on present connections: a new client works', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
@@ -142,7 +139,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('black-holed for every connection: waited for until it answers', async () => {
+  test('black-holed for every connection: inserts are retried until it answers', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
@@ -158,7 +155,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('out of reach when the processor starts: waited for, and nothing is read before', async () => {
+  test('unreachable at start-up: the processor waits for it and reads nothing before', async () => {
     await using fixture = await openFaultyFixture();
     await fixture.toPostgres.refuse();
     const processor = await fixture.start({ env });
@@ -170,7 +167,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     await fixture.expectFedStored();
   });
 
-  test('read-only, as after a failover: retried, on new connections, until there is one that may write', async () => {
+  test('read-only, as after a failover: inserts are retried on new connections until one may write', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env: { ...env, WRITE_CONCURRENCY: '1' } });
     await processor.untilReady();
@@ -184,14 +181,14 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
       end: async () => {
         await eventually(async () => (await retries(processor, '25')) >= 2, { timeoutMs: 15_000 });
         await expectWaiting(processor);
-        // The connections made meanwhile stay read-only for ever: the processor has to leave them.
+        // Connections opened meanwhile stay read-only, so the processor has to replace them.
         await fixture.sql`alter database ${name} reset default_transaction_read_only`;
       },
     });
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('with its disk full: retried until there is room', async () => {
+  test('with its disk full: inserts are retried until there is space', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await through(fixture, {
@@ -205,7 +202,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('that refuses rows of every class, one each in a batch of 1,000: parked with its SQLSTATE, the rest stored', async () => {
+  test('that refuses a row of every class in a batch of 1,000: they are dead-lettered with SQLSTATE, the rest is stored', async () => {
     await using fixture = await openFaultyFixture();
     const states = ['22003', '22P05', '23502', '23503', '23514'];
     const batch = [...records(1000)];
@@ -213,7 +210,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
       await refuseRows(fixture.sql, `bad${state}`, state);
       batch[n * 199 + 3] = record({ deviceId: `bad${state}` });
     }
-    // Its first reads are small: it does not know yet how large entries are.
+    // First reads are small, since the size of entries is unknown.
     const processor = await fixture.start();
     const first = await send(fixture.redis, fixture.stream, records(1000, { from: 5000 }));
     await eventually(async () => (await stored(fixture)) === 1000, { timeoutMs: 15_000 });

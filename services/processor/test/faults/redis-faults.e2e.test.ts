@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { openFaultyFixture, pending, stored, type FaultyFixture } from '../support/open-faulty-fixture.ts';
 import { cleanExit, type RunningProcessor } from '../support/start-processor.ts';
 
-/** Sends entries, waits until some of them are stored, has it happen, sends more, and proves that all are stored. */
-async function underLoad(fixture: FaultyFixture, happen: () => Promise<void>): Promise<void> {
+/** Sends entries before and after a fault, and expects all of them to be stored. */
+async function underLoad(fixture: FaultyFixture, fault: () => Promise<void>): Promise<void> {
   await fixture.feed(1000);
   await eventually(async () => (await stored(fixture)) > 0, { intervalMs: 1, timeoutMs: 15_000 });
-  await happen();
+  await fault();
   await fixture.feed(1000);
   await fixture.expectFedStored();
 }
@@ -22,7 +22,7 @@ async function untilBlocked({ redis }: FaultyFixture): Promise<void> {
   await eventually(async () => / flags=\w*b/u.test(String(await redis.client('LIST'))));
 }
 
-/** Small batches, so that each fault hits the loop in the middle of its work. */
+/** Small batches, so that a fault interrupts the loop in the middle of its work. */
 const env = { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50' };
 
 async function reads(processor: RunningProcessor, result: string): Promise<number> {
@@ -30,7 +30,7 @@ async function reads(processor: RunningProcessor, result: string): Promise<numbe
 }
 
 describe.concurrent('Redis', { timeout: 90_000 }, () => {
-  test('stopped and started again: the loop goes on where it was', async () => {
+  test('stopped and started again: the loop continues where it was', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await underLoad(fixture, async () => {
@@ -42,7 +42,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('killed and started again: what it had on disk is stored, once', async () => {
+  test('killed and started again: what Redis had on disk is stored once', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await underLoad(fixture, async () => {
@@ -53,20 +53,20 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('emptied: group and stream are made again, and what comes from then on is stored', async () => {
+  test('emptied: stream and group are recreated, and new entries are stored', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await fixture.feed(200);
     await fixture.expectFedStored();
     await fixture.redis.flushall();
-    // The very first one after: a group made at the end of the stream would pass over it.
+    // A group created at the end of the stream would skip these.
     await fixture.feed(200);
     await fixture.expectFedStored();
     expect(await reads(processor, 'group_missing')).toBeGreaterThanOrEqual(1);
     expect(await reads(processor, 'group_missing')).toBeLessThan(5);
   });
 
-  test('out of reach: waited for, alive and not ready; then all is stored', async () => {
+  test('unreachable: the process is alive and not ready, then stores everything', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
@@ -81,7 +81,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     await processor.untilReady();
   });
 
-  test('not there yet when the processor starts: waited for', async () => {
+  test('unreachable at start-up: the processor waits for it', async () => {
     await using fixture = await openFaultyFixture();
     await fixture.toRedis.refuse();
     const processor = await fixture.start({ env });
@@ -93,13 +93,13 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     await fixture.expectFedStored();
   });
 
-  test('half-open: the old reader is killed in Redis, and what it was handed is read again', async () => {
+  test('half-open: the old reader is killed in Redis, and what was delivered to it is read again', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
     await untilBlocked(fixture);
     const [oldReader = ''] = await readerIds(fixture);
-    // The processor's end is gone without a word; the reader stays blocked in Redis.
+    // Redis does not notice that its client is gone: the reader stays blocked there.
     fixture.toRedis.halfOpen();
     await fixture.feed(1);
     await eventually(async () => (await pending(fixture)) === 1);
@@ -110,7 +110,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     expect(await reads(processor, 'deadline')).toBe(1);
   });
 
-  test('silent for longer than BLOCK, to new connections too: the loop comes back when it answers', async () => {
+  test('silent for longer than BLOCK, to new connections too: the loop continues when Redis answers', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
@@ -122,7 +122,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     });
   });
 
-  test('frozen for longer than BLOCK: the same', async () => {
+  test('frozen for longer than BLOCK: the loop continues when Redis resumes', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     await processor.untilReady();
@@ -134,7 +134,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('slow: each command takes a while, and the loop is as right as ever', async () => {
+  test('slow: everything is stored although each command is delayed', async () => {
     await using fixture = await openFaultyFixture();
     fixture.toRedis.delay(30);
     const processor = await fixture.start({ env });
@@ -142,7 +142,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     expect(await reads(processor, 'error')).toBe(0);
   });
 
-  test('that fails XACK three times and more: the ids are kept, nothing is delivered twice', async () => {
+  test('that fails XACK three times and more: the ids are kept, and nothing is processed twice', async () => {
     await using fixture = await openFaultyFixture();
     await fixture.redis.call('ACL', 'SETUSER', 'noacks', 'on', 'nopass', '~*', '&*', '+@all', '-xack');
     const processor = await fixture.start({ env, redisUrl: fixture.redisUrl.replace('//', '//noacks:x@') });
@@ -156,11 +156,11 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     await fixture.redis.call('ACL', 'SETUSER', 'noacks', '+xack');
     await fixture.expectFedStored();
     expect(await processor.metrics('processor_acks_total')).toBe(500);
-    // Its own claims bring them again meanwhile; they owe their ack, and go no further.
+    // Claims return these entries again meanwhile; they are excluded, since their acknowledgement is unanswered.
     expect(await processor.metrics('processor_position_writes_total')).toBe(500);
   });
 
-  test('cut off again and again: nothing is lost and nothing is left', async () => {
+  test('cut off repeatedly: nothing is lost and nothing stays pending', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env });
     for (let n = 0; n < 10; n += 1) {

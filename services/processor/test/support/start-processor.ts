@@ -1,4 +1,4 @@
-import { compileSources as compile, Service } from '@app/test-kit/service';
+import { Service } from '@app/test-kit/service';
 
 export { cleanExit } from '@app/test-kit/program';
 export type RunningProcessor = Service;
@@ -24,11 +24,6 @@ const quickSettings = {
   DRAIN_TIMEOUT_MS: '5000',
   WRITE_TIMEOUT_MS: '1000',
 };
-
-/** A folder for `NODE_COMPILE_CACHE`: the sources without types, as the image has them. */
-export async function compileSources(): ReturnType<typeof compile> {
-  return await compile('processor');
-}
 
 /** Starts the service and waits until its ops server listens; rejects with its last lines if it ends before. */
 export async function startProcessor(options: ProcessorOptions): Promise<RunningProcessor> {
