@@ -7,26 +7,26 @@ import type { RunningGateway } from '../support/start-gateway.ts';
 import { connectBatched, tryConnect } from '../support/viewer.ts';
 import type { BatchedViewer } from '../support/viewer.ts';
 
-let world: Fixture;
+let fixture: Fixture;
 let gateway: RunningGateway;
 
 beforeAll(async () => {
-  world = await openFixture();
-  gateway = await world.start({ env: { LIVE_MESSAGE_RATE_PER_S: '100', LIVE_HEARTBEAT_MS: '1500' } });
+  fixture = await openFixture();
+  gateway = await fixture.start({ env: { LIVE_MESSAGE_RATE_PER_S: '100', LIVE_HEARTBEAT_MS: '1500' } });
   await gateway.ready();
 });
 
-afterAll(() => world[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 async function open(...eventIds: readonly string[]): Promise<BatchedViewer> {
-  return connectBatched(gateway.wsUrl, { session: world.addViewer(...eventIds).session });
+  return connectBatched(gateway.wsUrl, { session: fixture.addViewer(...eventIds).session });
 }
 
-/** An event that the gateway knows of. */
+/** Adds an event and waits until the gateway has read its assignments and fixes. */
 async function addKnownEvent(
   deviceCount: number,
 ): Promise<{ eventId: string; topic: string; devices: readonly TestDevice[] }> {
-  const event = await world.addEvent(deviceCount);
+  const event = await fixture.addEvent(deviceCount);
   const topic = `event:${event.eventId}`;
   await expect
     .poll(
@@ -44,17 +44,17 @@ async function addKnownEvent(
 
 function first<T>(list: readonly T[]): T {
   const [one] = list;
-  if (one === undefined) throw new Error('there is none');
+  if (one === undefined) throw new Error('the list is empty');
   return one;
 }
 
-/** Whether a message has a row of a fix of then. */
-function isTold(fixAtMs: number): (message: { rows: readonly (readonly unknown[])[] }) => boolean {
+/** Matches messages with a row of this fix time. */
+function hasRowAt(fixAtMs: number): (message: { rows: readonly (readonly unknown[])[] }) => boolean {
   return ({ rows }) => rows.some((row) => row[3] === fixAtMs);
 }
 
 describe('a client of live.v1', () => {
-  test('is greeted first of all with what it has to know', async () => {
+  test('gets a hello first', async () => {
     using viewer = await open();
     expect(viewer.socket.protocol).toBe('live.v1');
     const hello = await viewer.next('hello');
@@ -80,7 +80,7 @@ describe('a client of live.v1', () => {
     expect(snapshot).toMatchObject({ part: 0, rows: [], last: true });
     expect(snapshot.cursor).toEqual(expect.any(String));
     const fix = fixOf(moving, { latitude: -33.86, longitude: 151.2, speedKmh: 0 });
-    await world.publish(fix);
+    await fixture.publish(fix);
     const { rows, cursor } = await viewer.next('positions');
     expect(rows).toEqual([[moving.id, 151.2, -33.86, fix.fixAtMs, 0, 90, 512]]);
     expect(cursor).toEqual(expect.any(String));
@@ -90,10 +90,10 @@ describe('a client of live.v1', () => {
     expect((await late.next('snapshot')).rows).toEqual(rows);
   });
 
-  test('gets a large snapshot in parts below 16 KiB, numbered, the cursor in the last alone', async () => {
+  test('gets a large snapshot in numbered parts below 16 KiB, with a cursor in the last one only', async () => {
     const { eventId, topic, devices } = await addKnownEvent(1200);
     const fixAtMs = Date.now() - 10_000;
-    for (const device of devices) await world.publish(fixOf(device, { fixAtMs }));
+    for (const device of devices) await fixture.publish(fixOf(device, { fixAtMs }));
     await expect
       .poll(
         async () => {
@@ -114,54 +114,54 @@ describe('a client of live.v1', () => {
       .toBe(1200);
   });
 
-  test('hears which devices came and left before any row of theirs, and gets a new cursor', async () => {
+  test('gets added and removed devices before any row of theirs, and then a new cursor', async () => {
     const { eventId, topic, devices } = await addKnownEvent(1);
-    const leaving = first(devices);
-    const other = await world.addEvent(1);
-    const joining = first(other.devices);
-    await world.store(fixOf(joining));
+    const removed = first(devices);
+    const other = await fixture.addEvent(1);
+    const joined = first(other.devices);
+    await fixture.store(fixOf(joined));
     using viewer = await open(eventId);
     viewer.send({ type: 'subscribe', topic });
     const { cursor } = await viewer.next('snapshot');
-    await seedEvent(world.sql, { eventId, devices: [joining] });
-    const added = await viewer.next('devices', (message) => message.added.includes(joining.id));
-    const row = await viewer.next('positions', ({ rows }) => rows.some(([id]) => id === joining.id));
+    await seedEvent(fixture.sql, { eventId, devices: [joined] });
+    const added = await viewer.next('devices', (message) => message.added.includes(joined.id));
+    const row = await viewer.next('positions', ({ rows }) => rows.some(([id]) => id === joined.id));
     expect(viewer.messages.indexOf(row)).toBeGreaterThan(viewer.messages.indexOf(added));
-    await world.sql`delete from entry_devices where device_id = ${leaving.id}`;
-    await viewer.next('devices', (message) => message.removed.includes(leaving.id));
-    // Once everything is known of the newcomer there is a cursor again, and it is another one.
-    await world.publish(fixOf(joining));
+    await fixture.sql`delete from entry_devices where device_id = ${removed.id}`;
+    await viewer.next('devices', (message) => message.removed.includes(removed.id));
+    // Once the added device is hydrated there is a cursor again, of the new view.
+    await fixture.publish(fixOf(joined));
     const next = await viewer.next('positions', (message) => message.cursor !== undefined);
     expect(next.cursor).not.toBe(cursor);
   });
 
-  test('forgets a fix that was found faulty, and takes the one before it', async () => {
+  test('drops a fix that was marked faulty and gets the previous one', async () => {
     const { eventId, topic, devices } = await addKnownEvent(1);
     const device = first(devices);
     const nowMs = Date.now();
-    await world.store(fixOf(device, { fixAtMs: nowMs - 2_000 }));
-    await world.store(fixOf(device, { fixAtMs: nowMs - 1_000 }));
+    await fixture.store(fixOf(device, { fixAtMs: nowMs - 2_000 }));
+    await fixture.store(fixOf(device, { fixAtMs: nowMs - 1_000 }));
     using viewer = await open(eventId);
     viewer.send({ type: 'subscribe', topic });
     await Promise.any([
-      viewer.next('snapshot', isTold(nowMs - 1_000)),
-      viewer.next('positions', isTold(nowMs - 1_000)),
+      viewer.next('snapshot', hasRowAt(nowMs - 1_000)),
+      viewer.next('positions', hasRowAt(nowMs - 1_000)),
     ]);
-    await world.sql`update positions set faulty = true where ts > ${new Date(nowMs - 1_500)} and device_id = ${device.imei}`;
+    await fixture.sql`update positions set faulty = true where ts > ${new Date(nowMs - 1_500)} and device_id = ${device.imei}`;
     const reset = await viewer.next('devices');
     expect(reset).toMatchObject({ added: [device.id], removed: [device.id] });
-    const row = await viewer.next('positions', isTold(nowMs - 2_000));
+    const row = await viewer.next('positions', hasRowAt(nowMs - 2_000));
     expect(viewer.messages.indexOf(row)).toBeGreaterThan(viewer.messages.indexOf(reset));
   });
 
-  test('sees through its box what is inside, hears what leaves it, and may move it', async () => {
+  test('gets the positions inside its box, is told which devices leave it, and may move it', async () => {
     const { eventId, topic, devices } = await addKnownEvent(2);
     const [one, two] = devices;
     if (one === undefined || two === undefined) throw new Error('no devices');
     let at = Date.now() - 20_000;
     const move = async (device: TestDevice, longitude: number): Promise<number> => {
       at += 10;
-      await world.publish(fixOf(device, { fixAtMs: at, latitude: 10, longitude }));
+      await fixture.publish(fixOf(device, { fixAtMs: at, latitude: 10, longitude }));
       return at;
     };
     using viewer = await open(eventId);
@@ -191,7 +191,7 @@ describe('a client of live.v1', () => {
     expect(await viewer.next('error')).toMatchObject({ id: 'none', code: 'not-subscribed' });
   });
 
-  test('gets, with another box, a cursor to resume that from, also where there is nothing to tell', async () => {
+  test('gets a cursor after changing its box, even if no row follows', async () => {
     const { eventId, topic } = await addKnownEvent(1);
     using viewer = await open(eventId);
     viewer.send({ type: 'subscribe', topic, maxHz: 20, bbox: [0, 0, 10, 20] });
@@ -211,7 +211,7 @@ describe('a client of live.v1', () => {
     expect(await resume(cursor)).toBe(true);
   });
 
-  test('may change its view while it is still being authorised', async () => {
+  test('may change its box while it is being authorised', async () => {
     const { eventId, topic, devices } = await addKnownEvent(2);
     const [inside, outside] = devices;
     if (inside === undefined || outside === undefined) throw new Error('no devices');
@@ -219,26 +219,26 @@ describe('a client of live.v1', () => {
       [inside, 5],
       [outside, 50],
     ] as const) {
-      await world.publish(fixOf(device, { fixAtMs: Date.now() - 20_000, latitude: 10, longitude }));
+      await fixture.publish(fixOf(device, { fixAtMs: Date.now() - 20_000, latitude: 10, longitude }));
     }
     await expect
       .poll(async () => {
-        using witness = await open(eventId);
-        witness.send({ type: 'subscribe', topic });
-        return (await witness.next('snapshot')).rows.length;
+        using other = await open(eventId);
+        other.send({ type: 'subscribe', topic });
+        return (await other.next('snapshot')).rows.length;
       })
       .toBe(2);
     using viewer = await open(eventId);
-    world.directus.misbehave('slow', { slowMs: 200 });
+    fixture.directus.misbehave('slow', { slowMs: 200 });
     viewer.send({ type: 'subscribe', id: 's', topic });
     viewer.send({ type: 'update', id: 'u', topic, bbox: [0, 0, 10, 20] });
     expect(await viewer.next('updated')).toMatchObject({ id: 'u' });
     expect(viewer.messages.some(({ type }) => type === 'subscribed')).toBe(false);
     expect((await viewer.next('snapshot')).rows.map(([id]) => id)).toEqual([inside.id]);
-    await world.healDirectus();
+    await fixture.healDirectus();
   });
 
-  test('that hears nothing else hears a heartbeat, with a cursor to resume from', async () => {
+  test('gets heartbeats with a cursor while nothing else is sent', async () => {
     const { eventId, topic } = await addKnownEvent(1);
     using viewer = await open(eventId);
     viewer.send({ type: 'subscribe', topic });
@@ -253,9 +253,9 @@ describe('a client of live.v1', () => {
   });
 });
 
-test('LIVE_PLAIN_DIALECT=off lets in who speaks live.v1, and nobody else', async () => {
-  const strict = await world.start({ instanceId: 'strict', env: { LIVE_PLAIN_DIALECT: 'off' } });
-  const { session } = world.addViewer();
+test('with LIVE_PLAIN_DIALECT=off only clients of live.v1 are admitted', async () => {
+  const strict = await fixture.start({ instanceId: 'strict', env: { LIVE_PLAIN_DIALECT: 'off' } });
+  const { session } = fixture.addViewer();
   expect(await tryConnect(strict.wsUrl, { session })).toMatchObject({ status: 400 });
   using viewer = await connectBatched(strict.wsUrl, { session });
   await viewer.next('hello');

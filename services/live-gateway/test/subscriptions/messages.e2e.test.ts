@@ -6,21 +6,21 @@ import type { RunningGateway } from '../support/start-gateway.ts';
 import { connect } from '../support/viewer.ts';
 import type { Viewer } from '../support/viewer.ts';
 
-let world: Fixture;
+let fixture: Fixture;
 let gateway: RunningGateway;
 let eventId: string;
 let topic: string;
 let device: TestDevice;
 
 beforeAll(async () => {
-  world = await openFixture();
-  const event = await world.addEvent(1);
+  fixture = await openFixture();
+  const event = await fixture.addEvent(1);
   eventId = event.eventId;
   topic = `event:${eventId}`;
   const [first] = event.devices;
   if (first === undefined) throw new Error('no device');
   device = first;
-  gateway = await world.start({
+  gateway = await fixture.start({
     env: {
       LIVE_MESSAGE_RATE_PER_S: '50',
       LIVE_MAX_SUBSCRIPTIONS: '2',
@@ -31,18 +31,18 @@ beforeAll(async () => {
   await gateway.ready();
 });
 
-afterAll(() => world[Symbol.asyncDispose]());
+afterAll(() => fixture[Symbol.asyncDispose]());
 
-beforeEach(() => world.healDirectus());
+beforeEach(() => fixture.healDirectus());
 
 async function open(...eventIds: readonly string[]): Promise<Viewer> {
-  return connect(gateway.wsUrl, { session: world.addViewer(...eventIds).session });
+  return connect(gateway.wsUrl, { session: fixture.addViewer(...eventIds).session });
 }
 
-describe('a message that is none', () => {
+describe('an invalid message', () => {
   test.each([
-    ['no JSON', '{"type":', 'bad-message', undefined],
-    ['no object', '[1]', 'bad-message', undefined],
+    ['invalid JSON', '{"type":', 'bad-message', undefined],
+    ['not an object', '[1]', 'bad-message', undefined],
     ['null', 'null', 'bad-message', undefined],
     ['without a type', '{"id":1}', 'bad-message', 1],
     ['of an unknown type', '{"type":"dance","id":"x"}', 'unknown-type', 'x'],
@@ -67,7 +67,7 @@ describe('a message that is none', () => {
       'not-subscribed',
       6,
     ],
-  ] as const)('(%s) is answered with what is wrong', async (_name, text, code, id) => {
+  ] as const)('(%s) is answered with an error', async (_name, text, code, id) => {
     using viewer = await open();
     viewer.send(text);
     const error = await viewer.next('error');
@@ -87,12 +87,12 @@ describe('a message that is none', () => {
     `${randomUUID()}/../x`,
     `${randomUUID()}?fields=*`,
     `${randomUUID()}\n`,
-  ])('(the event %j) is refused before Directus is asked anything', async (wrongId) => {
+  ])('(the event %j) is refused without a Directus call', async (wrongId) => {
     using viewer = await open();
-    const callsBefore = world.directus.calls.length;
+    const callsBefore = fixture.directus.calls.length;
     viewer.send({ type: 'subscribe', id: 1, topic: `event:${wrongId}` });
     expect(await viewer.next('error')).toMatchObject({ id: 1, code: 'unknown-topic', temporary: false });
-    expect(world.directus.calls.length).toBe(callsBefore);
+    expect(fixture.directus.calls.length).toBe(callsBefore);
   });
 
   test('(binary, or longer than 4 KiB) closes the connection with 4400', async () => {
@@ -107,7 +107,7 @@ describe('a message that is none', () => {
     expect(await huge.closed()).toBe(1006);
   });
 
-  test('(too many at once) is answered rate-limited with its id, and closed with 4005 if that does not help', async () => {
+  test('(beyond the rate limit) is answered rate-limited, and further ones close the connection with 4005', async () => {
     using viewer = await open();
     for (let id = 0; id < 250; id += 1) viewer.send({ type: 'ping', id });
     const limited = await viewer.next('error', (error) => error.code === 'rate-limited');
@@ -119,7 +119,7 @@ describe('a message that is none', () => {
 });
 
 describe('a subscription', () => {
-  test('to an event that the user may not see, or that there is not, is forbidden', async () => {
+  test('to an event that the user may not see, or that does not exist, is forbidden', async () => {
     using viewer = await open();
     viewer.send({ type: 'subscribe', id: 'a', topic });
     expect(await viewer.next('error')).toMatchObject({ id: 'a', code: 'forbidden', temporary: false });
@@ -128,23 +128,23 @@ describe('a subscription', () => {
   });
 
   test.each(['429', '500', '503', 'hang', 'refuse', 'page', 'redirect'] as const)(
-    'is unavailable for now while Directus answers %s, and the slot is free again',
+    'is unavailable while Directus answers %s, and may be requested again',
     async (mode) => {
       using viewer = await open(eventId);
-      world.directus.misbehave(mode);
+      fixture.directus.misbehave(mode);
       viewer.send({ type: 'subscribe', id: 1, topic });
       const error = await viewer.next('error');
       expect(error).toMatchObject({ id: 1, code: 'unavailable', temporary: true });
       expect(error.retryAfterMs).toBeGreaterThan(0);
-      await world.healDirectus();
+      await fixture.healDirectus();
       viewer.send({ type: 'subscribe', id: 2, topic });
       expect((await viewer.next('subscribed')).id).toBe(2);
     },
   );
 
-  test('where Directus refuses everybody for want of a licence is forbidden, and counted apart', async () => {
+  test('is forbidden while Directus refuses all requests for lack of a licence, with an outcome of its own', async () => {
     using viewer = await open(eventId);
-    world.directus.misbehave('unlicensed');
+    fixture.directus.misbehave('unlicensed');
     viewer.send({ type: 'subscribe', topic });
     expect(await viewer.next('error')).toMatchObject({ code: 'forbidden' });
     const labels = { operation: 'authorize', outcome: 'restricted' };
@@ -152,14 +152,14 @@ describe('a subscription', () => {
   });
 
   test('of a session that has ended since the upgrade closes the connection with 4001', async () => {
-    const { session } = world.addViewer(eventId);
+    const { session } = fixture.addViewer(eventId);
     using viewer = await connect(gateway.wsUrl, { session });
-    world.directus.expireSession(session);
+    fixture.directus.expireSession(session);
     viewer.send({ type: 'subscribe', topic });
     expect(await viewer.closed()).toBe(4001);
   });
 
-  test('is answered once, and a second one to the same topic is refused', async () => {
+  test('is confirmed once, and a second one to the same topic is refused', async () => {
     using viewer = await open(eventId);
     viewer.send({ type: 'subscribe', id: 1, topic });
     viewer.send({ type: 'subscribe', id: 2, topic });
@@ -167,8 +167,8 @@ describe('a subscription', () => {
     expect((await viewer.next('subscribed')).id).toBe(1);
   });
 
-  test('beyond the limit of a connection is refused, those still being authorised included', async () => {
-    const others = [await world.addEvent(0), await world.addEvent(0)].map((event) => event.eventId);
+  test('beyond the limit per connection is refused; those still being authorised count', async () => {
+    const others = [await fixture.addEvent(0), await fixture.addEvent(0)].map((event) => event.eventId);
     using viewer = await open(eventId, ...others);
     for (const [id, each] of [eventId, ...others].entries()) {
       viewer.send({ type: 'subscribe', id, topic: `event:${each}` });
@@ -178,21 +178,21 @@ describe('a subscription', () => {
     await viewer.next('subscribed');
   });
 
-  test('ends with unsubscribe: what comes later is not sent any more', async () => {
+  test('gets nothing more after unsubscribe', async () => {
     using viewer = await open(eventId);
-    using witness = await open(eventId);
-    for (const each of [viewer, witness]) {
+    using other = await open(eventId);
+    for (const each of [viewer, other]) {
       each.send({ type: 'subscribe', topic, maxHz: 20 });
       await each.next('subscribed');
     }
-    await world.publish(fixOf(device));
+    await fixture.publish(fixOf(device));
     await viewer.next('position');
     viewer.send({ type: 'unsubscribe', id: 'bye', topic });
     expect(await viewer.next('unsubscribed')).toMatchObject({ topic, id: 'bye' });
     const lastFix = fixOf(device);
-    await world.publish(lastFix);
-    await witness.next('position', (position) => position.ts === lastFix.fixAtMs);
-    // The witness was served in the same tick or later: what it has, the other would have.
+    await fixture.publish(lastFix);
+    await other.next('position', (position) => position.ts === lastFix.fixAtMs);
+    // The other viewer has been written to, so this tick has also passed for the unsubscribed one.
     viewer.send({ type: 'ping' });
     await viewer.next('pong');
     expect(
@@ -200,9 +200,9 @@ describe('a subscription', () => {
     ).toBe(false);
   });
 
-  test('given up while it is being authorised is not made, and both messages get their one reply', async () => {
+  test('cancelled while it is being authorised is not registered, and each message gets one reply', async () => {
     using viewer = await open(eventId);
-    world.directus.misbehave('slow', { slowMs: 200 });
+    fixture.directus.misbehave('slow', { slowMs: 200 });
     viewer.send({ type: 'subscribe', id: 'in', topic });
     viewer.send({ type: 'unsubscribe', id: 'out', topic });
     expect(await viewer.next('unsubscribed')).toMatchObject({ id: 'in' });
@@ -214,7 +214,7 @@ describe('a subscription', () => {
   });
 });
 
-test('nothing that a client or Directus says ends up in the log', () => {
+test('no session, IMEI or coordinate appears in the log', () => {
   const output = gateway.output();
   expect(output).not.toContain('session.');
   expect(output).not.toContain(device.imei);
