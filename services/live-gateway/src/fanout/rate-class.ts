@@ -21,6 +21,6 @@ export function isDue(tick: number, phase: number, rateClass: number): boolean {
 /** An event's tick phase: 0 to 15, the same in every process. */
 export function eventPhase(eventId: string): number {
   let hash = 0;
-  for (let at = 0; at < eventId.length; at += 1) hash = (hash * 31 + eventId.charCodeAt(at)) | 0;
+  for (let n = 0; n < eventId.length; n += 1) hash = (hash * 31 + eventId.charCodeAt(n)) | 0;
   return (hash >>> 0) % 2 ** slowestClass;
 }

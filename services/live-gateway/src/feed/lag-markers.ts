@@ -9,7 +9,7 @@ const staleAfterMs = 3_600_000;
 
 /**
  * This instance's lag-marker group on each stream: the consumer group `live-broadcast-{INSTANCE_ID}`, set to the
- * gateway's read position so that XINFO GROUPS shows the gateway and its lag. Nothing is read through it.
+ * gateway's offset so that XINFO GROUPS shows the gateway and its lag. Nothing is read through it.
  */
 export class LagMarkers {
   readonly #redis: Redis;
@@ -106,8 +106,8 @@ async function destroyStaleGroups(
   return stale;
 }
 
-/** The groups with the prefix that are an hour of stream time behind its end. In an idle stream none is ever stale. */
-export function staleGroups(
+/** The groups with the prefix that are more than an hour behind the stream's end. An idle stream has no stale groups. */
+function staleGroups(
   groups: readonly { readonly name: string; readonly lastDeliveredId: string }[],
   streamEndId: string,
   prefix: string,

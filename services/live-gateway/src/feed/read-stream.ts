@@ -36,7 +36,7 @@ const maxBackoffMs = 2_000;
 /**
  * Reads one stream from the cursor on until the signal; rejects with its reason. The consumer advances the cursor.
  *
- * XREAD from an id of our own instead of XREADGROUP: a lost reply is read again. Never `$`: entries added between two
+ * XREAD from the gateway's own offset instead of XREADGROUP: a lost reply is read again. Never `$`: entries added between two
  * calls would be skipped. Every failure gets a new connection, because a half-open one never answers and never closes.
  */
 export async function* readStream(

@@ -12,7 +12,7 @@ export interface StreamInfo {
   readonly entriesAdded: number;
 }
 
-/** The gateway's read position in one stream. */
+/** How far the gateway has read and applied one stream. */
 export class StreamCursor {
   readonly stream: string;
   #appliedId: string | undefined;

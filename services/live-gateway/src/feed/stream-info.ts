@@ -32,7 +32,7 @@ export async function readStreamInfo(redis: Redis, stream: string): Promise<Stre
 export function readPairs(reply: unknown): ReadonlyMap<string, unknown> {
   const pairs = new Map<string, unknown>();
   if (!Array.isArray(reply)) return pairs;
-  for (let at = 0; at + 1 < reply.length; at += 2) pairs.set(String(reply[at]), reply[at + 1]);
+  for (let n = 0; n + 1 < reply.length; n += 2) pairs.set(String(reply[n]), reply[n + 1]);
   return pairs;
 }
 

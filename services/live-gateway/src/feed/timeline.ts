@@ -2,7 +2,7 @@ import { compareEntryIds } from '@app/shared/entry';
 import type { StreamCursor } from './stream-cursor.ts';
 
 /** Where a stream offset lies relative to the entries that this process has read. */
-export type Relation = 'within' | 'ahead' | 'before' | 'unknown';
+type Relation = 'within' | 'ahead' | 'before' | 'unknown';
 
 /**
  * How far all streams are applied, and the epoch in which this offset is valid. All gateways read the same streams, so
@@ -37,21 +37,21 @@ export class Timeline {
 
   /** @returns whether the epoch has changed. */
   setEpoch(cursor: StreamCursor, epoch: string): boolean {
-    const at = this.#cursors.indexOf(cursor);
+    const index = this.#cursors.indexOf(cursor);
     this.#invalidated.delete(cursor);
     this.#shared.add(cursor);
-    if (this.#epochs[at] === epoch) return false;
-    this.#epochs[at] = epoch;
+    if (this.#epochs[index] === epoch) return false;
+    this.#epochs[index] = epoch;
     this.#wake();
     return true;
   }
 
   /** The stream was rewound: earlier cursors are invalid, and this process uses its own epoch until Redis has a new one. */
   invalidateEpoch(cursor: StreamCursor): void {
-    const at = this.#cursors.indexOf(cursor);
-    const epoch = this.#epochs[at];
+    const index = this.#cursors.indexOf(cursor);
+    const epoch = this.#epochs[index];
     if (epoch !== undefined && this.#shared.delete(cursor)) this.#invalidated.set(cursor, epoch);
-    this.#epochs[at] = this.#newEpoch();
+    this.#epochs[index] = this.#newEpoch();
     this.#wake();
   }
 
@@ -70,8 +70,8 @@ export class Timeline {
   relate(appliedIds: readonly string[]): Relation {
     if (appliedIds.length !== this.#cursors.length) return 'unknown';
     let relation: Relation = 'within';
-    for (const [at, { appliedId, readFromId }] of this.#cursors.entries()) {
-      const requested = appliedIds[at];
+    for (const [index, { appliedId, readFromId }] of this.#cursors.entries()) {
+      const requested = appliedIds[index];
       if (requested === undefined) return 'unknown';
       if (appliedId === undefined || compareEntryIds(requested, appliedId) > 0) return 'ahead';
       if (readFromId !== undefined && compareEntryIds(requested, readFromId) < 0) relation = 'before';

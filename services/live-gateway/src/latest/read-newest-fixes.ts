@@ -45,25 +45,25 @@ export async function readNewestFixes(
 ): Promise<readonly NewestFixResult[]> {
   if (queries.length === 0) return [];
   // JSON: the services' Postgres clients do not fetch array types.
-  const asked = queries.map(({ deviceId, heldFixAtMs }) => ({
+  const requested = queries.map(({ deviceId, heldFixAtMs }) => ({
     device_id: deviceId,
     held_at_ms: heldFixAtMs ?? null,
   }));
   // Fix times are whole milliseconds here; a row written by hand may be finer, so the query compares a range.
   const rows = await sql<Row[]>`
-    select asked.device_id,
-           asked.held_at_ms,
+    select requested.device_id,
+           requested.held_at_ms,
            exists (
              select from positions held
-              where held.device_id = asked.device_id
-                and held.ts >= to_timestamp(asked.held_at_ms / 1000)
-                and held.ts < to_timestamp((asked.held_at_ms + 1) / 1000)
+              where held.device_id = requested.device_id
+                and held.ts >= to_timestamp(requested.held_at_ms / 1000)
+                and held.ts < to_timestamp((requested.held_at_ms + 1) / 1000)
                 and held.faulty
            ) as is_held_faulty,
            -- Cheap: the rows after the newest good fix have just been read by the search for it.
            (select floor(extract(epoch from faulty.ts) * 1000)::float8
               from positions faulty
-             where faulty.device_id = asked.device_id
+             where faulty.device_id = requested.device_id
                and faulty.ts > coalesce(newest.ts, now() - ${lookbackMs}::float8 * interval '1 millisecond')
                and faulty.faulty
              order by faulty.ts desc
@@ -71,12 +71,12 @@ export async function readNewestFixes(
            ) as faulty_at_ms,
            floor(extract(epoch from newest.ts) * 1000)::float8 as fix_at_ms,
            newest.latitude, newest.longitude, newest.altitude, newest.angle, newest.speed
-      from json_to_recordset(${JSON.stringify(asked)}::text::json) as asked (device_id text, held_at_ms float8)
+      from json_to_recordset(${JSON.stringify(requested)}::text::json) as requested (device_id text, held_at_ms float8)
       left join lateral (
         select position.ts, position.latitude, position.longitude,
                position.altitude, position.angle, position.speed
           from positions position
-         where position.device_id = asked.device_id
+         where position.device_id = requested.device_id
            and position.ts > now() - ${lookbackMs}::float8 * interval '1 millisecond'
            and position.quality = 0
            and not position.faulty

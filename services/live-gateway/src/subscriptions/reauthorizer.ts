@@ -141,7 +141,7 @@ export class Reauthorizer {
       ({ kind }) => kind === 'unavailable',
     );
     this.#onOutcome(permission.kind);
-    // Released while Directus was asked: whoever released it has answered the client.
+    // Released during the check: the client has already been answered.
     if (!entry.signal.aborted) this.#apply(permission, target, subscription, check);
     this.#startChecks();
   }

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { staleGroups } from '../../src/feed/lag-markers.ts';
 import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 
 function streamEndingAt(lastGeneratedId: string, entriesAdded = 100) {
@@ -55,15 +54,4 @@ describe('a stream cursor', () => {
     cursor.advance(['94000-1']);
     expect(cursor.entriesRead).toBe(8);
   });
-});
-
-test('only groups with the prefix that are an hour behind the stream are stale', () => {
-  const hourMs = 3_600_000;
-  const groups = [
-    { name: 'live-broadcast-dead', lastDeliveredId: '1000-0' },
-    { name: 'live-broadcast-slow', lastDeliveredId: '1001-0' },
-    { name: 'processor', lastDeliveredId: '0-0' },
-  ];
-  expect(staleGroups(groups, `${1001 + hourMs}-0`, 'live-broadcast-')).toEqual(['live-broadcast-dead']);
-  expect(staleGroups(groups, '1001-0', 'live-broadcast-')).toEqual([]);
 });

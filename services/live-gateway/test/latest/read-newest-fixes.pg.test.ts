@@ -10,7 +10,7 @@ const hourMs = 3_600_000;
 
 describe('the newest-fix query', () => {
   test('returns the newest fix per device that is neither flagged, faulty nor older than the look-back', async () => {
-    await using world = await openFixture();
+    await using fixture = await openFixture();
     const nowMs = Date.now();
     const [good, old, none] = [newDevice(), newDevice(), newDevice()];
     const wanted = fixOf(good, {
@@ -19,14 +19,14 @@ describe('the newest-fix query', () => {
       longitude: 179.25,
       speedKmh: 33.5,
     });
-    await world.store(fixOf(good, { fixAtMs: nowMs - 9_000 }));
-    await world.store(wanted);
-    await world.store(fixOf(good, { fixAtMs: nowMs - 4_000, latitude: 0, longitude: 0 }), { quality: 2 });
-    await world.store(fixOf(good, { fixAtMs: nowMs - 3_000 }));
-    await world.sql`update positions set faulty = true where ts = ${new Date(nowMs - 3_000)}`;
-    await world.store(fixOf(old, { fixAtMs: nowMs - 2 * hourMs }));
+    await fixture.store(fixOf(good, { fixAtMs: nowMs - 9_000 }));
+    await fixture.store(wanted);
+    await fixture.store(fixOf(good, { fixAtMs: nowMs - 4_000, latitude: 0, longitude: 0 }), { quality: 2 });
+    await fixture.store(fixOf(good, { fixAtMs: nowMs - 3_000 }));
+    await fixture.sql`update positions set faulty = true where ts = ${new Date(nowMs - 3_000)}`;
+    await fixture.store(fixOf(old, { fixAtMs: nowMs - 2 * hourMs }));
     const queries = [good, old, none].map(({ imei }) => ({ deviceId: imei, heldFixAtMs: undefined }));
-    const results = await readNewestFixes(world.gatewaySql, queries, hourMs);
+    const results = await readNewestFixes(fixture.gatewaySql, queries, hourMs);
     expect(new Map(results.map(({ deviceId, newest }) => [deviceId, newest]))).toEqual(
       new Map([
         [
@@ -47,20 +47,20 @@ describe('the newest-fix query', () => {
         [none.imei, undefined],
       ]),
     );
-    expect(await readNewestFixes(world.gatewaySql, [], hourMs)).toEqual([]);
+    expect(await readNewestFixes(fixture.gatewaySql, [], hourMs)).toEqual([]);
   });
 
   test('finds that the current fix was marked faulty, and the latest fix is retracted', async () => {
-    await using world = await openFixture();
+    await using fixture = await openFixture();
     const nowMs = Date.now();
     const device = newDevice();
-    await world.store(fixOf(device, { fixAtMs: nowMs - 2_000 }));
-    await world.store(fixOf(device, { fixAtMs: nowMs - 1_000 }));
+    await fixture.store(fixOf(device, { fixAtMs: nowMs - 2_000 }));
+    await fixture.store(fixOf(device, { fixAtMs: nowMs - 1_000 }));
     const latest = new LatestFixes(hourMs);
     const hydrate = async (): Promise<Hydration> => {
       const { promise, resolve } = Promise.withResolvers<Hydration>();
       await hydrateLatest(latest, [device.imei], {
-        readNewest: (queries) => readNewestFixes(world.gatewaySql, queries, hourMs),
+        readNewest: (queries) => readNewestFixes(fixture.gatewaySql, queries, hourMs),
         applyHydration: async (change) => resolve(change()),
         nowMs: () => nowMs,
       });
@@ -69,24 +69,24 @@ describe('the newest-fix query', () => {
     expect(await hydrate()).toEqual({ moved: [device.imei], retracted: [] });
     expect(latest.hold(device.imei).fix?.fixAtMs).toBe(nowMs - 1_000);
     expect(await hydrate()).toEqual({ moved: [], retracted: [] });
-    await world.sql`update positions set faulty = true where ts = ${new Date(nowMs - 1_000)}`;
+    await fixture.sql`update positions set faulty = true where ts = ${new Date(nowMs - 1_000)}`;
     expect(await hydrate()).toEqual({ moved: [], retracted: [device.imei] });
     expect(latest.hold(device.imei).fix?.fixAtMs).toBe(nowMs - 2_000);
   });
 
   test('takes two index probes per device and never scans the table', async () => {
-    await using world = await openFixture();
-    await world.sql`
+    await using fixture = await openFixture();
+    await fixture.sql`
       insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
       select 'device-' || n % 50, now() - n * interval '1 second', 46, 8, 0, 0, 0, 9, 0, '8E'
         from generate_series(1, 20000) as n`;
-    await world.sql`analyze positions`;
+    await fixture.sql`analyze positions`;
     const queries = Array.from({ length: 50 }, (_, n) => ({
       deviceId: `device-${n}`,
       heldFixAtMs: undefined,
     }));
     // One connection: only the session itself can flush its statistics.
-    const sql = postgres(world.postgresUrl, { max: 1 });
+    const sql = postgres(fixture.postgresUrl, { max: 1 });
     try {
       const results = await readNewestFixes(sql, queries, 24 * hourMs);
       expect(results.filter(({ newest }) => newest !== undefined)).toHaveLength(50);

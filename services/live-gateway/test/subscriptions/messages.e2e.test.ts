@@ -67,9 +67,9 @@ describe('an invalid message', () => {
       'not-subscribed',
       6,
     ],
-  ] as const)('(%s) is answered with an error', async (_name, text, code, id) => {
+  ] as const)('(%s) is answered with an error', async (_name, frame, code, id) => {
     using viewer = await open();
-    viewer.send(text);
+    viewer.send(frame);
     const error = await viewer.next('error');
     expect(error).toMatchObject({ temporary: false, ...(code !== undefined && { code }) });
     expect(error.id).toBe(id);
