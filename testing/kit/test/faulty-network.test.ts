@@ -5,16 +5,16 @@ import { eventually } from '../src/eventually.ts';
 import { startFaultyNetwork } from '../src/faulty-network.ts';
 import { findFreePort } from '../src/free-port.ts';
 
-/** A peer that keeps what it hears and how its connection ended. */
+/** A peer that keeps what it receives and how its connection ended. */
 class Peer {
   readonly socket: Socket;
-  heard = '';
+  received = '';
   ending: 'open' | 'ended' | 'reset' = 'open';
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.setEncoding('utf8').on('data', (text: string) => {
-      this.heard += text;
+      this.received += text;
     });
     socket.on('end', () => {
       this.ending = 'ended';
@@ -26,7 +26,7 @@ class Peer {
 }
 
 /** A server behind a faulty network; `dial` gives both ends of a new connection. */
-async function startWorld() {
+async function openFixture() {
   const accepted: Peer[] = [];
   const port = await findFreePort();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -54,10 +54,10 @@ async function startWorld() {
 }
 
 test('a healthy network passes bytes and ends both ways, with back-pressure', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
   client.socket.write('ping');
-  await eventually(() => server.heard === 'ping');
+  await eventually(() => server.received === 'ping');
   const large = 'x'.repeat(20_000_000);
   server.socket.pause();
   client.socket.end(large);
@@ -65,55 +65,55 @@ test('a healthy network passes bytes and ends both ways, with back-pressure', as
     'false',
   );
   server.socket.resume();
-  await eventually(() => server.heard.length === large.length + 4 && server.ending === 'ended');
+  await eventually(() => server.received.length === large.length + 4 && server.ending === 'ended');
   server.socket.end('answer after the end');
-  await eventually(() => client.heard === 'answer after the end' && client.ending === 'ended');
-  await eventually(() => world.network.openConnections() === 0);
+  await eventually(() => client.received === 'answer after the end' && client.ending === 'ended');
+  await eventually(() => fixture.network.openConnections() === 0);
 });
 
 test('delays are per direction, keep the order and apply to new connections', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
-  world.network.delay(500, 'toServer');
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
+  fixture.network.delay(500, 'toServer');
   const startedAtMs = performance.now();
   client.socket.write('late ');
   server.socket.write('prompt');
-  await eventually(() => client.heard === 'prompt');
-  expect(server.heard).toBe('');
+  await eventually(() => client.received === 'prompt');
+  expect(server.received).toBe('');
   client.socket.write('later');
-  await world.network.heal();
+  await fixture.network.heal();
   client.socket.write(' last');
-  await eventually(() => server.heard === 'late later last');
+  await eventually(() => server.received === 'late later last');
   expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(499);
 
-  world.network.delay(100);
-  const [second, secondServer] = await world.dial();
+  fixture.network.delay(100);
+  const [second, secondServer] = await fixture.dial();
   const sentAtMs = performance.now();
   second.socket.write('x');
-  await eventually(() => secondServer.heard === 'x');
+  await eventually(() => secondServer.received === 'x');
   expect(performance.now() - sentAtMs).toBeGreaterThanOrEqual(99);
 });
 
 test('a cut resets open connections on both sides; new ones work', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
-  world.network.cut();
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
+  fixture.network.cut();
   await eventually(() => client.ending === 'reset' && server.ending === 'reset');
-  const [again, againServer] = await world.dial();
+  const [again, againServer] = await fixture.dial();
   again.socket.write('hello');
-  expect(await eventually(() => againServer.heard === 'hello')).toBe(true);
+  expect(await eventually(() => againServer.received === 'hello')).toBe(true);
 });
 
 test('swallowed bytes vanish while connections stay open; healing resets them', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
-  world.network.swallow();
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
+  fixture.network.swallow();
   client.socket.write('lost');
   server.socket.write('lost too');
-  const [later, laterServer] = await world.dial();
+  const [later, laterServer] = await fixture.dial();
   later.socket.write('lost as well');
   await expect(
-    eventually(() => [client, server, later, laterServer].some((peer) => peer.heard !== ''), {
+    eventually(() => [client, server, later, laterServer].some((peer) => peer.received !== ''), {
       timeoutMs: 150,
     }),
   ).rejects.toThrow('last value: false');
@@ -123,57 +123,57 @@ test('swallowed bytes vanish while connections stay open; healing resets them', 
     'open',
     'open',
   ]);
-  await world.network.heal();
+  await fixture.network.heal();
   await eventually(() => client.ending === 'reset' && server.ending === 'reset');
-  const [again, againServer] = await world.dial();
+  const [again, againServer] = await fixture.dial();
   again.socket.write('hello');
-  await eventually(() => againServer.heard === 'hello');
+  await eventually(() => againServer.received === 'hello');
 });
 
 test('one direction alone can be swallowed', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
-  world.network.swallow('toClient');
-  client.socket.write('heard');
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
+  fixture.network.swallow('toClient');
+  client.socket.write('received');
   server.socket.write('lost');
-  await eventually(() => server.heard === 'heard');
-  expect(client.heard).toBe('');
+  await eventually(() => server.received === 'received');
+  expect(client.received).toBe('');
 });
 
 test('a connection that lost nothing continues after healing', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
-  world.network.swallow();
-  await world.network.heal();
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
+  fixture.network.swallow();
+  await fixture.network.heal();
   client.socket.write('on');
-  expect(await eventually(() => server.heard === 'on')).toBe(true);
+  expect(await eventually(() => server.received === 'on')).toBe(true);
 });
 
 test('half-open: the server keeps its end and does not notice that the client is gone', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
-  world.network.halfOpen();
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
+  fixture.network.halfOpen();
   client.socket.destroy();
   server.socket.write('into the void');
-  const [again, againServer] = await world.dial();
+  const [again, againServer] = await fixture.dial();
   again.socket.write('hello');
-  await eventually(() => againServer.heard === 'hello');
+  await eventually(() => againServer.received === 'hello');
   expect(server.ending).toBe('open');
   expect(server.socket.writable).toBe(true);
-  expect(world.network.openConnections()).toBe(2);
-  await world.network.heal();
+  expect(fixture.network.openConnections()).toBe(2);
+  await fixture.network.heal();
   await eventually(() => server.ending === 'reset');
 });
 
 test('refused: new connections fail and open ones continue until it heals', async () => {
-  await using world = await startWorld();
-  const [client, server] = await world.dial();
-  await world.network.refuse();
-  await expect(world.dial()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  await using fixture = await openFixture();
+  const [client, server] = await fixture.dial();
+  await fixture.network.refuse();
+  await expect(fixture.dial()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   client.socket.write('still here');
-  await eventually(() => server.heard === 'still here');
-  await world.network.heal();
-  const socket = connect({ port: world.network.port, host: '127.0.0.1' });
+  await eventually(() => server.received === 'still here');
+  await fixture.network.heal();
+  const socket = connect({ port: fixture.network.port, host: '127.0.0.1' });
   await once(socket, 'connect');
   socket.destroy();
 });

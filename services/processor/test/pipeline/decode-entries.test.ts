@@ -12,7 +12,7 @@ function decodeFixAt(fixAtMs: number): ReturnType<typeof decodeEntries> {
   return decodeEntries([entryOf(id, encodeFields(record({ fixAtMs })))], limits);
 }
 
-test('a good entry becomes a fix that keeps its entry, its arrival by the id and its flags', () => {
+test('a valid entry becomes a fix with its entry, its arrival time from the id, and its flags', () => {
   const entry = entryOf(id, encodeFields(record({ satellites: 0 })), 3);
   const { fixes, rejected } = decodeEntries([entry], limits);
   expect(rejected).toEqual([]);
@@ -20,7 +20,7 @@ test('a good entry becomes a fix that keeps its entry, its arrival by the id and
   expect(fixes[0]?.entry).toBe(entry);
 });
 
-test('bad entries become values with a reason; the good ones between them keep their order', () => {
+test('invalid entries are rejected with a reason; valid ones keep their order', () => {
   const good = encodeFields(record());
   const { fixes, rejected } = decodeEntries(
     [
@@ -40,7 +40,7 @@ test('bad entries become values with a reason; the good ones between them keep t
   ]);
 });
 
-test('a fix up to the limit ahead of its arrival is flagged; one beyond goes to the dead letters', () => {
+test('a fix ahead of its arrival is flagged up to the limit and rejected beyond it', () => {
   expect(decodeFixAt(arrivedAtMs + limits.flagMs).fixes[0]?.quality).toBe(0);
   expect(decodeFixAt(arrivedAtMs + limits.flagMs + 1).fixes[0]?.quality).toBe(4);
   expect(decodeFixAt(arrivedAtMs + limits.limitMs).fixes[0]?.quality).toBe(4);
@@ -49,7 +49,7 @@ test('a fix up to the limit ahead of its arrival is flagged; one beyond goes to 
   expect(rejected).toMatchObject([{ reason: 'future_limit', entry: { id } }]);
 });
 
-test('a refusal says how far ahead a fix is, and nothing of where it was', () => {
+test('a rejection states how far ahead the fix is, and not where it was', () => {
   const [refusal] = decodeFixAt(arrivedAtMs + 2 * limits.limitMs).rejected;
   expect(refusal?.detail).toBe('the fix is 172800 s later than its arrival; FUTURE_LIMIT_MS allows less');
 });

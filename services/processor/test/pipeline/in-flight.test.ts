@@ -7,7 +7,7 @@ function batch(ids: readonly string[], vanishedIds: readonly string[] = []): Ent
   return { entries: ids.map((id) => entryOf(id, [])), vanishedIds, isQuarantined: false };
 }
 
-test('contains the ids of all batches in flight, vanished ones included', () => {
+test('ids in flight are those of all batches, vanished ones included', () => {
   const inFlight = new InFlight();
   const first = batch(['1-0', '2-0'], ['3-0']);
   inFlight.add(first);

@@ -109,7 +109,7 @@ test('after the group is recreated, redelivered entries follow those in flight, 
   expect(await loop.metric('processor_consumer_reads_total', { result: 'group_missing' })).toBe(1);
 });
 
-test('while the domain step fails nothing behind the batch passes; then it gets the same batch again', async () => {
+test('while the domain step fails later batches wait, and it gets the same batch again', async () => {
   const { redis, stream } = fixture;
   const heard: (readonly StateTransition[])[] = [];
   const sent = await send(redis, stream, records(30));
@@ -287,7 +287,7 @@ async function deliver(ids: readonly string[], deliveries: number): Promise<void
   await redis.call('XCLAIM', stream, 'processor', 'processor-1', 0, ...ids, 'RETRYCOUNT', count, 'JUSTID');
 }
 
-test('entries that were delivered often but end well are stored: a count alone dead-letters nothing', async () => {
+test('entries that were delivered often are stored if they can be', async () => {
   const { redis, stream } = fixture;
   const sent = await send(redis, stream, records(50));
   const ids = sent.map(({ id }) => id);
@@ -332,7 +332,7 @@ test('a quarantined entry that Postgres refuses is dead-lettered with its delive
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
 });
 
-test('an entry whose last two attempts never ended is dead-lettered unprocessed', async () => {
+test('an entry whose last two attempts did not end is dead-lettered without a third', async () => {
   const { redis, sql, stream } = fixture;
   const sent = await send(redis, stream, records(3));
   const [, poison, healthy] = sent.map(({ id }) => id);

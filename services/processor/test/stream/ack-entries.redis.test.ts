@@ -40,7 +40,7 @@ async function owing(stream: string, count: number) {
   };
 }
 
-test('what is acknowledged is no longer pending, and owed no longer', async () => {
+test('acknowledged entries leave the pending list', async () => {
   await using at = await owing('acks:plain', 2500);
   await at.allow();
   at.acks.add(at.ids, never);
@@ -51,7 +51,7 @@ test('what is acknowledged is no longer pending, and owed no longer', async () =
   expect(await at.metric('processor_acks_total')).toBe(2500);
 });
 
-test('an acknowledgement that fails three times is kept, and sent until Redis has answered', async () => {
+test('an acknowledgement is retried until Redis has answered', async () => {
   await using at = await owing('acks:failing', 3);
   at.acks.add(at.ids.slice(0, 2), never);
   await eventually(() => at.retries() >= 3);
@@ -67,7 +67,7 @@ test('an acknowledgement that fails three times is kept, and sent until Redis ha
   expect(await at.metric('processor_acks_total')).toBe(3);
 });
 
-test('settle waits only until no more are owed than it is told', async () => {
+test('flush resolves once at most N acknowledgements remain', async () => {
   await using at = await owing('acks:room', 2);
   at.acks.add(at.ids, never);
   await at.acks.flush(2);
@@ -78,7 +78,7 @@ test('settle waits only until no more are owed than it is told', async () => {
   expect(await settled).toBe('settled');
 });
 
-test('abandoned acknowledgements end with the reason, and their entries stay pending', async () => {
+test('abandoned acknowledgements reject with the reason, and their entries stay pending', async () => {
   await using at = await owing('acks:abandoned', 2);
   const abandon = new AbortController();
   at.acks.add(at.ids, abandon.signal);
@@ -93,7 +93,7 @@ test('abandoned acknowledgements end with the reason, and their entries stay pen
   expect(await at.pending()).toBe(2);
 });
 
-test('many batches at once are acknowledged, each id once', async () => {
+test('concurrent batches are acknowledged, each id once', async () => {
   await using at = await owing('acks:many', 1000);
   await at.allow();
   for (let n = 0; n < 1000; n += 10) at.acks.add(at.ids.slice(n, n + 10), never);

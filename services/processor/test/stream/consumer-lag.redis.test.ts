@@ -42,13 +42,13 @@ function about(ms: number): unknown {
   return expect.toSatisfy((value: number) => value >= ms && value < ms + 5000, `about ${ms} ms`);
 }
 
-test('says nothing while there is no stream, or no such group on it', async () => {
+test('without a stream or group there is no sample', async () => {
   expect(await readStreamLag(redis, stream, 'processor')).toBeUndefined();
   await redis.xgroup('CREATE', stream, 'other', '0', 'MKSTREAM');
   expect(await readStreamLag(redis, stream, 'processor')).toBeUndefined();
 });
 
-test('a stream that never had an entry lags by nothing and has no last record', async () => {
+test('a stream that never had an entry has no lag and no last record', async () => {
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
   expect(await lag()).toEqual({
     entries: 0,
@@ -61,7 +61,7 @@ test('a stream that never had an entry lags by nothing and has no last record', 
   });
 });
 
-test('the lag is that of the first entry not delivered; the headroom what lies before it', async () => {
+test('the lag is the age of the first undelivered entry, and the headroom its distance to the oldest one', async () => {
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
   await addAged(60_000, 50_000, 20_000, 10_000);
   await read(2);
@@ -76,7 +76,7 @@ test('the lag is that of the first entry not delivered; the headroom what lies b
   });
 });
 
-test('after a trim the headroom shrinks to nothing before entries are lost', async () => {
+test('the headroom is 0 before entries are trimmed undelivered', async () => {
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
   await addAged(60_000, 50_000, 20_000, 10_000);
   await read(2);
@@ -86,7 +86,7 @@ test('after a trim the headroom shrinks to nothing before entries are lost', asy
   expect((await lag()).trimHeadroomMs).toBe(0);
 });
 
-test('through a quiet night the lag is 0 and the headroom grows, however old the last record is', async () => {
+test('an idle stream has no lag and a growing headroom, whatever the age of its last entry', async () => {
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
   await addAged(9 * 3_600_000, 8 * 3_600_000);
   await read(2);
@@ -101,7 +101,7 @@ test('through a quiet night the lag is 0 and the headroom grows, however old the
   });
 });
 
-test('where Redis has lost count the number is null, and the time still right', async () => {
+test('if Redis has lost count the number of entries is null and the age is still right', async () => {
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
   const [, , third = ''] = await addAged(60_000, 50_000, 40_000, 30_000);
   await read(1);
@@ -109,7 +109,7 @@ test('where Redis has lost count the number is null, and the time still right', 
   expect(await lag()).toMatchObject({ entries: null, lagMs: about(50_000) });
 });
 
-test('the samples become metrics of their stream, NaN for what is not known, until the end', async () => {
+test('samples are published as metrics per stream, NaN for unknown values', async () => {
   const seen = observe();
   const streams = [stream, `${stream}:never`];
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
@@ -137,7 +137,7 @@ test('the samples become metrics of their stream, NaN for what is not known, unt
   await eventually(async () => ((await metric('processor_seconds_since_last_record')) ?? 99) < 30);
 });
 
-test('a Redis that does not answer leaves the last values standing, and the sampling goes on', async () => {
+test('while Redis does not answer the last values stay, and sampling continues', async () => {
   const seen = observe();
   await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
   const own = new Redis(servers.url, { retryStrategy: () => 10, maxRetriesPerRequest: 0 });

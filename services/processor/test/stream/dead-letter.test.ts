@@ -4,7 +4,7 @@ import { decodeDeadLetter, encodeDeadLetter } from '../../src/stream/dead-letter
 const bytes = (...fields: readonly (string | Buffer)[]): Buffer[] =>
   fields.map((field) => Buffer.from(field));
 
-test('a letter gives back the bytes that were sent, and each part of the cause', () => {
+test('a dead letter round-trips fields and cause', () => {
   const fields = bytes(
     'payload',
     Buffer.from([0xff, 0x00, 0xc3]),
@@ -31,7 +31,7 @@ test('a letter gives back the bytes that were sent, and each part of the cause',
   });
 });
 
-test('what else stands in that stream is no letter', () => {
+test('other entries of the dead-letter stream are not decoded', () => {
   const entry = { id: '5-1', fields: bytes('a', '1'), deliveries: 1 };
   const written = bytes(...encodeDeadLetter({ entry, reason: 'not_json', detail: 'no' }, 'c', 'then'));
   expect(decodeDeadLetter('9-0', written)).toBeDefined();

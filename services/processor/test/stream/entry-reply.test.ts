@@ -28,13 +28,13 @@ function shown(reply: ReturnType<typeof parseEntriesReply>): object {
   return { ...reply, entries };
 }
 
-test('a read that found nothing is no entries', () => {
+test('an empty read has no entries', () => {
   const nothing = { entries: [], vanishedIds: [], bytes: 0 };
   expect(read(null)).toEqual(nothing);
   expect(read([['stream', []]])).toEqual(nothing);
 });
 
-test('a read gives ids as text, fields as the bytes that came, what they weigh, and the ids whose bodies are gone', () => {
+test('a read returns ids, fields as bytes, their size, and the ids of deleted entries', () => {
   const rows = [
     ['1-0', ['payload', foreign]],
     ['2-0', null],
@@ -50,7 +50,7 @@ test('a read gives ids as text, fields as the bytes that came, what they weigh, 
   });
 });
 
-test('a claim gives its cursor, and both kinds of vanished ids', () => {
+test('a claim returns its cursor and both kinds of vanished ids', () => {
   const rows = [
     ['4-0', ['a', 'b']],
     ['5-0', null],
@@ -67,7 +67,7 @@ test('a claim gives its cursor, and both kinds of vanished ids', () => {
   expect(old).toEqual({ cursor: '0-0', entries: [], vanishedIds: [], bytes: 0 });
 });
 
-test('a record is read from its two fields, wherever they stand', () => {
+test('a record is read from its two fields in any position', () => {
   const fields = ['ts', '1', 'payload', '{"ü":1}', 'trace', '2', 'codec', '8E'];
   expect(recordOf(fields)).toEqual({ payload: '{"ü":1}', codec: '8E' });
   expect(recordOf(['codec', '16', 'codecs', 'x', 'payloads', 'y', 'payload', ''])).toEqual({
@@ -95,7 +95,7 @@ test.each([
   expect(recordOf(fields)).toBeUndefined();
 });
 
-test('a record is received as the fields are that hold it, whatever its payload', () => {
+test('a record equals its fields, whatever the payload', () => {
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 60 }),
     fc.tuple(fc.nat({ max: 500 }), fc.uint8Array({ maxLength: 2 })).map(([at, others]) => {
@@ -119,14 +119,14 @@ function recordOf(fields: readonly (string | Buffer)[]): RawRecord | undefined {
   return entry?.record;
 }
 
-test('an entry that is counted again is the same entry', () => {
+test('an entry with another delivery count has the same fields', () => {
   const [entry] = parseEntriesReply(new ReplyCursor(wire([['stream', [['1-0', ['a', 'b']]]]]))).entries;
   const again = entry?.deliveredTimes(4);
   expect([again?.id, again?.deliveries, again?.fields]).toEqual(['1-0', 4, [bytes('a'), bytes('b')]]);
   expect(entry?.deliveries).toBe(1);
 });
 
-test('deliveries are read by id', () => {
+test('delivery counts are returned by id', () => {
   const reply = [
     [bytes('1-0'), bytes('consumer'), 12, 1],
     [bytes('2-0'), bytes('consumer'), 12, 7],
@@ -139,7 +139,7 @@ test('deliveries are read by id', () => {
   );
 });
 
-test('an info reply keeps its values as they came, null among them', () => {
+test('an info reply keeps its values, null included', () => {
   const info = parseInfo([bytes('length'), 3, bytes('first-entry'), null, bytes('odd')]);
   expect([...info]).toEqual([
     ['length', 3],
@@ -147,7 +147,7 @@ test('an info reply keeps its values as they came, null among them', () => {
   ]);
 });
 
-test('what is not what Redis documents is refused with what it was, and not with its content', () => {
+test('an undocumented reply is rejected with its type and without its content', () => {
   expect(() => list('secret')).toThrow('Redis answered string where a list was expected');
   expect(() => text('secret')).toThrow('Redis answered string where a string was expected');
   expect(() => count(bytes('secret'))).toThrow('Redis answered object where a number was expected');

@@ -33,7 +33,7 @@ function isList(sent: Wire): sent is readonly Wire[] {
   return Array.isArray(sent);
 }
 
-test('replies are put together and read as they were sent, wherever the socket cut them', () => {
+test('replies are assembled and parsed however the socket fragments them', () => {
   fc.assert(
     fc.property(
       fc.array(reply, { maxLength: 8 }),
@@ -56,7 +56,7 @@ test('replies are put together and read as they were sent, wherever the socket c
   );
 });
 
-test('a reply that was given away stays as it is, whatever comes after it', () => {
+test('a returned reply is not changed by later chunks', () => {
   const assembler = new ReplyAssembler();
   const large = wire('x'.repeat(100_000));
   const [first] = [...assembler.push(large.subarray(0, 70_000)), ...assembler.push(large.subarray(70_000))];
@@ -69,18 +69,18 @@ test('a reply that was given away stays as it is, whatever comes after it', () =
   expect(copy.equals(large)).toBe(true);
 });
 
-test('a null text and a simple one are values too', () => {
+test('null and simple strings are values', () => {
   expect(new ReplyCursor(Buffer.from('$-1\r\n')).value()).toBeNull();
   expect(new ReplyCursor(Buffer.from('+OK\r\n')).value()).toEqual(Buffer.from('OK'));
 });
 
-test('what is not the protocol is refused', () => {
+test('invalid RESP is rejected', () => {
   expect(() => new ReplyAssembler().push(Buffer.from('*x\r\n'))).toThrow('a number');
   expect(() => new ReplyCursor(Buffer.from('?1\r\n')).value()).toThrow('something else');
   expect(() => new ReplyCursor(Buffer.from('?1\r\n')).list()).toThrow('something else');
   expect(() => new ReplyCursor(Buffer.from('$-1\r\n')).text()).toThrow('null');
 });
 
-test('a command is its words, each with its length in bytes', () => {
+test('a command is encoded as its arguments with their lengths in bytes', () => {
   expect(encodeCommand('XADD', ['ü', 12])).toBe('*3\r\n$4\r\nXADD\r\n$2\r\nü\r\n$2\r\n12\r\n');
 });

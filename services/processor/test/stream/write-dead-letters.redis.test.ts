@@ -14,7 +14,7 @@ afterAll(async () => {
   await servers[Symbol.asyncDispose]();
 });
 
-test('a dead letter is the fields, byte for byte, and why', async () => {
+test('a dead letter contains the fields byte for byte and the cause', async () => {
   const stream = `${servers.keyPrefix}letters`;
   const bytes = Buffer.from([0, 255, 13, 10, 0xc3]);
   const fields = ['payload', bytes, 'payload', '', bytes, 'x', 'dlq_reason', 'not ours'];
@@ -40,7 +40,7 @@ test('a dead letter is the fields, byte for byte, and why', async () => {
   expect(Math.abs(Date.now() - at)).toBeLessThan(60_000);
 });
 
-test('the stream of the dead letters is trimmed to about its own length, and no other is', async () => {
+test('only the dead-letter stream is trimmed, to about its maximum length', async () => {
   const stream = `${servers.keyPrefix}trimmed`;
   await redis.xadd(stream, '*', 'a', 'b');
   const rejected = Array.from({ length: 1000 }, (_, n) => ({
@@ -56,7 +56,7 @@ test('the stream of the dead letters is trimmed to about its own length, and no 
   expect(await redis.xlen(stream)).toBe(1);
 });
 
-test('it rejects if one of the letters was not taken', async () => {
+test('it rejects if an XADD fails', async () => {
   const stream = `${servers.keyPrefix}taken`;
   await redis.set(deadLetterStream(stream), 'not a stream');
   const letter = { entry: entryOf('1-0', ['a', 'b']), reason: 'not_json', detail: '' };

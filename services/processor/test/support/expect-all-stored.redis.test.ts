@@ -6,7 +6,7 @@ import { fixOf } from './fixes.ts';
 import { openFixture } from './open-fixture.ts';
 import { records, send } from './telemetry.ts';
 
-test('the proof of the promise fails for each way to break it', async () => {
+test('the check fails for each way to break the promise', async () => {
   await using fixture = await openFixture();
   const { redis, stream, sql } = fixture;
   const sent = await send(redis, stream, records(4));
