@@ -2,28 +2,28 @@ import { retry } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 import type { Entry } from '../stream/entry-reply.ts';
 
-/** Hash of entry id → attempts at that entry alone that have begun and not ended. */
+/** Redis hash: entry id → isolated attempts at that entry that the process did not survive. */
 export function attemptsKey(stream: string): string {
   return `${stream}:attempts`;
 }
 
-/** A `kill -9` or the kernel's out-of-memory killer may end an attempt at a healthy entry, hence more than one. */
-const maxUnendedAttempts = 2;
-/** An entry that kills the process does so while it is decoded and sent; an attempt that takes longer waits for a lock. */
+/** More than one, because a SIGKILL may end an attempt at a healthy entry. */
+const maxFailedAttempts = 2;
+/** An entry that crashes the process does so while it is decoded and sent; an attempt that takes longer waits for a lock. */
 const maxWorkMs = 1000;
 
 /** What a quarantined entry needs from the loop. */
 export interface QuarantineSteps {
   /** Processes one entry like any other; calls `onWait` before it waits for Postgres. */
   readonly process: (entry: Entry, onWait: () => void) => Promise<void>;
-  /** Dead-letters and acknowledges the entry; `attempts` ended with the death of the process. */
+  /** Dead-letters and acknowledges the entry after `attempts` that crashed the process. */
   readonly reject: (entry: Entry, attempts: number) => Promise<void>;
 }
 
 /**
- * Processes entries that were delivered too often one by one, so that one that kills the process can be told from those
- * that were merely read often: a counter in Redis outlives an attempt only if the process dies in it. The wait for
- * Postgres does not count, since a process that is killed in an outage was not killed by the entry.
+ * Processes entries that were delivered too often one by one, to find one that crashes the process: a counter in Redis is
+ * set before each attempt and cleared after it, so it remains only after a crash. It is also cleared before a wait for
+ * Postgres, because a process that is killed during an outage was not crashed by the entry.
  */
 export async function processQuarantined(
   redis: Redis,
@@ -37,11 +37,11 @@ export async function processQuarantined(
   const clear = (id: string): Promise<unknown> => redis.hdel(key, id).catch(() => undefined);
   for (const entry of entries) {
     // Set, not incremented: a command that is sent again after a lost reply must not count twice.
-    const unended = Number((await retry(() => redis.hget(key, entry.id), options)) ?? 0);
-    await retry(() => redis.hset(key, entry.id, unended + 1), options);
+    const failed = Number((await retry(() => redis.hget(key, entry.id), options)) ?? 0);
+    await retry(() => redis.hset(key, entry.id, failed + 1), options);
     const timer = setTimeout(() => void clear(entry.id), maxWorkMs);
     try {
-      if (unended >= maxUnendedAttempts) await steps.reject(entry, unended);
+      if (failed >= maxFailedAttempts) await steps.reject(entry, failed);
       else await steps.process(entry, () => void clear(entry.id));
     } finally {
       clearTimeout(timer);

@@ -112,7 +112,7 @@ export class StreamLoop {
    * retry heals, and with `abandon`'s reason once that aborts; what is not acknowledged by then stays pending.
    */
   async run(stop: AbortSignal, abandon: AbortSignal): Promise<void> {
-    // One batch more is read ahead, but not decoded: decoded ahead it would outlive V8's young generation.
+    // One more batch is read ahead, but not decoded: its objects would be promoted to V8's old generation.
     const queue = new OrderedQueue(this.#options.config.WRITE_CONCURRENCY);
     const giveUp = AbortSignal.any([abandon, queue.failed]);
     const stopReading = AbortSignal.any([stop, giveUp]);
@@ -179,7 +179,7 @@ export class StreamLoop {
       await this.#finish(batchOf([entry]), await this.#insert([entry], giveUp, onWait), giveUp);
     };
     const reject = async (entry: Entry, attempts: number): Promise<void> => {
-      const detail = `the process died ${attempts} times while it processed this entry alone`;
+      const detail = `the process crashed ${attempts} times while it processed this entry alone`;
       await deadLetterRejected([{ entry, reason: 'ended_process', detail }], this.#deadLetters, giveUp);
       this.#acks.add([entry.id], giveUp);
     };

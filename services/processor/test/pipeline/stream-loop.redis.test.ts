@@ -28,13 +28,13 @@ function run(options: Partial<Parameters<typeof runLoop>[0]> = {}): RunningLoop 
 /** A domain that writes down the ids it hears. */
 function listener(): {
   readonly ids: string[];
-  readonly afterWrite: (heard: readonly StateTransition[]) => Promise<void>;
+  readonly afterWrite: (transitions: readonly StateTransition[]) => Promise<void>;
 } {
   const ids: string[] = [];
   return {
     ids,
-    afterWrite: async (heard) => {
-      ids.push(...heard.map(({ fix }) => fix.entry.id));
+    afterWrite: async (transitions) => {
+      ids.push(...transitions.map(({ fix }) => fix.entry.id));
     },
   };
 }
@@ -92,10 +92,10 @@ test('after the group is recreated, redelivered entries follow those in flight, 
   let isHearing = false;
   await using loop = run({
     env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
-    afterWrite: async (heard) => {
+    afterWrite: async (transitions) => {
       isHearing = true;
       await released;
-      await domain.afterWrite(heard);
+      await domain.afterWrite(transitions);
     },
   });
   await eventually(() => isHearing);
@@ -111,21 +111,21 @@ test('after the group is recreated, redelivered entries follow those in flight, 
 
 test('while the domain step fails later batches wait, and it gets the same batch again', async () => {
   const { redis, stream } = fixture;
-  const heard: (readonly StateTransition[])[] = [];
+  const calls: (readonly StateTransition[])[] = [];
   const sent = await send(redis, stream, records(30));
   await using loop = run({
     env: { WRITE_BATCH_SIZE: '10', BATCH_SIZE: '10' },
     afterWrite: async (batch) => {
-      heard.push(batch);
-      if (heard.length > 1 && heard.length <= 4) throw new Error('the domain is not well');
+      calls.push(batch);
+      if (calls.length > 1 && calls.length <= 4) throw new Error('domain step failed');
     },
   });
   await fixture.expectStored(sent);
-  const ids = heard.map((batch) => batch.map(({ fix }) => fix.entry.id));
+  const ids = calls.map((batch) => batch.map(({ fix }) => fix.entry.id));
   const batches = [0, 10, 20].map((from) => sent.slice(from, from + 10).map(({ id }) => id));
   expect(ids).toEqual([batches[0], batches[1], batches[1], batches[1], batches[1], batches[2]]);
-  // The states were not kept meanwhile: it is heard as new each time.
-  expect(heard[4]).toEqual(heard[1]);
+  // States are not committed before the domain step succeeds: the batch is new each time.
+  expect(calls[4]).toEqual(calls[1]);
   expect(await loop.metric('processor_acks_total')).toBe(30);
   expect(loop.messages.filter((message) => message.startsWith('error: domain step failed'))).toHaveLength(3);
 });
@@ -151,7 +151,7 @@ test('a domain step that keeps failing ends the loop; its entries stay pending a
   const domain = listener();
   await using _loop = run({ afterWrite: domain.afterWrite });
   await fixture.expectStored(sent);
-  // Stored by the first, never heard to the end: duplicates are heard.
+  // Stored by the first loop, whose domain step did not succeed: the second passes the duplicates.
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
@@ -169,14 +169,14 @@ test('after a crash between write and commit a fix still counts as new', async (
     await using loop = run({ afterWrite: failing });
     await expect(loop.ended).rejects.toThrow('no');
   }
-  const heard: StateTransition[] = [];
+  const transitions: StateTransition[] = [];
   await using _loop = run({
     afterWrite: async (batch) => {
-      heard.push(...batch);
+      transitions.push(...batch);
     },
   });
   await eventually(async () => (await pending()) === 0);
-  expect(heard.map(({ before, after }) => [before.lastFix?.fixAtMs, after.lastFix?.fixAtMs])).toEqual([
+  expect(transitions.map(({ before, after }) => [before.lastFix?.fixAtMs, after.lastFix?.fixAtMs])).toEqual([
     [noon - 1000, noon],
     [noon, noon + 1000],
   ]);
@@ -346,7 +346,7 @@ test('an entry whose last two attempts did not end is dead-lettered without a th
   await fixture.expectStored(sent, { parked: new Map([[poison, 'ended_process']]) });
   const [deadLetter] = await readDeadLetters(redis, stream);
   expect(deadLetter?.cause['dlq_detail']).toBe(
-    'the process died 2 times while it processed this entry alone',
+    'the process crashed 2 times while it processed this entry alone',
   );
   expect(await redis.exists(attemptsKey(stream))).toBe(0);
   const [row] = await sql<{ n: number }[]>`select count(*)::int as n from positions`;

@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 /** `count` entries read and not acknowledged, and an EntryAcks whose user may not (yet) acknowledge. */
-async function owing(stream: string, count: number) {
+async function unacked(stream: string, count: number) {
   await admin.call('ACL', 'SETUSER', 'noacks', '-xack');
   const sent = await send(admin, stream, records(count));
   await admin.xgroup('CREATE', stream, 'processor', '0');
@@ -41,7 +41,7 @@ async function owing(stream: string, count: number) {
 }
 
 test('acknowledged entries leave the pending list', async () => {
-  await using at = await owing('acks:plain', 2500);
+  await using at = await unacked('acks:answered', 2500);
   await at.allow();
   at.acks.add(at.ids, never);
   expect(at.acks.unackedIds.size).toBe(2500);
@@ -52,7 +52,7 @@ test('acknowledged entries leave the pending list', async () => {
 });
 
 test('an acknowledgement is retried until Redis has answered', async () => {
-  await using at = await owing('acks:failing', 3);
+  await using at = await unacked('acks:failing', 3);
   at.acks.add(at.ids.slice(0, 2), never);
   await eventually(() => at.retries() >= 3);
   expect(at.acks.unackedIds).toEqual(new Set(at.ids.slice(0, 2)));
@@ -68,18 +68,18 @@ test('an acknowledgement is retried until Redis has answered', async () => {
 });
 
 test('flush resolves once at most N acknowledgements remain', async () => {
-  await using at = await owing('acks:room', 2);
+  await using at = await unacked('acks:flush', 2);
   at.acks.add(at.ids, never);
   await at.acks.flush(2);
-  const settled = at.acks.flush(1).then(() => 'settled');
+  const flushed = at.acks.flush(1).then(() => 'flushed');
   await eventually(() => at.retries() >= 1);
-  expect(await Promise.race([settled, admin.ping()])).toBe('PONG');
+  expect(await Promise.race([flushed, admin.ping()])).toBe('PONG');
   await at.allow();
-  expect(await settled).toBe('settled');
+  expect(await flushed).toBe('flushed');
 });
 
 test('abandoned acknowledgements reject with the reason, and their entries stay pending', async () => {
-  await using at = await owing('acks:abandoned', 2);
+  await using at = await unacked('acks:abandoned', 2);
   const abandon = new AbortController();
   at.acks.add(at.ids, abandon.signal);
   const abandoned = eventually(() => at.retries() >= 1).then(() => abandon.abort(new Error('enough')));
@@ -94,7 +94,7 @@ test('abandoned acknowledgements reject with the reason, and their entries stay 
 });
 
 test('concurrent batches are acknowledged, each id once', async () => {
-  await using at = await owing('acks:many', 1000);
+  await using at = await unacked('acks:many', 1000);
   await at.allow();
   for (let n = 0; n < 1000; n += 10) at.acks.add(at.ids.slice(n, n + 10), never);
   await at.acks.flush(0);

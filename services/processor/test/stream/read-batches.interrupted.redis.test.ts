@@ -150,9 +150,9 @@ test('after a restart of Redis, which reuses client ids, no other connection is 
   await using at = openReader({ redisUrl: network.through(own.url), commandsUrl: own.url, stream: 's' });
   const producer = new Redis(own.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
   producer.on('error', () => undefined);
-  await using strangers = new AsyncDisposableStack();
-  strangers.defer(() => producer.disconnect());
-  // The reader shall not be among the first: after the restart those ids are taken before the strangers come.
+  await using clients = new AsyncDisposableStack();
+  clients.defer(() => producer.disconnect());
+  // The reader must not have one of the first ids, which are reused right after the restart.
   for (let n = 0; n < 15; n += 1) {
     const passer = new Redis(own.url);
     await passer.ping();
@@ -170,13 +170,13 @@ test('after a restart of Redis, which reuses client ids, no other connection is 
   let kills = 0;
   // More than ever were connected before: one of them has the old reader's id.
   for (let n = 0; n < 30; n += 1) {
-    const stranger = new Redis(own.url, { retryStrategy: null });
-    strangers.defer(() => stranger.disconnect());
-    stranger.on('error', () => undefined);
-    stranger.once('close', () => {
+    const client = new Redis(own.url, { retryStrategy: null });
+    clients.defer(() => client.disconnect());
+    client.on('error', () => undefined);
+    client.once('close', () => {
       kills += 1;
     });
-    await stranger.ping();
+    await client.ping();
   }
   await network.heal();
   await producer.xadd('s', '*', 'a', 'b');
