@@ -13,6 +13,16 @@ export type ReauthorizationOutcome =
   /** Not confirmed within the grace period: the connection was closed. */
   | 'grace-over';
 
+interface ReauthorizerOptions {
+  readonly clients: () => Iterable<Client>;
+  readonly authorize: Authorize;
+  readonly unregister: (subscription: Subscription) => void;
+  readonly onOutcome: (outcome: ReauthorizationOutcome) => void;
+  readonly intervalMs: number;
+  readonly graceMs: number;
+  readonly nowMs: () => number;
+}
+
 /** The next check of a subscription. Times are by the process's clock. */
 interface Check {
   /** When the permission must be confirmed; the grace period starts then. */
@@ -38,35 +48,15 @@ const maxRetryMs = 30_000;
  * connection is closed, and admission is refused until Directus is back.
  */
 export class Reauthorizer {
-  readonly #clients: () => Iterable<Client>;
-  readonly #authorize: Authorize;
-  readonly #unregister: (subscription: Subscription) => void;
-  readonly #onOutcome: (outcome: ReauthorizationOutcome) => void;
-  readonly #intervalMs: number;
-  readonly #graceMs: number;
-  readonly #nowMs: () => number;
+  readonly #options: ReauthorizerOptions;
   /** By entry: it stays the same when the rate or the box changes, and a new `subscribe` has another one. */
   readonly #checks = new WeakMap<SubscriptionEntry, Check>();
   readonly #limit = new AdaptiveLimit(maxConcurrentChecks);
   #waiting: Target[] = [];
   #unconfirmed = 0;
 
-  constructor(options: {
-    readonly clients: () => Iterable<Client>;
-    readonly authorize: Authorize;
-    readonly unregister: (subscription: Subscription) => void;
-    readonly onOutcome: (outcome: ReauthorizationOutcome) => void;
-    readonly intervalMs: number;
-    readonly graceMs: number;
-    readonly nowMs: () => number;
-  }) {
-    this.#clients = options.clients;
-    this.#authorize = options.authorize;
-    this.#unregister = options.unregister;
-    this.#onOutcome = options.onOutcome;
-    this.#intervalMs = options.intervalMs;
-    this.#graceMs = options.graceMs;
-    this.#nowMs = options.nowMs;
+  constructor(options: ReauthorizerOptions) {
+    this.#options = options;
   }
 
   /** Subscriptions that are kept although their check is overdue, because Directus is unavailable. */
@@ -77,43 +67,43 @@ export class Reauthorizer {
   /** Sweeps until the signal; rejects with its reason. */
   async run(signal: AbortSignal): Promise<never> {
     for (;;) {
-      await delay(Math.min(1_000, this.#intervalMs / 4), signal);
+      await delay(Math.min(1_000, this.#options.intervalMs / 4), signal);
       this.#sweep();
     }
   }
 
   /** Finds the checks that are due and starts as many as the limit allows; each one that ends starts the next. */
   #sweep(): void {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#options.nowMs();
     this.#waiting = [];
     this.#unconfirmed = 0;
     // A copy: closing a connection removes its client from the set.
-    for (const client of Array.from(this.#clients())) {
+    for (const client of Array.from(this.#options.clients())) {
       for (const entry of client.subscriptions.all()) {
         // Without a subscription it is being authorised right now.
-        if (entry.subscription !== undefined) this.#inspect({ client, entry }, nowMs);
+        if (entry.subscription !== undefined) this.#inspect(client, entry, nowMs);
       }
     }
     this.#startChecks();
   }
 
-  #inspect(target: Target, nowMs: number): void {
-    const check = this.#checks.get(target.entry) ?? this.#schedule(target.entry, nowMs);
+  #inspect(client: Client, entry: SubscriptionEntry, nowMs: number): void {
+    const check = this.#checks.get(entry) ?? this.#schedule(entry, nowMs);
     // Also counts subscriptions whose check has not been started because of the limit.
     const isUnconfirmed = this.#limit.hasFailedLast && check.dueAtMs <= nowMs;
     if (isUnconfirmed) this.#unconfirmed += 1;
-    if (isUnconfirmed && nowMs - check.dueAtMs > this.#graceMs) this.#closeUnconfirmed(target.client);
-    else if (!check.isRunning && check.nextTryAtMs <= nowMs) this.#waiting.push(target);
+    if (isUnconfirmed && nowMs - check.dueAtMs > this.#options.graceMs) this.#closeUnconfirmed(client);
+    else if (!check.isRunning && check.nextTryAtMs <= nowMs) this.#waiting.push({ client, entry });
   }
 
   #closeUnconfirmed(client: Client): void {
-    this.#onOutcome('grace-over');
+    this.#options.onOutcome('grace-over');
     client.connection.end(closeReasons.permissionUnconfirmed);
   }
 
   /** Spreads the checks over half an interval, so that clients that connected together are not checked together. */
   #schedule(entry: SubscriptionEntry, nowMs: number): Check {
-    const atMs = nowMs + this.#intervalMs * (0.75 + 0.5 * Math.random());
+    const atMs = nowMs + this.#options.intervalMs * (0.75 + 0.5 * Math.random());
     const check = { dueAtMs: atMs, nextTryAtMs: atMs, isRunning: false };
     this.#checks.set(entry, check);
     return check;
@@ -134,13 +124,13 @@ export class Reauthorizer {
     const { subscription } = entry;
     if (check === undefined || subscription === undefined || entry.signal.aborted) return;
     this.#checks.set(entry, { ...check, isRunning: true });
-    const startedAtMs = this.#nowMs();
+    const startedAtMs = this.#options.nowMs();
     const permission = await this.#limit.run(
       // A cached permission from before this moment does not count.
-      () => this.#authorize(client.viewer, subscription.eventId, startedAtMs),
+      () => this.#options.authorize(client.viewer, subscription.eventId, startedAtMs),
       ({ kind }) => kind === 'unavailable',
     );
-    this.#onOutcome(permission.kind);
+    this.#options.onOutcome(permission.kind);
     // Released during the check: the client has already been answered.
     if (!entry.signal.aborted) this.#apply(permission, target, subscription, check);
     this.#startChecks();
@@ -152,25 +142,28 @@ export class Reauthorizer {
     subscription: Subscription,
     { dueAtMs }: Check,
   ): void {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#options.nowMs();
     switch (permission.kind) {
       case 'allowed':
         this.#schedule(entry, nowMs);
         return;
       case 'forbidden':
         client.subscriptions.release(entry.topic);
-        this.#unregister(subscription);
+        this.#options.unregister(subscription);
         client.reply(unsubscribedReply(undefined, entry.topic, 'forbidden'));
         return;
       case 'session-ended':
         client.connection.end(closeReasons.sessionInvalid);
         return;
       case 'unavailable': {
-        if (nowMs - dueAtMs > this.#graceMs) {
+        if (nowMs - dueAtMs > this.#options.graceMs) {
           this.#closeUnconfirmed(client);
           return;
         }
-        const waitMs = Math.max(permission.retryAfterMs ?? 0, Math.min(maxRetryMs, this.#intervalMs / 10));
+        const waitMs = Math.max(
+          permission.retryAfterMs ?? 0,
+          Math.min(maxRetryMs, this.#options.intervalMs / 10),
+        );
         const nextTryAtMs = nowMs + waitMs * (1 + Math.random());
         this.#checks.set(entry, { dueAtMs, nextTryAtMs, isRunning: false });
       }

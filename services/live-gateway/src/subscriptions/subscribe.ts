@@ -3,8 +3,8 @@ import { parseTopic } from '@app/shared/topics';
 import type { Authorize } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
 import { errorReply } from '../protocol/replies.ts';
-import { isStillAhead } from './is-still-ahead.ts';
-import { refuseAhead, refusePermission } from './refuse-subscription.ts';
+import { catchUpLimitMs, isStillAhead } from './is-still-ahead.ts';
+import { refusePermission } from './refuse-permission.ts';
 import { registerSubscription } from './register-subscription.ts';
 import type { RegisterContext } from './subscribe-request.ts';
 
@@ -19,7 +19,7 @@ type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
  *
  * 0. `server/handle-upgrade.ts` has upgraded the connection and `server/admit.ts` has admitted its user.
  * 1. Reserve the topic on this connection (`subscription-entries.ts`).
- * 2. Authorise the user for the event (`access/authorize.ts`).
+ * 2. Authorise the user for the event (`access/authorize.ts`, `refuse-permission.ts`).
  * 3. If the client resumes from a cursor ahead of this gateway, wait until the gateway has caught up
  *    (`is-still-ahead.ts`).
  * 4. Reply with a resume or a snapshot, and register (`register-subscription.ts`). From then on the fan-out writes to
@@ -61,8 +61,10 @@ export async function subscribe(
   const isAhead = resumeFrom !== undefined && (await isStillAhead(resumeFrom, context.timeline));
   if (entry.signal.aborted) return;
   if (isAhead) {
+    // A snapshot would be older than what the client has.
     context.onResume('ahead');
-    refuseAhead(client, message);
+    client.subscriptions.release(topic);
+    client.reply(errorReply(id, 'unavailable', 'this server has still to catch up', catchUpLimitMs));
     return;
   }
 

@@ -75,8 +75,7 @@ export class SubscriptionEntries {
 
   releaseAll(): readonly SubscriptionEntry[] {
     const entries = [...this.#entries.values()];
-    this.#entries.clear();
-    for (const entry of entries) entry.abort();
+    for (const { topic } of entries) this.release(topic);
     return entries;
   }
 }

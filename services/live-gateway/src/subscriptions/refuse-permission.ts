@@ -3,19 +3,13 @@ import type { Permission } from '../access/authorize.ts';
 import { closeReasons } from '../connection/close-reasons.ts';
 import type { Client } from '../connection/client.ts';
 import { errorReply } from '../protocol/replies.ts';
-import { catchUpLimitMs } from './is-still-ahead.ts';
-
-interface Refused {
-  readonly topic: string;
-  readonly id?: MessageId | undefined;
-}
 
 const defaultRetryAfterMs = 5_000;
 
 /** Releases the topic and tells the client why. A session that has ended ends the connection. */
 export function refusePermission(
   client: Client,
-  { id, topic }: Refused,
+  { id, topic }: { readonly id?: MessageId | undefined; readonly topic: string },
   permission: Exclude<Permission, { kind: 'allowed' }>,
 ): void {
   switch (permission.kind) {
@@ -32,10 +26,4 @@ export function refusePermission(
       client.reply(errorReply(id, 'unavailable', 'the permission cannot be checked now', retryAfterMs));
     }
   }
-}
-
-/** This gateway is behind the client's cursor: a snapshot would be older than what the client has. */
-export function refuseAhead(client: Client, { id, topic }: Refused): void {
-  client.subscriptions.release(topic);
-  client.reply(errorReply(id, 'unavailable', 'this server has still to catch up', catchUpLimitMs));
 }
