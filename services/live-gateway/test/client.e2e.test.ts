@@ -1,5 +1,4 @@
 import { connect } from '@app/live-client';
-import type { Change, ConnectOptions, LiveClient, LiveState } from '@app/live-client';
 import { eventually } from '@app/test-kit/eventually';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -7,6 +6,14 @@ import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import type { TestDevice, Fixture } from './support/open-fixture.ts';
 import { testOrigin } from './support/start-gateway.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
+import {
+  expectHeld,
+  expectLost,
+  expectNoOlderFix,
+  expectState,
+  openWatchingClient,
+} from './support/watching-client.ts';
+import type { WatchingClient } from './support/watching-client.ts';
 
 let fixture: Fixture;
 let gateway: RunningGateway;
@@ -29,110 +36,8 @@ afterAll(async () => {
 
 beforeEach(() => fixture.healDirectus());
 
-/** A client in Node whose connection the test can cut, and whose replica it can change. */
-interface Watching extends Disposable {
-  readonly live: LiveClient;
-  readonly topic: string;
-  readonly eventId: string;
-  readonly devices: readonly TestDevice[];
-  readonly states: readonly LiveState[];
-  readonly changes: readonly Change[];
-  /** The calls of `checkSession` with their status, and of `refreshSession`. */
-  readonly sessionCalls: readonly string[];
-  session: string;
-  userId: string;
-  /** The replica of the next connection. */
-  replica: RunningGateway;
-  /** Cuts the connection without a close frame. */
-  cut(): void;
-}
-
-async function watch(
-  options: { readonly deviceCount?: number; readonly renew?: () => string } & Partial<ConnectOptions> = {},
-): Promise<Watching> {
-  const { deviceCount = 3, renew, ...connectOptions } = options;
-  const { eventId, devices } = await fixture.addEvent(deviceCount);
-  const topic = `event:${eventId}`;
-  const states: LiveState[] = [];
-  const changes: Change[] = [];
-  const sessionCalls: string[] = [];
-  let socket: WebSocket | undefined;
-  const viewer = fixture.addViewer(eventId);
-  await waitForAssignments(topic, viewer.session, deviceCount);
-  const watching: Omit<Watching, 'live'> = {
-    topic,
-    eventId,
-    devices,
-    states,
-    changes,
-    sessionCalls,
-    ...viewer,
-    replica: gateway,
-    cut: () => socket?.terminate(),
-    [Symbol.dispose]: () => live.close(),
-  };
-  const live = connect({
-    url: gateway.wsUrl,
-    topics: [topic],
-    maxHz: 20,
-    openSocket: (_, protocol) => {
-      socket = new WebSocket(watching.replica.wsUrl, protocol, {
-        perMessageDeflate: false,
-        headers: { origin: testOrigin, cookie: `directus_session_token=${watching.session}` },
-      });
-      return socket;
-    },
-    checkSession: async (signal) => {
-      const headers = { cookie: `directus_session_token=${watching.session}` };
-      const { status } = await fetch(`${fixture.directus.url}/users/me`, { headers, signal });
-      sessionCalls.push(`check ${status}`);
-      return { status };
-    },
-    ...(renew && {
-      refreshSession: async () => {
-        watching.session = renew();
-        sessionCalls.push('refresh');
-        return { status: 200 };
-      },
-    }),
-    onState: (state) => states.push(state),
-    onChange: (change) => changes.push(change),
-    ...connectOptions,
-  });
-  return Object.assign(watching, { live });
-}
-
-/** Waits until both gateways know the event's devices. */
-async function waitForAssignments(topic: string, session: string, deviceCount: number): Promise<void> {
-  for (const each of [gateway, other]) {
-    await eventually(
-      async () => {
-        const socket = new WebSocket(each.wsUrl, 'live.v1', {
-          headers: { origin: testOrigin, cookie: `directus_session_token=${session}` },
-        });
-        try {
-          return (await countDevices(socket, topic)) === deviceCount;
-        } finally {
-          socket.terminate();
-        }
-      },
-      { timeoutMs: 15_000, intervalMs: 50 },
-    );
-  }
-}
-
-async function countDevices(socket: WebSocket, topic: string): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('close', (code) => reject(new Error(`closed with ${code}`)));
-    socket.once('open', () => socket.send(JSON.stringify({ type: 'subscribe', topic })));
-    socket.on('message', (data) => {
-      const message: { type: string; devices?: number } = JSON.parse(
-        Buffer.isBuffer(data) ? data.toString() : '',
-      );
-      if (message.type === 'subscribed') resolve(message.devices ?? 0);
-    });
-  });
+function watch(options?: Parameters<typeof openWatchingClient>[2]): Promise<WatchingClient> {
+  return openWatchingClient(fixture, [gateway, other], options);
 }
 
 /** Publishes a fix of now for each of these devices; returns the fix times by device id. */
@@ -140,47 +45,6 @@ async function publish(...devices: readonly TestDevice[]): Promise<Record<string
   const fixAtMs = Date.now();
   for (const device of devices) await fixture.publish(fixOf(device, { fixAtMs }));
   return Object.fromEntries(devices.map(({ id }) => [id, fixAtMs]));
-}
-
-async function expectHeld(
-  { live, topic }: Watching,
-  expected: Readonly<Record<string, number>>,
-): Promise<void> {
-  await eventually(
-    () => {
-      const held = [...(live.positions.get(topic) ?? [])].map(([id, { ts }]) => [id, ts]);
-      expect(Object.fromEntries(held)).toEqual(expected);
-      return true;
-    },
-    { timeoutMs: 15_000 },
-  );
-}
-
-async function expectState({ live, states }: Watching, expected: LiveState): Promise<void> {
-  await eventually(
-    () => {
-      expect({ state: live.state, states }).toEqual({ state: expected, states });
-      return true;
-    },
-    { timeoutMs: 15_000 },
-  );
-}
-
-/** Waits until the client has detected the loss of its connection; it may be live again already. */
-async function expectLost({ states }: Watching): Promise<void> {
-  await eventually(() => states.includes('reconnecting'), { timeoutMs: 15_000 });
-}
-
-/** Asserts that no device was shown with an older fix than before. */
-function expectNoOlderFix({ changes }: Watching): void {
-  const newest = new Map<string, number>();
-  for (const { positions, removed } of changes) {
-    for (const id of removed) newest.delete(id);
-    for (const { deviceId, ts } of positions) {
-      expect(ts).toBeGreaterThanOrEqual(newest.get(deviceId) ?? 0);
-      newest.set(deviceId, ts);
-    }
-  }
 }
 
 describe('the client in Node, with the gateway', () => {

@@ -1,33 +1,7 @@
 import { connect } from 'node:net';
 import { eventually } from '@app/test-kit/eventually';
 import { expect, onTestFinished, test } from 'vitest';
-import { createSocketHandlers } from '../../src/connection/socket-handlers.ts';
-import { createUpgradeHandler } from '../../src/server/handle-upgrade.ts';
-import { listen } from '../../src/server/listen.ts';
-
-async function openServer(): Promise<number> {
-  const server = await listen({
-    host: '127.0.0.1',
-    port: 0,
-    path: '/ws',
-    maxHeaderBytes: 16_384,
-    handlers: createSocketHandlers({
-      onOpen: () => ({ onMessage: () => undefined, onClosed: () => undefined }),
-      limits: { highWaterBytes: 65_536, maxQueuedReplies: 64, unansweredBytes: 65_536 },
-      traffic: { onSent: () => undefined, onDropped: () => undefined, onClosed: () => undefined },
-      nowMs: Date.now,
-    }),
-    createUpgrade: (upgradeCork) =>
-      createUpgradeHandler({
-        admit: () => Promise.reject(new Error('unexpected complete request')),
-        upgradeCork,
-        onPending: () => undefined,
-        onResult: () => undefined,
-      }),
-  });
-  onTestFinished(() => server[Symbol.dispose]());
-  return server.port;
-}
+import { openServer } from '../support/socket-server.ts';
 
 /** Opens a connection that sends the beginning of a request and then a byte per second. */
 function openSlowly(port: number, beginning: string) {
@@ -49,7 +23,7 @@ function openSlowly(port: number, beginning: string) {
 
 // The timeout is uWebSockets.js' own: some 30 s from the connection to the end of the head, sent bytes or not.
 test('a connection whose handshake is not completed in time is closed', { timeout: 90_000 }, async () => {
-  const port = await openServer();
+  const { port } = await openServer();
   const slowClients = ['', 'GET /ws HTTP/1.1\r\n', 'GET /ws HTTP/1.1\r\nX: '].map((beginning) =>
     openSlowly(port, beginning),
   );

@@ -13,7 +13,7 @@ import type { ClientsOptions, ClientsReport } from './start-clients.ts';
 const options: ClientsOptions = JSON.parse(process.argv[2] ?? '');
 const { url, origin, topic } = options;
 // Each viewer waits for the next tick of its rate class, so few at a time would take long.
-const maxConnecting = 250;
+const maxConnecting = 500;
 
 const closes: Record<string, number> = {};
 const refusals: Record<string, number> = {};
