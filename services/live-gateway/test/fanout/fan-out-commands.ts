@@ -1,13 +1,14 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import * as fc from 'fast-check';
-import { ModelReplica, imeis } from '../support/model-race.ts';
-import type { ModelRace } from '../support/model-race.ts';
+import { ModelReplica } from '../support/model-replica.ts';
+import { imeis } from '../support/model-storage.ts';
+import type { ModelStorage } from '../support/model-storage.ts';
 import type { ModelViewer } from '../support/model-viewer.ts';
 import { boxes } from './model-gateways.ts';
 import type { ModelGateways, SubscribeValues } from './model-gateways.ts';
 
 /** The model is what was published and marked faulty; the real system is the gateways and their viewers. */
-abstract class Command<T> implements fc.AsyncCommand<ModelRace, ModelGateways> {
+abstract class Command<T> implements fc.AsyncCommand<ModelStorage, ModelGateways> {
   protected readonly values: T;
 
   constructor(values: T) {
@@ -22,24 +23,24 @@ abstract class Command<T> implements fc.AsyncCommand<ModelRace, ModelGateways> {
     return `${this.constructor.name}(${JSON.stringify(this.values)})`;
   }
 
-  async run(race: ModelRace, gateways: ModelGateways): Promise<void> {
-    await this.apply(race, gateways);
+  async run(storage: ModelStorage, gateways: ModelGateways): Promise<void> {
+    await this.apply(storage, gateways);
   }
 
-  abstract apply(race: ModelRace, gateways: ModelGateways): Promise<void> | void;
+  abstract apply(storage: ModelStorage, gateways: ModelGateways): Promise<void> | void;
 }
 
 abstract class ReplicaCommand<T extends { readonly replica: number }> extends Command<T> {
-  async apply(race: ModelRace, gateways: ModelGateways): Promise<void> {
+  async apply(storage: ModelStorage, gateways: ModelGateways): Promise<void> {
     const replica = gateways.replicas[this.values.replica];
-    if (replica !== undefined) await this.runOn(replica, gateways, race);
+    if (replica !== undefined) await this.runOn(replica, gateways, storage);
   }
 
-  abstract runOn(replica: ModelReplica, gateways: ModelGateways, race: ModelRace): Promise<void> | void;
+  abstract runOn(replica: ModelReplica, gateways: ModelGateways, storage: ModelStorage): Promise<void> | void;
 }
 
 abstract class ViewerCommand<T extends { readonly viewer: number }> extends Command<T> {
-  apply(_race: ModelRace, gateways: ModelGateways): void {
+  apply(_storage: ModelStorage, gateways: ModelGateways): void {
     const viewer = gateways.viewers[this.values.viewer % Math.max(1, gateways.viewers.length)];
     if (viewer !== undefined) this.runOn(viewer, gateways);
   }
@@ -48,22 +49,22 @@ abstract class ViewerCommand<T extends { readonly viewer: number }> extends Comm
 }
 
 class Publish extends Command<{ readonly device: number; readonly at: number }> {
-  apply(race: ModelRace, _gateways: ModelGateways): void {
-    race.publish(imeis[this.values.device] ?? '', this.values.at);
+  apply(storage: ModelStorage, _gateways: ModelGateways): void {
+    storage.publish(imeis[this.values.device] ?? '', this.values.at);
   }
 }
 
 /** Publishes a fix that both gateways read at once. */
 class PublishAndRead extends Publish {
-  override apply(race: ModelRace, gateways: ModelGateways): void {
-    super.apply(race, gateways);
-    for (const replica of gateways.replicas) replica.read(race.entries.length);
+  override apply(storage: ModelStorage, gateways: ModelGateways): void {
+    super.apply(storage, gateways);
+    for (const replica of gateways.replicas) replica.read(storage.entries.length);
   }
 }
 
 class MarkFaulty extends Command<{ readonly device: number }> {
-  apply(race: ModelRace): void {
-    race.markFaulty(imeis[this.values.device] ?? '');
+  apply(storage: ModelStorage): void {
+    storage.markFaulty(imeis[this.values.device] ?? '');
   }
 }
 
@@ -88,7 +89,7 @@ class WriteSlice extends Command<object> {
 }
 
 class Subscribe extends Command<SubscribeValues> {
-  apply(_race: ModelRace, gateways: ModelGateways): void {
+  apply(_storage: ModelStorage, gateways: ModelGateways): void {
     gateways.subscribe(this.values);
   }
 }
@@ -103,7 +104,7 @@ class Unsubscribe extends ViewerCommand<{ readonly viewer: number }> {
 /** The client takes no more than a few frames from now on. */
 class Lag extends ViewerCommand<{ readonly viewer: number; readonly frames: number }> {
   runOn(viewer: ModelViewer): void {
-    viewer.appetite = this.values.frames;
+    viewer.frameBudget = this.values.frames;
   }
 }
 
@@ -116,7 +117,7 @@ class Disconnect extends ViewerCommand<{ readonly viewer: number }> {
 class Resume extends ViewerCommand<{ readonly viewer: number; readonly replica: number }> {
   runOn(viewer: ModelViewer, { replicas }: ModelGateways): void {
     if (viewer.replica !== undefined) return;
-    viewer.appetite = Number.POSITIVE_INFINITY;
+    viewer.frameBudget = Number.POSITIVE_INFINITY;
     replicas[this.values.replica]?.admit(viewer);
   }
 }
@@ -149,10 +150,10 @@ class RestartGateway extends ReplicaCommand<{
   readonly warmEntries: number;
   readonly assigned: number;
 }> {
-  async runOn(replica: ModelReplica, gateways: ModelGateways, race: ModelRace): Promise<void> {
-    await replica.rest();
+  async runOn(replica: ModelReplica, gateways: ModelGateways, storage: ModelStorage): Promise<void> {
+    await replica.finishTick();
     for (const viewer of Array.from(replica.viewers)) replica.dismiss(viewer);
-    const restarted = new ModelReplica(race, this.values.assigned, this.values.warmEntries);
+    const restarted = new ModelReplica(storage, this.values.assigned, this.values.warmEntries);
     gateways.replicas[this.values.replica] = restarted;
     await restarted.refresh();
   }
@@ -160,8 +161,8 @@ class RestartGateway extends ReplicaCommand<{
 
 /** The stream was rewound: it has a new epoch. */
 class ReplaceEpoch extends Command<object> {
-  apply(race: ModelRace, gateways: ModelGateways): void {
-    race.epoch = `epoch-${gateways.epochs}`;
+  apply(storage: ModelStorage, gateways: ModelGateways): void {
+    storage.epoch = `epoch-${gateways.epochs}`;
     gateways.epochs += 1;
     for (const replica of gateways.replicas) gateways.changes.push(replica.noteEpoch());
   }
@@ -189,7 +190,7 @@ function weighted<T>(
   weight: number,
   type: new (values: T) => Command<T>,
   fields: { [K in keyof T]: fc.Arbitrary<T[K]> },
-): fc.WeightedArbitrary<fc.AsyncCommand<ModelRace, ModelGateways>> {
+): fc.WeightedArbitrary<fc.AsyncCommand<ModelStorage, ModelGateways>> {
   return { weight, arbitrary: fc.record<T>(fields).map((values) => new type(values)) };
 }
 

@@ -1,7 +1,8 @@
 import { chosenSeed } from '@app/test-kit/chosen-seed';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ModelRace, ModelReplica, eventIds, imeis } from '../support/model-race.ts';
+import { ModelReplica } from '../support/model-replica.ts';
+import { ModelStorage, eventIds, imeis } from '../support/model-storage.ts';
 import { ModelViewer } from '../support/model-viewer.ts';
 import { assigned, commands, firstSubscribers } from './fan-out-commands.ts';
 import { ModelGateways, expectUpToDate } from './model-gateways.ts';
@@ -12,13 +13,13 @@ test(
   async () => {
     await fc.assert(
       fc.asyncProperty(assigned, firstSubscribers, commands, async (bits, subscribers, history) => {
-        const race = new ModelRace();
-        const gateways = await ModelGateways.start(race, bits);
+        const storage = new ModelStorage();
+        const gateways = await ModelGateways.start(storage, bits);
         for (const values of subscribers) gateways.subscribe(values);
         for (const replica of gateways.replicas) await replica.fanOut.tick();
-        await fc.asyncModelRun(() => ({ model: race, real: gateways }), history);
-        await gateways.comeToRest(race, bits);
-        for (const viewer of gateways.viewers) expectUpToDate(viewer, race);
+        await fc.asyncModelRun(() => ({ model: storage, real: gateways }), history);
+        await gateways.comeToRest(storage, bits);
+        for (const viewer of gateways.viewers) expectUpToDate(viewer, storage);
       }),
       { seed: chosenSeed('LIVE_SEED'), numRuns: 1500 },
     );
@@ -26,11 +27,11 @@ test(
 );
 
 test('a client drops a faulty fix when it resumes on a gateway that knows that the fix is faulty', async () => {
-  const race = new ModelRace();
-  const [uninformed, informed] = [new ModelReplica(race, 255, 0), new ModelReplica(race, 255, 0)];
+  const storage = new ModelStorage();
+  const [uninformed, informed] = [new ModelReplica(storage, 255, 0), new ModelReplica(storage, 255, 0)];
   for (const replica of [uninformed, informed]) await replica.refresh();
   const publish = async (imei: string, fixAtMs: number): Promise<void> => {
-    race.publish(imei, fixAtMs);
+    storage.publish(imei, fixAtMs);
     for (const replica of [uninformed, informed]) {
       replica.read(1);
       for (let tick = 0; tick < 4; tick += 1) await replica.fanOut.tick();
@@ -40,7 +41,7 @@ test('a client drops a faulty fix when it resumes on a gateway that knows that t
   const viewer = new ModelViewer({ eventId: eventIds[0], dialect: 'batched', maxHz: 8, bbox: undefined });
   uninformed.admit(viewer);
   await publish(imei, 50);
-  race.markFaulty(imei);
+  storage.markFaulty(imei);
   await informed.refresh();
   // Newer than the informed gateway's fix, older than the faulty one that the client shows.
   await publish(imei, 20);
@@ -51,5 +52,5 @@ test('a client drops a faulty fix when it resumes on a gateway that knows that t
   informed.admit(viewer);
   for (let tick = 0; tick < 4; tick += 1) await informed.fanOut.tick();
   expect(viewer.held.get(`id of ${imei}`)?.[0]).toBe(20);
-  expect(viewer.complaints).toEqual([]);
+  expect(viewer.violations).toEqual([]);
 });

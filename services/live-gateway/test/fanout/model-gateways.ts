@@ -2,8 +2,9 @@ import type { Bbox } from '@app/shared/messages';
 import { expect } from 'vitest';
 import { isInside } from '../../src/fanout/bbox.ts';
 import type { Dialect } from '../../src/subscriptions/subscription.ts';
-import { ModelReplica, eventIds } from '../support/model-race.ts';
-import type { ModelRace } from '../support/model-race.ts';
+import { ModelReplica } from '../support/model-replica.ts';
+import { eventIds } from '../support/model-storage.ts';
+import type { ModelStorage } from '../support/model-storage.ts';
 import { ModelViewer } from '../support/model-viewer.ts';
 
 export const boxes: readonly (Bbox | undefined)[] = [undefined, [0, 0, 5, 90], [3, 0, 9, 90], [8, 0, 2, 90]];
@@ -32,10 +33,10 @@ export class ModelGateways {
     this.replicas = replicas;
   }
 
-  static async start(race: ModelRace, assigned: number): Promise<ModelGateways> {
+  static async start(storage: ModelStorage, assigned: number): Promise<ModelGateways> {
     const gateways = new ModelGateways([
-      new ModelReplica(race, assigned, 0),
-      new ModelReplica(race, assigned, 0),
+      new ModelReplica(storage, assigned, 0),
+      new ModelReplica(storage, assigned, 0),
     ]);
     for (const replica of gateways.replicas) await replica.refresh();
     return gateways;
@@ -48,10 +49,10 @@ export class ModelGateways {
   }
 
   /** Applies everything, reconnects all viewers, and writes until nothing is pending. */
-  async comeToRest(race: ModelRace, assigned: number): Promise<void> {
+  async comeToRest(storage: ModelStorage, assigned: number): Promise<void> {
     for (const replica of this.replicas) {
-      await replica.rest();
-      replica.read(race.entries.length);
+      await replica.finishTick();
+      replica.read(storage.entries.length);
     }
     await Promise.all(this.changes);
     for (const replica of this.replicas) {
@@ -59,7 +60,7 @@ export class ModelGateways {
       await replica.refresh();
     }
     for (const viewer of this.viewers) {
-      viewer.appetite = Number.POSITIVE_INFINITY;
+      viewer.frameBudget = Number.POSITIVE_INFINITY;
       if (viewer.replica !== undefined) continue;
       const isAdmitted = this.replicas[this.viewers.length % 2]?.admit(viewer);
       if (isAdmitted !== true) throw new Error('the replica is still behind the cursor of the viewer');
@@ -71,13 +72,13 @@ export class ModelGateways {
 }
 
 /** Expects that the viewer never went back in time and has the newest fix of each device that it may see. */
-export function expectUpToDate(viewer: ModelViewer, race: ModelRace): void {
-  expect(viewer.complaints).toEqual([]);
+export function expectUpToDate(viewer: ModelViewer, storage: ModelStorage): void {
+  expect(viewer.violations).toEqual([]);
   expect(viewer.subscription?.pending).toBeUndefined();
   const { held, dialect, bbox, eventId, replica } = viewer;
   const devices = [...(replica?.registry.devicesOf(eventId).values() ?? [])];
   const expected = devices.flatMap(({ id, imei }) => {
-    const fix = race.newest(imei);
+    const fix = storage.newest(imei);
     if (fix === undefined || (bbox !== undefined && !isInside(bbox, fix.latitude, fix.longitude))) return [];
     return [[dialect === 'plain' ? imei : id, [fix.fixAtMs, fix.longitude]] as const];
   });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ModelRace, ModelReplica, eventIds, imeis } from '../support/model-race.ts';
+import { ModelReplica } from '../support/model-replica.ts';
+import { ModelStorage, eventIds, imeis } from '../support/model-storage.ts';
 import { ModelViewer } from '../support/model-viewer.ts';
 
 const [imei] = imeis;
@@ -7,8 +8,8 @@ const allAssigned = 255;
 
 /** A gateway with ticks of 125 ms, and the fix times that each viewer has had after each tick. */
 async function openReplica(rates: readonly number[]) {
-  const race = new ModelRace();
-  const replica = new ModelReplica(race, allAssigned, 0);
+  const storage = new ModelStorage();
+  const replica = new ModelReplica(storage, allAssigned, 0);
   await replica.refresh();
   const viewers = rates.map(
     (maxHz) => new ModelViewer({ eventId: eventIds[0], dialect: 'batched', maxHz, bbox: undefined }),
@@ -19,7 +20,7 @@ async function openReplica(rates: readonly number[]) {
   const tickThrough = async (fixTimesMs: readonly number[]): Promise<readonly (readonly number[])[]> => {
     const received = viewers.map(() => new Set<number>());
     for (const fixAtMs of fixTimesMs) {
-      race.publish(imei, fixAtMs);
+      storage.publish(imei, fixAtMs);
       replica.read(1);
       await replica.fanOut.tick();
       for (const [n, viewer] of viewers.entries()) {

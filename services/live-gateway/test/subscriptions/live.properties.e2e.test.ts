@@ -232,7 +232,7 @@ test(
               },
               { timeoutMs: 15_000, intervalMs: 50 },
             );
-            for (const { model } of viewers) expect(model.complaints).toEqual([]);
+            for (const { model } of viewers) expect(model.violations).toEqual([]);
           } finally {
             for (const viewer of viewers) viewer.disconnect();
           }

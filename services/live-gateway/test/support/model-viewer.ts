@@ -18,13 +18,13 @@ export class ModelViewer {
   maxHz: number;
   bbox: Bbox | undefined;
   /** How many more frames the client takes before it counts as lagging. */
-  appetite = Number.POSITIVE_INFINITY;
+  frameBudget = Number.POSITIVE_INFINITY;
   subscription: Subscription | undefined;
   replica: ViewerReplica | undefined;
   /** Fix time and longitude by device. */
   readonly held = new Map<string, readonly [number, number]>();
   /** Violations of the protocol by the gateway. */
-  readonly complaints: string[] = [];
+  readonly violations: string[] = [];
   /** Fix time of the last row of each device on this connection. */
   readonly #lastFixTimes = new Map<string, number>();
   #epoch: string | undefined;
@@ -58,10 +58,10 @@ export class ModelViewer {
     const isOpen = (): boolean => this.#connection === connection;
     return {
       reply: (frame) => this.receive(frame),
-      canTake: () => isOpen() && this.appetite > 0,
+      canTake: () => isOpen() && this.frameBudget > 0,
       writeRows: (frames: readonly Frame[]) => {
-        const taken = isOpen() ? frames.slice(0, this.appetite) : [];
-        this.appetite -= taken.length;
+        const taken = isOpen() ? frames.slice(0, this.frameBudget) : [];
+        this.frameBudget -= taken.length;
         for (const frame of taken)
           this.receive(typeof frame === 'string' ? frame : Buffer.from(frame).toString());
         return taken.length;
@@ -99,7 +99,7 @@ export class ModelViewer {
         this.#expectSnapshot();
         break;
       case 'snapshot':
-        if (message.part !== this.#nextPart) this.complaints.push(`part ${message.part}`);
+        if (message.part !== this.#nextPart) this.violations.push(`part ${message.part}`);
         this.#nextPart = message.last === true ? undefined : message.part + 1;
         if (message.part === 0) this.#clear();
         this.#applyRows(message.rows);
@@ -118,7 +118,7 @@ export class ModelViewer {
         this.#remove(message.devices);
         break;
       case 'error':
-        if (!message.temporary) this.complaints.push(message.code);
+        if (!message.temporary) this.violations.push(message.code);
         break;
       default:
       // Other messages do not concern devices.
@@ -150,7 +150,7 @@ export class ModelViewer {
   #applyRows(rows: readonly Row[]): void {
     for (const [deviceId, lon, , ts] of rows) {
       if (ts < (this.#lastFixTimes.get(deviceId) ?? 0))
-        this.complaints.push(`${deviceId} sent an older fix of ${ts}`);
+        this.violations.push(`${deviceId} sent an older fix of ${ts}`);
       this.#lastFixTimes.set(deviceId, ts);
       // A position from an earlier connection may be newer, if that replica was further ahead.
       if (ts >= (this.held.get(deviceId)?.[0] ?? 0)) this.held.set(deviceId, [ts, lon]);

@@ -1,65 +1,19 @@
 import { eventTopic } from '@app/shared/topics';
 import type { Bbox } from '@app/shared/messages';
 import { indexAssignments } from '../../src/assignments/assignments.ts';
-import type { AssignmentRow } from '../../src/assignments/assignments.ts';
 import { FanOut } from '../../src/fanout/fan-out.ts';
 import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 import { Timeline } from '../../src/feed/timeline.ts';
 import { hydrateLatest } from '../../src/latest/hydrate-latest.ts';
 import { LatestFixes } from '../../src/latest/latest-fixes.ts';
-import type { LatestFix } from '../../src/latest/latest-fixes.ts';
 import { registerSubscription } from '../../src/subscriptions/register-subscription.ts';
 import type { RegisterContext } from '../../src/subscriptions/subscribe-request.ts';
 import { SubscriptionRegistry } from '../../src/subscriptions/subscription-registry.ts';
 import { evaluateResume } from '../../src/subscriptions/resume.ts';
 import { changeView } from '../../src/subscriptions/update.ts';
+import { assignmentsOf, imeis } from './model-storage.ts';
+import type { ModelStorage } from './model-storage.ts';
 import type { ModelViewer } from './model-viewer.ts';
-
-export const eventIds = [
-  '00000000-0000-4000-8000-000000000001',
-  '00000000-0000-4000-8000-000000000002',
-] as const;
-export const imeis = ['imei-1', 'imei-2', 'imei-3', 'imei-4'] as const;
-
-/** @param bits one for each event and device; a set bit is an assignment. */
-function assignmentsOf(bits: number): readonly AssignmentRow[] {
-  return eventIds.flatMap((eventId, e) =>
-    imeis.flatMap((imei, d) =>
-      (bits >> (e * imeis.length + d)) & 1 ? [{ eventId, deviceId: `id of ${imei}`, imei }] : [],
-    ),
-  );
-}
-
-/** The stream and the database: entries in order, and rows that may be marked as faulty. */
-export class ModelRace {
-  readonly entries: LatestFix[] = [];
-  readonly faulty = new Set<string>();
-  epoch = 'epoch-0';
-
-  /** Fixes of one device with the same time are equal, as in `positions`. */
-  publish(deviceId: string, fixAtMs: number): void {
-    this.entries.push(fixOf(deviceId, fixAtMs, String(this.entries.length + 1)));
-  }
-
-  markFaulty(deviceId: string): void {
-    const newest = this.newest(deviceId);
-    if (newest !== undefined) this.faulty.add(keyOf(newest));
-  }
-
-  /** The time of the newest faulty fix, if it is newer than every valid one. */
-  newestFaulty(deviceId: string): number | undefined {
-    const faulty = this.entries.filter((fix) => fix.deviceId === deviceId && this.faulty.has(keyOf(fix)));
-    const newest = Math.max(...faulty.map(({ fixAtMs }) => fixAtMs));
-    return newest > (this.newest(deviceId)?.fixAtMs ?? 0) ? newest : undefined;
-  }
-
-  /** The newest valid fix, as Postgres returns it. */
-  newest(deviceId: string): LatestFix | undefined {
-    const valid = this.entries.filter((fix) => fix.deviceId === deviceId && !this.faulty.has(keyOf(fix)));
-    const newest = valid.toSorted((a, b) => b.fixAtMs - a.fixAtMs)[0];
-    return newest === undefined ? undefined : { ...newest, arrivedAtMs: undefined, stamp: undefined };
-  }
-}
 
 /** A gateway without sockets and servers, with the real latest fixes, registry, timeline and fan-out. */
 export class ModelReplica {
@@ -67,7 +21,7 @@ export class ModelReplica {
   readonly registry: SubscriptionRegistry;
   readonly fanOut: FanOut;
   readonly viewers = new Set<ModelViewer>();
-  readonly #race: ModelRace;
+  readonly #storage: ModelStorage;
   readonly #cursor = new StreamCursor('stream');
   readonly #timeline: Timeline;
   readonly #context: RegisterContext;
@@ -75,22 +29,22 @@ export class ModelReplica {
   #ticking: Promise<void> | undefined;
 
   /** @param warmEntries number of entries replayed at start-up. */
-  constructor(race: ModelRace, bits: number, warmEntries: number) {
-    this.#race = race;
+  constructor(storage: ModelStorage, bits: number, warmEntries: number) {
+    this.#storage = storage;
     this.#cursor.locate(
       {
         exists: true,
         length: 0,
-        lastGeneratedId: `${race.entries.length}-0`,
-        entriesAdded: race.entries.length,
+        lastGeneratedId: `${storage.entries.length}-0`,
+        entriesAdded: storage.entries.length,
       },
       warmEntries,
     );
-    this.#applied = Math.max(0, race.entries.length - warmEntries);
+    this.#applied = Math.max(0, storage.entries.length - warmEntries);
     let epochs = 0;
     this.#timeline = new Timeline([this.#cursor], () => `own-${(epochs += 1)}`);
     this.#timeline.noteProgress();
-    this.#timeline.setEpoch(this.#cursor, race.epoch);
+    this.#timeline.setEpoch(this.#cursor, storage.epoch);
     this.registry = new SubscriptionRegistry({
       // Small, so that a few viewers are spread over the ticks like a large audience.
       groupSize: 2,
@@ -122,7 +76,7 @@ export class ModelReplica {
 
   /** Applies the next entries of the stream. */
   read(count: number): void {
-    const next = this.#race.entries.slice(this.#applied, this.#applied + count);
+    const next = this.#storage.entries.slice(this.#applied, this.#applied + count);
     for (const fix of next) {
       if (!this.registry.isAssigned(fix.deviceId)) this.latest.offerUnassigned(fix);
       else if (this.latest.offer(fix)) this.registry.markChanged(fix.deviceId);
@@ -138,7 +92,7 @@ export class ModelReplica {
     });
   }
 
-  async rest(): Promise<void> {
+  async finishTick(): Promise<void> {
     await this.#ticking;
   }
 
@@ -154,18 +108,7 @@ export class ModelReplica {
     const { latest, registry } = this;
     const assigned = imeis.filter((imei) => registry.isAssigned(imei));
     await hydrateLatest(latest, assigned, {
-      readNewest: (queries) =>
-        Promise.resolve(
-          queries.map(({ deviceId, heldFixAtMs }) => ({
-            deviceId,
-            newest: this.#race.newest(deviceId),
-            heldFaultyAtMs:
-              heldFixAtMs !== undefined && this.#race.faulty.has(`${deviceId} ${heldFixAtMs}`)
-                ? heldFixAtMs
-                : undefined,
-            faultyAtMs: this.#race.newestFaulty(deviceId),
-          })),
-        ),
+      readNewest: (queries) => Promise.resolve(this.#storage.readNewest(queries)),
       applyHydration: (hydrate) =>
         this.fanOut.betweenTicks(() => {
           const { moved, retracted } = hydrate();
@@ -181,7 +124,7 @@ export class ModelReplica {
   /** Takes over the stream's new epoch. */
   noteEpoch(): Promise<void> {
     this.#timeline.invalidateEpoch(this.#cursor);
-    this.#timeline.setEpoch(this.#cursor, this.#race.epoch);
+    this.#timeline.setEpoch(this.#cursor, this.#storage.epoch);
     return this.fanOut.betweenTicks(() => this.registry.resync());
   }
 
@@ -223,22 +166,3 @@ export class ModelReplica {
 
 const nowMs = (): number => 1000;
 const ignore = (): void => undefined;
-
-function fixOf(deviceId: string, fixAtMs: number, id: string): LatestFix {
-  return {
-    deviceId,
-    fixAtMs,
-    latitude: 1,
-    // Devices move in and out of the boxes.
-    longitude: (fixAtMs * 7 + deviceId.charCodeAt(5) * 3) % 10,
-    altitudeM: 3,
-    courseDeg: 4,
-    speedKmh: 5,
-    arrivedAtMs: Number(id),
-    stamp: { stream: 0, id: `${id}-0` },
-  };
-}
-
-function keyOf({ deviceId, fixAtMs }: LatestFix): string {
-  return `${deviceId} ${fixAtMs}`;
-}
