@@ -119,55 +119,46 @@ function startsOf(job: string) {
   } satisfies AnnotationQuery<DataQuery & { expr: string }> & Readonly<Record<string, unknown>>;
 }
 
-const panelTypes = { stat: 'stat', timeSeries: 'timeseries' } as const;
-
+/** Leaves out values that are Grafana's defaults. */
 function toPanel(panel: Panel, id: number, gridPos: GridPos): GrafanaPanel {
+  const { kind, title, description, unit, limits } = panel;
+  const isStat = kind === 'stat';
   return {
     id,
-    type: panelTypes[panel.kind],
-    title: panel.title,
-    description: panel.description,
+    type: kind.toLowerCase(),
+    title,
+    description,
     gridPos,
     datasource: { type: 'prometheus', uid: '${datasource}' },
     targets: panel.queries.map(({ expr, legend }, index) => ({
       refId: String.fromCodePoint(65 + index),
       expr,
-      legendFormat: legend,
-      instant: panel.kind === 'stat',
-      range: panel.kind !== 'stat',
+      ...(isStat ? { instant: true, range: false } : { legendFormat: legend }),
     })),
     fieldConfig: {
-      defaults: {
-        unit: panel.unit,
-        ...(panel.limits !== undefined && { color: { mode: FieldColorModeId.Thresholds } }),
-        thresholds: { mode: ThresholdsMode.Absolute, steps: steps(panel.limits) },
-        custom: panel.kind === 'timeSeries' ? { fillOpacity: 10, showPoints: 'never' } : {},
-      },
+      defaults: isStat
+        ? {
+            unit,
+            ...(limits !== undefined && { color: { mode: FieldColorModeId.Thresholds } }),
+            thresholds: { mode: ThresholdsMode.Absolute, steps: steps(limits) },
+          }
+        : { unit, custom: { fillOpacity: 10, showPoints: 'never' } },
       overrides: [],
     },
-    options: options(panel.kind),
+    options: isStat
+      ? { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' }
+      : { tooltip: { mode: 'multi', sort: 'desc' } },
   };
 }
 
 function steps(limits: Panel['limits']): Threshold[] {
   if (limits === undefined) return [{ color: 'green', value: null }];
   const [warn, alarm] = limits;
-  return warn <= alarm
-    ? [
-        { color: 'green', value: null },
-        { color: 'yellow', value: warn },
-        { color: 'red', value: alarm },
-      ]
-    : [
-        { color: 'red', value: null },
-        { color: 'yellow', value: alarm },
-        { color: 'green', value: warn },
-      ];
-}
-
-function options(kind: Panel['kind']): Record<string, unknown> {
-  if (kind === 'stat') {
-    return { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' };
+  const colors = ['green', 'yellow', 'red'];
+  const values = [null, warn, alarm];
+  if (warn > alarm) {
+    colors.reverse();
+    values.splice(1, 2, alarm, warn);
   }
-  return { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi', sort: 'desc' } };
+  return colors.map((color, n) => ({ color, value: values[n] ?? null }));
 }

@@ -48,12 +48,10 @@ export const liveGatewayDashboard: Dashboard = {
           'Viewers',
           'Open connections per gateway. Uneven after a roll-out; evens out over time.',
           'short',
-          { expr: 'live_connections', legend: '{{instance}}' },
-          { expr: 'job:live_connections:sum', legend: 'all' },
+          { '{{instance}}': 'live_connections', all: 'job:live_connections:sum' },
         ),
         timeSeries('Subscriptions', 'Authorised and live.', 'short', {
-          expr: 'sum by (instance) (live_subscriptions)',
-          legend: '{{instance}}',
+          '{{instance}}': 'sum by (instance) (live_subscriptions)',
         }),
         rateBy(
           'result',
@@ -92,12 +90,10 @@ export const liveGatewayDashboard: Dashboard = {
           'live_fix_age_seconds',
         ),
         timeSeries('Stream lag', 'Age of the first entry not yet applied.', 's', {
-          expr: 'live_stream_lag_seconds',
-          legend: '{{instance}} {{stream}}',
+          '{{instance}} {{stream}}': 'live_stream_lag_seconds',
         }),
         timeSeries('Tick duration', 'p99. A tick is due every 125 ms.', 's', {
-          expr: 'instance:live_fanout_tick_seconds:p99_5m',
-          legend: '{{instance}}',
+          '{{instance}}': 'instance:live_fanout_tick_seconds:p99_5m',
         }),
         rateBy(
           'result',
@@ -109,7 +105,7 @@ export const liveGatewayDashboard: Dashboard = {
           'Unassigned devices',
           'Their records per second. Trackers in no event, or missing assignments.',
           'cps',
-          { expr: 'sum(rate(live_orphan_records_total[1m]))', legend: 'records' },
+          { records: 'sum(rate(live_orphan_records_total[1m]))' },
         ),
       ],
     },
@@ -117,21 +113,21 @@ export const liveGatewayDashboard: Dashboard = {
       title: 'Output',
       panels: [
         timeSeries('Bytes sent', 'Without frame headers.', 'Bps', {
-          expr: 'sum by (instance) (rate(live_bytes_sent_total[1m]))',
-          legend: '{{instance}}',
+          '{{instance}}': 'sum by (instance) (rate(live_bytes_sent_total[1m]))',
         }),
         timeSeries(
           'Positions and frames',
           'conflated: superseded before being sent. Dropped frames must be 0.',
           'cps',
-          { expr: 'sum(rate(live_positions_sent_total[1m]))', legend: 'positions' },
-          { expr: 'sum(rate(live_positions_conflated_total[1m]))', legend: 'positions conflated' },
-          { expr: 'sum(rate(live_frames_sent_total[1m]))', legend: 'frames' },
-          { expr: 'sum(rate(live_dropped_frames_total[1m]))', legend: 'frames dropped' },
+          {
+            positions: 'sum(rate(live_positions_sent_total[1m]))',
+            'positions conflated': 'sum(rate(live_positions_conflated_total[1m]))',
+            frames: 'sum(rate(live_frames_sent_total[1m]))',
+            'frames dropped': 'sum(rate(live_dropped_frames_total[1m]))',
+          },
         ),
         timeSeries('Lagging connections', 'With too much unread data.', 'short', {
-          expr: 'sum by (instance) (live_lagging_connections)',
-          legend: '{{instance}}',
+          '{{instance}}': 'sum by (instance) (live_lagging_connections)',
         }),
       ],
     },
@@ -142,7 +138,7 @@ export const liveGatewayDashboard: Dashboard = {
           'Directus requests',
           'user, nobody, allowed, forbidden are answers; the other outcomes are failures.',
           'cps',
-          { expr: 'outcome:live_auth:rate5m', legend: '{{operation}} {{outcome}}' },
+          { '{{operation}} {{outcome}}': 'outcome:live_auth:rate5m' },
         ),
         quantiles(
           'Directus request duration',
@@ -160,15 +156,13 @@ export const liveGatewayDashboard: Dashboard = {
           'Unconfirmed subscriptions',
           'Kept while Directus does not answer; closed after REAUTHORIZE_GRACE_MS.',
           'short',
-          { expr: 'sum by (instance) (live_unconfirmed_subscriptions)', legend: '{{instance}}' },
+          { '{{instance}}': 'sum by (instance) (live_unconfirmed_subscriptions)' },
         ),
         timeSeries('Assignment age', 'Assignments are read every 30 s.', 's', {
-          expr: 'live_assignment_age_seconds',
-          legend: '{{instance}}',
+          '{{instance}}': 'live_assignment_age_seconds',
         }),
         timeSeries('Connections to drain', 'While a gateway stops; otherwise 0.', 'short', {
-          expr: 'live_drain_remaining',
-          legend: '{{instance}}',
+          '{{instance}}': 'live_drain_remaining',
         }),
       ],
     },

@@ -1,4 +1,4 @@
-import type { Panel, Query } from './dashboard.ts';
+import type { Panel } from './dashboard.ts';
 
 type Unit = Panel['unit'];
 
@@ -14,28 +14,33 @@ export function stat(
   return { kind: 'stat', title, description, unit, queries, ...(limits !== undefined && { limits }) };
 }
 
+/** @param series PromQL expressions by legend; a legend with `{{label}}` stands for several series. */
 export function timeSeries(
   title: string,
   description: string,
   unit: Unit,
-  ...queries: readonly Query[]
+  series: Readonly<Record<string, string>>,
 ): Panel {
+  const queries = Object.entries(series).map(([legend, expr]) => ({ expr, legend }));
   return { kind: 'timeSeries', title, description, unit, queries };
 }
 
 /** The rate of a counter, one series for each value of the label. */
 export function rateBy(label: string, title: string, description: string, counter: string): Panel {
-  const query = { expr: `sum by (${label}) (rate(${counter}[1m]))`, legend: `{{${label}}}` };
-  return timeSeries(title, description, 'cps', query);
+  return timeSeries(title, description, 'cps', {
+    [`{{${label}}}`]: `sum by (${label}) (rate(${counter}[1m]))`,
+  });
 }
 
 /** The quantiles 0.5, 0.95 and 0.99 of a histogram. */
 export function quantiles(title: string, description: string, histogram: string, unit: Unit = 's'): Panel {
-  const queries = [0.5, 0.95, 0.99].map((quantile) => ({
-    expr: `histogram_quantile(${quantile}, sum by (le) (rate(${histogram}_bucket[1m])))`,
-    legend: `${quantile * 100} %`,
-  }));
-  return timeSeries(title, description, unit, ...queries);
+  const quantile = (value: number): string =>
+    `histogram_quantile(${value}, sum by (le) (rate(${histogram}_bucket[1m])))`;
+  return timeSeries(title, description, unit, {
+    '50 %': quantile(0.5),
+    '95 %': quantile(0.95),
+    '99 %': quantile(0.99),
+  });
 }
 
 /** Versions and resources of a job's processes. */
@@ -43,44 +48,24 @@ export function processPanels(job: string): readonly Panel[] {
   const selector = `{job="${job}"}`;
   return [
     timeSeries('Versions', 'Two versions at once: a roll-out is in progress or stuck.', 'short', {
-      expr: `count by (version, commit) (build_info${selector})`,
-      legend: '{{version}} {{commit}}',
+      '{{version}} {{commit}}': `count by (version, commit) (build_info${selector})`,
     }),
-    timeSeries(
-      'CPU',
-      'In cores. A Node process uses little more than one.',
-      'short',
-      byInstance(`rate(process_cpu_seconds_total${selector}[1m])`),
-    ),
-    timeSeries(
-      'Memory',
-      'Resident memory, and the used heap. Steady growth over hours is a leak.',
-      'bytes',
-      byInstance(`process_resident_memory_bytes${selector}`),
-      byInstance(`nodejs_heap_size_used_bytes${selector}`, ' heap'),
-    ),
-    timeSeries(
-      'Event loop',
-      'Event loop lag (p99). Above 0.1 s all latencies suffer.',
-      's',
-      byInstance(`nodejs_eventloop_lag_p99_seconds${selector}`),
-    ),
-    timeSeries(
-      'Garbage collection',
-      'Share of time spent in garbage collection.',
-      'percentunit',
-      byInstance(`sum by (instance) (rate(nodejs_gc_duration_seconds_sum${selector}[1m]))`),
-    ),
-    timeSeries(
-      'Open files',
-      'Including sockets. At the limit no connection is accepted.',
-      'short',
-      byInstance(`process_open_fds${selector}`),
-      byInstance(`process_max_fds${selector}`, ' limit'),
-    ),
+    timeSeries('CPU', 'In cores. A Node process uses little more than one.', 'short', {
+      '{{instance}}': `rate(process_cpu_seconds_total${selector}[1m])`,
+    }),
+    timeSeries('Memory', 'Resident memory, and the used heap. Steady growth over hours is a leak.', 'bytes', {
+      '{{instance}}': `process_resident_memory_bytes${selector}`,
+      '{{instance}} heap': `nodejs_heap_size_used_bytes${selector}`,
+    }),
+    timeSeries('Event loop', 'Event loop lag (p99). Above 0.1 s all latencies suffer.', 's', {
+      '{{instance}}': `nodejs_eventloop_lag_p99_seconds${selector}`,
+    }),
+    timeSeries('Garbage collection', 'Share of time spent in garbage collection.', 'percentunit', {
+      '{{instance}}': `sum by (instance) (rate(nodejs_gc_duration_seconds_sum${selector}[1m]))`,
+    }),
+    timeSeries('Open files', 'Including sockets. At the limit no connection is accepted.', 'short', {
+      '{{instance}}': `process_open_fds${selector}`,
+      '{{instance}} limit': `process_max_fds${selector}`,
+    }),
   ];
-}
-
-function byInstance(expr: string, suffix = ''): Query {
-  return { expr, legend: `{{instance}}${suffix}` };
 }

@@ -57,16 +57,13 @@ export const processorDashboard: Dashboard = {
       title: 'Input',
       panels: [
         timeSeries('Entries read', 'Per second, including redeliveries.', 'cps', {
-          expr: 'sum by (instance) (rate(processor_consumer_records_total[1m]))',
-          legend: '{{instance}}',
+          '{{instance}}': 'sum by (instance) (rate(processor_consumer_records_total[1m]))',
         }),
         timeSeries('Lag', 'Age of the first undelivered entry.', 's', {
-          expr: 'stream:processor_consumer_lag_seconds:max',
-          legend: '{{stream}}',
+          '{{stream}}': 'stream:processor_consumer_lag_seconds:max',
         }),
         timeSeries('Undelivered entries', 'Empty if Redis does not know.', 'short', {
-          expr: 'max by (stream) (processor_consumer_lag)',
-          legend: '{{stream}}',
+          '{{stream}}': 'max by (stream) (processor_consumer_lag)',
         }),
         rateBy(
           'result',
@@ -78,11 +75,10 @@ export const processorDashboard: Dashboard = {
           'Headroom before trimming',
           'Time from the oldest entry to the first undelivered one.',
           's',
-          { expr: 'stream:processor_trim_headroom_seconds:min', legend: '{{stream}}' },
+          { '{{stream}}': 'stream:processor_trim_headroom_seconds:min' },
         ),
         timeSeries('Time since newest entry', 'Per stream.', 's', {
-          expr: 'stream:processor_seconds_since_last_record:min',
-          legend: '{{stream}}',
+          '{{stream}}': 'stream:processor_seconds_since_last_record:min',
         }),
       ],
     },
@@ -93,7 +89,7 @@ export const processorDashboard: Dashboard = {
           'Fixes by status',
           'duplicate: stored already, after a redelivery or sent twice by the tracker.',
           'cps',
-          { expr: 'status:processor_position_writes:rate5m', legend: '{{status}}' },
+          { '{{status}}': 'status:processor_position_writes:rate5m' },
         ),
         quantiles(
           'Ingest latency',
@@ -112,20 +108,15 @@ export const processorDashboard: Dashboard = {
           'processor_write_retries_total',
         ),
         timeSeries('Pending entries', 'Delivered and not acknowledged. Redelivered after a crash.', 'short', {
-          expr: 'max by (stream) (processor_consumer_pending)',
-          legend: '{{stream}}',
+          '{{stream}}': 'max by (stream) (processor_consumer_pending)',
         }),
         timeSeries('Oldest pending entry', 'Its age. Minutes mean that processing is stuck.', 's', {
-          expr: 'stream:processor_consumer_oldest_pending_seconds:max',
-          legend: '{{stream}}',
+          '{{stream}}': 'stream:processor_consumer_oldest_pending_seconds:max',
         }),
-        timeSeries(
-          'Acknowledged and claimed',
-          'Entries per second.',
-          'cps',
-          { expr: 'sum(rate(processor_acks_total[1m]))', legend: 'acknowledged' },
-          { expr: 'sum(rate(processor_entries_claimed_total[1m]))', legend: 'claimed' },
-        ),
+        timeSeries('Acknowledged and claimed', 'Entries per second.', 'cps', {
+          acknowledged: 'sum(rate(processor_acks_total[1m]))',
+          claimed: 'sum(rate(processor_entries_claimed_total[1m]))',
+        }),
       ],
     },
     {
@@ -147,8 +138,10 @@ export const processorDashboard: Dashboard = {
           'Lost and vanished entries',
           'lost: trimmed or deleted before delivery. vanished: deleted while pending.',
           'short',
-          { expr: 'sum(increase(processor_entries_lost_total[5m]))', legend: 'lost' },
-          { expr: 'sum(increase(processor_entries_vanished_total[5m]))', legend: 'vanished' },
+          {
+            lost: 'sum(increase(processor_entries_lost_total[5m]))',
+            vanished: 'sum(increase(processor_entries_vanished_total[5m]))',
+          },
         ),
       ],
     },
@@ -161,13 +154,10 @@ export const processorDashboard: Dashboard = {
           'Stored but not shown. no_fix: no satellites in view.',
           'processor_fix_quality_total',
         ),
-        timeSeries(
-          'Device states',
-          'Devices whose state is in memory.',
-          'short',
-          { expr: 'sum(processor_device_state_size)', legend: 'in memory' },
-          { expr: 'sum(increase(processor_device_state_evictions_total[5m]))', legend: 'evicted in 5 min' },
-        ),
+        timeSeries('Device states', 'Devices whose state is in memory.', 'short', {
+          'in memory': 'sum(processor_device_state_size)',
+          'evicted in 5 min': 'sum(increase(processor_device_state_evictions_total[5m]))',
+        }),
       ],
     },
     { title: 'Process', panels: processPanels('processor') },
