@@ -39,62 +39,54 @@ function swapped([id, lon, lat, ...rest]: readonly unknown[]): readonly unknown[
 
 /** How a server is broken, and the start of the title of the case that must fail. */
 const broken: readonly (readonly [string, Rewrites, string])[] = [
-  ['does not repeat ids', { serverMessage: without('id') }, 'plain: each id (number or string'],
-  [
-    'replies twice',
-    { serverMessage: rewrite('pong', (pong) => [pong, pong]) },
-    'plain: each id (number or string',
-  ],
+  ['does not repeat ids', { serverMessage: without('id') }, 'plain: each id'],
+  ['replies twice', { serverMessage: rewrite('pong', (pong) => [pong, pong]) }, 'plain: each id'],
   [
     'repeats ids as strings',
     { serverMessage: rewrite('pong', (pong) => [{ ...pong, id: String(pong['id']) }]) },
-    'plain: each id (number or string',
+    'plain: each id',
   ],
   [
     'answers every error with internal',
     { serverMessage: rewrite('error', (error) => [{ ...error, code: 'internal', temporary: true }]) },
-    'plain: an event that does not exist is answered forbidden',
+    'plain: an event that does not',
   ],
   [
     'marks a permanent error temporary',
     { serverMessage: rewrite('error', (error) => [{ ...error, temporary: true }]) },
-    'plain: invalid JSON, or JSON that is not an object',
+    'plain: invalid JSON',
   ],
   [
     'does not answer invalid messages',
     { serverMessage: rewrite('error', (error) => (error['code'] === 'bad-message' ? [] : [error])) },
-    'plain: invalid JSON, or JSON that is not an object',
+    'plain: invalid JSON',
   ],
   [
     'refuses unknown fields',
     { clientMessage: (json) => (json.includes('colour') ? ['{"type":"?"}'] : [json]) },
-    'plain: unknown fields are ignored',
+    'plain: unknown fields',
   ],
   [
     'accepts messages of any length',
     { clientMessage: (json) => [json.length > 4096 ? '{"type":"ping"}' : json] },
-    'plain: a message of 4 KiB is accepted',
+    'plain: a message of',
   ],
   [
     'closes with another code',
     { closeCode: (code) => (code === 4400 ? 4000 : code) },
-    'plain: a binary message closes the connection with 4400',
+    'plain: a binary message',
   ],
-  ['answers every upgrade 403', { status: () => 403 }, 'a request without a session cookie is answered 401'],
-  [
-    'sends no Retry-After',
-    { retryAfter: () => undefined },
-    'while Directus fails (503) an upgrade is answered 503 with Retry-After',
-  ],
+  ['answers every upgrade 403', { status: () => 403 }, 'a request without a session'],
+  ['sends no Retry-After', { retryAfter: () => undefined }, 'while Directus fails (503)'],
   [
     'accepts any Origin',
     { headers: (headers) => ({ ...headers, origin: 'https://live.example.org' }) },
-    'an Origin that is not allowed is answered 403',
+    'an Origin that is not',
   ],
   [
     'sends coordinates as strings',
     { serverMessage: rewrite('position', (position) => [{ ...position, lat: String(position['lat']) }]) },
-    'plain: a position has the IMEI',
+    'plain: a position has',
   ],
   [
     'omits 0',
@@ -103,7 +95,7 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
         Object.fromEntries(Object.entries(position).filter(([, value]) => value !== 0)),
       ]),
     },
-    'plain: a position has the IMEI',
+    'plain: a position has',
   ],
   [
     'swaps latitude and longitude',
@@ -112,7 +104,7 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
         { ...position, lat: position['lon'], lon: position['lat'] },
       ]),
     },
-    'plain: a position has the IMEI',
+    'plain: a position has',
   ],
   [
     'omits a device from the snapshot',
@@ -124,24 +116,20 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
         },
       ]),
     },
-    'plain: subscribed has a snapshot with the newest',
+    'plain: subscribed has',
   ],
-  [
-    'sends no hello',
-    { serverMessage: rewrite('hello', () => []) },
-    'the first message of the batched dialect is hello',
-  ],
+  ['sends no hello', { serverMessage: rewrite('hello', () => []) }, 'the first message of'],
   [
     'names its columns in another order',
     { serverMessage: rewrite('hello', (hello) => [{ ...hello, columns: ['deviceId', 'lat', 'lon'] }]) },
-    'the first message of the batched dialect is hello',
+    'the first message of',
   ],
   [
     'sends rows with the latitude first',
     {
       serverMessage: rewrite('positions', (message) => [{ ...message, rows: rowsOf(message).map(swapped) }]),
     },
-    'batched: a row is devices.id, lon, lat, ts',
+    'batched: a row is',
   ],
   [
     'claims to have recovered',
@@ -156,32 +144,20 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
   [
     'does not mark the last part of a snapshot',
     { serverMessage: rewrite('snapshot', without('last')) },
-    'batched: subscribed has the epoch',
+    'batched: subscribed has',
   ],
-  [
-    'sends no cursors',
-    { serverMessage: rewrite('positions', without('cursor')) },
-    'batched: the last frame of a flush has a cursor',
-  ],
-  [
-    'does not send hidden',
-    { serverMessage: rewrite('hidden', () => []) },
-    'batched: a bbox, also one across the antimeridian',
-  ],
+  ['sends no cursors', { serverMessage: rewrite('positions', without('cursor')) }, 'batched: the last frame'],
+  ['does not send hidden', { serverMessage: rewrite('hidden', () => []) }, 'batched: a bbox'],
   [
     'ignores the bbox',
     { clientMessage: (json) => [json.replace(/,"bbox":\[[^\]]*\]/u, '')] },
-    'batched: a bbox, also one across the antimeridian',
+    'batched: a bbox',
   ],
-  [
-    'does not send devices',
-    { serverMessage: rewrite('devices', () => []) },
-    'batched: devices announces added and removed',
-  ],
+  ['does not send devices', { serverMessage: rewrite('devices', () => []) }, 'batched: devices'],
   [
     'does not remove a faulty fix',
     { serverMessage: rewrite('devices', (message) => [{ ...message, removed: [] }]) },
-    'batched: when a fix is found faulty',
+    'batched: when a fix',
   ],
   [
     'exceeds maxHz',
@@ -190,7 +166,7 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
         json.replace('"maxHz":1,', '"maxHz":20,').replace('"maxHz":1}', '"maxHz":20}'),
       ],
     },
-    'batched: a client gets at most maxHz frames',
+    'batched: a client gets',
   ],
   [
     'sends a snapshot after an update',
@@ -200,7 +176,7 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
         { type: 'snapshot', topic: message['topic'], part: 0, rows: [], last: true, cursor: 'c' },
       ]),
     },
-    'batched: an update of the bbox sends',
+    'batched: an update',
   ],
   [
     'sends an older position after a newer one',
@@ -210,7 +186,7 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
         { ...message, rows: rowsOf(message).map((row) => row.with(3, Number(row[3]) - 1)) },
       ]),
     },
-    'both dialects: positions of a device arrive in fix-time order',
+    'both dialects: positions',
   ],
 ];
 

@@ -25,11 +25,11 @@ test("Directus' collections have the columns, types and references of the test t
     from information_schema.columns
     where columns.table_name in ('devices', 'events', 'entries', 'entry_devices')`;
   await sql.end();
-  const made = rows.map(({ name, type, references }) => [name, type, references]);
-  const wanted = fields.map(({ collection, field, schema }) => [
+  const actual = rows.map(({ name, type, references }) => [name, type, references]);
+  const expected = fields.map(({ collection, field, schema }) => [
     `${collection}.${field}`,
     schema.data_type,
     schema.foreign_key_table,
   ]);
-  expect(new Set(made.map(String))).toEqual(new Set(wanted.map(String)));
+  expect(new Set(actual.map(String))).toEqual(new Set(expected.map(String)));
 });

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { maxChunkBytes } from '@app/shared/protocol';
 import { connect } from '../client.ts';
 import { defineCase } from '../conformance-case.ts';
-import { deviceAt, heldBy, isHeld, openKnownEvent, subscribeBatched } from './known-event.ts';
+import { deviceAt, heldBy, isHeld, openKnownEvent, subscribeBatched, untilHeld } from './known-event.ts';
 
 export const batchedCases = [
   defineCase(
@@ -13,9 +13,7 @@ export const batchedCases = [
       await using event = await openKnownEvent(target);
       const fix = await event.publish(deviceAt(event, 0));
       using watcher = await subscribeBatched(target, event);
-      await watcher.until('the fix is known', () =>
-        isHeld(heldBy(watcher, event.topic), deviceAt(event, 0), fix.fixAtMs),
-      );
+      await untilHeld(watcher, event, deviceAt(event, 0), fix.fixAtMs);
       using client = await connect(target, 'batched', event.session);
       await client.send({ type: 'subscribe', id: 'a', topic: event.topic });
       const subscribed = await client.next('subscribed');
@@ -120,9 +118,7 @@ export const batchedCases = [
         ({ fixAtMs: lastFixAtMs } = await event.publish(device));
         await sleep(20);
       }
-      await client.until('the newest position was received', () =>
-        isHeld(heldBy(client, event.topic), device, lastFixAtMs),
-      );
+      await untilHeld(client, event, device, lastFixAtMs);
       const seconds = (performance.now() - startedAtMs) / 1_000;
       const frames = client.all('positions').length;
       ok(frames <= seconds + 2, `${frames} frames in ${seconds.toFixed(1)} s`);
@@ -149,9 +145,7 @@ export const batchedCases = [
       }
       for (const at of [0, 1]) {
         const device = deviceAt(event, at);
-        await batched.until('the newest position was received', () =>
-          isHeld(heldBy(batched, event.topic), device, newestMs[at] ?? 0),
-        );
+        await untilHeld(batched, event, device, newestMs[at] ?? 0);
         await plain.next('position', ({ deviceId, ts }) => deviceId === device.imei && ts === newestMs[at]);
         const times = plain
           .all('position')
@@ -177,11 +171,7 @@ export const batchedCases = [
         target.refreshMs,
       );
       equal(added.topic, event.topic);
-      await client.until(
-        'its position was received',
-        () => isHeld(heldBy(client, event.topic), device, fix.fixAtMs),
-        target.refreshMs,
-      );
+      await untilHeld(client, event, device, fix.fixAtMs, target.refreshMs);
       const messages = client.received.map(({ message }) => message);
       const firstRow = messages.findIndex(
         (message) => 'rows' in message && message.rows.some(([id]) => id === device.id),
@@ -207,15 +197,11 @@ export const batchedCases = [
       const validFix = await event.publish(device, { fixAtMs: Date.now() - 5_000 });
       const faultyFix = await event.publish(device);
       using client = await subscribeBatched(target, event);
-      await client.until('the fix was received', () =>
-        isHeld(heldBy(client, event.topic), device, faultyFix.fixAtMs),
-      );
+      await untilHeld(client, event, device, faultyFix.fixAtMs);
       await event.markFaulty(device, faultyFix.fixAtMs);
       const change = await client.next('devices', () => true, target.refreshMs);
       deepEqual([change.removed, change.added], [[device.id], [device.id]]);
-      await client.until('the older fix was received', () =>
-        isHeld(heldBy(client, event.topic), device, validFix.fixAtMs),
-      );
+      await untilHeld(client, event, device, validFix.fixAtMs);
     },
   ),
   defineCase(
@@ -229,11 +215,7 @@ export const batchedCases = [
       await event.publish(other, { longitude: 0, latitude: 0 });
       for (const longitude of [170, 179.9, 180, -180, -170]) {
         const fix = await event.publish(device, { longitude, latitude: 10 });
-        await client.until(
-          `${longitude} was received`,
-          () => isHeld(heldBy(client, event.topic), device, fix.fixAtMs),
-          target.refreshMs,
-        );
+        await untilHeld(client, event, device, fix.fixAtMs, target.refreshMs);
       }
       for (const [longitude, latitude] of [
         [169.9, 0],
@@ -245,9 +227,7 @@ export const batchedCases = [
         const hidden = await client.next('hidden');
         deepEqual([hidden.topic, hidden.devices], [event.topic, [device.id]]);
         const insideFix = await event.publish(device, { longitude: 175, latitude: 0 });
-        await client.until('the device is inside again', () =>
-          isHeld(heldBy(client, event.topic), device, insideFix.fixAtMs),
-        );
+        await untilHeld(client, event, device, insideFix.fixAtMs);
       }
       ok(
         !JSON.stringify(client.received.map(({ message }) => message)).includes(other.id),

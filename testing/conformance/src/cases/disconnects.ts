@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { Client, connect, tryConnect } from '../client.ts';
 import type { Dialect } from '../client.ts';
 import { defineCase } from '../conformance-case.ts';
-import { deviceAt, heldBy, isHeld, openKnownEvent, subscribeBatched } from './known-event.ts';
+import { deviceAt, openKnownEvent, subscribeBatched, untilHeld } from './known-event.ts';
 
 export const disconnectCases = [
   defineCase(
@@ -51,9 +51,7 @@ export const disconnectCases = [
       let resumed = false;
       while (!stalled.isClosed && performance.now() < deadlineMs) {
         const fix = await event.publish(deviceAt(event, 0));
-        await reading.until('the reading client gets the position', () =>
-          isHeld(heldBy(reading, event.topic), deviceAt(event, 0), fix.fixAtMs),
-        );
+        await untilHeld(reading, event, deviceAt(event, 0), fix.fixAtMs);
         // Long after the limit, read the close frame or the end of the connection.
         if (!resumed && performance.now() > deadlineMs - target.answerMs) {
           resumed = true;

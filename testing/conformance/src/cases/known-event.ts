@@ -65,6 +65,18 @@ export function isHeld(held: ReadonlyMap<string, Row>, device: Device, fixAtMs: 
   return held.get(device.id)?.[3] === fixAtMs;
 }
 
+/** Waits until the client holds this fix as the device's position. */
+export async function untilHeld(
+  client: Client<'batched'>,
+  event: TestEvent,
+  device: Device,
+  fixAtMs: number,
+  timeoutMs?: number,
+): Promise<void> {
+  const holds = (): boolean => isHeld(heldBy(client, event.topic), device, fixAtMs);
+  await client.until(`holds the position of device ${device.id}`, holds, timeoutMs);
+}
+
 /** The newest cursor that the client received for its only topic, and the epoch. */
 export function resumePoint(client: Client<'batched'>): { readonly cursor: string; readonly epoch: string } {
   let cursor: string | undefined;

@@ -10,6 +10,7 @@ import {
   openKnownEvent,
   resumePoint,
   subscribeBatched,
+  untilHeld,
   untilKnown,
 } from './known-event.ts';
 
@@ -74,15 +75,11 @@ export const resumeCases = [
       const missed = await event.publish(deviceAt(event, 1));
       // The server must know the fix before the resume.
       using watcher = await subscribeBatched(target, event);
-      await watcher.until('the fix is known', () =>
-        isHeld(heldBy(watcher, event.topic), deviceAt(event, 1), missed.fixAtMs),
-      );
+      await untilHeld(watcher, event, deviceAt(event, 1), missed.fixAtMs);
       const { client, recovered } = await resume(target, event, point);
       using resumed = client;
       equal(recovered, true);
-      await resumed.until('the missed fix was received', () =>
-        isHeld(heldBy(resumed, event.topic, held), deviceAt(event, 1), missed.fixAtMs),
-      );
+      await untilHeld(resumed, event, deviceAt(event, 1), missed.fixAtMs);
       deepEqual(
         heldBy(resumed, event.topic, held),
         heldBy(watcher, event.topic),
@@ -106,17 +103,11 @@ export const resumeCases = [
       await untilKnown(target, event, 3, replica.url);
       const missed = await event.publish(deviceAt(event, 2));
       using watcher = await subscribeBatched(target, event, {}, replica.url);
-      await watcher.until(
-        'the fix is known',
-        () => isHeld(heldBy(watcher, event.topic), deviceAt(event, 2), missed.fixAtMs),
-        target.refreshMs,
-      );
+      await untilHeld(watcher, event, deviceAt(event, 2), missed.fixAtMs, target.refreshMs);
       const { client, recovered } = await resume(target, event, point, replica.url);
       using resumed = client;
       equal(recovered, true);
-      await resumed.until('the missed fix was received', () =>
-        isHeld(heldBy(resumed, event.topic, held), deviceAt(event, 2), missed.fixAtMs),
-      );
+      await untilHeld(resumed, event, deviceAt(event, 2), missed.fixAtMs);
       deepEqual(heldBy(resumed, event.topic, held), heldBy(watcher, event.topic));
     },
     { schedule: 'parallel' },

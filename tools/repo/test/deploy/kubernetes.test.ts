@@ -220,18 +220,18 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
         metadata: z.object({ name: z.string() }),
         spec: z.object({ selector: z.unknown(), podSelector: z.unknown() }).partial(),
       });
-      const labelsWanted = z.union([
+      const selectedLabels = z.union([
         z
           .object({ matchLabels: z.record(z.string(), z.string()) })
           .transform(({ matchLabels }) => matchLabels),
         z.record(z.string(), z.string()),
       ]);
       const matched = only(selector, manifests).flatMap(({ metadata, spec }) => {
-        const wanted = labelsWanted.safeParse(spec.podSelector ?? spec.selector);
+        const labelsSelected = selectedLabels.safeParse(spec.podSelector ?? spec.selector);
         // Selectors of several workloads use matchExpressions.
-        if (!wanted.success) return [];
+        if (!labelsSelected.success) return [];
         const count = pods.filter((labels) =>
-          Object.entries(wanted.data).every(([label, value]) => labels[label] === value),
+          Object.entries(labelsSelected.data).every(([label, value]) => labels[label] === value),
         ).length;
         return [`${metadata.name}: ${count}`];
       });
