@@ -1,8 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import type { Position } from '@app/shared/position';
 import { connect } from '../client.ts';
+import type { Client, MessageOf } from '../client.ts';
 import { defineCase } from '../conformance-case.ts';
-import type { Device } from '../target.ts';
+import type { Device, Target, TestEvent } from '../target.ts';
+import { deviceAt } from './known-event.ts';
 
 function toPlain(device: Device, fix: Position): Readonly<Record<string, unknown>> {
   return {
@@ -16,10 +18,20 @@ function toPlain(device: Device, fix: Position): Readonly<Record<string, unknown
   };
 }
 
-function first<T>(items: readonly T[]): T {
-  const [item] = items;
-  if (item === undefined) throw new Error('the test event has no device');
-  return item;
+/** Subscribes and waits for the reply. */
+async function subscribePlain(target: Target, event: TestEvent, view: object = {}): Promise<Client<'plain'>> {
+  const client = await connect(target, 'plain', event.session);
+  await client.send({ type: 'subscribe', topic: event.topic, ...view });
+  await client.next('subscribed');
+  return client;
+}
+
+function snapshotOf(client: Client<'plain'>): MessageOf<'plain', 'subscribed'>['snapshot'] {
+  return client.all('subscribed').flatMap(({ snapshot }) => snapshot);
+}
+
+function devicesOf(client: Client<'plain'>): ReadonlySet<string> {
+  return new Set([...snapshotOf(client), ...client.all('position')].map(({ deviceId }) => deviceId));
 }
 
 export const plainCases = [
@@ -28,35 +40,22 @@ export const plainCases = [
     ['openTestEvent'],
     async (target) => {
       await using event = await target.openTestEvent();
-      const [known, other, silent] = event.devices;
-      ok(known !== undefined && other !== undefined && silent !== undefined, 'too few devices');
+      const [known, other] = [deviceAt(event, 0), deviceAt(event, 1)];
       await event.publish(known, { fixAtMs: Date.now() - 5_000 });
       const expected = [
         toPlain(known, await event.publish(known)),
         toPlain(other, await event.publish(other, { latitude: -1.5 })),
       ];
-      using watcher = await connect(target, 'plain', event.session);
-      await watcher.send({ type: 'subscribe', topic: event.topic });
-      await watcher.next('subscribed');
-      await watcher.until(
-        'both positions were received',
-        () => {
-          const positions = [
-            ...watcher.all('subscribed').flatMap(({ snapshot }) => snapshot),
-            ...watcher.all('position'),
-          ];
-          return expected.every((position) =>
-            positions.some(({ ts, deviceId }) => ts === position['ts'] && deviceId === position['deviceId']),
-          );
-        },
-        target.refreshMs,
-      );
-      using client = await connect(target, 'plain', event.session);
-      await client.send({ type: 'subscribe', id: 1, topic: event.topic });
-      const { snapshot, topic } = await client.next('subscribed');
-      equal(topic, event.topic);
+      using watcher = await subscribePlain(target, event);
+      const received = (position: (typeof expected)[number]): boolean =>
+        [...snapshotOf(watcher), ...watcher.all('position')].some(
+          ({ ts, deviceId }) => ts === position['ts'] && deviceId === position['deviceId'],
+        );
+      await watcher.until('both positions were received', () => expected.every(received), target.refreshMs);
+      using client = await subscribePlain(target, event);
+      equal(client.all('subscribed')[0]?.topic, event.topic);
       deepEqual(
-        snapshot.toSorted((a, b) => b.lat - a.lat),
+        snapshotOf(client).toSorted((a, b) => b.lat - a.lat),
         expected,
       );
     },
@@ -67,17 +66,10 @@ export const plainCases = [
     ['openTestEvent'],
     async (target) => {
       await using event = await target.openTestEvent();
-      const device = first(event.devices);
-      using client = await connect(target, 'plain', event.session);
-      await client.send({ type: 'subscribe', topic: event.topic, maxHz: 20 });
-      await client.next('subscribed');
-      const fix = await event.publish(device, {
-        latitude: 0,
-        longitude: -179.5,
-        speedKmh: 0,
-        courseDeg: 0,
-        altitudeM: 0,
-      });
+      const device = deviceAt(event, 0);
+      using client = await subscribePlain(target, event, { maxHz: 20 });
+      const zeros = { latitude: 0, longitude: -179.5, speedKmh: 0, courseDeg: 0, altitudeM: 0 };
+      const fix = await event.publish(device, zeros);
       const position = await client.next('position', () => true, target.refreshMs);
       deepEqual(position, { type: 'position', topic: event.topic, ...toPlain(device, fix) });
     },
@@ -85,22 +77,17 @@ export const plainCases = [
   ),
   defineCase('plain: an event without positions has an empty snapshot', ['openTestEvent'], async (target) => {
     await using event = await target.openTestEvent();
-    using client = await connect(target, 'plain', event.session);
-    await client.send({ type: 'subscribe', topic: event.topic });
-    deepEqual((await client.next('subscribed')).snapshot, []);
+    using client = await subscribePlain(target, event);
+    deepEqual(snapshotOf(client), []);
   }),
   defineCase(
     'plain: after unsubscribed no position of the topic is sent',
     ['openTestEvent'],
     async (target) => {
       await using event = await target.openTestEvent();
-      const device = first(event.devices);
-      using client = await connect(target, 'plain', event.session);
-      using other = await connect(target, 'plain', event.session);
-      for (const each of [client, other]) {
-        await each.send({ type: 'subscribe', topic: event.topic, maxHz: 20 });
-        await each.next('subscribed');
-      }
+      const device = deviceAt(event, 0);
+      using client = await subscribePlain(target, event, { maxHz: 20 });
+      using other = await subscribePlain(target, event, { maxHz: 20 });
       const shown = await event.publish(device);
       for (const each of [client, other])
         await each.next('position', ({ ts }) => ts === shown.fixAtMs, target.refreshMs);
@@ -109,43 +96,28 @@ export const plainCases = [
       const hidden = await event.publish(device);
       await other.next('position', ({ ts }) => ts === hidden.fixAtMs);
       await client.roundTrip();
-      deepEqual(
-        client.all('position').filter(({ ts }) => ts === hidden.fixAtMs),
-        [],
-      );
+      ok(!client.all('position').some(({ ts }) => ts === hidden.fixAtMs), 'received a position');
     },
   ),
   defineCase(
     'plain: a large snapshot is one frame of at most 64 KiB, and position messages follow for the rest',
     ['openTestEvent'],
     async (target) => {
-      await using event = await target.openTestEvent({ deviceCount: 700 });
+      const count = 700;
+      await using event = await target.openTestEvent({ deviceCount: count });
       for (const device of event.devices) await event.publish(device);
-      const knownDevices = new Set<string>();
-      using watcher = await connect(target, 'plain', event.session);
-      await watcher.send({ type: 'subscribe', topic: event.topic });
+      using watcher = await subscribePlain(target, event);
       await watcher.until(
         'all positions were received',
-        () => {
-          for (const { message } of watcher.received) {
-            if (message.type === 'position') knownDevices.add(message.deviceId);
-            if (message.type === 'subscribed')
-              for (const { deviceId } of message.snapshot) knownDevices.add(deviceId);
-          }
-          return knownDevices.size === 700;
-        },
+        () => devicesOf(watcher).size === count,
         target.refreshMs + target.answerMs,
       );
-      using client = await connect(target, 'plain', event.session);
-      await client.send({ type: 'subscribe', topic: event.topic });
-      const { snapshot } = await client.next('subscribed');
+      using client = await subscribePlain(target, event);
       const frame = client.received.find(({ message }) => message.type === 'subscribed');
       ok(frame !== undefined && frame.bytes <= 65_536, `a frame of ${frame?.bytes} bytes`);
-      ok(snapshot.length < 700, 'all 700 positions in one frame');
-      const receivedDevices = (): ReadonlySet<string> =>
-        new Set([...snapshot, ...client.all('position')].map(({ deviceId }) => deviceId));
-      await client.until('the remaining positions were received', () => receivedDevices().size === 700);
-      equal(snapshot.length + client.all('position').length, 700, 'a device was sent twice');
+      ok(snapshotOf(client).length < count, 'all positions in one frame');
+      await client.until('the remaining positions were received', () => devicesOf(client).size === count);
+      equal(snapshotOf(client).length + client.all('position').length, count, 'a device was sent twice');
     },
   ),
   defineCase(
