@@ -4,23 +4,23 @@ import { record } from '@app/processor/testing/telemetry';
 import { encodeFields, type TelemetryRecord } from '@app/shared/entry';
 
 /**
- * What becomes of a record: `good` ones are stored; of a `rival` and the good one before it, with the same device and
- * time and other content, one is stored and one is parked; all others are parked.
+ * `good` records are stored. Of a `conflict` and the good record before it, which have the same device and time and
+ * different content, one is stored and one dead-lettered. All others are dead-lettered.
  */
-export type Kind = 'good' | 'rival' | 'garbage' | 'refused' | 'future';
+export type Kind = 'good' | 'conflict' | 'garbage' | 'refused' | 'future';
 
 export interface LoadItem {
   readonly n: number;
   readonly kind: Kind;
-  /** Undefined for garbage, which is none. */
+  /** Undefined for garbage. */
   readonly record: TelemetryRecord | undefined;
   /** For XADD: name, value, name, value, … */
   readonly fields: readonly (string | Buffer)[];
-  /** The reason for which it may be parked; undefined where it must not be. */
+  /** The reason for which it may be dead-lettered; undefined if it must be stored. */
   readonly reason: string | undefined;
 }
 
-/** The attribute that carries a record's number into the table, and the field that carries it into a dead letter. */
+/** The attribute with a record's number, for rows, and the field with it, for dead letters. */
 export const numberAttribute = '16';
 export const numberField = 'n';
 
@@ -34,10 +34,7 @@ const devices = 500;
 const firstFixAtMs = Date.UTC(2026, 5, 1);
 const farFutureMs = Date.UTC(2090, 0, 1);
 
-/**
- * An endless load of which any part can be told from the seed and a number alone: so the ledger is a count, and what
- * is found at the end can be compared to the byte with what was sent.
- */
+/** An endless load: each record is computed from the seed and its number, so nothing has to be kept for the comparison. */
 export class Load {
   readonly #seed: number;
 
@@ -59,17 +56,17 @@ export class Load {
     };
   }
 
-  /** Whether it has a rival: the next number. */
-  hasRival(n: number): boolean {
-    return this.#kind(n) === 'good' && this.#kind(n + 1) === 'rival';
+  /** Whether the next record conflicts with this one. */
+  hasConflict(n: number): boolean {
+    return this.#kind(n) === 'good' && this.#kind(n + 1) === 'conflict';
   }
 
-  /** How much later a record is sent than its turn, in records; 0 for most. */
+  /** By how many records it is sent later than in order; 0 for most. */
   heldBack(n: number): number {
     return this.#sometimes(n, 2, 0.02);
   }
 
-  /** How much later it is sent once more; 0 for most. */
+  /** After how many records it is sent a second time; 0 for most, which are not. */
   repeatedAfter(n: number): number {
     return this.#sometimes(n, 3, 0.02);
   }
@@ -84,7 +81,7 @@ export class Load {
     if (share < 0.006) return 'garbage';
     if (share < 0.009) return 'refused';
     if (share < 0.012) return 'future';
-    if (share < 0.018) return n > 0 && this.#kind(n - 1) === 'good' ? 'rival' : 'good';
+    if (share < 0.018) return n > 0 && this.#kind(n - 1) === 'good' ? 'conflict' : 'good';
     return 'good';
   }
 
@@ -93,46 +90,46 @@ export class Load {
     if (kind === 'refused')
       return record({ deviceId: `refused-${n % 2}`, fixAtMs: firstFixAtMs + n * 1000, attributes });
     if (kind === 'future') return record({ deviceId: 'future', fixAtMs: farFutureMs + n * 1000, attributes });
-    const place = kind === 'rival' ? n - 1 : n;
+    const keyNumber = kind === 'conflict' ? n - 1 : n;
     return record({
-      deviceId: `35000000000${1000 + (place % devices)}`,
-      fixAtMs: firstFixAtMs + Math.floor(place / devices) * 1000,
+      deviceId: `35000000000${1000 + (keyNumber % devices)}`,
+      fixAtMs: firstFixAtMs + Math.floor(keyNumber / devices) * 1000,
       latitude: 46 + (n % 1000) / 1024,
-      priority: kind === 'rival' ? 2 : 0,
+      priority: kind === 'conflict' ? 2 : 0,
       attributes,
     });
   }
 
-  #reason(n: number, kind: Kind, spoiled: string | undefined): string | undefined {
+  #reason(n: number, kind: Kind, badReason: string | undefined): string | undefined {
     if (kind === 'refused') return 'row_refused';
     if (kind === 'future') return 'future_limit';
-    return kind === 'rival' || this.hasRival(n) ? 'same_time' : spoiled;
+    return kind === 'conflict' || this.hasConflict(n) ? 'same_time' : badReason;
   }
 }
 
-/** The numbers in the order in which they are sent: some late, some once more. */
+/** Record numbers in sending order: some late, some twice. */
 export class SendingOrder {
   readonly #load: Load;
-  /** What is to be sent after so many turns; nothing waits for longer than a thousand. */
+  /** Numbers by the number after which they are sent. */
   readonly #later = new Map<number, number[]>();
   readonly #ready: number[] = [];
-  #begun = 0;
+  #started = 0;
 
   constructor(load: Load) {
     this.#load = load;
   }
 
-  /** All numbers below were sent, or are still held back. */
-  get begun(): number {
-    return this.#begun;
+  /** All numbers below this were sent or are held back. */
+  get started(): number {
+    return this.#started;
   }
 
   next(): number {
     for (;;) {
       const ready = this.#ready.shift();
       if (ready !== undefined) return ready;
-      const n = this.#begun;
-      this.#begun += 1;
+      const n = this.#started;
+      this.#started += 1;
       const heldBack = this.#load.heldBack(n);
       const repeatedAfter = this.#load.repeatedAfter(n);
       if (heldBack === 0) this.#ready.push(n);
@@ -143,7 +140,7 @@ export class SendingOrder {
     }
   }
 
-  /** What was begun and is still to be sent; afterwards nothing is held back. */
+  /** Removes and returns the numbers that are held back. */
   rest(): readonly number[] {
     const rest = [...this.#ready, ...[...this.#later.values()].flat()];
     this.#later.clear();
@@ -151,9 +148,9 @@ export class SendingOrder {
     return rest;
   }
 
-  #postpone(n: number, turns: number): void {
-    const due = this.#later.get(n + turns) ?? [];
+  #postpone(n: number, records: number): void {
+    const due = this.#later.get(n + records) ?? [];
     due.push(n);
-    this.#later.set(n + turns, due);
+    this.#later.set(n + records, due);
   }
 }

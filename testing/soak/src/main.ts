@@ -13,9 +13,9 @@ async function main(asked: SoakArguments): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // A second one does not wait: servers and processors end with this process in any case.
+      // The second signal: servers and processors end with this process.
       if (stop.signal.aborted) process.exit(130);
-      console.log('soak: ending early; the proof follows. Once more to leave without it');
+      console.log('soak: ending early; the check follows. Send the signal again to exit without it');
       stop.abort();
     });
   }
@@ -30,12 +30,12 @@ async function main(asked: SoakArguments): Promise<number> {
     for (const problem of problems) console.error(`soak: ${problem}`);
     if (problems.length > 0) {
       console.error(
-        `soak: the promise was broken; ./run soak --seed ${asked.seed} draws the same load and faults`,
+        `soak: the promise was broken; ./run soak --seed ${asked.seed} repeats the load and the faults`,
       );
       return 1;
     }
     console.log(
-      'soak: the promise was kept: each record stored once or parked with its reason, nothing pending',
+      'soak: the promise was kept: each record stored once or dead-lettered with its reason, nothing pending',
     );
     return 0;
   } catch (error) {

@@ -1,4 +1,4 @@
-/** A set of whole numbers from 0 on, a bit each: a hundred million of them take 12 MB. */
+/** A set of non-negative integers, one bit each: a hundred million take 12 MB. */
 export class NumberSet {
   #bits = new Uint8Array(1024);
   #size = 0;
@@ -11,7 +11,7 @@ export class NumberSet {
     return ((this.#bits[n >> 3] ?? 0) & (1 << (n & 7))) !== 0;
   }
 
-  /** True if it was not there before. */
+  /** Returns false if the set had it already. */
   add(n: number): boolean {
     if (this.has(n)) return false;
     const at = n >> 3;

@@ -3,15 +3,15 @@ import { duration, readArguments as read, wholeNumber } from '@app/runtime/read-
 
 export const usage = `usage: ./run soak [options]
 
-The processor, one and at times two of it, under load and random faults on servers of its own; in the end the
-proof that each entry is stored exactly once or parked with its reason, and that nothing is pending.
+Runs one or two processors under load and random faults on servers of its own, then checks that each entry is stored
+exactly once or dead-lettered with its reason, and that nothing is pending.
 
-  --for 10m       how long there are load and faults (10m); Ctrl-C ends them early, and the proof follows
-  --seed N        the same seed gives the same load and the same faults in the same order
+  --for 10m       duration of load and faults (10m); Ctrl-C ends them early, and the check follows
+  --seed N        repeats the load and the order of the faults
   --rate N        entries a second (1000)
   --help
 
-Exit codes: 0 the promise was kept, 1 it was not (what is missing is said), 2 a wrong command line.`;
+Exit codes: 0 the promise was kept, 1 it was broken (the output says how), 2 invalid arguments.`;
 
 export interface SoakArguments {
   readonly durationMs: number;

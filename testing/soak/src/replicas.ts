@@ -4,8 +4,8 @@ import {
   startProcessor,
 } from '@app/processor/testing/start-processor';
 
-/** What a processor says of entries that are gone; here none ever is, so none may say it. */
-const falseAlarm = /entries lost before delivery|deleted from the stream: perhaps/u;
+/** What a processor logs about lost entries. Only acknowledged entries are trimmed here, so it must not. */
+const falseAlarm = /entries lost before delivery|entries were deleted from the stream/u;
 
 /** The processors of one consumer group, by name. */
 export class Replicas implements AsyncDisposable {
@@ -27,7 +27,7 @@ export class Replicas implements AsyncDisposable {
     return this.#failed.signal;
   }
 
-  /** Ends that nobody asked for, and alarms without a cause, so far. */
+  /** Processes that ended by themselves, and false alarms in logs. */
   problems(): readonly string[] {
     return [...this.#problems, ...[...this.#running].flatMap(([name, process]) => alarmsOf(name, process))];
   }
@@ -41,8 +41,7 @@ export class Replicas implements AsyncDisposable {
         LOG_LEVEL: 'info',
         DLQ_MAX_LENGTH: '10000000',
         DRAIN_TIMEOUT_MS: '15000',
-        // Shorter, every wait of a second would look like a death: entries would go from hand to hand, and soon be
-        // delivered so often that they are suspects.
+        // If it were shorter, replicas would claim each other's entries at every short delay, until they are quarantined.
         CLAIM_IDLE_MS: '1500',
         CLAIM_INTERVAL_MS: '500',
         ...this.#options.env,
@@ -61,12 +60,12 @@ export class Replicas implements AsyncDisposable {
   }
 
   async kill(name: string): Promise<void> {
-    await this.#takeOut(name)?.crash();
+    await this.#remove(name)?.crash();
   }
 
-  /** Asks it to stop; gives its exit code, or the signal that ended it. */
+  /** Resolves with its exit code, or with the signal that ended it. */
   async stop(name: string): Promise<number | string | null> {
-    const end = await this.#takeOut(name)?.stop();
+    const end = await this.#remove(name)?.stop();
     return end?.signal ?? end?.code ?? null;
   }
 
@@ -76,7 +75,7 @@ export class Replicas implements AsyncDisposable {
 
   async #watch(name: string, process: RunningProcessor): Promise<void> {
     const { code, signal } = await process.exited;
-    // Whoever ends one has taken it out before.
+    // `kill` and `stop` remove it before they end it.
     if (this.#running.get(name) !== process) return;
     this.#running.delete(name);
     const last = process.lines.slice(-3).map((line) => JSON.stringify(line));
@@ -84,7 +83,7 @@ export class Replicas implements AsyncDisposable {
     this.#failed.abort();
   }
 
-  #takeOut(name: string): RunningProcessor | undefined {
+  #remove(name: string): RunningProcessor | undefined {
     const process = this.#running.get(name);
     if (process === undefined) return undefined;
     this.#running.delete(name);

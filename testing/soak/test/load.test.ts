@@ -10,15 +10,15 @@ function kindsOf(seed: number): string {
   return Array.from({ length: 1000 }, (_, n) => new Load(seed).item(n).kind).join();
 }
 
-test('the same seed gives the same records, another one others', () => {
+test('the same seed gives the same records, another seed others', () => {
   const again = new Load(7);
   for (const n of [0, 1, 17, 4711, count - 1]) expect(again.item(n)).toEqual(items[n]);
   expect(kindsOf(7)).not.toBe(kindsOf(8));
 });
 
-test('each kind is there, and what is to be stored has a key that no other record has', () => {
+test('every kind occurs, and good records have unique keys', () => {
   const kinds = Map.groupBy(items, ({ kind }) => kind);
-  for (const kind of ['garbage', 'refused', 'future', 'rival'] as const) {
+  for (const kind of ['garbage', 'refused', 'future', 'conflict'] as const) {
     expect(kinds.get(kind)?.length).toBeGreaterThan(20);
     expect(kinds.get(kind)?.length).toBeLessThan(300);
   }
@@ -28,11 +28,13 @@ test('each kind is there, and what is to be stored has a key that no other recor
   expect(new Set(keys).size).toBe(keys.length);
 });
 
-test('a rival has the key of the good record before it, and both may be parked for it', () => {
+test('a conflict has the key of the good record before it, and either may be dead-lettered', () => {
   const load = new Load(7);
   for (const { n, kind, record, fields, reason } of items) {
-    expect(load.hasRival(n)).toBe(items[n + 1]?.kind === 'rival' || (n === count - 1 && load.hasRival(n)));
-    if (kind !== 'rival') continue;
+    expect(load.hasConflict(n)).toBe(
+      items[n + 1]?.kind === 'conflict' || (n === count - 1 && load.hasConflict(n)),
+    );
+    if (kind !== 'conflict') continue;
     const before = items[n - 1];
     expect(before).toMatchObject({ kind: 'good', reason: 'same_time' });
     expect(record?.position.fixAtMs).toBe(before?.record?.position.fixAtMs);
@@ -41,7 +43,7 @@ test('a rival has the key of the good record before it, and both may be parked f
   }
 });
 
-test('what is garbage is refused for the reason that is expected, and nothing else is', () => {
+test('garbage is rejected for the expected reason, and nothing else is', () => {
   for (const { kind, fields, reason } of items) {
     const received = decodeFields(fields.map((field) => Buffer.from(field)));
     expect(received instanceof CodecError ? received.reason : 'good').toBe(
@@ -50,15 +52,15 @@ test('what is garbage is refused for the reason that is expected, and nothing el
   }
 });
 
-test('each number is sent, some late and some once more, and little is held back', () => {
+test('every number is sent, some late and some twice, and few are held back', () => {
   const order = new SendingOrder(new Load(7));
   const sent = Array.from({ length: count }, () => order.next());
   const rest = order.rest();
   expect(rest.length).toBeLessThan(100);
   const all = [...sent, ...rest];
-  expect(new Set(all).size).toBe(order.begun);
-  expect(Math.max(...all)).toBe(order.begun - 1);
-  expect(all.length - order.begun).toBeGreaterThan(200);
+  expect(new Set(all).size).toBe(order.started);
+  expect(Math.max(...all)).toBe(order.started - 1);
+  expect(all.length - order.started).toBeGreaterThan(200);
   expect(sent.filter((n, at) => n < (sent[at - 1] ?? 0)).length).toBeGreaterThan(200);
   expect(order.rest()).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { NumberSet } from '../src/number-set.ts';
 
-test('numbers are there once they were added, however large, and are counted once', () => {
+test('a number is in the set once it was added, however large, and is counted once', () => {
   const numbers = new NumberSet();
   for (const n of [0, 7, 8, 8191, 8192, 1_000_003]) {
     expect([numbers.has(n), numbers.add(n), numbers.has(n), numbers.add(n)]).toEqual([

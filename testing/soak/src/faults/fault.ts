@@ -1,29 +1,29 @@
 import type { Random } from '@app/fleet-sim/random';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Feed } from '../feed.ts';
-import type { SoakWorld } from '../open-world.ts';
+import type { Producer } from '../producer.ts';
+import type { SoakHarness } from '../open-harness.ts';
 
-/** Where a fault strikes; two of one place never at the same time. */
-export type Place = 'processor' | 'redis' | 'postgres' | 'stream';
+/** What a fault affects; two with one target never happen at the same time. */
+export type FaultTarget = 'processor' | 'redis' | 'postgres' | 'stream';
 
-export interface Stage {
-  readonly world: SoakWorld;
-  readonly feed: Feed;
+export interface FaultContext {
+  readonly harness: SoakHarness;
+  readonly producer: Producer;
   readonly random: Random;
-  /** One line about what is done now. */
-  readonly say: (what: string) => void;
-  /** Waits, so that the fault lasts; not any longer once the soak is to end. */
+  /** Prints one line. */
+  readonly log: (what: string) => void;
+  /** Waits while the fault lasts; resolves early when the soak ends. */
   readonly hold: (ms: number) => Promise<void>;
 }
 
-/** Does one bad thing, and leaves all as it was: however short `hold` is, and whether it throws or not. */
+/** Injects one fault and removes it again, also if `hold` resolves early or `run` throws. */
 export interface Fault {
   readonly name: string;
-  readonly place: Place;
-  readonly run: (stage: Stage) => Promise<void>;
+  readonly target: FaultTarget;
+  readonly run: (context: FaultContext) => Promise<void>;
 }
 
-export function holdUntil(signal: AbortSignal): Stage['hold'] {
+export function holdUntil(signal: AbortSignal): FaultContext['hold'] {
   return async (ms) => {
     await sleep(ms, undefined, { signal }).catch(() => undefined);
   };

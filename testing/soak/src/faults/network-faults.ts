@@ -1,73 +1,72 @@
 import { between } from '@app/fleet-sim/random';
 import type { FaultyNetwork } from '@app/test-kit/faulty-network';
-import type { SoakWorld } from '../open-world.ts';
-import { type Fault, pick, type Place, seconds } from './fault.ts';
+import type { SoakHarness } from '../open-harness.ts';
+import { type Fault, pick, type FaultTarget, seconds } from './fault.ts';
 
-/** What can happen to the network between the processors and one server. */
+/** Faults of the network between the processors and one server. */
 export function networkFaults(
-  place: Place,
+  target: FaultTarget,
   server: string,
-  network: (world: SoakWorld) => FaultyNetwork,
-  longestDelayMs: number,
+  network: (harness: SoakHarness) => FaultyNetwork,
+  maxDelayMs: number,
 ): readonly Fault[] {
   return [
     {
       name: 'cut',
-      place,
-      run: async ({ world, random, say, hold }) => {
+      target,
+      run: async ({ harness, random, log, hold }) => {
         const cuts = pick(random, [1, 1, 3, 6]);
-        say(`connections to ${server} cut, ${cuts} times`);
+        log(`connections to ${server} cut, ${cuts} times`);
         for (let n = 0; n < cuts; n += 1) {
-          network(world).cut();
+          network(harness).cut();
           await hold(between(random, 0, 300));
         }
       },
     },
     {
       name: 'half-open',
-      place,
-      run: async ({ world, say, hold }) => {
-        say(`connections to ${server} half-open: it does not hear that the other end is gone`);
-        network(world).halfOpen();
+      target,
+      run: async ({ harness, log, hold }) => {
+        log(`connections to ${server} half-open: it does not notice that its clients are gone`);
+        network(harness).halfOpen();
         await hold(3000);
-        await network(world).heal();
+        await network(harness).heal();
       },
     },
     {
       name: 'swallowed',
-      place,
-      run: async ({ world, random, say, hold }) => {
+      target,
+      run: async ({ harness, random, log, hold }) => {
         const direction = pick(random, ['both', 'toServer', 'toClient'] as const);
         const silentMs = between(random, 500, 4000);
-        say(
-          `bytes ${direction === 'both' ? 'to and from' : direction} ${server} swallowed for ${seconds(silentMs)}`,
-        );
-        network(world).swallow(direction);
+        const bytes = { both: 'bytes to and from', toServer: 'bytes to', toClient: 'bytes from' }[direction];
+        log(`${bytes} ${server} swallowed for ${seconds(silentMs)}`);
+        network(harness).swallow(direction);
         await hold(silentMs);
-        await network(world).heal();
+        await network(harness).heal();
       },
     },
     {
-      name: 'out of reach',
-      place,
-      run: async ({ world, random, say, hold }) => {
+      name: 'unreachable',
+      target,
+      run: async ({ harness, random, log, hold }) => {
         const awayMs = between(random, 200, 3000);
-        say(`${server} out of reach for ${seconds(awayMs)}`);
-        await network(world).refuse();
-        network(world).cut();
+        log(`${server} unreachable for ${seconds(awayMs)}`);
+        await network(harness).refuse();
+        network(harness).cut();
         await hold(awayMs);
-        await network(world).heal();
+        await network(harness).heal();
       },
     },
     {
       name: 'slow',
-      place,
-      run: async ({ world, random, say, hold }) => {
-        const delayMs = Math.round(between(random, 1, longestDelayMs));
-        say(`network to ${server} slow, ${delayMs} ms each way`);
-        network(world).delay(delayMs);
+      target,
+      run: async ({ harness, random, log, hold }) => {
+        const delayMs = Math.round(between(random, 1, maxDelayMs));
+        log(`network to ${server} slow, ${delayMs} ms each way`);
+        network(harness).delay(delayMs);
         await hold(between(random, 1000, 4000));
-        await network(world).heal();
+        await network(harness).heal();
       },
     },
   ];

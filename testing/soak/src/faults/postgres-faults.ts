@@ -4,48 +4,17 @@ import { onServer } from '@app/test-kit/database';
 import type { Sql } from 'postgres';
 import { type Fault, pick, seconds } from './fault.ts';
 import { networkFaults } from './network-faults.ts';
+import { serverFaults } from './server-faults.ts';
 
 export const postgresFaults: readonly Fault[] = [
   ...networkFaults('postgres', 'Postgres', ({ toPostgres }) => toPostgres, 100),
-  {
-    name: 'restarted',
-    place: 'postgres',
-    run: async ({ world: { ownPostgres }, random, say, hold }) => {
-      const awayMs = between(random, 0, 2000);
-      say(`Postgres stopped, away for ${seconds(awayMs)}`);
-      await ownPostgres.stop();
-      await hold(awayMs);
-      await ownPostgres.start();
-    },
-  },
-  {
-    name: 'killed',
-    place: 'postgres',
-    run: async ({ world: { ownPostgres }, random, say, hold }) => {
-      const awayMs = between(random, 0, 2000);
-      say(`Postgres killed (SIGKILL), away for ${seconds(awayMs)}`);
-      await ownPostgres.kill();
-      await hold(awayMs);
-      await ownPostgres.start();
-    },
-  },
-  {
-    name: 'frozen',
-    place: 'postgres',
-    run: async ({ world: { ownPostgres }, random, say, hold }) => {
-      const frozenMs = between(random, 500, 4000);
-      say(`Postgres frozen (SIGSTOP) for ${seconds(frozenMs)}`);
-      ownPostgres.pause();
-      await hold(frozenMs);
-      ownPostgres.resume();
-    },
-  },
+  ...serverFaults('postgres', 'Postgres', ({ ownPostgres }) => ownPostgres),
   {
     name: 'backends terminated',
-    place: 'postgres',
-    run: async ({ world: { ownPostgres }, random, say, hold }) => {
+    target: 'postgres',
+    run: async ({ harness: { ownPostgres }, random, log, hold }) => {
       const times = pick(random, [1, 3, 10]);
-      say(`all backends of the processors terminated, ${times} times`);
+      log(`all backends of the processors terminated, ${times} times`);
       await onServer(ownPostgres.url, async (admin) => {
         for (let n = 0; n < times; n += 1) {
           await terminateProcessors(admin);
@@ -56,10 +25,10 @@ export const postgresFaults: readonly Fault[] = [
   },
   {
     name: 'table locked',
-    place: 'postgres',
-    run: async ({ world: { ownPostgres }, random, say, hold }) => {
+    target: 'postgres',
+    run: async ({ harness: { ownPostgres }, random, log, hold }) => {
       const lockedMs = between(random, 500, 3500);
-      say(`table locked for ${seconds(lockedMs)}`);
+      log(`table locked for ${seconds(lockedMs)}`);
       await onServer(ownPostgres.url, async (admin) => {
         await admin.begin(async (transaction) => {
           await transaction`lock table positions in access exclusive mode`;
@@ -70,10 +39,10 @@ export const postgresFaults: readonly Fault[] = [
   },
   {
     name: 'read-only',
-    place: 'postgres',
-    run: async ({ world: { ownPostgres }, random, say, hold }) => {
+    target: 'postgres',
+    run: async ({ harness: { ownPostgres }, random, log, hold }) => {
       const readOnlyMs = between(random, 500, 3000);
-      say(`database read-only for ${seconds(readOnlyMs)}`);
+      log(`database read-only for ${seconds(readOnlyMs)}`);
       await onServer(ownPostgres.url, async (admin) => {
         await admin`alter database postgres set default_transaction_read_only = on`;
         try {
@@ -87,10 +56,10 @@ export const postgresFaults: readonly Fault[] = [
   },
   {
     name: 'disk full',
-    place: 'postgres',
-    run: async ({ world: { ownPostgres }, random, say, hold }) => {
+    target: 'postgres',
+    run: async ({ harness: { ownPostgres }, random, log, hold }) => {
       const fullMs = between(random, 500, 3000);
-      say(`disk full (53100 for each row) for ${seconds(fullMs)}`);
+      log(`disk full (53100 for each row) for ${seconds(fullMs)}`);
       await onServer(ownPostgres.url, async (admin) => {
         await refuseRows(admin, '*', '53100');
         try {

@@ -7,11 +7,11 @@ const names = ['processor-1', 'processor-2'];
 export const processorFaults: readonly Fault[] = [
   {
     name: 'killed',
-    place: 'processor',
-    run: async ({ world: { replicas }, random, say, hold }) => {
+    target: 'processor',
+    run: async ({ harness: { replicas }, random, log, hold }) => {
       const name = pick(random, replicas.names);
       const awayMs = pick(random, [0, between(random, 200, 1500)]);
-      say(`${name} killed (SIGKILL), away for ${seconds(awayMs)}`);
+      log(`${name} killed (SIGKILL), away for ${seconds(awayMs)}`);
       await replicas.kill(name);
       await hold(awayMs);
       await replicas.start(name);
@@ -19,13 +19,13 @@ export const processorFaults: readonly Fault[] = [
   },
   {
     name: 'frozen',
-    place: 'processor',
-    run: async ({ world: { replicas }, random, say, hold }) => {
-      // Longer than the claim time, so that another replica takes over what it holds.
+    target: 'processor',
+    run: async ({ harness: { replicas }, random, log, hold }) => {
+      // Longer than CLAIM_IDLE_MS, so that the other replica claims its entries.
       if (replicas.names.length === 1) await replicas.start(absent(replicas));
       const name = pick(random, replicas.names);
       const frozenMs = between(random, 1800, 4000);
-      say(`${name} frozen (SIGSTOP) for ${seconds(frozenMs)}`);
+      log(`${name} frozen (SIGSTOP) for ${seconds(frozenMs)}`);
       replicas.freeze(name);
       await hold(frozenMs);
       replicas.thaw(name);
@@ -33,38 +33,38 @@ export const processorFaults: readonly Fault[] = [
   },
   {
     name: 'stopped',
-    place: 'processor',
-    run: async ({ world: { replicas }, random, say }) => {
+    target: 'processor',
+    run: async ({ harness: { replicas }, random, log }) => {
       const name = pick(random, replicas.names);
-      say(`${name} stopped (SIGTERM) and started again`);
+      log(`${name} stopped (SIGTERM) and started again`);
       const end = await replicas.stop(name);
-      if (end !== 0) say(`${name} ended with ${end}`);
+      if (end !== 0) log(`${name} ended with ${end}`);
       await replicas.start(name);
     },
   },
   {
-    name: 'a second one comes or goes',
-    place: 'processor',
-    run: async ({ world: { replicas }, random, say }) => {
+    name: 'second replica joins or leaves',
+    target: 'processor',
+    run: async ({ harness: { replicas }, random, log }) => {
       if (replicas.names.length === 1) {
         const joining = absent(replicas);
-        say(`${joining} joins`);
+        log(`${joining} joins`);
         await replicas.start(joining);
         return;
       }
       const leaving = pick(random, replicas.names);
       if (random() < 0.5) {
-        say(`${leaving} leaves (SIGTERM)`);
+        log(`${leaving} leaves (SIGTERM)`);
         await replicas.stop(leaving);
       } else {
-        say(`${leaving} dies (SIGKILL) and does not come back`);
+        log(`${leaving} dies (SIGKILL) and does not come back`);
         await replicas.kill(leaving);
       }
     },
   },
 ];
 
-/** The name that none of those running has: two with one name would take each other's entries. */
+/** A consumer name that is not in use. */
 function absent(replicas: Replicas): string {
   const name = names.find((each) => !replicas.names.includes(each));
   if (name === undefined) throw new Error('all of them are running');

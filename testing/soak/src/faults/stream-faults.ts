@@ -1,11 +1,11 @@
 import { replayDeadLetters } from '@app/dlq/replay-dead-letters';
 import { deadLetterStream } from '@app/processor/stream/dead-letter';
 import { wholeBetween } from '@app/fleet-sim/random';
-import { group } from '../open-world.ts';
+import { group } from '../open-harness.ts';
 import type { Fault } from './fault.ts';
 
-// What a careful trimmer does: nothing that is unread or pending goes, asked and trimmed in one step. With a 1 as
-// ARGV[2] the last delivered entry goes as well, so that the stream may be empty.
+// Trims acknowledged entries only, checked and trimmed in one step. With 1 as ARGV[2] the last delivered entry is trimmed
+// as well, so that the stream may become empty.
 const trimScript = `
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1])
   if pending[1] > 0 then return redis.call('XTRIM', KEYS[1], 'MINID', pending[2]) end
@@ -22,33 +22,33 @@ const trimScript = `
 export const streamFaults: readonly Fault[] = [
   {
     name: 'burst',
-    place: 'stream',
-    run: async ({ feed, random, say }) => {
+    target: 'stream',
+    run: async ({ producer, random, log }) => {
       const entries = wholeBetween(random, 1000, 8000);
-      say(`${entries} entries at once`);
-      feed.burst(entries);
+      log(`${entries} entries at once`);
+      producer.burst(entries);
     },
   },
   {
     name: 'trimmed',
-    place: 'stream',
-    run: async ({ world: { redis, stream }, random, say }) => {
+    target: 'stream',
+    run: async ({ harness: { redis, stream }, random, log }) => {
       const takesLast = random() < 0.5;
       try {
         const trimmed = await redis.eval(trimScript, 1, stream, group, takesLast ? '1' : '0');
-        say(`${String(trimmed)} acknowledged entries trimmed`);
+        log(`${String(trimmed)} acknowledged entries trimmed`);
       } catch {
-        // Redis is away as well just now; a trimmer would come again.
-        say('acknowledged entries not trimmed: Redis does not answer');
+        // Another fault may affect Redis at the same time.
+        log('acknowledged entries not trimmed: Redis does not answer');
       }
     },
   },
   {
     name: 'replayed',
-    place: 'stream',
-    run: async ({ world: { redis, stream }, feed, say }) => {
-      // Nothing has been put right: each comes back, as one letter, whatever else fails meanwhile.
-      const letters = await redis.xlen(deadLetterStream(stream)).catch(() => 0);
+    target: 'stream',
+    run: async ({ harness: { redis, stream }, producer, log }) => {
+      // Their causes remain, so each is dead-lettered again, once.
+      const deadLetters = await redis.xlen(deadLetterStream(stream)).catch(() => 0);
       try {
         const { signal } = new AbortController();
         const { replayed } = await replayDeadLetters({
@@ -58,12 +58,12 @@ export const streamFaults: readonly Fault[] = [
           perSecond: 100_000,
           signal,
         });
-        feed.noteReplay(replayed, 0);
-        say(`${replayed} dead letters replayed`);
+        producer.noteReplay(replayed, 0);
+        log(`${replayed} dead letters replayed`);
       } catch {
-        // More than these were not there when it began, but for those that were parked in that moment.
-        feed.noteReplay(0, letters + 1000);
-        say('dead letters replayed in part: Redis did not answer');
+        // At most those that were there, and some that were dead-lettered meanwhile.
+        producer.noteReplay(0, deadLetters + 1000);
+        log('dead letters replayed in part: Redis did not answer');
       }
     },
   },

@@ -1,18 +1,18 @@
 import type { Redis } from 'ioredis';
-import { group } from './open-world.ts';
+import { group } from './open-harness.ts';
 
-/** Where the stream and its group stand, as Redis tells. */
-export interface StreamPlace {
+/** The stream and its consumer group, as Redis reports them. */
+export interface StreamState {
   readonly entriesAdded: number;
   readonly lastGeneratedId: string;
   readonly lastDeliveredId: string;
   readonly pending: number;
-  /** Not yet delivered; null where Redis cannot tell. */
+  /** Entries not yet delivered; null if Redis does not know. */
   readonly lag: number | null;
   readonly deadLetters: number;
 }
 
-export async function readPlace(redis: Redis, stream: string): Promise<StreamPlace> {
+export async function readStreamState(redis: Redis, stream: string): Promise<StreamState> {
   const info = fieldsOf(await redis.xinfo('STREAM', stream));
   const groups: unknown = await redis.xinfo('GROUPS', stream);
   const own = (Array.isArray(groups) ? groups : []).map(fieldsOf).find((each) => each.get('name') === group);

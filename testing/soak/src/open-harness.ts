@@ -8,11 +8,8 @@ import postgres from 'postgres';
 import { refusedDevices } from './load.ts';
 import { Replicas } from './replicas.ts';
 
-/**
- * Servers of the soak's own, to be stopped and killed, processors that reach them through networks that may fail, and
- * connections that go around those networks.
- */
-export interface SoakWorld extends AsyncDisposable {
+/** Own servers, processors that reach them through faulty networks, and connections that bypass those networks. */
+export interface SoakHarness extends AsyncDisposable {
   readonly redis: Redis;
   readonly sql: postgres.Sql;
   readonly stream: string;
@@ -26,7 +23,7 @@ export interface SoakWorld extends AsyncDisposable {
 export const group = 'processor';
 
 /** @param preload a module that each processor loads before its own code. */
-export async function openWorld(preload?: URL): Promise<SoakWorld> {
+export async function openHarness(preload?: URL): Promise<SoakHarness> {
   await using stack = new AsyncDisposableStack();
   const ownRedis = stack.use(await startOwnRedis());
   const ownPostgres = stack.use(await startOwnPostgres({ migrate }));
@@ -34,7 +31,7 @@ export async function openWorld(preload?: URL): Promise<SoakWorld> {
   const toPostgres = stack.use(await startFaultyNetwork({ target: ownPostgres.url }));
   const stream = 'telemetry:soak';
 
-  // A command in flight when Redis ends rejects; each caller knows whether to send it again.
+  // A command in flight when Redis ends is rejected: the caller decides whether to send it again.
   const redis = new Redis(ownRedis.url, {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
