@@ -14,7 +14,7 @@ export interface BuildInfo {
 export function registerBuildInfo(registry: Registry, service: string): void {
   const gauge = new Gauge({
     name: 'build_info',
-    help: 'What runs here; the value is always 1.',
+    help: 'Version and commit of this build; always 1.',
     labelNames: ['service', 'version', 'commit'],
     registers: [registry],
   });
@@ -23,8 +23,8 @@ export function registerBuildInfo(registry: Registry, service: string): void {
 }
 
 /**
- * The version in the package.json nearest to the program that was started, and
- * the commit that the build put into `BUILD_COMMIT` (or `COMMIT`); `unknown` otherwise.
+ * The version in the package.json nearest to the started program, and the commit in `BUILD_COMMIT` or `COMMIT`;
+ * `unknown` if missing.
  */
 export function readBuildInfo(
   env: NodeJS.ProcessEnv = process.env,
@@ -43,7 +43,7 @@ function readVersion(program: string): string | undefined {
       ? undefined
       : z.object({ version: z.string() }).parse(JSON.parse(readFileSync(path, 'utf8'))).version;
   } catch {
-    // A program outside of any package has no version; that must not keep it from running.
+    // A program outside of any package has no version, and must still run.
     return undefined;
   }
 }

@@ -7,20 +7,17 @@ export {
   byteCount,
   commaList,
   durationMs,
-  flag,
-  hostPort,
   name,
   oneOf,
   port,
   positiveInt,
   secret,
   settingMeta,
-  string as text,
+  string,
   urlOf,
-  wholeNumber,
 } from './setting.ts';
 
-/** Everything that is wrong with the environment, a line for each problem; never a secret's value. */
+/** All problems of the configuration, one line each; never contains a secret's value. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly string[];
@@ -28,49 +25,47 @@ export class ConfigError extends Error {
   readonly exitCode = 78 as const;
 
   constructor(problems: readonly string[]) {
-    super(`the configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    super(`invalid configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
     this.problems = problems;
   }
 }
 
-/** The settings of every service: a shape to spread into its own `z.object`. */
+/** Settings of every service, to spread into its own `z.object`. */
 export const commonSettings = {
   NODE_ENV: oneOf(['production', 'development', 'test'])
     .default('production')
-    .meta({ description: 'Where the service runs.' }),
+    .meta({ description: 'Environment in which the service runs.' }),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
     .default('info')
-    .meta({ description: 'The least level that is logged.', example: 'info' }),
+    .meta({ description: 'Minimum level of log lines.', example: 'info' }),
   INSTANCE_ID: name()
     .optional()
-    .meta({ description: 'The name of this replica, stable over restarts.', example: 'processor-1' }),
+    .meta({ description: 'Name of this replica; must be stable across restarts.', example: 'processor-1' }),
   REDIS_URL: secret(
     urlOf('redis:', 'rediss:').meta({
-      description: 'The Redis that holds the telemetry stream.',
+      description: 'URL of the Redis with the telemetry streams.',
       example: 'redis://localhost:6379',
     }),
   ),
   POSTGRES_URL: secret(
     urlOf('postgres:', 'postgresql:').meta({
-      description: 'The Postgres or TimescaleDB that holds the positions.',
+      description: 'URL of the Postgres or TimescaleDB with the positions.',
       example: 'postgres://tracking@localhost:5432/tracking',
     }),
   ),
   REDIS_TELEMETRY_STREAM: commaList(name({ maxLength: 256 })).meta({
-    description:
-      'The key of the telemetry stream, or several. No default: producer and services must agree on it.',
+    description: 'Keys of the telemetry streams. No default, because they must match those of the producer.',
     example: 'telemetry:teltonika',
   }),
   METRICS_PORT: port().default(9090).meta({
-    description: 'The port of /metrics, /healthz and /readyz; 0 takes a free one.',
+    description: 'Port of /metrics, /healthz and /readyz; 0 picks a free one.',
     example: '9090',
   }),
   METRICS_HOST: string({ maxLength: 255 })
     .default('127.0.0.1')
-    .meta({ description: 'The address that the ops endpoints listen on.', example: '0.0.0.0' }),
+    .meta({ description: 'Address on which /metrics, /healthz and /readyz listen.', example: '0.0.0.0' }),
   OTEL_EXPORTER_OTLP_ENDPOINT: urlOf('http:', 'https:').optional().meta({
-    description:
-      'The OpenTelemetry collector that gets traces, by OTLP over HTTP; without it there are none.',
+    description: 'URL of the OpenTelemetry collector (OTLP over HTTP); tracing is off if unset.',
     example: 'http://localhost:4318',
   }),
   TRACE_SAMPLE_RATIO: z
@@ -81,16 +76,15 @@ export const commonSettings = {
     .meta({
       expected: 'a number from 0 to 1',
       example: '0.01',
-      description: 'The share of steps that is traced though no message in it is.',
+      description: 'Fraction of spans recorded; spans linked to a sampled trace are always recorded.',
     }),
 };
 
 /**
- * Reads the settings of `schema` (an object with a schema for each variable)
- * from the environment into one frozen value.
+ * Reads the settings of `schema`, an object with one schema per variable, from the environment into a frozen object.
  *
- * An empty variable counts as unset. A setting marked with `secret()` may be
- * given as `NAME_FILE`, the path of a file that holds it.
+ * An empty variable counts as unset. A setting marked with `secret()` may be given as `NAME_FILE`, the path of a file
+ * that contains it.
  *
  * @throws {ConfigError} with all problems at once.
  */
@@ -113,7 +107,7 @@ export function readConfig<S extends z.ZodObject>(schema: S, env: NodeJS.Process
   }
   for (const issue of parsed.error?.issues ?? []) {
     const setting = String(issue.path[0] ?? '');
-    // Why it could not be read says more than that it is missing.
+    // Already reported; "is not set" would mislead.
     if (!unreadable.has(setting)) {
       problems.push(describeProblem(issue, setting, schema.shape[setting], values[setting]));
     }
@@ -121,7 +115,7 @@ export function readConfig<S extends z.ZodObject>(schema: S, env: NodeJS.Process
   throw new ConfigError(problems);
 }
 
-/** The settings as they may be logged: of a secret only that it is set. */
+/** The settings for the log; a secret's value is replaced by `[set]`. */
 export function publicSettings(
   schema: z.ZodObject,
   config: Readonly<Record<string, unknown>>,
@@ -150,11 +144,11 @@ function describeProblem(
   if (value === undefined) {
     return `${setting} is not set; set it to ${expected}${example}`;
   }
-  // A service's own refinement words its problem itself; the pieces leave it to `expected`.
-  const hasOwnWords = issue.code === 'custom' && issue.message !== 'Invalid input';
-  const rule = hasOwnWords || meta.expected === undefined ? issue.message : `must be ${expected}`;
-  const given = meta.secret === true ? '' : ` (it is ${JSON.stringify(withoutCredentials(value))})`;
-  return `${setting} ${rule}${given}${example}`;
+  // A service's own refinement has its own message; those in setting.ts leave it to `expected`.
+  const hasOwnMessage = issue.code === 'custom' && issue.message !== 'Invalid input';
+  const rule = hasOwnMessage || meta.expected === undefined ? issue.message : `must be ${expected}`;
+  const actual = meta.secret === true ? '' : ` (it is ${JSON.stringify(withoutCredentials(value))})`;
+  return `${setting} ${rule}${actual}${example}`;
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,26 +1,27 @@
-/** Raised by `withDeadline`; the work itself goes on and its late outcome is dropped. May be retried. */
+/** Rejection of `withDeadline`. The operation itself continues, and its result is ignored. */
 export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
   readonly code = 'DEADLINE_EXCEEDED';
-  readonly deadlineMs: number;
 
-  constructor(what: string, deadlineMs: number) {
-    super(`${what} did not answer within ${deadlineMs} ms`);
-    this.deadlineMs = deadlineMs;
+  constructor(operation: string, deadlineMs: number) {
+    super(`${operation} did not complete within ${deadlineMs} ms`);
   }
 }
 
 /**
- * The outcome of `work`, or a `DeadlineError` after `deadlineMs`.
+ * Settles as `work`, or rejects with a `DeadlineError` after `deadlineMs`.
  *
- * Nothing is cancelled: a driver whose connection swallows bytes may never
- * settle its promise, so what has to happen to that connection is the caller's
- * to decide. The late outcome of the work, a rejection too, is ignored.
+ * Nothing is cancelled: on a black-holed connection a driver may never settle its promise, so the caller must close the
+ * connection. A late result or rejection of `work` is ignored.
  */
-export async function withDeadline<T>(work: PromiseLike<T>, deadlineMs: number, what: string): Promise<T> {
+export async function withDeadline<T>(
+  work: PromiseLike<T>,
+  deadlineMs: number,
+  operation: string,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new DeadlineError(what, deadlineMs)), deadlineMs);
+    timer = setTimeout(() => reject(new DeadlineError(operation, deadlineMs)), deadlineMs);
   });
   try {
     return await Promise.race([work, deadline]);

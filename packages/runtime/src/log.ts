@@ -1,18 +1,14 @@
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
-import { hidden, safeToLog } from './safe-to-log.ts';
+import { redacted, safeToLog } from './safe-to-log.ts';
 
 export type { Logger } from 'pino';
 
 /**
- * A logger of JSON lines on stdout: `level` as a word, `time` as ISO 8601,
- * `service`, `instance`, `msg` and the fields given.
+ * Creates a logger of JSON lines on stdout with `level`, `time` (ISO 8601), `service`, `instance` and `msg`.
  *
- * What is logged goes through `safeToLog`: an error under any name keeps only
- * type, message, code, stack and causes; cookies, authorization headers,
- * passwords and credentials inside URLs are replaced.
- *
- * Writing is synchronous, so that the last line before an exit is never lost.
+ * Fields go through `safeToLog`: only an allow-list of an error's fields is logged; secrets and credentials in URLs are
+ * redacted. Writes are synchronous, so that the last line before an exit is never lost.
  */
 export function createLog(options: {
   readonly service: string;
@@ -27,21 +23,21 @@ export function createLog(options: {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       hooks: {
-        // Before pino sees the arguments: it copies an error's own message into `msg`.
+        // Before pino, which copies an error's message into `msg`.
         logMethod(args, method) {
           Reflect.apply(method, this, safeArguments(args));
         },
       },
       errorKey: 'error',
-      // These two for the bindings of a child logger, which no hook sees.
+      // Serializers and redact are for the bindings of a child logger, which bypass the hook.
       serializers: { error: safeToLog, err: safeToLog },
-      redact: { paths: ['authorization', 'cookie', 'password', 'token'], censor: hidden },
+      redact: { paths: ['authorization', 'cookie', 'password', 'token'], censor: redacted },
     },
     options.destination ?? pino.destination({ dest: 1, sync: true }),
   );
 }
 
-/** The last four characters of an IMEI: enough to follow a device in the log, not enough to name it. */
+/** The last four characters of an IMEI: enough to follow a device through the log without identifying it. */
 export function shortDeviceId(imei: string): string {
   return imei.slice(-4);
 }

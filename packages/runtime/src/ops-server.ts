@@ -7,12 +7,12 @@ import { withDeadline } from './deadline.ts';
 
 export interface HealthStatus {
   readonly ok: boolean;
-  /** Why not, for the one who looks; no secrets. */
+  /** Why not; sent in the response body, so it must not contain secrets. */
   readonly reason?: string;
 }
 
 export interface OpsServer extends AsyncDisposable {
-  /** The port that it listens on: the one asked for, or the one the system chose for 0. */
+  /** The port on which the server listens, also if `port` was 0. */
   readonly port: number;
 }
 
@@ -25,7 +25,7 @@ interface OpsOptions {
   readonly log?: Logger;
 }
 
-interface Answer {
+interface OpsResponse {
   readonly status: number;
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -34,8 +34,8 @@ interface Answer {
 const collectTimeoutMs = 5_000;
 
 /**
- * Serves `/metrics` (Prometheus), `/healthz` and `/readyz` (200 `ok`, or 503
- * with the reason) until it is disposed. Rejects when the address is taken.
+ * Serves `/metrics` (Prometheus), `/healthz` and `/readyz` (200 `ok`, or 503 with the reason) until it is disposed.
+ * Rejects if the address is in use.
  */
 export async function startOpsServer(options: OpsOptions): Promise<OpsServer> {
   const server = createServer(
@@ -48,15 +48,15 @@ export async function startOpsServer(options: OpsOptions): Promise<OpsServer> {
     (request, response) => void respond(request, response, options),
   );
   await listen(server, options);
-  // Such as too many open files at an accept: without a listener it would end the process.
-  server.on('error', (error) => options.log?.error({ error }, 'ops: the server reports an error'));
+  // Without a listener an error such as EMFILE on accept would end the process.
+  server.on('error', (error) => options.log?.error({ error }, 'ops: server error'));
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
     async [Symbol.asyncDispose]() {
       const closed = once(server, 'close');
       server.close();
-      // A scraper's idle connection would hold the stop up for its keep-alive time.
+      // An idle connection of a scraper would delay the stop for its keep-alive time.
       server.closeAllConnections();
       await closed;
     },
@@ -81,24 +81,24 @@ async function respond(
   options: OpsOptions,
 ): Promise<void> {
   try {
-    const answer = await answerTo(request, options);
-    response.writeHead(answer.status, {
+    const reply = await handle(request, options);
+    response.writeHead(reply.status, {
       'content-type': 'text/plain; charset=utf-8',
-      'content-length': Buffer.byteLength(answer.body),
+      'content-length': Buffer.byteLength(reply.body),
       'cache-control': 'no-store',
-      ...answer.headers,
+      ...reply.headers,
     });
-    response.end(request.method === 'HEAD' ? undefined : answer.body);
+    response.end(request.method === 'HEAD' ? undefined : reply.body);
   } catch (error) {
-    options.log?.error({ error }, 'ops: could not answer; the connection is cut');
+    options.log?.error({ error }, 'ops: response failed; connection closed');
     response.destroy();
   }
 }
 
-async function answerTo(request: IncomingMessage, options: OpsOptions): Promise<Answer> {
+async function handle(request: IncomingMessage, options: OpsOptions): Promise<OpsResponse> {
   const path = request.url?.split('?', 1)[0];
   if (path !== '/metrics' && path !== '/healthz' && path !== '/readyz') {
-    return { status: 404, body: 'not found; there are /metrics, /healthz and /readyz\n' };
+    return { status: 404, body: 'not found; use /metrics, /healthz or /readyz\n' };
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return { status: 405, body: 'only GET and HEAD\n', headers: { allow: 'GET, HEAD' } };
@@ -106,20 +106,20 @@ async function answerTo(request: IncomingMessage, options: OpsOptions): Promise<
   try {
     return path === '/metrics'
       ? await collect(options.registry)
-      : judge(path === '/healthz' ? options.isAlive() : options.isReady());
+      : healthResponse(path === '/healthz' ? options.isAlive() : options.isReady());
   } catch (error) {
-    options.log?.error({ error, path }, 'ops: could not answer');
-    return { status: 500, body: 'failed; the log says why\n' };
+    options.log?.error({ error, path }, 'ops: request failed');
+    return { status: 500, body: 'failed; see the log\n' };
   }
 }
 
-async function collect(registry: Registry): Promise<Answer> {
-  const body = await withDeadline(registry.metrics(), collectTimeoutMs, 'the collection of the metrics');
+async function collect(registry: Registry): Promise<OpsResponse> {
+  const body = await withDeadline(registry.metrics(), collectTimeoutMs, 'metrics collection');
   return { status: 200, body, headers: { 'content-type': registry.contentType } };
 }
 
-function judge(verdict: HealthStatus): Answer {
-  return verdict.ok
+function healthResponse(health: HealthStatus): OpsResponse {
+  return health.ok
     ? { status: 200, body: 'ok\n' }
-    : { status: 503, body: `${verdict.reason ?? 'no reason given'}\n` };
+    : { status: 503, body: `${health.reason ?? 'no reason given'}\n` };
 }

@@ -6,21 +6,37 @@ import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { readBuildInfo } from './build-info.ts';
 import { withDeadline } from './deadline.ts';
 import type { Logger } from './log.ts';
-import type { TraceStep, Tracing } from './trace-step.ts';
 
 const exportTimeoutMs = 5_000;
-const lastExportMs = 2_000;
+const shutdownTimeoutMs = 2_000;
 const maxLinks = 64;
 const kinds = { consumer: SpanKind.CONSUMER, client: SpanKind.CLIENT } as const;
 
-/** See `startTracing`; this file alone knows OpenTelemetry's packages, and is loaded where they are used. */
-export function startOtlpTracing(options: {
+/** Name and attributes of a span. They must not contain a position, a cookie or a full IMEI. */
+export interface SpanOptions {
+  readonly name: string;
+  /** `consumer` for handling messages, `client` for a request to another service. */
+  readonly kind: 'consumer' | 'client';
+  readonly attributes: Readonly<Record<string, string | number>>;
+  /** Spans that sent the messages handled. A span with links is always recorded. */
+  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
+}
+
+/** Runs `step` immediately, settles as it does, and records its duration and whether it failed. */
+export type TraceStep = <T>(options: SpanOptions, step: () => Promise<T>) => Promise<T>;
+
+export interface OtlpOptions {
+  /** `OTEL_EXPORTER_OTLP_ENDPOINT` */
   readonly endpoint: string;
+  /** `TRACE_SAMPLE_RATIO` */
   readonly sampleRatio: number;
   readonly service: string;
   readonly instanceId: string;
   readonly log: Logger;
-}): Tracing {
+}
+
+/** See `startTracing`, which imports this file only if tracing is on: no other file imports OpenTelemetry. */
+export function startOtlpTracing(options: OtlpOptions): AsyncDisposable & { readonly trace: TraceStep } {
   const { endpoint, sampleRatio, service, instanceId, log } = options;
   const { version } = readBuildInfo();
   const exporter = new OTLPTraceExporter({
@@ -36,7 +52,7 @@ export function startOtlpTracing(options: {
     spanLimits: { linkCountLimit: maxLinks },
     spanProcessors: [
       new BatchSpanProcessor({
-        exporter: reportOutages(exporter, log),
+        exporter: logOutages(exporter, log),
         scheduledDelayMillis: 1000,
         exportTimeoutMillis: exportTimeoutMs,
       }),
@@ -44,19 +60,20 @@ export function startOtlpTracing(options: {
   });
   const tracer = provider.getTracer('live-tracking', version);
 
-  const trace: TraceStep = async (words, step) => {
-    const links = (words.links ?? []).slice(0, maxLinks);
+  const trace: TraceStep = async ({ name, kind, attributes, links = [] }, step) => {
     if (links.length === 0 && Math.random() >= sampleRatio) return step();
-    const span = tracer.startSpan(words.name, {
-      kind: kinds[words.kind],
-      attributes: words.attributes,
-      links: links.map((link) => ({ context: { ...link, traceFlags: TraceFlags.SAMPLED, isRemote: true } })),
+    const span = tracer.startSpan(name, {
+      kind: kinds[kind],
+      attributes,
+      links: links
+        .slice(0, maxLinks)
+        .map((link) => ({ context: { ...link, traceFlags: TraceFlags.SAMPLED, isRemote: true } })),
       root: true,
     });
     try {
       return await step();
     } catch (error) {
-      // Of an error its class alone: its message may quote what it failed on.
+      // Only the class of the error: its message may contain data.
       const message = error instanceof Error ? error.name : typeof error;
       span.setStatus({ code: SpanStatusCode.ERROR, message });
       throw error;
@@ -64,24 +81,26 @@ export function startOtlpTracing(options: {
       span.end();
     }
   };
-  let ending: Promise<void> | undefined;
+  let shutdown: Promise<void> | undefined;
   return {
     trace,
     [Symbol.asyncDispose]: () =>
-      (ending ??= withDeadline(provider.shutdown(), lastExportMs, 'the last traces').catch(() => undefined)),
+      (shutdown ??= withDeadline(provider.shutdown(), shutdownTimeoutMs, 'trace export').catch(
+        () => undefined,
+      )),
   };
 }
 
-/** The same exporter, saying in the log when the collector stops taking traces and when it takes them again. */
-function reportOutages(exporter: SpanExporter, log: Logger): SpanExporter {
+/** Wraps an exporter to log once when exports start to fail and once when they succeed again. */
+function logOutages(exporter: SpanExporter, log: Logger): SpanExporter {
   let isFailing = false;
   return {
     export: (spans, done) => {
       exporter.export(spans, (result) => {
         const hasFailed = result.error !== undefined;
         if (hasFailed && !isFailing)
-          log.warn({ error: result.error }, 'traces: the collector does not take them');
-        if (!hasFailed && isFailing) log.info('traces: the collector takes them again');
+          log.warn({ error: result.error }, 'traces: export failed; spans dropped');
+        if (!hasFailed && isFailing) log.info('traces: export succeeded again');
         isFailing = hasFailed;
         done(result);
       });

@@ -27,11 +27,11 @@ export class PostgresClient implements AsyncDisposable {
     return this.#sql;
   }
 
-  /** Rejects with a DeadlineError naming `what` if `query` does not settle within the deadline. */
-  async run<T>(query: (sql: postgres.Sql) => PromiseLike<T>, what = 'Postgres'): Promise<T> {
+  /** Rejects with a DeadlineError naming `operation` if `query` does not settle within the deadline. */
+  async run<T>(query: (sql: postgres.Sql) => PromiseLike<T>, operation = 'Postgres statement'): Promise<T> {
     const sql = this.#sql;
     try {
-      return await withDeadline(query(sql), this.#deadlineMs, what);
+      return await withDeadline(query(sql), this.#deadlineMs, operation);
     } catch (error) {
       if (error instanceof DeadlineError || sqlState(error) === readOnly) this.#replace(sql);
       throw error;

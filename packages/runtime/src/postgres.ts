@@ -9,21 +9,18 @@ export type { PostgresErrorClass } from './postgres-error.ts';
 export type { Sql } from 'postgres';
 
 const connectTimeoutS = 5;
-// Longer than connecting may take, so that its own error comes first.
+// Longer than the connect timeout, whose error is more specific.
 const waitProbeTimeoutMs = 10_000;
 
 /**
- * A pool of at most `maxConnections`, each opened when it is first needed.
+ * Creates a pool of at most `maxConnections`, opened on demand.
  *
- * What a caller sees of an outage: a statement in flight on a lost connection
- * rejects at once; a statement given while Postgres is away rejects when the
- * attempt to connect has failed, after 6 s at the latest. Retrying is the
- * caller's. A statement that runs longer than `statementTimeoutMs` (0 for no
- * limit) is ended by the server with SQLSTATE 57014.
+ * During an outage a statement in flight on a lost connection rejects immediately, and a new statement rejects when
+ * connecting has failed, after at most 6 s. The caller retries. A statement that runs longer than `statementTimeoutMs` (0
+ * for no limit) is cancelled by the server with SQLSTATE 57014.
  *
- * A server that accepts and then stays silent, or a proxy that accepts and
- * hangs up, is not noticed by the driver: a statement may never settle. Put
- * `withDeadline` around it, and after a missed one make a new client.
+ * The driver does not notice a server that accepts and then never replies, or a proxy that accepts and disconnects: a
+ * statement may never settle. Use `withDeadline`, and create a new pool after a missed deadline (see `PostgresClient`).
  */
 export function connectPostgres(
   url: string,
@@ -32,7 +29,7 @@ export function connectPostgres(
     readonly log: Logger;
     readonly maxConnections: number;
     readonly statementTimeoutMs: number;
-    /** False behind a pooler in transaction mode that does not know prepared statements. */
+    /** False behind a transaction-mode pooler without support for prepared statements. */
     readonly prepare?: boolean;
   },
 ): postgres.Sql {
@@ -41,10 +38,10 @@ export function connectPostgres(
     connect_timeout: connectTimeoutS,
     idle_timeout: 300,
     keep_alive: 10,
-    // The caller backs off; the driver's own pause of up to 20 s would come on top.
+    // The caller backs off; the driver's own delay of up to 20 s would be added to it.
     backoff: () => Math.random() * 0.5,
-    // The driver would ask each new connection for them in a query of its own, whose failure nobody can catch: a
-    // connection lost in that moment ended the process. So an array parameter is a text that the statement casts.
+    // The driver would fetch types on each new connection by a query whose rejection cannot be caught: a connection lost
+    // during it would end the process. So array parameters are strings that the statement casts.
     fetch_types: false,
     prepare: options.prepare ?? true,
     connection: { application_name: options.name, statement_timeout: options.statementTimeoutMs },
@@ -53,9 +50,8 @@ export function connectPostgres(
 }
 
 /**
- * Resolves once Postgres answers, for which it tries for ever. Rejects with the
- * signal's reason, or with an answer that no waiting changes, such as a wrong
- * password or a database that does not exist.
+ * Resolves once Postgres responds; retries forever. Rejects with the signal's reason, or with an error that retrying
+ * cannot fix, such as a wrong password or a missing database.
  */
 export async function waitForPostgres(
   sql: postgres.Sql,
@@ -69,27 +65,25 @@ export async function waitForPostgres(
     onRetry(error) {
       if (!hasWaited) {
         hasWaited = true;
-        options.log.warn({ error }, 'postgres: not reachable, waiting for it');
+        options.log.warn({ error }, 'postgres: not reachable; retrying');
       }
     },
   });
   if (hasWaited) {
-    options.log.info('postgres: answers');
+    options.log.info('postgres: reachable');
   }
 }
 
 /**
- * The rows of an answer. After a connection was lost in the middle of one, postgres.js begins the next one on it behind
- * as many holes: https://github.com/porsager/postgres, `rows` in `connection.js` is set back by the end of an answer only.
+ * Removes the holes from a result. If a statement fails after some rows, postgres.js starts the next result on that
+ * connection at the same index: in https://github.com/porsager/postgres, `rows` in `connection.js` is reset only by the
+ * end of a result.
  */
-export function densify<T>(answer: readonly T[]): readonly T[] {
-  return answer.filter(() => true);
+export function densify<T>(result: readonly T[]): readonly T[] {
+  return result.filter(() => true);
 }
 
-/**
- * Ends the pool for good: statements under way get `timeoutMs` (2 000 unless
- * given), then their connections are cut and they reject. 0 does not wait.
- */
+/** Ends the pool. Statements in flight get `timeoutMs` (default 2 000), then their connections are closed and they reject. */
 export async function endPostgres(
   sql: postgres.Sql,
   options: { readonly timeoutMs?: number } = {},
@@ -98,17 +92,16 @@ export async function endPostgres(
 }
 
 export interface PostgresHealthCheck extends AsyncDisposable {
-  /** Did the last probe succeed? From memory, without a query; false until the first one has. */
+  /** Whether the last probe succeeded; false before the first one. Does not query. */
   isReady(): boolean;
 }
 
 /**
- * Asks Postgres `select 1` every `intervalMs` (5 000 unless given), each time
- * with `timeoutMs` (2 000 unless given) to answer, until it is disposed or the
- * signal is aborted. Logs when the answer changes.
+ * Sends `select 1` to Postgres every `intervalMs` (default 5 000) with a deadline of `timeoutMs` (default 2 000), until it
+ * is disposed or the signal is aborted. Logs when the result changes.
  *
- * `sql` is asked for at each probe, because a client may be replaced. It should
- * be a client of its own: in a writer's pool the probe waits behind the writes.
+ * `sql` is called for each probe, because a pool may be replaced. Use a separate pool: in a writer's pool probes queue
+ * behind writes.
  */
 export function createPostgresHealthCheck(options: {
   readonly sql: () => postgres.Sql;
@@ -122,7 +115,7 @@ export function createPostgresHealthCheck(options: {
   const signal = AbortSignal.any([options.signal, disposed.signal]);
   let isReady: boolean | undefined;
 
-  function note(isReadyNow: boolean, error?: unknown): void {
+  function update(isReadyNow: boolean, error?: unknown): void {
     if (isReadyNow === isReady || signal.aborted) {
       return;
     }
@@ -137,10 +130,10 @@ export function createPostgresHealthCheck(options: {
   async function probeUntilStopped(): Promise<void> {
     while (!signal.aborted) {
       await probe(options.sql(), timeoutMs).then(
-        () => note(true),
-        (error: unknown) => note(false, error),
+        () => update(true),
+        (error: unknown) => update(false, error),
       );
-      // The one thing it can reject with is the stop, which the loop sees.
+      // Rejects only on stop, which the loop condition checks.
       await delay(intervalMs, signal).catch(() => undefined);
     }
   }
@@ -158,14 +151,13 @@ export function createPostgresHealthCheck(options: {
 const probes = new WeakMap<postgres.Sql, Promise<unknown>>();
 
 /**
- * Rejects when `select 1` fails or is not answered in time. A client that does
- * not answer is not asked again before it has: its queue would grow for as long
- * as the outage lasts.
+ * Rejects if `select 1` fails or misses the deadline. A pool has at most one probe in flight, or its queue would grow
+ * throughout an outage.
  */
 async function probe(sql: postgres.Sql, timeoutMs: number): Promise<void> {
-  const answer = probes.get(sql) ?? Promise.resolve(sql`select 1`);
-  probes.set(sql, answer);
+  const result = probes.get(sql) ?? Promise.resolve(sql`select 1`);
+  probes.set(sql, result);
   const forget = (): void => void probes.delete(sql);
-  answer.then(forget, forget);
-  await withDeadline(answer, timeoutMs, 'SELECT 1 to Postgres');
+  result.then(forget, forget);
+  await withDeadline(result, timeoutMs, 'SELECT 1 to Postgres');
 }

@@ -1,9 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/**
- * The text of a setting from the environment, unparsed: undefined when it is
- * not set, a problem when it cannot be had. An empty variable counts as unset.
- */
+/** Reads a setting's raw value from the environment or, for a secret, from the file in `NAME_FILE`; undefined if unset. */
 export function readSetting(
   name: string,
   isSecret: boolean,
@@ -16,23 +13,23 @@ export function readSetting(
     return isSet ? value : undefined;
   }
   return isSet
-    ? { problem: `is set twice, directly and through ${name}_FILE; remove one of the two` }
+    ? { problem: `is set twice, directly and by ${name}_FILE; remove one` }
     : readSecretFile(name, path);
 }
 
 function readSecretFile(name: string, path: string): string | { readonly problem: string } {
-  let text: string;
+  let content: string;
   try {
-    text = readFileSync(path, 'utf8');
+    content = readFileSync(path, 'utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
     return {
-      problem: `cannot be read: ${name}_FILE names ${path} (${code}); check the path and its permissions`,
+      problem: `cannot be read from ${path}, set by ${name}_FILE (${code}); check the path and its permissions`,
     };
   }
-  // Editors and `echo` end a file with a line break that is no part of the secret.
-  const value = text.replace(/[\r\n]+$/u, '');
+  // Editors and `echo` end a file with a line break that is not part of the secret.
+  const value = content.replace(/[\r\n]+$/u, '');
   return value === ''
-    ? { problem: `is empty: ${name}_FILE names ${path}; write the value into that file` }
+    ? { problem: `is empty in ${path}, set by ${name}_FILE; write the value into that file` }
     : value;
 }

@@ -12,36 +12,32 @@ const commandTimeoutMs = 5_000;
 const closeTimeoutMs = 1_000;
 const maxReconnectDelayMs = 2_000;
 
-// ioredis is loaded by now.
+// Must run after ioredis is loaded.
 restoreStringFastPaths();
 
-interface Connection {
+interface ConnectionState {
   readonly isBlocking: boolean;
   isClosing: boolean;
 }
 
-const connections = new WeakMap<Redis, Connection>();
+const connections = new WeakMap<Redis, ConnectionState>();
 
 /**
- * A Redis client that connects with its first command and reconnects for ever,
- * with jitter, every 2 s at the latest. Each change of its state is logged once.
+ * Creates a Redis client that connects with its first command and reconnects forever, with jitter and at most 2 s apart.
+ * Each state change is logged once.
  *
- * What a caller sees of an outage: a command in flight when the connection is
- * lost rejects at once (it may or may not have been executed, so sending it
- * again is the caller's decision); a command given while there is no connection
- * waits for the next attempt to connect and rejects if that fails. A server that
- * stays silent: the command rejects after 5 s, the connection is given up after 10 s.
+ * During an outage a command in flight rejects immediately (it may or may not have been executed, so the caller decides
+ * whether to send it again); a new command waits for the next connection attempt and rejects if that fails. If the server
+ * does not respond, the command rejects after 5 s and the connection is closed after 10 s.
  *
- * `blocking`: a connection of its own for XREAD or XREADGROUP with BLOCK. How
- * long such a command may stay silent is the reader's to know, so here it has no
- * time limit: the reader needs a deadline of its own, and a new client when it
- * is missed.
+ * `blocking` is for a dedicated connection that uses XREAD or XREADGROUP with BLOCK. It has no timeouts, because only the
+ * reader knows how long a command may block: the reader needs its own deadline, and a new client after a missed one.
  */
 export function connectRedis(
   url: string,
   options: { readonly name: string; readonly log: Logger; readonly blocking?: boolean },
 ): Redis {
-  const connection: Connection = { isBlocking: options.blocking === true, isClosing: false };
+  const connection: ConnectionState = { isBlocking: options.blocking === true, isClosing: false };
   const redis = new Redis(url, {
     lazyConnect: true,
     connectionName: options.name,
@@ -49,11 +45,11 @@ export function connectRedis(
     disconnectTimeout: closeTimeoutMs,
     keepAlive: 10_000,
     retryStrategy: (attempts) => 50 + fullJitterMs(attempts, { maxDelayMs: maxReconnectDelayMs - 50 }),
-    // With `null` a command in flight at a disconnect is sent again, or, without
-    // resending, never settles; 0 rejects it as soon as the connection closes.
+    // 0 rejects commands in flight as soon as the connection closes. With `null` they would be sent again or, without
+    // autoResendUnfulfilledCommands, never settle.
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    // After a failover the old master answers as a replica: look the address up again.
+    // After a failover the old master is a replica: reconnecting resolves the address again.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
     ...(!connection.isBlocking && { commandTimeout: commandTimeoutMs, socketTimeout: 2 * commandTimeoutMs }),
   });
@@ -63,20 +59,20 @@ export function connectRedis(
 }
 
 /**
- * Resolves once Redis answers a PING, for which it tries for ever. Rejects with
- * the signal's reason, or with an answer that no waiting changes, such as a wrong password.
+ * Resolves once Redis replies to a PING; retries forever. Rejects with the signal's reason, or with an error that retrying
+ * cannot fix, such as a wrong password.
  */
 export async function waitForRedis(redis: Redis, options: { readonly signal: AbortSignal }): Promise<void> {
   await retry(() => withDeadline(redis.ping(), connectTimeoutMs, 'PING to Redis'), {
     signal: options.signal,
     maxDelayMs: maxReconnectDelayMs,
-    isRetryable: (error) => !isRefusal(error),
+    isRetryable: (error) => !isAccessDenied(error),
   });
 }
 
 /**
- * Ends the connection for good, within a second or two, and never rejects. Replies
- * under way are waited for, except on a blocking connection: its read rejects.
+ * Closes the client within two seconds or so; never rejects. Waits for outstanding replies, except on a blocking
+ * connection, where the read rejects.
  */
 export async function closeRedis(redis: Redis): Promise<void> {
   const connection = connections.get(redis);
@@ -84,7 +80,7 @@ export async function closeRedis(redis: Redis): Promise<void> {
     connection.isClosing = true;
   }
   if (redis.status === 'ready' && connection?.isBlocking !== true) {
-    // Whether it is answered or not, the connection ends below.
+    // With or without a reply, the connection is closed below.
     await withDeadline(redis.quit(), closeTimeoutMs, 'QUIT to Redis').catch(() => undefined);
   }
   if (redis.status === 'end') {
@@ -92,16 +88,16 @@ export async function closeRedis(redis: Redis): Promise<void> {
   }
   const ended = once(redis, 'end');
   if (redis.status === 'reconnecting') {
-    // In the pause between two attempts a disconnect only drops the timer: what
-    // is queued would never settle. An attempt begun and cut at once does reject it.
+    // Between two attempts `disconnect` only clears the timer, and queued commands would never settle. Starting an attempt
+    // first makes them reject.
     redis.connect().catch(() => undefined);
   }
   redis.disconnect();
-  await withDeadline(ended, 2 * closeTimeoutMs, 'the end of the connection to Redis').catch(() => undefined);
+  await withDeadline(ended, 2 * closeTimeoutMs, 'closing the Redis connection').catch(() => undefined);
 }
 
-// The server is there and says no: to these credentials, or to this command.
-function isRefusal(error: unknown): boolean {
+/** Whether Redis denied the credentials or the command. */
+function isAccessDenied(error: unknown): boolean {
   return (
     error instanceof Error &&
     error.name === 'ReplyError' &&
@@ -109,30 +105,30 @@ function isRefusal(error: unknown): boolean {
   );
 }
 
-function logStateChanges(redis: Redis, connection: Connection, log: Logger): void {
-  // What this outage has been reported for: attempts go on, the log does not.
-  const reported = new Set<string>();
+function logStateChanges(redis: Redis, connection: ConnectionState, log: Logger): void {
+  // Each reason is logged once per outage.
+  const loggedReasons = new Set<string>();
   let isReady = false;
   redis.on('ready', () => {
     isReady = true;
-    reported.clear();
+    loggedReasons.clear();
     log.info('redis: connected');
   });
   redis.on('error', (error: Error) => {
     const reason = 'code' in error && typeof error.code === 'string' ? error.code : error.message;
-    if (connection.isClosing || reported.has(reason)) {
+    if (connection.isClosing || loggedReasons.has(reason)) {
       return;
     }
-    reported.add(reason);
-    if (isRefusal(error)) {
-      log.error({ error }, 'redis: refused; check user and password in REDIS_URL. Trying again');
+    loggedReasons.add(reason);
+    if (isAccessDenied(error)) {
+      log.error({ error }, 'redis: access denied; check user and password in REDIS_URL; reconnecting');
     } else {
-      log.warn({ error }, 'redis: not reachable, trying again');
+      log.warn({ error }, 'redis: not reachable; reconnecting');
     }
   });
   redis.on('close', () => {
     if (isReady && !connection.isClosing) {
-      log.warn('redis: connection lost, trying again');
+      log.warn('redis: connection lost; reconnecting');
     }
     isReady = false;
   });

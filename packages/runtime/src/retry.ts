@@ -1,30 +1,28 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** What a retry may be told; every time is in milliseconds. */
 export interface RetryOptions {
-  /** Ends the wait between two attempts at once; the attempt itself has to watch it too. */
+  /** Ends the wait between two attempts immediately. The attempt itself must also observe it. */
   readonly signal: AbortSignal;
-  /** May this error be retried? Without it every error is. */
+  /** Default: every error is retried. */
   readonly isRetryable?: (error: unknown) => boolean;
-  /** Called before each wait, for the log and the counter. `attemptNumber` is the one that failed, from 1. */
+  /** Called before each wait, with the number of the failed attempt, from 1. */
   readonly onRetry?: (error: unknown, delayMs: number, attemptNumber: number) => void;
-  /** Upper bound of the first wait, 100 unless given. */
+  /** Upper bound of the first wait, default 100. */
   readonly initialDelayMs?: number;
-  /** Upper bound of every wait, 15 000 unless given. */
+  /** Upper bound of every wait, default 15 000. */
   readonly maxDelayMs?: number;
-  /** Attempts in all; for ever unless given. */
+  /** Default: unlimited. */
   readonly maxAttempts?: number;
   /** A number in [0, 1). */
   readonly random?: () => number;
 }
 
 /**
- * Calls `attempt` (numbered from 1) until it succeeds, waiting between failures
- * a random time between 0 and a bound that doubles: full jitter, so that
- * clients which failed together do not come back together.
+ * Calls `attempt` with its number, from 1, until it succeeds. Waits between attempts with full jitter (a random time
+ * between 0 and a bound that doubles), so that clients that failed together do not retry together.
  *
- * Rejects with the attempt's error when it is not retryable or was the last one
- * allowed, and with the signal's reason once the signal is aborted.
+ * Rejects with the last attempt's error if it is not retryable or attempts are used up, and with the signal's reason once
+ * the signal is aborted.
  */
 export async function retry<T>(
   attempt: (attemptNumber: number) => Promise<T>,
@@ -36,7 +34,7 @@ export async function retry<T>(
     try {
       return await attempt(attemptNumber);
     } catch (error) {
-      // An attempt that the stop interrupted ends as stopped, not as failed.
+      // An attempt interrupted by the stop counts as stopped, not as failed.
       signal.throwIfAborted();
       if (attemptNumber >= maxAttempts || isRetryable?.(error) === false) {
         throw error;
@@ -48,24 +46,24 @@ export async function retry<T>(
   }
 }
 
-/** Resolves after `ms`; rejects with the signal's reason as soon as it is aborted. */
+/** Resolves after `ms`; rejects with the signal's reason once it is aborted. */
 export async function delay(ms: number, signal: AbortSignal): Promise<void> {
   try {
     await wait(ms, undefined, { signal });
   } catch (error) {
-    // The timer wraps the reason in an AbortError of its own.
+    // The timer wraps the reason in an AbortError.
     signal.throwIfAborted();
     throw error;
   }
 }
 
-/** The wait after the failed attempt `attemptNumber` (from 1): a whole number of ms, from 0 up to the bound. */
+/** The wait after failed attempt `attemptNumber` (from 1), in whole milliseconds. */
 export function fullJitterMs(
   attemptNumber: number,
   options: { readonly initialDelayMs?: number; readonly maxDelayMs?: number; readonly random?: () => number },
 ): number {
   const { initialDelayMs = 100, maxDelayMs = 15_000, random = Math.random } = options;
-  // The exponent is bounded too: 0 times Infinity is no number.
+  // The exponent is bounded because 0 * Infinity is NaN.
   const boundMs = Math.min(maxDelayMs, initialDelayMs * 2 ** Math.min(attemptNumber - 1, 31));
   return Math.floor(random() * (boundMs + 1));
 }

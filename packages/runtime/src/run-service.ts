@@ -21,14 +21,11 @@ interface ServiceOptions<S extends z.ZodObject> {
 }
 
 /**
- * Runs a service from its configuration to the exit of the process; the one
- * place that calls `process.exit`.
+ * Reads the configuration, runs the service and exits the process.
  *
- * Exit codes: 0 when `run` ended (after a stop: also when it rejected with the
- * stop's reason); 1 when it failed, when something was thrown or rejected that
- * nobody handled, or when it had not ended `graceMs` after the stop; 78 with the
- * problems on stderr when the configuration is wrong; 130 or 143 at a second
- * SIGINT or SIGTERM.
+ * Exit codes: 0 if `run` resolved, or rejected with the stop's reason after a stop; 1 if it failed, on an uncaught
+ * exception or unhandled rejection, or if it has not ended `graceMs` after the stop; 78 with the problems on stderr if the
+ * configuration is invalid; 130 or 143 on a second SIGINT or SIGTERM.
  */
 export async function runService<S extends z.ZodObject>(options: ServiceOptions<S>): Promise<void> {
   const config = configOrExit(options.service, options.schema);
@@ -42,11 +39,13 @@ export async function runService<S extends z.ZodObject>(options: ServiceOptions<
 
   process.on('uncaughtException', (error) => die(log, error, 'uncaught exception'));
   process.on('unhandledRejection', (error) => die(log, error, 'unhandled rejection'));
-  process.once('beforeExit', () => die(log, undefined, 'the service waits for something that cannot come'));
+  process.once('beforeExit', () =>
+    die(log, undefined, 'nothing left to wait for, but the service has not ended'),
+  );
 
   function onSignal(signal: 'SIGTERM' | 'SIGINT'): void {
     if (stop.aborted) {
-      log.warn({ signal }, 'second signal: ending at once');
+      log.warn({ signal }, 'second signal; exiting immediately');
       process.exit(128 + constants.signals[signal]);
     }
     const graceMs = options.graceMs(config);
@@ -70,7 +69,7 @@ export async function runService<S extends z.ZodObject>(options: ServiceOptions<
     await options.run({ config, log, stop });
   } catch (error) {
     if (!isStopReason(error, stop)) {
-      die(log, error, 'the service failed');
+      die(log, error, 'service failed');
     }
   }
   log.info('ended');
@@ -98,15 +97,15 @@ function levelOf(config: unknown): string {
     : 'info';
 }
 
-function die(log: Logger, error: unknown, what: string): never {
-  log.fatal({ error }, what);
+function die(log: Logger, error: unknown, message: string): never {
+  log.fatal({ error }, message);
   process.exit(1);
 }
 
-// What awaits the stop rejects with its reason, or with an AbortError around it.
+// Waits reject with the stop's reason itself, or with an error that it caused.
 function isStopReason(error: unknown, stop: AbortSignal): boolean {
   let link = error;
-  // Bounded, because a chain of causes may lead back to its beginning.
+  // Bounded, because a chain of causes may be circular.
   for (let depth = 0; stop.aborted && depth < 10; depth += 1) {
     if (link === stop.reason) {
       return true;

@@ -1,5 +1,5 @@
-/** What a log line keeps of an error. */
-export interface LoggedError {
+/** The fields of an error that are logged. */
+interface LoggedError {
   readonly type: string;
   readonly message: string;
   readonly code?: string;
@@ -8,22 +8,20 @@ export interface LoggedError {
   readonly errors?: readonly LoggedError[];
 }
 
-export const hidden = '[redacted]';
+export const redacted = '[redacted]';
 const maxDepth = 6;
 const maxEntries = 100;
-const maxTextLength = 8_192;
+const maxStringLength = 8_192;
 const secretKey =
   /^(?:set-?)?cookies?$|^(?:proxy-?)?authorization$|^pass$|passw(?:or)?d|passphrase|secret|token$|api-?key/iu;
 
 /**
- * A copy of `value` that may be written down: errors reduced to what
- * `serializeError` keeps, values under the names of secrets and credentials
- * inside URLs replaced, bytes only counted. At most 6 deep, 100 entries wide and
- * 8 192 characters a text.
+ * Copies a value for the log. Errors are reduced to the fields of `serializeError`; values under the names of secrets and
+ * credentials in URLs are redacted; bytes are replaced by their number. Depth, entries and string lengths are limited.
  */
 export function safeToLog(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') {
-    return withoutCredentials(shortened(value));
+    return withoutCredentials(truncate(value));
   }
   if (value instanceof Error) {
     return serializeError(value);
@@ -32,7 +30,6 @@ export function safeToLog(value: unknown, depth = 0): unknown {
     return value;
   }
   if (ArrayBuffer.isView(value)) {
-    // Raw bytes are a payload or a key, never something to read in a log.
     return `[${value.byteLength} bytes]`;
   }
   if (depth === maxDepth) {
@@ -49,17 +46,14 @@ export function safeToLog(value: unknown, depth = 0): unknown {
 }
 
 /**
- * Type, message, code, stack and causes of an error, and nothing else.
- *
- * Drivers hang the data onto their errors: Postgres' `detail` and `where` hold
- * row values, postgres.js adds `query` and `parameters`, ioredis adds
- * `command.args`. None of it is copied, and the message loses what some
- * messages quote: positions are personal data.
+ * Keeps only type, message, code, stack and causes of an error. Positions are personal data, and drivers add data to
+ * their errors: Postgres puts row values into `detail` and `where`, postgres.js adds `query` and `parameters`, ioredis
+ * adds `command.args`. Values quoted in the messages of data errors are redacted.
  */
-export function serializeError(error: unknown, depth = 0): LoggedError {
+function serializeError(error: unknown, depth = 0): LoggedError {
   if (!(error instanceof Error)) {
-    const what = error === null ? 'null' : typeof error;
-    return { type: what, message: `${what} was thrown instead of an Error` };
+    const type = error === null ? 'null' : typeof error;
+    return { type, message: `${type} was thrown instead of an Error` };
   }
   const message = safeMessage(error);
   const code = stringOf(error, 'code');
@@ -68,23 +62,23 @@ export function serializeError(error: unknown, depth = 0): LoggedError {
     type: error.name,
     message,
     ...(code !== undefined && { code }),
-    ...(typeof error.stack === 'string' && { stack: framesOf(error.stack, `${error.name}: ${message}`) }),
+    ...(typeof error.stack === 'string' && { stack: safeStack(error.stack, `${error.name}: ${message}`) }),
     ...(error.cause !== undefined && depth < maxDepth && { cause: serializeError(error.cause, depth + 1) }),
     ...(errors.length > 0 && { errors: errors.map((inner) => serializeError(inner, depth + 1)) }),
   };
 }
 
-/** Replaces user and password in every URL of a text. */
-export function withoutCredentials(text: string): string {
-  // The scheme is bounded, or a long text without a URL would take quadratic time.
-  return text.replaceAll(/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#]*@/giu, `$1${hidden}@`);
+/** Redacts user and password in every URL in a string. */
+export function withoutCredentials(value: string): string {
+  // The scheme is bounded, or a long string without a URL would take quadratic time.
+  return value.replaceAll(/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/?#]*@/giu, `$1${redacted}@`);
 }
 
 function safeFields(value: object, depth: number): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(value)
       .slice(0, maxEntries)
-      .map(([key, field]) => [key, secretKey.test(key) ? hidden : safeToLog(field, depth + 1)]),
+      .map(([key, field]) => [key, secretKey.test(key) ? redacted : safeToLog(field, depth + 1)]),
   );
 }
 
@@ -96,17 +90,17 @@ function innerErrors(error: Error): readonly unknown[] {
 }
 
 function safeMessage(error: Error): string {
-  const text = shortened(error.message);
-  return withoutPositions(withoutCredentials(quotesData(error) ? withoutQuotes(text) : text));
+  const message = truncate(error.message);
+  return withoutCredentials(quotesData(error) ? withoutQuotes(message) : message);
 }
 
-// Only the frames: the lines above them repeat the message as it was.
-function framesOf(stack: string, title: string): string {
+// Only the frames: the lines above them repeat the original message.
+function safeStack(stack: string, title: string): string {
   const frames = stack.split('\n').filter((line) => /^\s+at /u.test(line));
-  return shortened([title, ...frames].join('\n'));
+  return truncate([title, ...frames].join('\n'));
 }
 
-// Postgres' data exceptions (class 22), JSON.parse and Node's argument errors quote the offending value.
+// Postgres data exceptions (class 22), JSON.parse and Node's argument errors quote the invalid value.
 function quotesData(error: Error): boolean {
   return (
     (error instanceof SyntaxError && error.message.includes('JSON')) ||
@@ -116,21 +110,13 @@ function quotesData(error: Error): boolean {
 
 function withoutQuotes(message: string): string {
   return message
-    .replace(/Received .*$/su, `Received ${hidden}`)
-    .replace(/".*"/su, `"${hidden}"`)
-    .replace(/'.*'/su, `'${hidden}'`);
+    .replace(/Received .*$/su, `Received ${redacted}`)
+    .replace(/".*"/su, `"${redacted}"`)
+    .replace(/'.*'/su, `'${redacted}'`);
 }
 
-// The last line of defence, for a message that nobody foresaw: numbers with the
-// decimals of a coordinate, and as many digits as an IMEI has.
-function withoutPositions(text: string): string {
-  return text
-    .replaceAll(/(?<![\d.])\d{1,3}\.\d{3,}(?![\d.])/gu, '[number]')
-    .replaceAll(/(?<!\d)\d{11}(\d{4})(?!\d)/gu, '…$1');
-}
-
-function shortened(text: string): string {
-  return text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text;
+function truncate(value: string): string {
+  return value.length > maxStringLength ? `${value.slice(0, maxStringLength)}…` : value;
 }
 
 function stringOf(error: Error, key: string): string | undefined {

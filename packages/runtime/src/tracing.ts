@@ -1,23 +1,21 @@
-import type { Logger } from './log.ts';
-import type { Tracing } from './trace-step.ts';
+import type { OtlpOptions, TraceStep } from './otlp-tracing.ts';
 
-export type { SpanOptions, TraceStep, Tracing } from './trace-step.ts';
+export type { SpanOptions, TraceStep } from './otlp-tracing.ts';
+
+export interface Tracing extends AsyncDisposable {
+  /** Undefined if tracing is off: then OpenTelemetry is not loaded. */
+  readonly trace: TraceStep | undefined;
+}
 
 /**
- * Traces by OTLP over HTTP to `endpoint`, or not at all where that is undefined.
+ * Starts exporting traces by OTLP over HTTP to `endpoint`; off if that is undefined.
  *
- * Traces are a convenience: those that the collector does not take are dropped, which is logged once, and disposing
- * waits for the last ones no longer than two seconds.
+ * Spans that the collector does not accept are dropped, which is logged once per outage. Disposing exports the last
+ * spans, for at most two seconds.
  */
-export async function startTracing(options: {
-  /** `OTEL_EXPORTER_OTLP_ENDPOINT` */
-  readonly endpoint: string | undefined;
-  /** `TRACE_SAMPLE_RATIO` */
-  readonly sampleRatio: number;
-  readonly service: string;
-  readonly instanceId: string;
-  readonly log: Logger;
-}): Promise<Tracing> {
+export async function startTracing(
+  options: Omit<OtlpOptions, 'endpoint'> & { readonly endpoint: string | undefined },
+): Promise<Tracing> {
   const { endpoint } = options;
   if (endpoint === undefined) return { trace: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
   const { startOtlpTracing } = await import('./otlp-tracing.ts');

@@ -8,7 +8,7 @@ import { readBuildInfo, registerBuildInfo } from '../src/build-info.ts';
 
 const program = new URL('run-service.fixture.ts', import.meta.url).pathname;
 
-test('the version is that of the package which the program belongs to', async () => {
+test("the version is that of the program's package", async () => {
   const own = z
     .object({ version: z.string() })
     .parse(JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')));
@@ -18,7 +18,7 @@ test('the version is that of the package which the program belongs to', async ()
   });
 });
 
-test('what is not known is called unknown', () => {
+test('a missing version or commit is unknown', () => {
   const nowhere = join(tmpdir(), 'no-such-folder', 'main.ts');
   const unknown = { version: 'unknown', commit: 'unknown' };
   expect(readBuildInfo({}, nowhere)).toEqual(unknown);

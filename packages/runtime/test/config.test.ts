@@ -39,7 +39,7 @@ function problemsOf(schema: z.ZodObject, env: NodeJS.ProcessEnv): readonly strin
 }
 
 describe('the common settings', () => {
-  test('need two addresses and the stream; the rest has defaults', () => {
+  test('require both URLs and the stream; the others have defaults', () => {
     expect(readConfig(common, enough)).toEqual({
       NODE_ENV: 'production',
       LOG_LEVEL: 'info',
@@ -52,10 +52,10 @@ describe('the common settings', () => {
     });
   });
 
-  test('say what they mean and how they look', () => {
-    const said = Object.values(commonSettings).map((setting) => settingMeta(setting));
-    expect(said).toEqual(
-      said.map(() =>
+  test('have a description, an example and an expected value', () => {
+    const metadata = Object.values(commonSettings).map((setting) => settingMeta(setting));
+    expect(metadata).toEqual(
+      metadata.map(() =>
         expect.objectContaining({
           description: expect.any(String),
           example: expect.any(String),
@@ -70,7 +70,7 @@ describe('the common settings', () => {
     ).toEqual(['REDIS_URL', 'POSTGRES_URL']);
   });
 
-  test('give several streams as a list', () => {
+  test('parse several streams into a list', () => {
     const { REDIS_TELEMETRY_STREAM: streams } = readConfig(common, {
       ...enough,
       REDIS_TELEMETRY_STREAM: 'telemetry:teltonika, telemetry:{01}',
@@ -79,7 +79,7 @@ describe('the common settings', () => {
   });
 
   test.each(['telemetry:a,', ',telemetry:a', 'telemetry:a,telemetry:a', 'tele metry', ','])(
-    'refuse «%s» as a list of streams',
+    'reject «%s» as a list of streams',
     (streams) => {
       expect(problemsOf(common, { ...enough, REDIS_TELEMETRY_STREAM: streams })).toHaveLength(1);
     },
@@ -92,7 +92,7 @@ describe('the common settings', () => {
     ['METRICS_PORT', '90.5'],
     ['LOG_LEVEL', 'loud'],
     ['INSTANCE_ID', 'processor 1'],
-  ])('refuse %s=%s', (name, value) => {
+  ])('reject %s=%s', (name, value) => {
     expect(problemsOf(common, { ...enough, [name]: value })).toEqual([
       expect.stringContaining(`${name} must be`),
     ]);
@@ -100,7 +100,7 @@ describe('the common settings', () => {
 });
 
 describe('readConfig', () => {
-  test('reports all problems at once: name, what is wrong, what to do, an example', () => {
+  test('reports all problems at once, each with an example', () => {
     expect(
       problemsOf(common, {
         LOG_LEVEL: 'loud',
@@ -109,7 +109,7 @@ describe('readConfig', () => {
         POSTGRES_URL_FILE: '/nowhere',
       }),
     ).toEqual([
-      'POSTGRES_URL cannot be read: POSTGRES_URL_FILE names /nowhere (ENOENT); check the path and its permissions',
+      'POSTGRES_URL cannot be read from /nowhere, set by POSTGRES_URL_FILE (ENOENT); check the path and its permissions',
       'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace (it is "loud"), for example LOG_LEVEL=info',
       'REDIS_URL must be a URL that starts with redis:// or rediss://, for example REDIS_URL=redis://localhost:6379',
       expect.stringMatching(
@@ -119,13 +119,13 @@ describe('readConfig', () => {
     ]);
   });
 
-  test('carries the exit code of a wrong configuration, and every problem in its message', () => {
+  test('ConfigError has an exit code and every problem in its message', () => {
     const error = new ConfigError(['A is not set', 'B is not set']);
     expect(error.exitCode).toBe(78);
-    expect(error.message).toBe('the configuration is wrong:\n  A is not set\n  B is not set');
+    expect(error.message).toBe('invalid configuration:\n  A is not set\n  B is not set');
   });
 
-  test('takes an empty variable for one that is not set', () => {
+  test('treats an empty variable as unset', () => {
     expect(readConfig(common, { ...enough, METRICS_PORT: '', INSTANCE_ID: ' ' })).toMatchObject({
       METRICS_PORT: 9090,
     });
@@ -134,35 +134,35 @@ describe('readConfig', () => {
     ]);
   });
 
-  test('gives a value that nothing can change, its lists included', () => {
+  test('returns a deeply frozen object', () => {
     const config = readConfig(common, enough);
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.REDIS_TELEMETRY_STREAM)).toBe(true);
   });
 
-  test('reads only what the schema names', () => {
+  test('ignores variables that are not in the schema', () => {
     expect(readConfig(z.object({ A: string() }), { A: 'x', B: 'y' })).toEqual({ A: 'x' });
   });
 
-  test("gives the words of a service's own rules", () => {
+  test("reports the message of a service's own rule", () => {
     const schema = z
       .object({
-        BLOCK_MS: durationMs().refine((ms) => ms !== 0, 'must not be 0: Redis would block for ever'),
-        LEAST: positiveInt(),
-        MOST: positiveInt(),
+        BLOCK_MS: durationMs().refine((ms) => ms !== 0, 'must not be 0, which blocks forever'),
+        MIN: positiveInt(),
+        MAX: positiveInt(),
       })
-      .refine(({ LEAST, MOST }) => LEAST <= MOST, 'LEAST must not be greater than MOST');
-    expect(problemsOf(schema, { BLOCK_MS: '0', LEAST: '1', MOST: '2' })).toEqual([
-      'BLOCK_MS must not be 0: Redis would block for ever (it is "0")',
+      .refine(({ MIN, MAX }) => MIN <= MAX, 'MIN must not be greater than MAX');
+    expect(problemsOf(schema, { BLOCK_MS: '0', MIN: '1', MAX: '2' })).toEqual([
+      'BLOCK_MS must not be 0, which blocks forever (it is "0")',
     ]);
-    expect(problemsOf(schema, { BLOCK_MS: '1', LEAST: '3', MOST: '2' })).toEqual([
-      'LEAST must not be greater than MOST',
+    expect(problemsOf(schema, { BLOCK_MS: '1', MIN: '3', MAX: '2' })).toEqual([
+      'MIN must not be greater than MAX',
     ]);
   });
 });
 
 describe('a secret', () => {
-  test('may come from a file, whose last line break is no part of it', async () => {
+  test('may be read from a file, without its last line breaks', async () => {
     const { REDIS_URL: _, ...others } = enough;
     const config = readConfig(common, {
       ...others,
@@ -171,11 +171,11 @@ describe('a secret', () => {
     expect(config.REDIS_URL).toBe('redis://:hunter2@redis');
   });
 
-  test('is refused when it is set twice, and from a file that is missing, empty or a folder', async () => {
+  test('is rejected if set twice, and from a file that is missing, empty or a folder', async () => {
     const { REDIS_URL: _, ...others } = enough;
     const empty = await fileWith('\n');
     expect(problemsOf(common, { ...enough, REDIS_URL_FILE: '/run/secrets/redis' })).toEqual([
-      'REDIS_URL is set twice, directly and through REDIS_URL_FILE; remove one of the two',
+      'REDIS_URL is set twice, directly and by REDIS_URL_FILE; remove one',
     ]);
     expect(problemsOf(common, { ...others, REDIS_URL_FILE: '/nowhere' })).toEqual([
       expect.stringContaining('ENOENT'),
@@ -184,11 +184,11 @@ describe('a secret', () => {
       expect.stringContaining('EISDIR'),
     ]);
     expect(problemsOf(common, { ...others, REDIS_URL_FILE: empty })).toEqual([
-      `REDIS_URL is empty: REDIS_URL_FILE names ${empty}; write the value into that file`,
+      `REDIS_URL is empty in ${empty}, set by REDIS_URL_FILE; write the value into that file`,
     ]);
   });
 
-  test('is one that a service marks itself, under any wrapper', async () => {
+  test('can be marked by a service, inside or outside other wrappers', async () => {
     const schema = z.object({
       KEY: secret(string()).optional(),
       SALT: secret(string().default('s')),
@@ -202,7 +202,7 @@ describe('a secret', () => {
     });
   });
 
-  test('never appears in a problem, whatever is wrong with it', () => {
+  test('never appears in a problem', () => {
     const schema = z.object({
       A: secret(positiveInt()),
       B: secret(durationMs().refine((ms) => ms > 5, 'is too short')),
@@ -219,13 +219,13 @@ describe('a secret', () => {
     );
   });
 
-  test('nor does a password inside the URL of a setting that is none', () => {
+  test('a password in a URL is redacted in a problem of any setting', () => {
     const schema = z.object({ BASE_URL: z.string().startsWith('https:') });
     const [problem] = problemsOf(schema, { BASE_URL: 'http://app:hunter2@directus' });
     expect(problem).toContain('http://[redacted]@directus');
   });
 
-  test('shows in the settings for the log only as set', () => {
+  test('is logged as [set]', () => {
     expect(publicSettings(common, readConfig(common, enough))).toMatchObject({
       REDIS_URL: '[set]',
       POSTGRES_URL: '[set]',

@@ -16,7 +16,7 @@ async function rejectionOf(work: PromiseLike<unknown>): Promise<Error> {
       return error;
     }
   }
-  throw new Error('it did not reject with an error');
+  throw new Error('expected a rejection with an Error');
 }
 
 function logged(error: Error): string {
@@ -38,7 +38,7 @@ function logged(error: Error): string {
   return lines.join('');
 }
 
-test('no error of Postgres brings a position into the log', async () => {
+test('an error of Postgres adds no position to the log', async () => {
   await using database = await startPostgres();
   const log = createLog({ service: 'test', instanceId: 'test-1', level: 'fatal' });
   const sql = connectPostgres(database.url, {
@@ -49,15 +49,15 @@ test('no error of Postgres brings a position into the log', async () => {
   });
   await sql`create temporary table fixes (device_id text primary key, latitude real check (latitude < 1), place jsonb)`;
   const errors = [
-    // In its detail: «Failing row contains (…)».
+    // Detail: «Failing row contains (…)».
     await rejectionOf(sql`insert into fixes values (${imei}, ${latitude}, null)`),
-    // In its message: «invalid input syntax for type real: "…"».
+    // Message: «invalid input syntax for type real: "…"».
     await rejectionOf(sql`insert into fixes values (${imei}, ${`${latitude}N`}::text::real, null)`),
-    // In its detail and where: the text of the JSON.
+    // Detail and where: the JSON.
     await rejectionOf(sql`insert into fixes values (${imei}, null, ${`{"lat":${latitude},}`}::text::jsonb)`),
-    // In its detail: «Key (device_id)=(…) already exists».
+    // Detail: «Key (device_id)=(…) already exists».
     await rejectionOf(sql`insert into fixes select ${imei}::text, null, null from generate_series(1, 2)`),
-    // Only in the statement's parameters.
+    // Only parameters.
     await rejectionOf(sql`insert into nothing values (${imei}, ${latitude})`),
   ];
   await endPostgres(sql);
@@ -72,7 +72,7 @@ test('no error of Postgres brings a position into the log', async () => {
   }
 });
 
-test('no error of Redis brings a position into the log', async () => {
+test('an error of Redis adds no position to the log', async () => {
   const { url, keyPrefix } = await startRedis();
   const log = createLog({ service: 'test', instanceId: 'test-1', level: 'fatal' });
   const redis = connectRedis(url, { name: 'test', log });

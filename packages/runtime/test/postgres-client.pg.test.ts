@@ -39,7 +39,7 @@ test('black-holed connections are replaced once, and the new pool works immediat
   const outcomes = await Promise.allSettled(runQueries());
   for (const outcome of outcomes) {
     expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(DeadlineError) });
-    expect(outcome).toHaveProperty('reason.message', 'sleeping did not answer within 300 ms');
+    expect(outcome).toHaveProperty('reason.message', 'sleeping did not complete within 300 ms');
   }
   expect(opened.poolCount()).toBe(2);
   await Promise.all(runQueries());

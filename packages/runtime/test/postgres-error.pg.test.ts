@@ -34,16 +34,16 @@ async function errorOf(work: PromiseLike<unknown>): Promise<unknown> {
   } catch (error) {
     return error;
   }
-  throw new Error('it did not fail');
+  throw new Error('expected a rejection');
 }
 
-describe('an error that Postgres itself makes', () => {
+describe('an error raised by Postgres', () => {
   const cases: readonly (readonly [string, string, PostgresErrorClass, () => PromiseLike<unknown>])[] = [
-    ['a text that is no number', '22P02', 'data', () => sql`select ${'abc'}::text::real`],
+    ['a string that is not a number', '22P02', 'data', () => sql`select ${'abc'}::text::real`],
     ['a number out of range', '22003', 'data', () => sql`select ${'1e400'}::text::double precision`],
     ['a NUL in JSON', '22P05', 'data', () => sql`select ${String.raw`"\u0000"`}::text::jsonb`],
     ['a missing value', '23502', 'data', () => sql`insert into fixes (device_id) values ('a')`],
-    ['a broken check', '23514', 'data', () => sql`insert into fixes values ('a', -1)`],
+    ['a check violation', '23514', 'data', () => sql`insert into fixes values ('a', -1)`],
     ['a missing parent', '23503', 'data', () => sql`insert into fixes values ('a', 1, 'b')`],
     [
       'a duplicate without ON CONFLICT',
@@ -53,7 +53,7 @@ describe('an error that Postgres itself makes', () => {
     ],
     ['a missing table', '42P01', 'fatal', () => sql`select from nothing`],
     ['a missing column', '42703', 'fatal', () => sql`select nothing from fixes`],
-    ['a wrong statement', '42601', 'fatal', () => sql.unsafe('selekt 1')],
+    ['a syntax error', '42601', 'fatal', () => sql.unsafe('selekt 1')],
     [
       'a row updated twice',
       '21000',
@@ -64,7 +64,7 @@ describe('an error that Postgres itself makes', () => {
     ['a wrong password', '28P01', 'fatal', () => client(withPassword('wrong'))`select 1`],
     ['a missing database', '3D000', 'fatal', () => client(withDatabase('nothing'))`select 1`],
     [
-      'a statement that takes too long',
+      'a statement timeout',
       '57014',
       'transient',
       () =>
@@ -80,7 +80,7 @@ describe('an error that Postgres itself makes', () => {
       () => sql.begin('read only', (tx) => tx`insert into fixes values ('a', 1)`),
     ],
     [
-      'a locked table',
+      'a lock timeout',
       '55P03',
       'transient',
       () =>
@@ -101,17 +101,17 @@ describe('an error that Postgres itself makes', () => {
   });
 });
 
-test('a terminated backend is transient, and so is what the driver says of it afterwards', async () => {
+test('a terminated backend is transient, also for the next statement', async () => {
   const writer = client(url, 1);
   const first = await errorOf(writer`select pg_terminate_backend(pg_backend_pid()), pg_sleep(10)`);
-  // The driver keeps the server's last word, 57P01, and gives it to the next statement, which has not run.
+  // The driver rejects the next statement with the same 57P01 without running it.
   const second = await errorOf(writer`select 1`);
   expect([first, second].map((error) => classifyPostgresError(error))).toEqual(['transient', 'transient']);
   expect(sqlState(second)).toBe('57P01');
   expect(await writer`select 1 as one`).toEqual([{ one: 1 }]);
 });
 
-describe('a state that the server reports', () => {
+describe('an SQLSTATE', () => {
   const table: Readonly<Record<PostgresErrorClass, readonly string[]>> = {
     transient: [
       '08000',
@@ -177,14 +177,14 @@ describe('a state that the server reports', () => {
       sql.unsafe(`do $$ begin raise exception 'test' using errcode = '${state}'; end $$`),
     );
     expect([sqlState(error), classifyPostgresError(error)]).toEqual([state, expected]);
-    // As a step of the service passes it on.
+    // As services wrap it.
     const wrapped = new Error('insert of 3 rows failed', { cause: error });
     expect([sqlState(wrapped), classifyPostgresError(wrapped)]).toEqual([state, expected]);
   });
 });
 
-describe('an error without a state', () => {
-  test('is transient when there was no connection, or it was lost', async () => {
+describe('an error without an SQLSTATE', () => {
+  test('is transient if connecting failed or the connection was lost', async () => {
     const refused = await errorOf(client('postgres://a:b@127.0.0.1:1/c')`select 1`);
     const unknownHost = await errorOf(client('postgres://a:b@no-such-host.invalid:1/c')`select 1`);
     const ended = client(url);
@@ -194,20 +194,20 @@ describe('an error without a state', () => {
     }
   });
 
-  test('is transient when it is our own deadline', async () => {
+  test('is transient if it is a missed deadline', async () => {
     const error = await errorOf(withDeadline(sql`select pg_sleep(0.2)`, 5, 'insert'));
     expect(error).toBeInstanceOf(DeadlineError);
     expect(classifyPostgresError(error)).toBe('transient');
   });
 
-  test("is transient with a system's code that looks like a state", () => {
+  test('is transient with a system error code that looks like an SQLSTATE', () => {
     const error = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
     expect([sqlState(error), classifyPostgresError(error)]).toEqual([undefined, 'transient']);
   });
 
-  test('is fatal when the program is wrong', async () => {
+  test('is fatal if it is a bug', async () => {
     const tooMany = await errorOf(sql`select 1 where 1 in ${sql(Array.from({ length: 65_535 }, () => 1))}`);
-    for (const error of [tooMany, new TypeError('x is not a function'), 'thrown text', undefined]) {
+    for (const error of [tooMany, new TypeError('x is not a function'), 'a thrown string', undefined]) {
       expect([sqlState(error), classifyPostgresError(error)]).toEqual([undefined, 'fatal']);
     }
   });
@@ -232,7 +232,7 @@ async function whileLocked(work: () => PromiseLike<unknown>): Promise<unknown> {
   });
 }
 
-/** Two transactions that each wait for the other's lock; Postgres ends one of them. */
+/** Two transactions wait for each other's lock; Postgres aborts one of them. */
 async function deadlock(): Promise<unknown> {
   const locked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const transaction = (own: number, other: number): Promise<unknown> =>

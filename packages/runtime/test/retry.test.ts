@@ -20,11 +20,11 @@ function isNotSecond(error: unknown): boolean {
 }
 
 describe('retry', () => {
-  test('gives the first success and has counted its attempts from 1', async () => {
+  test('returns the first success, with attempts numbered from 1', async () => {
     await expect(retry(failing(4), { signal: never, initialDelayMs: 1 })).resolves.toBe('success 5');
   });
 
-  test('reports each failure with its attempt and a wait within the doubling bound', async () => {
+  test('reports each failure with its attempt and delay', async () => {
     const reports: [string, number, number][] = [];
     await retry(failing(4), {
       signal: never,
@@ -41,11 +41,11 @@ describe('retry', () => {
     ]);
   });
 
-  test('goes on for ever when no number of attempts is given', async () => {
+  test('retries without limit by default', async () => {
     await expect(retry(failing(200), { signal: never, random: () => 0 })).resolves.toBe('success 201');
   });
 
-  test('passes the last error on when the attempts are used up', async () => {
+  test('rejects with the last error when attempts are used up', async () => {
     const attempt = vi.fn<Attempt>(failing(9));
     await expect(retry(attempt, { signal: never, maxAttempts: 3, initialDelayMs: 1 })).rejects.toThrow(
       'failure 3',
@@ -53,7 +53,7 @@ describe('retry', () => {
     expect(attempt).toHaveBeenCalledTimes(3);
   });
 
-  test('passes an error on at once that is not retryable', async () => {
+  test('rejects with an error that is not retryable', async () => {
     const attempt = vi.fn<Attempt>(failing(9));
     await expect(
       retry(attempt, { signal: never, isRetryable: isNotSecond, initialDelayMs: 1 }),
@@ -61,10 +61,9 @@ describe('retry', () => {
     expect(attempt).toHaveBeenCalledTimes(2);
   });
 
-  test('ends in the middle of a wait when it is stopped, with the reason of the stop', async () => {
+  test('a stop during a wait rejects with its reason', async () => {
     const stop = new AbortController();
     const reason = new Error('stopped');
-    const startedAtMs = performance.now();
     const outcome = retry(failing(9), {
       signal: stop.signal,
       initialDelayMs: 60_000,
@@ -73,16 +72,15 @@ describe('retry', () => {
       onRetry: () => setTimeout(() => stop.abort(reason), 5),
     });
     await expect(outcome).rejects.toBe(reason);
-    expect(performance.now() - startedAtMs).toBeLessThan(5_000);
   });
 
-  test('does not begin when it is stopped already', async () => {
+  test('does not start after a stop', async () => {
     const attempt = vi.fn<Attempt>(failing(0));
     await expect(retry(attempt, { signal: AbortSignal.abort('stopped') })).rejects.toBe('stopped');
     expect(attempt).not.toHaveBeenCalled();
   });
 
-  test('ends as stopped when the stop made the attempt fail', async () => {
+  test('an attempt that the stop interrupts counts as stopped', async () => {
     const stop = new AbortController();
     const onRetry = vi.fn<() => void>();
     const outcome = retry(
@@ -98,15 +96,15 @@ describe('retry', () => {
 });
 
 describe('fullJitterMs', () => {
-  test('is a whole number between 0 and the bound, whatever the attempt and the chance', () => {
+  test('is an integer between 0 and the bound', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 100_000 }),
         fc.integer({ min: 0, max: 10_000 }),
         fc.integer({ min: 0, max: 60_000 }),
         fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-        (attemptNumber, initialDelayMs, maxDelayMs, chance) => {
-          const delayMs = fullJitterMs(attemptNumber, { initialDelayMs, maxDelayMs, random: () => chance });
+        (attemptNumber, initialDelayMs, maxDelayMs, random) => {
+          const delayMs = fullJitterMs(attemptNumber, { initialDelayMs, maxDelayMs, random: () => random });
           expect(Number.isInteger(delayMs)).toBe(true);
           expect(delayMs).toBeGreaterThanOrEqual(0);
           expect(delayMs).toBeLessThanOrEqual(maxDelayMs);
@@ -115,14 +113,14 @@ describe('fullJitterMs', () => {
     );
   });
 
-  test('spreads over the whole range, down to no wait at all', () => {
+  test('covers the whole range, including 0', () => {
     const delaysMs = [0, 0.5, 0.9999].map((chance) => fullJitterMs(3, { random: () => chance }));
     expect(delaysMs).toEqual([0, 200, 400]);
   });
 });
 
 describe('delay', () => {
-  test('rejects with the reason itself, not with an error around it', async () => {
+  test('rejects with the reason itself', async () => {
     const stop = new AbortController();
     const reason = new Error('stopped');
     const waiting = delay(60_000, stop.signal);
@@ -131,7 +129,7 @@ describe('delay', () => {
     await expect(delay(60_000, stop.signal)).rejects.toBe(reason);
   });
 
-  test('resolves when the time is over', async () => {
+  test('resolves after the delay', async () => {
     await expect(delay(1, never)).resolves.toBeUndefined();
   });
 });

@@ -1,13 +1,13 @@
-/** A small service for the tests of `runService`; its first argument says how it behaves. */
+/** A service for the tests of `runService`; the first argument selects its behaviour. */
 import { z } from 'zod';
-import { durationMs, secret, text } from '../src/config.ts';
+import { durationMs, secret, string } from '../src/config.ts';
 import { delay } from '../src/retry.ts';
 import { runService } from '../src/run-service.ts';
 import type { ServiceContext } from '../src/run-service.ts';
 
 const schema = z.object({
-  NAME: text(),
-  KEY: secret(text()).optional(),
+  NAME: string(),
+  KEY: secret(string()).optional(),
   GRACE_MS: durationMs().default(60_000),
 });
 
@@ -29,7 +29,7 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     log.info('running');
     await delay(1_000_000, stop);
   },
-  async 'rejects with an error around the reason of the stop'({ log, stop }) {
+  async 'rejects with an error caused by the stop'({ log, stop }) {
     log.info('running');
     await delay(1_000_000, stop).catch((cause: unknown) => {
       throw new Error('interrupted', { cause });
@@ -45,28 +45,28 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     log.info({ alive: alive !== undefined }, 'running');
     await Promise.withResolvers<void>().promise;
   },
-  async 'waits for nothing'({ log }) {
+  async 'can never end'({ log }) {
     log.info('running');
     await Promise.withResolvers<void>().promise;
   },
   async fails() {
-    throw new Error('no such table', { cause: new Error('the cause of it') });
+    throw new Error('no such table', { cause: new Error('cause') });
   },
-  async 'throws where nobody catches'({ log, stop }) {
+  async 'throws in a timer'({ log, stop }) {
     log.info('running');
     setTimeout(() => {
-      throw new Error('thrown into the void');
+      throw new Error('not caught');
     }, 1);
     await delay(1_000_000, stop);
   },
-  async 'rejects where nobody catches'({ log, stop }) {
+  async 'ignores a rejection'({ log, stop }) {
     log.info('running');
-    void Promise.reject(new Error('rejected into the void'));
+    void Promise.reject(new Error('not handled'));
     await delay(1_000_000, stop);
   },
-  async 'logs much and ends'({ log }) {
+  async 'logs many lines and ends'({ log }) {
     for (let line = 1; line <= 20_000; line += 1) {
-      log.info({ line }, 'a line among many');
+      log.info({ line }, 'line');
     }
   },
 };
@@ -78,7 +78,7 @@ function keepAlive(): Disposable {
 
 const run = behaviours[process.argv[2] ?? ''];
 if (run === undefined) {
-  throw new Error(`no behaviour of this fixture: ${process.argv[2]}`);
+  throw new Error(`unknown behaviour: ${process.argv[2]}`);
 }
 await runService({
   service: 'fixture',

@@ -53,14 +53,14 @@ function messages({ lines }: Ended): readonly string[] {
   return lines.map(({ msg }) => msg);
 }
 
-test('a service that ends by itself exits with 0', async () => {
+test('a service that ends exits with 0', async () => {
   using service = start('ends by itself');
   const ended = await service.ended;
   expect(ended).toMatchObject({ code: 0, stderr: '' });
   expect(messages(ended)).toEqual(['starting', 'done', 'ended']);
 });
 
-test('the first line says what starts, with which settings, and no secret', async () => {
+test('the first log line has version, commit and settings, without secrets', async () => {
   using service = start('ends by itself', { NAME: 'fixture-1', KEY: 'hunter2', BUILD_COMMIT: 'abc123' });
   const ended = await service.ended;
   expect(ended.lines[0]).toMatchObject({
@@ -74,7 +74,7 @@ test('the first line says what starts, with which settings, and no secret', asyn
 });
 
 test.each(['SIGTERM', 'SIGINT'] as const)(
-  '%s stops the service once, which cleans up and exits with 0',
+  '%s stops the service, which cleans up and exits with 0',
   async (signal) => {
     using service = start('stops when it is asked to');
     await service.logged('running');
@@ -85,8 +85,8 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   },
 );
 
-test.each(['rejects with the reason of the stop', 'rejects with an error around the reason of the stop'])(
-  'a service that %s has stopped cleanly',
+test.each(['rejects with the reason of the stop', 'rejects with an error caused by the stop'])(
+  'a service that %s exits with 0',
   async (behaviour) => {
     using service = start(behaviour);
     await service.logged('running');
@@ -100,7 +100,7 @@ test.each(['rejects with the reason of the stop', 'rejects with an error around 
 test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
-] as const)('a second signal, %s, ends the service at once with %i', async (signal, code) => {
+] as const)('a second signal, %s, exits immediately with %i', async (signal, code) => {
   using service = start('never stops');
   await service.logged('running');
   service.child.kill('SIGTERM');
@@ -108,10 +108,10 @@ test.each([
   service.child.kill(signal);
   const ended = await service.ended;
   expect(ended.code).toBe(code);
-  expect(messages(ended).at(-1)).toBe('second signal: ending at once');
+  expect(messages(ended).at(-1)).toBe('second signal; exiting immediately');
 });
 
-test('a service that has not stopped when its grace is over is ended with 1', async () => {
+test('a service that does not stop within the grace period exits with 1', async () => {
   using service = start('never stops', { NAME: 'fixture-1', GRACE_MS: '50' });
   await service.logged('running');
   service.child.kill('SIGTERM');
@@ -121,9 +121,9 @@ test('a service that has not stopped when its grace is over is ended with 1', as
 });
 
 test.each([
-  ['fails', 'the service failed', 'no such table'],
-  ['throws where nobody catches', 'uncaught exception', 'thrown into the void'],
-  ['rejects where nobody catches', 'unhandled rejection', 'rejected into the void'],
+  ['fails', 'service failed', 'no such table'],
+  ['throws in a timer', 'uncaught exception', 'not caught'],
+  ['ignores a rejection', 'unhandled rejection', 'not handled'],
 ])('a service that %s logs it once as fatal and exits with 1', async (behaviour, msg, message) => {
   using service = start(behaviour);
   const ended = await service.ended;
@@ -132,7 +132,7 @@ test.each([
   expect(fatal).toEqual([expect.objectContaining({ msg, error: expect.objectContaining({ message }) })]);
 });
 
-test('a failure while stopping is a failure', async () => {
+test('a failure while stopping exits with 1', async () => {
   using service = start('fails while it stops');
   await service.logged('running');
   service.child.kill('SIGTERM');
@@ -141,27 +141,27 @@ test('a failure while stopping is a failure', async () => {
   expect(ended.lines.at(-1)).toMatchObject({ level: 'fatal', error: { message: 'flushing failed' } });
 });
 
-test('a service that waits for what cannot come fails instead of ending as if all were well', async () => {
-  using service = start('waits for nothing');
+test('a service that can never end exits with 1', async () => {
+  using service = start('can never end');
   const ended = await service.ended;
   expect(ended.code).toBe(1);
   expect(ended.lines.at(-1)).toMatchObject({ level: 'fatal' });
 });
 
-test('a wrong configuration exits with 78 and plain lines on stderr, before anything is logged', async () => {
+test('an invalid configuration exits with 78 and the problems on stderr', async () => {
   using service = start('ends by itself', { GRACE_MS: 'soon', KEY: 'hunter2', KEY_FILE: '/run/secrets/key' });
   const ended = await service.ended;
   expect(ended).toMatchObject({ code: 78, lines: [] });
   expect(ended.stderr.trimEnd().split('\n')).toEqual([
-    'fixture: the configuration is wrong:',
-    '  KEY is set twice, directly and through KEY_FILE; remove one of the two',
-    '  NAME is not set; set it to a text of 1 to 1024 characters without control characters',
+    'fixture: invalid configuration:',
+    '  KEY is set twice, directly and by KEY_FILE; remove one',
+    '  NAME is not set; set it to a string of 1 to 1024 characters without control characters',
     '  GRACE_MS must be a whole number of milliseconds, from 0 to 2147483647 (it is "soon")',
   ]);
 });
 
-test('the last of many lines is written before the exit', async () => {
-  using service = start('logs much and ends');
+test('all log lines are written before the exit', async () => {
+  using service = start('logs many lines and ends');
   const ended = await service.ended;
   expect(ended.lines).toHaveLength(20_002);
   expect(messages(ended).at(-1)).toBe('ended');

@@ -1,22 +1,19 @@
-import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { safeToLog, serializeError, withoutCredentials } from '../src/safe-to-log.ts';
+import { safeToLog, withoutCredentials } from '../src/safe-to-log.ts';
 
-const imei = '356307042441013';
-
-function parseJson(text: string): unknown {
+function parseError(json: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(json);
   } catch (error) {
     return error;
   }
 }
 
-describe('serializeError', () => {
+describe('an error', () => {
   test('keeps type, message, code, stack and the chain of causes', () => {
     const root = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:6379'), { code: 'ECONNREFUSED' });
     const error = new TypeError('insert of 1000 rows failed', { cause: root });
-    expect(serializeError(error)).toEqual({
+    expect(safeToLog(error)).toEqual({
       type: 'TypeError',
       message: 'insert of 1000 rows failed',
       stack: expect.stringMatching(/^TypeError: insert of 1000 rows failed\n {4}at .*safe-to-log\.test\.ts/u),
@@ -29,7 +26,7 @@ describe('serializeError', () => {
     });
   });
 
-  test('leaves out whatever a driver hung onto the error', () => {
+  test('loses all other fields that a driver added', () => {
     const error = Object.assign(new Error('failed'), {
       detail: 'Failing row contains (48.208174, 16.373819).',
       where: 'COPY positions, line 1: "48.208174"',
@@ -38,40 +35,40 @@ describe('serializeError', () => {
       command: { name: 'xadd', args: ['telemetry:teltonika', '*', 'payload', '48.208174'] },
       input: 'redis://user:hunter2@redis',
     });
-    expect(Object.keys(serializeError(error))).toEqual(['type', 'message', 'stack']);
+    expect(safeToLog(error)).toEqual({ type: 'Error', message: 'failed', stack: expect.any(String) });
   });
 
-  test('keeps the errors inside an AggregateError and a SuppressedError', () => {
+  test('keeps the errors in an AggregateError and a SuppressedError', () => {
     const refused = [
       new Error('connect ECONNREFUSED ::1:6379'),
       new Error('connect ECONNREFUSED 127.0.0.1:6379'),
     ];
-    expect(serializeError(new AggregateError(refused)).errors?.map(({ message }) => message)).toEqual(
-      refused.map(({ message }) => message),
-    );
+    expect(safeToLog(new AggregateError(refused))).toMatchObject({
+      errors: refused.map(({ message }) => ({ message })),
+    });
     const suppressed = new SuppressedError(new Error('while closing'), new Error('while working'));
-    expect(serializeError(suppressed).errors?.map(({ message }) => message)).toEqual([
-      'while closing',
-      'while working',
-    ]);
+    expect(safeToLog(suppressed)).toMatchObject({
+      errors: [{ message: 'while closing' }, { message: 'while working' }],
+    });
   });
 
-  test('ends at an error that is its own cause', () => {
+  test('that is its own cause is logged to a limited depth', () => {
     const error = new Error('round');
     error.cause = error;
-    expect(JSON.stringify(serializeError(error)).match(/"round"/gu)?.length).toBeLessThan(10);
+    expect(JSON.stringify(safeToLog(error)).match(/"round"/gu)?.length).toBeLessThan(10);
   });
 
-  test('says of a thrown value that is no error only what kind it is', () => {
-    expect(serializeError('48.208174')).toEqual({
-      type: 'string',
-      message: 'string was thrown instead of an Error',
+  test('keeps only the type of a cause that is not an Error', () => {
+    expect(safeToLog(new Error('failed', { cause: '48.208174' }))).toMatchObject({
+      cause: { type: 'string', message: 'string was thrown instead of an Error' },
     });
-    expect(serializeError(null).message).toBe('null was thrown instead of an Error');
+    expect(safeToLog(new Error('failed', { cause: null }))).toMatchObject({
+      cause: { message: 'null was thrown instead of an Error' },
+    });
   });
 
   test.each([
-    ['JSON.parse', parseJson('{"lat":48.208174,"lon":abc}'), '174'],
+    ['JSON.parse', parseError('{"lat":48.208174,"lon":abc}'), '174'],
     [
       'a data exception of Postgres',
       Object.assign(new Error('invalid input syntax for type real: "4a8"'), { code: '22P02' }),
@@ -79,13 +76,11 @@ describe('serializeError', () => {
     ],
     ['an argument error of Node', argumentError(), '4711'],
     ['a URL with a password', new Error('cannot reach redis://app:hunter2@redis:6379/0'), 'hunter2'],
-    ['a coordinate in free text', new Error('no road at 48.2081,16.3738'), '48.2081'],
-    ['a whole IMEI', new Error(`unknown device ${imei}`), imei],
-  ])('hides what the message of %s would tell', (_what, error, leak) => {
-    expect(error).toHaveProperty('message', expect.stringContaining(leak));
-    const text = JSON.stringify(serializeError(error));
-    expect(text).not.toContain(leak);
-    expect(text).toMatch(/\[redacted\]|\[number\]|…1013/u);
+  ])('loses the value in the message of %s', (_what, error, value) => {
+    expect(error).toHaveProperty('message', expect.stringContaining(value));
+    const logged = JSON.stringify(safeToLog(error));
+    expect(logged).not.toContain(value);
+    expect(logged).toContain('[redacted]');
   });
 
   test.each([
@@ -95,35 +90,13 @@ describe('serializeError', () => {
     "Cannot find package 'ioredis' imported from /app/main.ts",
     'entry 1732412345678-0 of telemetry:teltonika',
     'waited 15000 ms',
-  ])('keeps a message that tells nothing: %s', (message) => {
-    expect(serializeError(new Error(message)).message).toBe(message);
-  });
-
-  test('hides any coordinate and IMEI, wherever in the message and the causes they are', () => {
-    const coordinate = fc
-      .integer({ min: -180_000_000, max: 180_000_000 })
-      .map((microDegrees) => (microDegrees / 1e6).toFixed(6));
-    fc.assert(
-      fc.property(
-        coordinate,
-        fc.constantFrom(' ', ',', '(', '"', '=', '\n'),
-        fc.nat(3),
-        (text, before, depth) => {
-          let error = new Error(`the fix${before}${text}${before} of ${imei}`);
-          for (let level = 0; level < depth; level += 1) {
-            error = new Error(`level ${level}: ${text}`, { cause: error });
-          }
-          const line = JSON.stringify(serializeError(error));
-          expect(line).not.toContain(text.replace('-', ''));
-          expect(line).not.toContain(imei);
-        },
-      ),
-    );
+  ])('keeps any other message: %s', (message) => {
+    expect(safeToLog(new Error(message))).toMatchObject({ message });
   });
 });
 
 describe('safeToLog', () => {
-  test('replaces the values of secrets at any depth and keeps the rest', () => {
+  test('redacts secrets at any depth and keeps other values', () => {
     expect(
       safeToLog({
         headers: {
@@ -149,23 +122,23 @@ describe('safeToLog', () => {
     });
   });
 
-  test('reduces an error under any name and inside any structure', () => {
+  test('reduces an error under any name and in any structure', () => {
     const error = Object.assign(new Error('failed'), { parameters: ['48.208174'] });
     const outcomes = [{ status: 'rejected', reason: error }];
     expect(JSON.stringify(safeToLog({ outcomes, problem: error }))).not.toContain('48.208174');
   });
 
-  test('counts bytes instead of printing them', () => {
+  test('replaces bytes by their number', () => {
     expect(safeToLog({ body: Buffer.from('48.208174') })).toEqual({ body: '[9 bytes]' });
   });
 
-  test('ends at a value that contains itself', () => {
-    const round: Record<string, unknown> = { name: 'round' };
-    round['self'] = round;
-    expect(JSON.stringify(safeToLog(round))).toContain('[too deep]');
+  test('a circular value is logged to a limited depth', () => {
+    const circular: Record<string, unknown> = {};
+    circular['self'] = circular;
+    expect(JSON.stringify(safeToLog(circular))).toContain('[too deep]');
   });
 
-  test('uses toJSON, as a logger would', () => {
+  test('calls toJSON', () => {
     const at = new Date(0);
     expect(safeToLog({ at, url: new URL('postgres://app:hunter2@db/tracking') })).toEqual({
       at: '1970-01-01T00:00:00.000Z',
@@ -174,14 +147,16 @@ describe('safeToLog', () => {
   });
 });
 
-// A pattern that backtracks quadratically would take hours over these, which the test's timeout ends.
+// With a pattern that backtracks quadratically this would time out.
 test('a hostile string of megabytes is truncated', () => {
-  const texts = ['a', '://', 'a://', '@', '1', '1.1', '"', 'a:'].map((part) => `${part.repeat(2_000_000)}@`);
-  for (const text of texts) {
-    expect(JSON.stringify(safeToLog({ text, error: new SyntaxError(`JSON ${text}`) })).length).toBeLessThan(
+  const strings = ['a', '://', 'a://', '@', '1', '1.1', '"', 'a:'].map(
+    (part) => `${part.repeat(2_000_000)}@`,
+  );
+  for (const value of strings) {
+    expect(JSON.stringify(safeToLog({ value, error: new SyntaxError(`JSON ${value}`) })).length).toBeLessThan(
       100_000,
     );
-    withoutCredentials(text.slice(0, 100_000));
+    withoutCredentials(value.slice(0, 100_000));
   }
 });
 
@@ -192,8 +167,8 @@ describe('withoutCredentials', () => {
     ['postgres://app:p@ss@db/tracking', 'postgres://[redacted]@db/tracking'],
     ['https://example.org/@home', 'https://example.org/@home'],
     ['mail to ops@example.org', 'mail to ops@example.org'],
-  ])('%s', (text, expected) => {
-    expect(withoutCredentials(text)).toBe(expected);
+  ])('%s', (value, expected) => {
+    expect(withoutCredentials(value)).toBe(expected);
   });
 });
 

@@ -6,7 +6,7 @@ import {
   name,
   port,
   positiveInt,
-  text,
+  string,
   urlOf,
 } from '@app/runtime/config';
 import { defaultFutureFlagMs } from '@app/shared/quality';
@@ -19,7 +19,7 @@ const hourMs = 3_600_000;
 /** The gateway's environment variables, with description, unit and default. */
 export const gatewaySettings = z.object({
   ...commonSettings,
-  LIVE_WS_HOST: text({ maxLength: 255 })
+  LIVE_WS_HOST: string({ maxLength: 255 })
     .default('0.0.0.0')
     .meta({ description: 'Address to accept clients on.' }),
   LIVE_WS_PORT: port()

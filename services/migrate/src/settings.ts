@@ -1,15 +1,15 @@
-import { commonSettings, secret, text } from '@app/runtime/config';
+import { commonSettings, secret, string } from '@app/runtime/config';
 import { z } from 'zod';
 
 /** Environment variables of the migration job. */
 export const migrateSettings = z.object({
   POSTGRES_URL: commonSettings.POSTGRES_URL,
-  PROCESSOR_PASSWORD: secret(text({ maxLength: 128 }))
+  PROCESSOR_PASSWORD: secret(string({ maxLength: 128 }))
     .optional()
     .meta({
       description: 'Password of the login role `processor`, which is created or updated.',
     }),
-  GATEWAY_PASSWORD: secret(text({ maxLength: 128 }))
+  GATEWAY_PASSWORD: secret(string({ maxLength: 128 }))
     .optional()
     .meta({
       description: 'Password of the login role `live_gateway`, which is created or updated.',
