@@ -33,7 +33,7 @@ user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill 
 (~$streams:dlq +xadd +xlen) (~$streams:attempts +hget +hset +hdel)"
 # Exposed to the internet, so it may only read the streams and write their epochs. An ACL cannot limit XGROUP to one group
 # of a stream: with lag markers a compromised gateway could move the processor's group, and unread entries would be lost.
-# Without them the gateway logs once that they are disabled: docs/decisions/0014-lag-marker-groups.md
+# Without them the gateway logs once that they are disabled: docs/decisions.md
 lag_markers=
 [ -z "${GATEWAY_LAG_MARKERS:-}" ] || lag_markers=" (~$streams +xgroup|create +xgroup|setid +xgroup|destroy)"
 user live-gateway "${GATEWAY_PASSWORD:-}" "$connection +multi +exec +unwatch \

@@ -107,7 +107,7 @@ function section(
 
 ${markdownTable(['', ''], machineRows(machine))}
 
-The data behind [the decision](decisions/0003-rows-as-arrays.md). ${whole(entries)} positions each, medians of ${rounds} alternating round(s), CPU in µs
+The data behind [the decision](decisions.md#batches-are-inserted-as-arrays). ${whole(entries)} positions each, medians of ${rounds} alternating round(s), CPU in µs
 per position. The lowest sum gives the highest rate on an idle machine whose cores Postgres and Node share.
 
 ### Statement

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { readRepositoryFile, repositoryPath } from '../../src/deploy/repository.ts';
 import { anchorsOf } from './support/markdown-anchors.ts';
 
-const documents = ['*.md', 'docs/*.md', 'docs/decisions/*.md'].flatMap((pattern) =>
+const documents = ['*.md', 'docs/*.md'].flatMap((pattern) =>
   globSync(pattern, { cwd: repositoryPath('.') }),
 );
 
