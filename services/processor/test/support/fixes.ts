@@ -30,7 +30,7 @@ export function fixOf({ id, fields }: SentEntry): Fix {
 
 function decode(entry: Entry): Fix {
   const { fixes, rejected } = decodeEntries([entry], { flagMs: 120_000, limitMs: Number.MAX_SAFE_INTEGER });
-  const [decoded] = fixes;
-  if (decoded === undefined) throw new Error(`no fix: ${rejected[0]?.detail ?? ''}`);
-  return decoded;
+  const [first] = fixes;
+  if (first === undefined) throw new Error(`no fix: ${rejected[0]?.detail ?? ''}`);
+  return first;
 }
