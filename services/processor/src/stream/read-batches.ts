@@ -6,7 +6,7 @@ import { ensureGroup, isGroupMissing, killConnectionsByName, streamLength } from
 import type { EntryBatch } from './entry-batch.ts';
 import type { EntriesReply } from './entry-reply.ts';
 import { LossDetector } from './loss-detector.ts';
-import type { ReadContext, ReaderOptions } from './reader-context.ts';
+import type { ReaderOptions } from './reader-context.ts';
 import { readNew } from './read-new.ts';
 import { readPending } from './read-pending.ts';
 import { StreamClient } from './stream-client.ts';
@@ -31,6 +31,7 @@ export async function* readBatches(
   let failures = 0;
   let isFirst = true;
   let staleClientId: number | undefined;
+  let nextClaimAtMs = 0;
   const noteRead = (result: string, reply: EntriesReply): void => {
     options.metrics.reads.inc({ result });
     options.metrics.records.inc(reply.entries.length);
@@ -45,7 +46,19 @@ export async function* readBatches(
       connection = await openConnection(options, { isFirst, staleClientId, failures });
       isFirst = false;
       const client = new StreamClient(connection, options);
-      yield* readAll({ options, connection, client, losses, size, stop, noteRead });
+      const context = { options, connection, client, losses, size, stop, noteRead };
+      yield* readPending(context);
+      while (!stop.aborted) {
+        if (Date.now() >= nextClaimAtMs) {
+          try {
+            yield* claimIdle(context);
+          } finally {
+            // After the claim, and after a failed one too: slow or failing claims must not keep new entries from being read.
+            nextClaimAtMs = Date.now() + options.claimIntervalMs;
+          }
+        }
+        if (!stop.aborted) yield* readNew(context);
+      }
     } catch (error) {
       failures += 1;
       const isMissing = connection !== undefined && isGroupMissing(error);
@@ -59,20 +72,6 @@ export async function* readBatches(
     }
     options.onProgress();
     await delay(retryDelayMs, stop).catch(() => undefined);
-  }
-}
-
-async function* readAll(context: ReadContext): AsyncGenerator<EntryBatch, void, void> {
-  const { options, stop } = context;
-  yield* readPending(context);
-  let nextClaimAtMs = 0;
-  while (!stop.aborted) {
-    if (Date.now() >= nextClaimAtMs) {
-      yield* claimIdle(context);
-      // From its end, so that on a slow Redis there are reads between two claims.
-      nextClaimAtMs = Date.now() + options.claimIntervalMs;
-    }
-    if (!stop.aborted) yield* readNew(context);
   }
 }
 

@@ -15,6 +15,8 @@ export async function* readNew(context: ReadContext): AsyncGenerator<EntryBatch,
     metrics.entriesLost.inc(loss.entries);
     log.error({ stream, ...loss }, 'entries lost before delivery; give the stream a longer MAXLEN');
   }
+  // From here to the listener of `stop` nothing is awaited.
+  if (stop.aborted) return;
   const maxEntries = size.count(batchSize);
   const firstCount = Math.min(readCount, maxEntries);
   const { entries } = await readBlocking(context, firstCount, Math.max(1, blockMs));

@@ -1,9 +1,10 @@
 import { eventually } from '@app/test-kit/eventually';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
-import { startRedis } from '@app/test-kit/redis';
+import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { sendFields } from '../support/telemetry.ts';
+import { openReader } from '../support/open-reader.ts';
 import { createTestStream, reads, type TestStream } from '../support/test-stream.ts';
 
 const servers = await startRedis();
@@ -76,6 +77,18 @@ test('a claim that takes longer than its interval does not block reading', async
   await using at = stream.open({ redisUrl: network.through(servers.url), claimIntervalMs: 1 });
   const ids = await stream.add(3);
   expect(await at.read(3)).toEqual([ids]);
+});
+
+test('new entries are read although every claim fails', async () => {
+  await using own = await startOwnRedis();
+  const admin = new Redis(own.url);
+  await using closing = new AsyncDisposableStack();
+  closing.defer(() => admin.disconnect());
+  await admin.call('ACL', 'SETUSER', 'reader', 'on', 'nopass', '~*', '&*', '+@all', '-xautoclaim');
+  await admin.xadd('s', '*', 'a', 'b');
+  const redisUrl = own.url.replace('//', '//reader:x@');
+  await using at = openReader({ redisUrl, stream: 's', claimIntervalMs: 1_000_000 });
+  expect(await at.read(1)).toHaveLength(1);
 });
 
 test('entries that are not idle are not claimed', async () => {

@@ -18,6 +18,8 @@ export interface TestStream {
   readonly redeliver: (ids: readonly string[], deliveries: number) => Promise<void>;
   /** Whether a reader of this stream is in a blocking read. */
   readonly isBlocked: () => Promise<boolean>;
+  /** The last command that Redis got from a reader of this stream. */
+  readonly lastCommand: () => Promise<string | undefined>;
 }
 
 export function createTestStream(
@@ -25,6 +27,10 @@ export function createTestStream(
   servers: { readonly url: string; readonly keyPrefix: string },
 ): TestStream {
   const name = `${servers.keyPrefix}${randomBytes(4).toString('hex')}`;
+  const listReaders = async (): Promise<readonly string[]> =>
+    String(await redis.client('LIST'))
+      .split('\n')
+      .filter((client) => client.includes(`:${name}:reader `));
   return {
     name,
     open: (options = {}) =>
@@ -40,12 +46,8 @@ export function createTestStream(
     redeliver: async (ids, deliveries) => {
       await redis.call('XCLAIM', name, 'processor', 'me', 0, ...ids, 'RETRYCOUNT', deliveries, 'JUSTID');
     },
-    isBlocked: async () => {
-      const clients = String(await redis.client('LIST'));
-      return clients
-        .split('\n')
-        .some((client) => client.includes(`:${name}:reader `) && / flags=\w*b/u.test(client));
-    },
+    isBlocked: async () => (await listReaders()).some((reader) => / flags=\w*b/u.test(reader)),
+    lastCommand: async () => / cmd=(\S+)/u.exec((await listReaders())[0] ?? '')?.[1],
   };
 }
 
