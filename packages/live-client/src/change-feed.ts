@@ -2,11 +2,11 @@ import type { LivePosition } from './server-message.ts';
 import type { Change } from './topic.ts';
 
 /**
- * What one reader has not read yet. It holds a device at most once, with its newest position: a slow reader misses
- * positions in between and never the last one, and cannot make memory grow.
+ * Unread changes of one reader. Holds at most the newest position of each device, so a slow reader misses intermediate
+ * positions but never the last one, and memory is bounded.
  */
 export class ChangeFeed {
-  /** By topic and device; undefined for a device that is no longer shown. */
+  /** By topic and device; undefined for a removed device. */
   readonly #unread = new Map<string, Map<string, LivePosition | undefined>>();
   #hasEnded = false;
   #wake: (() => void) | undefined;
@@ -19,13 +19,13 @@ export class ChangeFeed {
     this.#wake?.();
   }
 
-  /** What is unread can still be read. */
+  /** Unread changes can still be read. */
   end(): void {
     this.#hasEnded = true;
     this.#wake?.();
   }
 
-  /** Waits for a change; undefined after the last. For one reader, that waits for one at a time. */
+  /** Waits for a change; undefined after the last. Must not be called concurrently. */
   async next(): Promise<Change | undefined> {
     for (;;) {
       for (const [topic, unread] of this.#unread) {

@@ -1,16 +1,16 @@
 import { subprotocol } from '@app/shared/protocol';
 import type { Bbox } from '@app/shared/messages';
 import { ChangeFeed } from './change-feed.ts';
-import type { Problem } from './conversation.ts';
+import type { Problem } from './subscriptions.ts';
 import { Machine } from './machine.ts';
-import type { Action, Ending, Input, LiveState, Question } from './machine.ts';
+import type { Action, Ending, Input, LiveState, SessionRequest } from './machine.ts';
 import type { LivePosition } from './server-message.ts';
-import { answerLimitMs } from './timing.ts';
+import { responseTimeoutMs } from './timing.ts';
 import type { Change, View } from './topic.ts';
 
 export type { Bbox, Change, Ending, LivePosition, LiveState, Problem, View };
 
-/** As much of a WebSocket as is used: the browser's, Node's and that of `ws` fit. */
+/** The part of a WebSocket that is used; browsers', Node's and that of `ws` are compatible. */
 export interface LiveSocket {
   readonly protocol: string;
   addEventListener(type: 'open' | 'error', listener: () => void): void;
@@ -24,103 +24,104 @@ export interface LiveSocket {
 }
 
 export interface ConnectOptions extends View {
-  /** `wss://…` of the gateway. */
+  /** `wss://…` URL of the gateway. */
   readonly url: string;
   /** `event:<uuid>`, one or several. */
   readonly topics: readonly string[];
   /**
-   * Asks who is logged in, usually `(signal) => fetch('/users/me', { signal })`. It is called where the gateway may
-   * have refused the session, which a browser cannot see. 401 and 403 stop the client, everything else lets it go on
-   * trying. Without it the client tries for ever.
+   * Checks the session, usually `(signal) => fetch('/users/me', { signal })`. Called when the gateway may have rejected
+   * the session, which a browser cannot see. After 401 or 403 the client refreshes the session or stops, otherwise it
+   * retries. Without it the client retries forever.
    */
   readonly checkSession?: ((signal: AbortSignal) => Promise<{ readonly status: number }>) | undefined;
-  /** Renews a session of which `checkSession` said 401. A 2xx is taken for success. */
+  /** Refreshes the session after `checkSession` returned 401 or 403; 2xx is success. */
   readonly refreshSession?: ((signal: AbortSignal) => Promise<{ readonly status: number }>) | undefined;
-  /** After each change of `state`; the ending comes with `unauthorised` and `closed`. */
+  /** Called after each change of `state`; `ending` is set for `unauthorised` and `closed`. */
   readonly onState?: ((state: LiveState, ending: Ending | undefined) => void) | undefined;
-  /** After `positions` has changed. */
+  /** Called after `positions` has changed. */
   readonly onChange?: ((change: Change) => void) | undefined;
   readonly onProblem?: ((problem: Problem) => void) | undefined;
-  /** Closes the client when it aborts. */
+  /** Closes the client when aborted. */
   readonly signal?: AbortSignal | undefined;
-  /** For Node, where a cookie has to be sent by hand; `new WebSocket(url, protocol)` unless given. */
+  /** For Node, where cookies are not sent automatically. Default: `new WebSocket(url, protocol)`. */
   readonly openSocket?: ((url: string, protocol: string) => LiveSocket) | undefined;
 }
 
 export interface LiveClient extends AsyncIterable<Change>, Disposable {
   readonly state: LiveState;
-  /** The newest position of each device that is shown, by topic and device; always current, not a copy. */
+  /** The newest position of each shown device, by topic and device id; live, not a copy. */
   readonly positions: ReadonlyMap<string, ReadonlyMap<string, LivePosition>>;
-  /** Changes what is wanted; what is left out stays. `bbox: null` shows everything again. */
+  /** Changes the view; omitted properties stay unchanged. `bbox: null` shows the whole event. */
   update(view: View): void;
-  /** Ends it for good, and every iterator with it. */
+  /** Closes the client for good and ends every iterator. */
   close(): void;
 }
 
 /**
- * Connects, subscribes, and keeps `positions` current until it is closed or refused: it reconnects by itself, and
- * resumes where it was. Iterating begins with what is held at that moment; a slow reader gets each device's newest
- * position and not those in between.
+ * Connects, subscribes and keeps `positions` current until it is closed or rejected; reconnects and resumes
+ * automatically. An iterator starts with the current positions; a slow reader gets each device's newest position only.
  *
- * @throws what `WebSocket` throws for a URL that is none. Nothing later: errors are states and problems.
+ * @throws what `WebSocket` throws for an invalid URL. Later errors are reported as states and problems.
  */
 export function connect(options: ConnectOptions): LiveClient {
   const { openSocket = openWebSocket } = options;
-  const questions = { checkSession: options.checkSession, refreshSession: options.refreshSession };
+  const requests = { checkSession: options.checkSession, refreshSession: options.refreshSession };
   const machine = new Machine({
     topics: options.topics,
     view: { maxHz: options.maxHz, bbox: options.bbox },
-    canAsk: (['checkSession', 'refreshSession'] as const).filter((question) => questions[question]),
+    sessionRequests: (['checkSession', 'refreshSession'] as const).filter((request) => requests[request]),
     random: Math.random,
   });
-  const positions = new Map([...machine.topics.values()].map((topic) => [topic.name, topic.held]));
+  const positions = new Map([...machine.topics.values()].map((topic) => [topic.name, topic.positions]));
   const feeds = new Set<ChangeFeed>();
   const ended = new AbortController();
-  const todo: Action[] = [];
-  let isBusy = false;
+  const queue: Action[] = [];
+  let isExecuting = false;
   let hasStarted = false;
   let socket: LiveSocket | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const tell = (input: Input): void => {
-    todo.push(...machine.handle(input, performance.now()));
-    // A callback that calls `update` or `close` gets here again: its actions queue up behind those under way.
-    if (isBusy) return;
-    isBusy = true;
+  const dispatch = (input: Input): void => {
+    queue.push(...machine.handle(input, performance.now()));
+    // Reentrant if a callback calls `update` or `close`: its actions are executed after the current ones.
+    if (isExecuting) return;
+    isExecuting = true;
     try {
-      for (let action = todo.shift(); action !== undefined; action = todo.shift()) perform(action);
+      for (let action = queue.shift(); action !== undefined; action = queue.shift()) execute(action);
     } finally {
-      isBusy = false;
+      isExecuting = false;
     }
     clearTimeout(timer);
-    const waitMs = machine.dueAtMs - performance.now();
-    // A longer timeout than 31 bits hold would fire at once; to come too early does no harm.
+    const waitMs = machine.timerAtMs - performance.now();
+    // A timeout over 31 bits would fire immediately; firing too early does no harm.
     if (waitMs < Infinity)
-      timer = setTimeout(tell, Math.min(Math.max(0, waitMs), 2 ** 31 - 1), { is: 'due' });
+      timer = setTimeout(dispatch, Math.min(Math.max(0, waitMs), 2 ** 31 - 1), { type: 'timer' });
   };
 
-  const perform = (action: Action): void => {
-    switch (action.do) {
-      case 'open':
+  const execute = (action: Action): void => {
+    switch (action.type) {
+      case 'connect':
         try {
           open();
         } catch (error) {
-          // At first it is the caller's mistake. Later the same call has gone well before: it will again.
+          // The first time it is the caller's error. Later the same call has succeeded before, so retry.
           if (!hasStarted) throw error;
-          tell({ is: 'closed', code: 1006, reason: 'no socket' });
+          dispatch({ type: 'close', code: 1006, reason: 'no socket' });
         }
         break;
       case 'send':
         socket?.send(action.text);
         break;
-      case 'drop': {
-        const dropped = socket;
+      case 'disconnect': {
+        const previous = socket;
         socket = undefined;
-        dropped?.close();
+        previous?.close();
         break;
       }
-      case 'ask':
-        void ask(action.question).then((status) => tell({ is: 'answered', number: action.number, status }));
+      case 'request':
+        void request(action.request).then((status) =>
+          dispatch({ type: 'response', number: action.number, status }),
+        );
         break;
       case 'change':
         for (const feed of feeds) feed.add(action.change);
@@ -138,28 +139,28 @@ export function connect(options: ConnectOptions): LiveClient {
   const open = (): void => {
     const opened = openSocket(options.url, subprotocol);
     socket = opened;
-    // A socket that was dropped may still speak; nobody listens to it.
+    // A closed socket may still emit events, which are ignored.
     opened.addEventListener('open', () => {
-      if (socket === opened) tell({ is: 'opened', protocol: opened.protocol });
+      if (socket === opened) dispatch({ type: 'open', protocol: opened.protocol });
     });
     opened.addEventListener('message', ({ data }) => {
-      if (socket === opened && typeof data === 'string') tell({ is: 'heard', text: data });
+      if (socket === opened && typeof data === 'string') dispatch({ type: 'message', text: data });
     });
     opened.addEventListener('close', ({ code, reason }) => {
       if (socket !== opened) return;
       socket = undefined;
-      tell({ is: 'closed', code, reason });
+      dispatch({ type: 'close', code, reason });
     });
-    // The close event follows, and says as much; `ws` throws an error that nobody listens to.
+    // A close event follows. Without a listener `ws` would throw the error.
     opened.addEventListener('error', () => undefined);
   };
 
-  const ask = async (question: Question): Promise<number | undefined> => {
+  const request = async (name: SessionRequest): Promise<number | undefined> => {
     try {
-      const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(answerLimitMs)]);
-      return (await questions[question]?.(signal))?.status;
+      const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(responseTimeoutMs)]);
+      return (await requests[name]?.(signal))?.status;
     } catch {
-      // No answer, for whatever reason, is no reason to stop.
+      // A failed request must not stop the client.
       return undefined;
     }
   };
@@ -171,8 +172,8 @@ export function connect(options: ConnectOptions): LiveClient {
 
   async function* iterate(): AsyncGenerator<Change, void, undefined> {
     const feed = new ChangeFeed();
-    for (const [topic, held] of positions) {
-      if (held.size > 0) feed.add({ topic, positions: [...held.values()], removed: [] });
+    for (const [topic, current] of positions) {
+      if (current.size > 0) feed.add({ topic, positions: [...current.values()], removed: [] });
     }
     if (ended.signal.aborted) feed.end();
     feeds.add(feed);
@@ -183,10 +184,10 @@ export function connect(options: ConnectOptions): LiveClient {
     }
   }
 
-  const close = (): void => tell({ is: 'stopped' });
-  tell({ is: 'started' });
+  const close = (): void => dispatch({ type: 'stop' });
+  dispatch({ type: 'start' });
   hasStarted = true;
-  onWaking(() => tell({ is: 'woken' }), ended.signal);
+  onWake(() => dispatch({ type: 'wake' }), ended.signal);
   options.signal?.addEventListener('abort', close, { signal: ended.signal });
   if (options.signal?.aborted === true) close();
 
@@ -195,7 +196,7 @@ export function connect(options: ConnectOptions): LiveClient {
       return machine.state;
     },
     positions,
-    update: (view) => tell({ is: 'viewed', view }),
+    update: (view) => dispatch({ type: 'update', view }),
     close,
     [Symbol.dispose]: close,
     [Symbol.asyncIterator]: iterate,
@@ -206,16 +207,16 @@ function openWebSocket(url: string, protocol: string): LiveSocket {
   return new WebSocket(url, protocol);
 }
 
-/** What a page has and Node has not; `queueMicrotask` is there for the type's sake, both have it. */
-interface PerhapsPage extends Pick<typeof globalThis, 'queueMicrotask'> {
+/** Globals of a page, missing in Node; `queueMicrotask` exists in both and makes `globalThis` assignable. */
+interface PageGlobals extends Pick<typeof globalThis, 'queueMicrotask'> {
   readonly addEventListener?: Listen;
   readonly document?: { readonly visibilityState: string; readonly addEventListener: Listen };
 }
 type Listen = (type: string, listener: () => void, options: { readonly signal: AbortSignal }) => void;
 
-/** Where there is a page: when the network is back, and when the page is seen again. */
-function onWaking(wake: () => void, signal: AbortSignal): void {
-  const page: PerhapsPage = globalThis;
+/** In a page, calls `wake` when the network is back or the page becomes visible. */
+function onWake(wake: () => void, signal: AbortSignal): void {
+  const page: PageGlobals = globalThis;
   page.addEventListener?.('online', wake, { signal });
   const { document } = page;
   document?.addEventListener(
@@ -227,7 +228,7 @@ function onWaking(wake: () => void, signal: AbortSignal): void {
   );
 }
 
-/** A callback that throws is the page's own error, reported as one: it must not stop the client. */
+/** Calls a callback and reports an exception as uncaught: it must not stop the client. */
 function call(callback: () => void): void {
   try {
     callback();

@@ -1,101 +1,101 @@
 import { closeCode, shouldReconnect, subprotocol } from '@app/shared/protocol';
-import { Conversation } from './conversation.ts';
-import type { ConversationAction } from './conversation.ts';
-import { readMs, readServerMessage } from './server-message.ts';
+import { asMs, parseServerMessage } from './server-message.ts';
+import { Subscriptions } from './subscriptions.ts';
+import type { SubscriptionAction } from './subscriptions.ts';
 import {
-  answerLimitMs,
   attemptGapMs,
-  drawRetryMs,
-  openLimitMs,
-  silenceMs,
+  connectTimeoutMs,
+  responseTimeoutMs,
+  retryDelayMs,
   stableAfterMs,
+  staleAfterMs,
   tooManyMessagesPauseMs,
-  wokenAnswerLimitMs,
+  wakeResponseTimeoutMs,
 } from './timing.ts';
 import type { Topic, View } from './topic.ts';
 
 /**
- * `connecting` until it is live for the first time; `live`: every topic is subscribed; `stale`: still connected, but
- * nothing was heard for 35 s; `reconnecting`; and the two ends: `unauthorised`, the session or the permission is gone,
- * and `closed`.
+ * `connecting`: not live yet. `live`: every topic is subscribed. `stale`: still connected, but nothing was received for
+ * 35 s. `reconnecting`: was live before. Final states: `unauthorised`, the session or permission is gone, and `closed`.
  */
 export type LiveState = 'connecting' | 'live' | 'stale' | 'reconnecting' | 'unauthorised' | 'closed';
 
-/** Why a client has stopped. `code` is the close code where the server closed. */
+/** Why a client has stopped. `code` is the close code if the server closed the connection. */
 export interface Ending {
   readonly code?: number;
   readonly reason: string;
 }
 
-/** What the page can be asked: `checkSession`, who it is logged in as, and `refreshSession`, to log in anew. */
-export type Question = 'checkSession' | 'refreshSession';
+/** Requests that the application makes for the client; see `ConnectOptions`. */
+export type SessionRequest = 'checkSession' | 'refreshSession';
 
 export type Input =
-  | { readonly is: 'started' }
-  | { readonly is: 'opened'; readonly protocol: string }
-  | { readonly is: 'heard'; readonly text: string }
-  | { readonly is: 'closed'; readonly code: number; readonly reason: string }
-  /** The moment of `dueAtMs` has come. Too early does no harm. */
-  | { readonly is: 'due' }
-  /** The network is back, or the page is seen again. */
-  | { readonly is: 'woken' }
-  /** To a question, by its number: an HTTP status, or undefined where there was no answer. */
-  | { readonly is: 'answered'; readonly number: number; readonly status: number | undefined }
-  | { readonly is: 'viewed'; readonly view: View }
-  | { readonly is: 'stopped' };
+  | { readonly type: 'start' }
+  | { readonly type: 'open'; readonly protocol: string }
+  | { readonly type: 'message'; readonly text: string }
+  | { readonly type: 'close'; readonly code: number; readonly reason: string }
+  /** `timerAtMs` is reached. Too early does no harm. */
+  | { readonly type: 'timer' }
+  /** The network is back, or the page is visible again. */
+  | { readonly type: 'wake' }
+  /** The HTTP status of a session request; undefined if it failed. */
+  | { readonly type: 'response'; readonly number: number; readonly status: number | undefined }
+  | { readonly type: 'update'; readonly view: View }
+  | { readonly type: 'stop' };
 
 export type Action =
-  | ConversationAction
-  /** Open a socket and report what becomes of it. */
-  | { readonly do: 'open' }
-  /** Close the socket and report nothing more of it. */
-  | { readonly do: 'drop' }
-  | { readonly do: 'ask'; readonly question: Question; readonly number: number }
-  | { readonly do: 'state'; readonly state: LiveState; readonly ending: Ending | undefined };
+  | SubscriptionAction
+  /** Open a socket and dispatch its events. */
+  | { readonly type: 'connect' }
+  /** Close the socket and ignore its further events. */
+  | { readonly type: 'disconnect' }
+  | { readonly type: 'request'; readonly request: SessionRequest; readonly number: number }
+  | { readonly type: 'state'; readonly state: LiveState; readonly ending: Ending | undefined };
 
 /**
- * All decisions about the connection: told what happens, it says what to do. It waits for nothing, reads no clock and
- * draws no random number by itself, so that a test can lead it through any history.
+ * The state machine of the connection: takes inputs and returns actions. It has no timers, clock or random numbers of its
+ * own, so that tests control all of them.
  *
- * `waiting` → `opening` → `open`, and back to `waiting`, perhaps by way of `asking` the page; until it is `over`.
+ * Phases: `waiting` → `connecting` → `open` → `waiting`, perhaps with `requesting` before it, until `ended`.
  */
 export class Machine {
-  readonly #conversation: Conversation;
-  readonly #canAsk: readonly Question[];
+  readonly #subscriptions: Subscriptions;
+  readonly #sessionRequests: readonly SessionRequest[];
   readonly #random: () => number;
-  #phase: 'waiting' | 'opening' | 'asking' | 'open' | 'over' = 'waiting';
+  #phase: 'waiting' | 'connecting' | 'requesting' | 'open' | 'ended' = 'waiting';
   #state: LiveState = 'connecting';
   #hasBeenLive = false;
   #isStale = false;
   #actions: Action[] = [];
 
-  /** When the phase ends by itself: the wait, the attempt, the question; in `open`, an unanswered ping. */
+  /** End of the wait, attempt or request; in `open`, the deadline of a ping. */
   #phaseEndsAtMs = Infinity;
-  /** No attempt before: the server's word. */
+  /** The server does not want a connection before. */
   #notBeforeMs = -Infinity;
   #attemptAtMs = -Infinity;
   #openedAtMs = -Infinity;
-  #heardAtMs = -Infinity;
-  /** When the server wants to be left, after `reconnect`. */
-  #leaveAtMs = Infinity;
+  #lastMessageAtMs = -Infinity;
+  /** When to disconnect, after a `reconnect` message. */
+  #disconnectAtMs = Infinity;
 
   #failures = 0;
-  #neverOpened = 0;
-  #questions = 0;
-  #question: Question = 'checkSession';
-  /** The server has closed with 4001, and nothing has proved the session since. */
-  #isSuspect = false;
+  #failedToOpen = 0;
+  #requestCount = 0;
+  #request: SessionRequest = 'checkSession';
+  /** The server has closed with 4001, and the session has not been confirmed since. */
+  #isSessionSuspect = false;
   #hasRefreshed = false;
 
   constructor(options: {
     readonly topics: Iterable<string>;
     readonly view: View;
-    readonly canAsk: readonly Question[];
-    /** 0 to below 1, as Math.random. */
+    /** The session requests that the application provides. */
+    readonly sessionRequests: readonly SessionRequest[];
+    /** A number in [0, 1), as Math.random. */
     readonly random: () => number;
   }) {
-    this.#conversation = new Conversation(options.topics, options.view, options.random);
-    this.#canAsk = options.canAsk;
+    this.#subscriptions = new Subscriptions(options.topics, options.view, options.random);
+    this.#sessionRequests = options.sessionRequests;
     this.#random = options.random;
   }
 
@@ -104,232 +104,235 @@ export class Machine {
   }
 
   get topics(): ReadonlyMap<string, Topic> {
-    return this.#conversation.topics;
+    return this.#subscriptions.topics;
   }
 
-  /** When to come with `due`, by the clock of `handle`; Infinity: never. */
-  get dueAtMs(): number {
+  /** When to dispatch `timer`, by the clock of `handle`; Infinity for never. */
+  get timerAtMs(): number {
     if (this.#phase !== 'open') return this.#phaseEndsAtMs;
-    const silentAtMs = this.#isAwaitingAnswer ? Infinity : this.#heardAtMs + silenceMs;
-    return Math.min(this.#phaseEndsAtMs, silentAtMs, this.#leaveAtMs, this.#conversation.dueAtMs);
+    const staleAtMs = this.#isAwaitingResponse ? Infinity : this.#lastMessageAtMs + staleAfterMs;
+    return Math.min(this.#phaseEndsAtMs, staleAtMs, this.#disconnectAtMs, this.#subscriptions.timerAtMs);
   }
 
-  /** @param nowMs of a clock that never goes back. */
+  /** @param nowMs by a monotonic clock. */
   handle(input: Input, nowMs: number): readonly Action[] {
-    if (this.#isOver) return [];
-    this.#take(input, nowMs);
-    this.#collect();
-    const { ending } = this.#conversation;
-    if (ending !== undefined && !this.#isOver) {
-      this.#finish(ending.isForbidden ? 'unauthorised' : 'closed', { reason: 'no topic is left' });
+    if (this.#hasEnded) return [];
+    this.#dispatch(input, nowMs);
+    this.#collectActions();
+    const { ending } = this.#subscriptions;
+    if (ending !== undefined && !this.#hasEnded) {
+      this.#end(ending.isForbidden ? 'unauthorised' : 'closed', { reason: 'no topic is left' });
     }
-    this.#tellState();
+    this.#updateState();
     const actions = this.#actions;
     this.#actions = [];
     return actions;
   }
 
-  #take(input: Input, nowMs: number): void {
-    switch (input.is) {
-      case 'started':
-        if (this.#phase === 'waiting') this.#attempt(nowMs);
+  #dispatch(input: Input, nowMs: number): void {
+    const phase = this.#phase;
+    switch (input.type) {
+      case 'start':
+        if (phase === 'waiting') this.#connect(nowMs);
         break;
-      case 'opened':
-        if (this.#phase === 'opening') this.#open(input.protocol, nowMs);
+      case 'open':
+        if (phase === 'connecting') this.#onOpen(input.protocol, nowMs);
         break;
-      case 'heard':
-        if (this.#phase === 'open') this.#hear(input.text, nowMs);
+      case 'message':
+        if (phase === 'open') this.#onMessage(input.text, nowMs);
         break;
-      case 'closed':
-        if (this.#phase === 'opening' || this.#phase === 'open') this.#lose(input.code, input.reason, nowMs);
+      case 'close':
+        if (phase === 'connecting' || phase === 'open') this.#onClose(input.code, input.reason, nowMs);
         break;
-      case 'due':
-        this.#continue(nowMs);
+      case 'timer':
+        this.#onTimer(nowMs);
         break;
-      case 'woken':
-        this.#wake(nowMs);
+      case 'wake':
+        this.#onWake(nowMs);
         break;
-      case 'answered':
-        if (this.#phase === 'asking' && input.number === this.#questions) this.#learn(input.status, nowMs);
+      case 'response':
+        if (phase === 'requesting' && input.number === this.#requestCount) {
+          this.#onResponse(input.status, nowMs);
+        }
         break;
-      case 'viewed':
-        this.#conversation.changeView(input.view, nowMs);
-        this.#conversation.continueAt(nowMs);
+      case 'update':
+        this.#subscriptions.setView(input.view, nowMs);
+        this.#subscriptions.onTimer(nowMs);
         break;
-      case 'stopped':
-        this.#finish('closed', { reason: 'closed by this side' });
+      case 'stop':
+        this.#end('closed', { reason: 'closed by this side' });
     }
   }
 
-  #attempt(nowMs: number): void {
-    this.#phase = 'opening';
+  #connect(nowMs: number): void {
+    this.#phase = 'connecting';
     this.#attemptAtMs = nowMs;
-    this.#phaseEndsAtMs = nowMs + openLimitMs;
-    this.#actions.push({ do: 'open' });
+    this.#phaseEndsAtMs = nowMs + connectTimeoutMs;
+    this.#actions.push({ type: 'connect' });
   }
 
-  #open(protocol: string, nowMs: number): void {
+  #onOpen(protocol: string, nowMs: number): void {
     if (protocol !== subprotocol) {
-      this.#finish('closed', { reason: `the server does not speak ${subprotocol}` });
+      this.#end('closed', { reason: `the server does not speak ${subprotocol}` });
       return;
     }
     this.#phase = 'open';
     this.#phaseEndsAtMs = Infinity;
     this.#openedAtMs = nowMs;
-    this.#heardAtMs = nowMs;
-    this.#conversation.begin(nowMs);
+    this.#lastMessageAtMs = nowMs;
+    this.#subscriptions.onOpen(nowMs);
   }
 
-  #hear(text: string, nowMs: number): void {
-    // Whatever it is, the server lives.
-    this.#heardAtMs = nowMs;
+  #onMessage(text: string, nowMs: number): void {
+    // Any frame shows that the connection works.
+    this.#lastMessageAtMs = nowMs;
     this.#phaseEndsAtMs = Infinity;
     this.#isStale = false;
-    const message = readServerMessage(text);
+    const message = parseServerMessage(text);
     if (message === undefined) return;
-    const afterMs = message.type === 'reconnect' ? readMs(message.afterMs) : undefined;
+    const afterMs = message.type === 'reconnect' ? asMs(message.afterMs) : undefined;
     if (afterMs !== undefined) {
-      // What still comes until then is worth having, so it is the server that closes, or the moment.
-      this.#leaveAtMs = nowMs + afterMs;
-      this.#notBeforeMs = this.#leaveAtMs;
+      // The server still sends positions until it closes, so do not disconnect before.
+      this.#disconnectAtMs = nowMs + afterMs;
+      this.#notBeforeMs = this.#disconnectAtMs;
     }
-    this.#conversation.hear(message, nowMs);
-    this.#conversation.continueAt(nowMs);
+    this.#subscriptions.onMessage(message, nowMs);
+    this.#subscriptions.onTimer(nowMs);
   }
 
-  /** The connection is gone, or was never there. */
-  #lose(code: number, reason: string, nowMs: number): void {
-    const hadOpened = this.#phase === 'open';
-    if (hadOpened && nowMs - this.#openedAtMs >= stableAfterMs) {
+  /** The connection was lost or could not be opened. */
+  #onClose(code: number, reason: string, nowMs: number): void {
+    const wasOpen = this.#phase === 'open';
+    if (wasOpen && nowMs - this.#openedAtMs >= stableAfterMs) {
       this.#failures = 0;
-      this.#isSuspect = false;
+      this.#isSessionSuspect = false;
       this.#hasRefreshed = false;
     }
-    this.#neverOpened = hadOpened ? 0 : this.#neverOpened + 1;
-    this.#leaveAtMs = Infinity;
+    this.#failedToOpen = wasOpen ? 0 : this.#failedToOpen + 1;
+    this.#disconnectAtMs = Infinity;
     this.#isStale = false;
-    this.#conversation.end();
+    this.#subscriptions.onClose();
     if (!shouldReconnect(code)) {
       this.#phase = 'waiting';
-      this.#finish('closed', { code, reason });
+      this.#end('closed', { code, reason });
       return;
     }
     if (code === closeCode.tooManyMessages) {
       this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + tooManyMessagesPauseMs);
     }
-    if (code === closeCode.tooSlow) this.#conversation.lowerRate();
-    // A browser does not tell a refused upgrade from a dead network. And after 4001 the cookie may already be another
-    // one, refreshed by another tab: it is tried before anything is asked.
-    let isDoubtful = this.#neverOpened >= 2 || (this.#isSuspect && !hadOpened);
+    if (code === closeCode.tooSlow) this.#subscriptions.lowerRate();
+    // A browser cannot tell a rejected upgrade from a network failure. After 4001 the current cookie is tried before
+    // anything is requested: another tab may have refreshed it.
+    let mustCheck = this.#failedToOpen >= 2 || (this.#isSessionSuspect && !wasOpen);
     if (code === closeCode.sessionInvalid) {
-      isDoubtful = this.#isSuspect;
-      this.#isSuspect = true;
+      mustCheck = this.#isSessionSuspect;
+      this.#isSessionSuspect = true;
     }
-    if (isDoubtful && this.#canAsk.includes('checkSession')) this.#ask('checkSession', nowMs);
-    else this.#wait(nowMs);
+    if (mustCheck && this.#sessionRequests.includes('checkSession')) this.#send('checkSession', nowMs);
+    else this.#scheduleRetry(nowMs);
   }
 
-  #wait(nowMs: number): void {
+  #scheduleRetry(nowMs: number): void {
     this.#phase = 'waiting';
-    this.#phaseEndsAtMs = Math.max(nowMs + drawRetryMs(this.#failures, this.#random()), this.#notBeforeMs);
+    this.#phaseEndsAtMs = Math.max(nowMs + retryDelayMs(this.#failures, this.#random()), this.#notBeforeMs);
     this.#failures += 1;
   }
 
-  #ask(question: Question, nowMs: number): void {
-    this.#phase = 'asking';
-    this.#phaseEndsAtMs = nowMs + answerLimitMs;
-    this.#neverOpened = 0;
-    this.#question = question;
-    this.#questions += 1;
-    this.#actions.push({ do: 'ask', question, number: this.#questions });
+  #send(request: SessionRequest, nowMs: number): void {
+    this.#phase = 'requesting';
+    this.#phaseEndsAtMs = nowMs + responseTimeoutMs;
+    this.#failedToOpen = 0;
+    this.#request = request;
+    this.#requestCount += 1;
+    this.#actions.push({ type: 'request', request, number: this.#requestCount });
   }
 
-  #learn(status: number | undefined, nowMs: number): void {
-    const isGood = status !== undefined && status >= 200 && status < 300;
-    if (this.#question === 'refreshSession') {
-      // Only a clear no ends it: a network that is down refreshes nothing either, and is tried again.
+  #onResponse(status: number | undefined, nowMs: number): void {
+    const isOk = status !== undefined && status >= 200 && status < 300;
+    if (this.#request === 'refreshSession') {
+      // Only a definite refusal ends the client; after a network failure it retries.
       const isRefused = status === 400 || status === 401 || status === 403;
-      this.#hasRefreshed = isGood;
-      if (isRefused) this.#finish('unauthorised', { reason: 'the session could not be refreshed' });
-      else this.#wait(nowMs);
+      this.#hasRefreshed = isOk;
+      if (isRefused) this.#end('unauthorised', { reason: 'the session could not be refreshed' });
+      else this.#scheduleRetry(nowMs);
     } else if (status !== 401 && status !== 403) {
-      if (isGood) {
-        this.#isSuspect = false;
+      if (isOk) {
+        this.#isSessionSuspect = false;
         this.#hasRefreshed = false;
       }
-      this.#wait(nowMs);
-    } else if (this.#hasRefreshed || !this.#canAsk.includes('refreshSession')) {
-      this.#finish('unauthorised', { reason: 'the session is not valid' });
+      this.#scheduleRetry(nowMs);
+    } else if (this.#hasRefreshed || !this.#sessionRequests.includes('refreshSession')) {
+      this.#end('unauthorised', { reason: 'the session is not valid' });
     } else {
-      this.#ask('refreshSession', nowMs);
+      this.#send('refreshSession', nowMs);
     }
   }
 
-  #continue(nowMs: number): void {
+  #onTimer(nowMs: number): void {
     const hasPhaseEnded = this.#phaseEndsAtMs <= nowMs;
     if (this.#phase === 'waiting') {
-      if (hasPhaseEnded) this.#attempt(nowMs);
-    } else if (this.#phase === 'asking') {
-      if (hasPhaseEnded) this.#learn(undefined, nowMs);
-    } else if (hasPhaseEnded || (this.#phase === 'open' && this.#leaveAtMs <= nowMs)) {
-      this.#actions.push({ do: 'drop' });
-      this.#lose(1006, 'no answer', nowMs);
+      if (hasPhaseEnded) this.#connect(nowMs);
+    } else if (this.#phase === 'requesting') {
+      if (hasPhaseEnded) this.#onResponse(undefined, nowMs);
+    } else if (hasPhaseEnded || (this.#phase === 'open' && this.#disconnectAtMs <= nowMs)) {
+      this.#actions.push({ type: 'disconnect' });
+      this.#onClose(1006, 'no answer', nowMs);
     } else if (this.#phase === 'open') {
-      if (!this.#isAwaitingAnswer && this.#heardAtMs + silenceMs <= nowMs) {
+      if (!this.#isAwaitingResponse && this.#lastMessageAtMs + staleAfterMs <= nowMs) {
         this.#isStale = true;
-        this.#probe(nowMs + answerLimitMs);
+        this.#ping(nowMs + responseTimeoutMs);
       }
-      this.#conversation.continueAt(nowMs);
+      this.#subscriptions.onTimer(nowMs);
     }
   }
 
-  #wake(nowMs: number): void {
+  #onWake(nowMs: number): void {
     if (this.#phase === 'waiting') {
       const earliestMs = Math.max(nowMs, this.#notBeforeMs, this.#attemptAtMs + attemptGapMs);
       this.#phaseEndsAtMs = Math.min(this.#phaseEndsAtMs, earliestMs);
-      this.#continue(nowMs);
-    } else if (this.#phase === 'open' && !this.#isAwaitingAnswer) {
-      // A laptop that slept may hold a socket that the other side gave up hours ago.
-      this.#probe(nowMs + wokenAnswerLimitMs);
+      this.#onTimer(nowMs);
+    } else if (this.#phase === 'open' && !this.#isAwaitingResponse) {
+      // After sleep the socket may look open although the server closed it hours ago.
+      this.#ping(nowMs + wakeResponseTimeoutMs);
     }
   }
 
-  get #isOver(): boolean {
-    return this.#phase === 'over';
+  get #hasEnded(): boolean {
+    return this.#phase === 'ended';
   }
 
-  get #isAwaitingAnswer(): boolean {
+  get #isAwaitingResponse(): boolean {
     return this.#phaseEndsAtMs !== Infinity;
   }
 
-  #probe(answerByMs: number): void {
-    this.#phaseEndsAtMs = answerByMs;
-    this.#conversation.ping();
+  #ping(deadlineMs: number): void {
+    this.#phaseEndsAtMs = deadlineMs;
+    this.#subscriptions.ping();
   }
 
-  #finish(state: 'unauthorised' | 'closed', ending: Ending): void {
-    this.#collect();
-    if (this.#phase === 'opening' || this.#phase === 'open') this.#actions.push({ do: 'drop' });
-    this.#conversation.end();
-    this.#phase = 'over';
+  #end(state: 'unauthorised' | 'closed', ending: Ending): void {
+    this.#collectActions();
+    if (this.#phase === 'connecting' || this.#phase === 'open') this.#actions.push({ type: 'disconnect' });
+    this.#subscriptions.onClose();
+    this.#phase = 'ended';
     this.#phaseEndsAtMs = Infinity;
     this.#state = state;
-    this.#actions.push({ do: 'state', state, ending });
+    this.#actions.push({ type: 'state', state, ending });
   }
 
-  #collect(): void {
-    this.#actions.push(...this.#conversation.takeActions());
+  #collectActions(): void {
+    this.#actions.push(...this.#subscriptions.takeActions());
   }
 
-  #tellState(): void {
-    if (this.#isOver) return;
-    const isLive = this.#phase === 'open' && this.#conversation.isLive;
+  #updateState(): void {
+    if (this.#hasEnded) return;
+    const isLive = this.#phase === 'open' && this.#subscriptions.isLive;
     this.#hasBeenLive ||= isLive;
     const connected = this.#isStale ? 'stale' : 'live';
-    const lost = this.#hasBeenLive ? 'reconnecting' : 'connecting';
-    const state = isLive ? connected : lost;
+    const disconnected = this.#hasBeenLive ? 'reconnecting' : 'connecting';
+    const state = isLive ? connected : disconnected;
     if (state === this.#state) return;
     this.#state = state;
-    this.#actions.push({ do: 'state', state, ending: undefined });
+    this.#actions.push({ type: 'state', state, ending: undefined });
   }
 }

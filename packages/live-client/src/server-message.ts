@@ -3,11 +3,11 @@ import type { SnapshotPosition } from '@app/shared/messages';
 
 /**
  * A device's newest position. `lat`, `lon` in degrees, `ts` the fix time in epoch ms, `speed` in km/h, `course` in
- * degrees from north, `altitude` in metres; what is unknown is left out. `deviceId` is Directus' id of the device.
+ * degrees from north, `altitude` in metres; unknown values are omitted. `deviceId` is Directus' id of the device.
  */
 export type LivePosition = SnapshotPosition;
 
-/** A message of the server with the fields that matter here, none of which is known to be there or to be right. */
+/** A server message with the fields used here, which are not validated yet. */
 export type ServerMessage = {
   readonly [
     Field in
@@ -32,8 +32,8 @@ export type ServerMessage = {
   ]?: unknown;
 };
 
-/** Reads a frame; undefined if it is no JSON object. */
-export function readServerMessage(text: string): ServerMessage | undefined {
+/** Parses a frame; undefined if it is not a JSON object. */
+export function parseServerMessage(text: string): ServerMessage | undefined {
   try {
     const json: unknown = JSON.parse(text);
     return typeof json === 'object' && json !== null ? json : undefined;
@@ -42,20 +42,20 @@ export function readServerMessage(text: string): ServerMessage | undefined {
   }
 }
 
-/** Where in a row each of our columns is: a later server may order them otherwise, or have more. */
+/** Indexes of our columns in a row: a later server may order them differently or have more. */
 export type ColumnOrder = readonly number[];
 
-export function readColumnOrder(names: unknown): ColumnOrder {
-  const list = asList(names);
-  return columns.map((column, at) => (list.length > 0 ? list.indexOf(column) : at));
+export function decodeColumnOrder(names: unknown): ColumnOrder {
+  const serverColumns = asArray(names);
+  return columns.map((column, at) => (serverColumns.length > 0 ? serverColumns.indexOf(column) : at));
 }
 
-/** The positions of a frame. Rows that are none are left out. */
-export function readRows(rows: unknown, order: ColumnOrder): readonly LivePosition[] {
-  return asList(rows).flatMap((row) => readRow(asList(row), order) ?? []);
+/** Decodes the rows of a frame and drops invalid ones. */
+export function decodeRows(rows: unknown, order: ColumnOrder): readonly LivePosition[] {
+  return asArray(rows).flatMap((row) => decodeRow(asArray(row), order) ?? []);
 }
 
-function readRow(cells: readonly unknown[], order: ColumnOrder): LivePosition | undefined {
+function decodeRow(cells: readonly unknown[], order: ColumnOrder): LivePosition | undefined {
   const [deviceId, lon, lat, ts, speed, course, altitude] = order.map((at) => cells[at]);
   if (typeof deviceId !== 'string' || !isNumber(lon) || !isNumber(lat) || !isNumber(ts)) return undefined;
   return {
@@ -69,21 +69,20 @@ function readRow(cells: readonly unknown[], order: ColumnOrder): LivePosition | 
   };
 }
 
-export function readTexts(value: unknown): readonly string[] {
-  return asList(value).filter((item) => typeof item === 'string');
+export function asStrings(value: unknown): readonly string[] {
+  return asArray(value).filter((item) => typeof item === 'string');
 }
 
-/** The text, or undefined if it is none. */
-export function readText(value: unknown): string | undefined {
+export function asString(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** A length of time; undefined if it is none. */
-export function readMs(value: unknown): number | undefined {
+/** A duration; undefined if invalid. */
+export function asMs(value: unknown): number | undefined {
   return isNumber(value) && value >= 0 ? value : undefined;
 }
 
-function asList(value: unknown): readonly unknown[] {
+function asArray(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 

@@ -1,32 +1,31 @@
-// What the client waits for, in milliseconds.
+// Delays and timeouts of the client.
 
-/** The first wait before another attempt is drawn from 0 to this; the range doubles with each failure, */
-const firstRetryMs = 1_000;
-/** up to this. */
-export const longestRetryMs = 30_000;
-/** A connection that lasted for so long was a success: after it the range starts anew. */
+/** Upper bound of the first retry delay; it doubles with each failure up to `maxRetryMs`. */
+const firstRetryMaxMs = 1_000;
+export const maxRetryMs = 30_000;
+/** A connection that lasted this long resets the retry delay. */
 export const stableAfterMs = 10_000;
-/** Waking up (`online`, a page that is seen again) ends a wait, but attempts keep this distance. */
+/** Minimum time between attempts if a wake-up (`online`, a visible page) ends a retry delay. */
 export const attemptGapMs = 1_000;
-/** An attempt that has not opened by then has failed. */
-export const openLimitMs = 10_000;
-/** The server says something every 25 s at least: after so long without a word it is doubtful, and asked. */
-export const silenceMs = 35_000;
-/** An answer to that, or to a question to the page (`checkSession`, `refreshSession`), is waited for so long. */
-export const answerLimitMs = 10_000;
-/** After waking up the connection is suspected at once, and has less time to prove itself. */
-export const wokenAnswerLimitMs = 5_000;
-/** How long to stay away after 4005, too many messages. */
+/** A connection attempt fails after this time. */
+export const connectTimeoutMs = 10_000;
+/** Without a message for this time the connection is stale and a ping is sent; the server sends one every 25 s. */
+export const staleAfterMs = 35_000;
+/** Timeout of that ping and of `checkSession` and `refreshSession`. */
+export const responseTimeoutMs = 10_000;
+/** Timeout of the ping sent after waking up. */
+export const wakeResponseTimeoutMs = 5_000;
+/** Minimum delay before reconnecting after 4005, too many messages. */
 export const tooManyMessagesPauseMs = 5_000;
-/** A map that is being moved wants many updates; they are sent at this distance, the newest wins. */
+/** Minimum time between updates of the view; the newest view is sent. */
 export const updateGapMs = 500;
 
 /**
- * A wait of "full jitter": anywhere between nothing and a limit that doubles with each failure, so that clients which
- * were cut off together do not come back together.
+ * A retry delay with full jitter: a random part of a limit that doubles with each failure, so that clients that were
+ * disconnected together do not reconnect together.
  *
- * @param random 0 to below 1
+ * @param random a number in [0, 1)
  */
-export function drawRetryMs(failures: number, random: number): number {
-  return random * Math.min(longestRetryMs, firstRetryMs * 2 ** failures);
+export function retryDelayMs(failures: number, random: number): number {
+  return random * Math.min(maxRetryMs, firstRetryMaxMs * 2 ** failures);
 }

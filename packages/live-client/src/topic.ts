@@ -1,55 +1,55 @@
 import type { Bbox } from '@app/shared/messages';
 import type { LivePosition } from './server-message.ts';
 
-/** Which part of an event a client wants to see, and how often. */
+/** Which part of an event is shown, and how often it is updated. */
 export interface View {
-  /** 0.5 to 20; the server takes its highest rate that is not above it. */
+  /** 0.5 to 20; the server uses its highest rate not above it. */
   readonly maxHz?: number | undefined;
-  /** `[west, south, east, north]` in degrees, west above east across the antimeridian; null is everything. */
+  /** `[west, south, east, north]` in degrees, west above east across the antimeridian; null for the whole event. */
   readonly bbox?: Bbox | null | undefined;
 }
 
-/** What has changed in a topic: devices with a new position, and devices that are no longer shown. */
+/** Changes in a topic: new positions, and ids of devices that are no longer shown. */
 export interface Change {
   readonly topic: string;
   readonly positions: readonly LivePosition[];
   readonly removed: readonly string[];
 }
 
-/** Where to go on after a connection was lost. Both are the server's, opaque, and go together. */
+/** Where to resume after a connection is lost. Opaque values from the server. */
 export interface ResumePoint {
   readonly cursor: string;
   readonly epoch: string;
 }
 
 /**
- * One event: what is held of it, and how the subscription stands.
+ * The positions of one event and the state of its subscription.
  *
- * `wanted`: to be asked for, at once or at `retryAtMs`; `asked`: without a reply yet; `subscribed`; `ended`: refused or
- * withdrawn for good.
+ * Statuses: `pending`, to be requested now or at `retryAtMs`; `requested`, without a reply yet; `subscribed`; `ended`,
+ * rejected or revoked for good.
  */
 export class Topic {
   readonly name: string;
-  status: 'wanted' | 'asked' | 'subscribed' | 'ended' = 'wanted';
-  /** By the machine's clock; Infinity if there is nothing to wait for. */
+  status: 'pending' | 'requested' | 'subscribed' | 'ended' = 'pending';
+  /** By the machine's clock; Infinity if no retry is scheduled. */
   retryAtMs = Infinity;
   failures = 0;
-  /** The view that the server was last told for this topic. */
-  toldView: View | undefined;
-  readonly #held = new Map<string, LivePosition>();
+  /** The last view sent to the server for this topic. */
+  sentView: View | undefined;
+  readonly #positions = new Map<string, LivePosition>();
   #epoch: string | undefined;
   #cursor: string | undefined;
-  /** Updates of the box that the server has not answered: cursors that come meanwhile may be of the box before. */
-  #boxesInFlight = 0;
-  /** Whether a cursor covers what is held. Between `recovered:false` and a snapshot's last part none does. */
-  #isWhole = false;
+  /** Box updates without a reply yet: until it arrives, cursors may be for the previous box. */
+  #pendingBoxUpdates = 0;
+  /** False between `recovered: false` and a snapshot's last part, when no cursor covers the positions. */
+  #isComplete = false;
 
   constructor(name: string) {
     this.name = name;
   }
 
-  get held(): ReadonlyMap<string, LivePosition> {
-    return this.#held;
+  get positions(): ReadonlyMap<string, LivePosition> {
+    return this.#positions;
   }
 
   get resumePoint(): ResumePoint | undefined {
@@ -58,72 +58,72 @@ export class Topic {
     return cursor === undefined || epoch === undefined ? undefined : { cursor, epoch };
   }
 
-  noteSubscribed(epoch: string | undefined, isRecovered: boolean): void {
+  onSubscribed(epoch: string | undefined, isRecovered: boolean): void {
     this.status = 'subscribed';
     this.failures = 0;
-    this.#boxesInFlight = 0;
+    this.#pendingBoxUpdates = 0;
     this.#epoch = epoch;
-    if (isRecovered) this.#isWhole = true;
+    if (isRecovered) this.#isComplete = true;
     else this.expectSnapshot();
   }
 
-  /** What is held stays until part 0 is there; but a resume from here would leave the gap open. */
+  /** Positions are kept until part 0 arrives, but resuming before the last part would leave a gap. */
   expectSnapshot(): void {
     this.#cursor = undefined;
-    this.#isWhole = false;
+    this.#isComplete = false;
   }
 
-  /** The cursor held is of other devices than the event has now. The flush that said so ends with a new one. */
-  voidCursor(): void {
+  /** Called if the event's devices have changed. The flush with that message ends with a new cursor. */
+  invalidateCursor(): void {
     this.#cursor = undefined;
   }
 
-  /** Another box is asked for: what the old one hid will be forgotten, and a cursor of the old one does not say so. */
-  askForBox(): void {
-    this.#boxesInFlight += 1;
-    this.voidCursor();
+  /** Called if another box is requested: a cursor for the previous box does not cover devices hidden by it. */
+  onBoxRequested(): void {
+    this.#pendingBoxUpdates += 1;
+    this.invalidateCursor();
   }
 
-  noteBoxAnswered(): void {
-    this.#boxesInFlight = Math.max(0, this.#boxesInFlight - 1);
+  onBoxConfirmed(): void {
+    this.#pendingBoxUpdates = Math.max(0, this.#pendingBoxUpdates - 1);
   }
 
-  noteCursor(cursor: string | undefined): void {
-    if (this.#isWhole && this.#boxesInFlight === 0 && cursor !== undefined) this.#cursor = cursor;
+  setCursor(cursor: string | undefined): void {
+    if (this.#isComplete && this.#pendingBoxUpdates === 0 && cursor !== undefined) this.#cursor = cursor;
   }
 
-  /** @param part 0 replaces all that is held. */
+  /** @param part 0 replaces all positions. */
   applySnapshot(part: unknown, positions: readonly LivePosition[], isLast: boolean): Change {
-    const before = part === 0 ? [...this.#held.keys()] : [];
+    const previousIds = part === 0 ? [...this.#positions.keys()] : [];
     if (part === 0) {
       this.expectSnapshot();
-      this.#held.clear();
+      this.#positions.clear();
     }
     const change = this.applyPositions(positions);
-    if (isLast) this.#isWhole = true;
-    return { ...change, removed: before.filter((deviceId) => !this.#held.has(deviceId)) };
+    if (isLast) this.#isComplete = true;
+    return { ...change, removed: previousIds.filter((deviceId) => !this.#positions.has(deviceId)) };
   }
 
-  /** Takes what is not older than what is held: a device never moves backwards in time. */
+  /** Applies positions that are not older than the current ones: a device never goes back in time. */
   applyPositions(positions: readonly LivePosition[]): Change {
-    const taken = positions.filter((position) => {
-      const held = this.#held.get(position.deviceId);
-      if (held !== undefined && held.ts > position.ts) return false;
-      this.#held.set(position.deviceId, position);
+    const applied = positions.filter((position) => {
+      const current = this.#positions.get(position.deviceId);
+      if (current !== undefined && current.ts > position.ts) return false;
+      this.#positions.set(position.deviceId, position);
       return true;
     });
-    return { topic: this.name, positions: taken, removed: [] };
+    return { topic: this.name, positions: applied, removed: [] };
   }
 
   /**
-   * Forgets devices that left the event or the bbox. The next row of a forgotten one is taken whatever its age: that is
-   * how a fix found faulty is replaced by the one before it.
+   * Removes devices that left the event or the box. The next position of a removed device is applied whatever its time:
+   * this is how a faulty fix is replaced by the one before it.
    */
-  forget(deviceIds: Iterable<string>): Change {
+  removeDevices(deviceIds: Iterable<string>): Change {
     return {
       topic: this.name,
       positions: [],
-      removed: [...deviceIds].filter((deviceId) => this.#held.delete(deviceId)),
+      removed: [...deviceIds].filter((deviceId) => this.#positions.delete(deviceId)),
     };
   }
 }

@@ -2,10 +2,10 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Row } from '@app/shared/messages';
 import type { Input } from '../src/machine.ts';
-import { attemptGapMs, longestRetryMs } from '../src/timing.ts';
-import { Lead, otherTopic, rowAt, topic } from './support/lead-machine.ts';
+import { attemptGapMs, maxRetryMs } from '../src/timing.ts';
+import { MachineDriver, otherTopic, rowAt, topic } from './support/machine-driver.ts';
 import { ModelGateway, ModelSession } from './support/model-gateway.ts';
-import { readServerMessage } from '../src/server-message.ts';
+import { parseServerMessage } from '../src/server-message.ts';
 
 const topicName = fc.constantFrom(topic, otherTopic, 'event:none');
 const deviceId = fc.constantFrom('a', 'b', 'c');
@@ -68,89 +68,89 @@ const closing = fc.oneof(
 );
 
 const input: fc.Arbitrary<Input> = fc.oneof(
-  { weight: 8, arbitrary: fc.constant<Input>({ is: 'opened', protocol: 'live.v1' }) },
+  { weight: 8, arbitrary: fc.constant<Input>({ type: 'open', protocol: 'live.v1' }) },
   {
     weight: 20,
-    arbitrary: message.map((json): Input => ({ is: 'heard', text: JSON.stringify(json) })),
+    arbitrary: message.map((json): Input => ({ type: 'message', text: JSON.stringify(json) })),
   },
-  { weight: 1, arbitrary: fc.string().map((text): Input => ({ is: 'heard', text })) },
-  { weight: 4, arbitrary: closing.map((number): Input => ({ is: 'closed', code: number, reason: '' })) },
-  { weight: 4, arbitrary: fc.constant<Input>({ is: 'due' }) },
-  { weight: 2, arbitrary: fc.constant<Input>({ is: 'woken' }) },
+  { weight: 1, arbitrary: fc.string().map((text): Input => ({ type: 'message', text })) },
+  { weight: 4, arbitrary: closing.map((number): Input => ({ type: 'close', code: number, reason: '' })) },
+  { weight: 4, arbitrary: fc.constant<Input>({ type: 'timer' }) },
+  { weight: 2, arbitrary: fc.constant<Input>({ type: 'wake' }) },
   {
     weight: 2,
     arbitrary: fc
       .tuple(fc.nat(4), fc.constantFrom(200, 401, 503, undefined))
-      .map(([number, status]): Input => ({ is: 'answered', number, status })),
+      .map(([number, status]): Input => ({ type: 'response', number, status })),
   },
   {
     weight: 1,
     arbitrary: fc.constantFrom<Input[]>(
-      { is: 'viewed', view: { maxHz: 1 } },
-      { is: 'viewed', view: { bbox: [0, 0, 1, 1] } },
+      { type: 'update', view: { maxHz: 1 } },
+      { type: 'update', view: { bbox: [0, 0, 1, 1] } },
     ),
   },
 );
 
-/** An input after some time; with `due` exactly when it was asked for. */
-const step = fc.record({ input, afterMs: fc.oneof(fc.nat(200), ms), isOnTime: fc.boolean() });
+/** An input after a delay, or exactly at `timerAtMs`. */
+const step = fc.record({ input, afterMs: fc.oneof(fc.nat(200), ms), isAtTimer: fc.boolean() });
 
-function heldIn(lead: Lead, name: string): ReadonlyMap<string, number> {
-  const held = lead.machine.topics.get(name)?.held ?? new Map<string, { ts: number }>();
+function fixTimes(driver: MachineDriver, name: string): ReadonlyMap<string, number> {
+  const held = driver.machine.topics.get(name)?.positions ?? new Map<string, { ts: number }>();
   return new Map([...held].map(([device, { ts }]) => [device, ts]));
 }
 
-/** Only part 0 of a snapshot may: it replaces what is held. */
-function mayStepBack(given: Input): boolean {
-  const said = given.is === 'heard' ? readServerMessage(given.text) : undefined;
-  return said?.type === 'snapshot' && said.part === 0;
+/** Whether devices may go back in time: part 0 of a snapshot replaces all positions. */
+function mayGoBack(given: Input): boolean {
+  const received = given.type === 'message' ? parseServerMessage(given.text) : undefined;
+  return received?.type === 'snapshot' && received.part === 0;
 }
 
-test('whatever a server says, in whatever order: nothing is thrown, the socket is used as sockets can be, no device steps back', () => {
+test('for any server messages: no exception, valid use of the socket, no device goes back in time', () => {
   fc.assert(
     fc.property(
       fc.array(step, { minLength: 10, maxLength: 80 }),
       fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { minLength: 1, maxLength: 10 }),
       (steps, draws) => {
-        let drawn = 0;
-        const lead = new Lead({
+        let drawCount = 0;
+        const driver = new MachineDriver({
           topics: [topic, otherTopic],
-          canAsk: ['checkSession', 'refreshSession'],
-          random: () => draws[(drawn += 1) % draws.length] ?? 0,
+          sessionRequests: ['checkSession', 'refreshSession'],
+          random: () => draws[(drawCount += 1) % draws.length] ?? 0,
         });
         let hasSocket = false;
-        let isOver = false;
-        const tell = (given: Input): void => {
-          const before = [topic, otherTopic].map((name) => heldIn(lead, name));
-          if (given.is === 'closed') hasSocket = false;
-          const actions = lead.tell(given);
-          if (isOver) expect(actions).toEqual([]);
+        let hasEnded = false;
+        const dispatch = (given: Input): void => {
+          const before = [topic, otherTopic].map((name) => fixTimes(driver, name));
+          if (given.type === 'close') hasSocket = false;
+          const actions = driver.dispatch(given);
+          if (hasEnded) expect(actions).toEqual([]);
           for (const action of actions) {
-            if (action.do === 'open') {
+            if (action.type === 'connect') {
               expect(hasSocket).toBe(false);
               hasSocket = true;
             }
-            if (action.do === 'send') expect(hasSocket).toBe(true);
-            if (action.do === 'drop') {
+            if (action.type === 'send') expect(hasSocket).toBe(true);
+            if (action.type === 'disconnect') {
               expect(hasSocket).toBe(true);
               hasSocket = false;
             }
-            if (action.do === 'state') isOver = action.ending !== undefined;
+            if (action.type === 'state') hasEnded = action.ending !== undefined;
           }
-          // It always waits for something of its own, unless it is over.
-          expect(lead.machine.dueAtMs === Infinity).toBe(isOver);
-          if (mayStepBack(given)) return;
+          // A timer is always set until the end.
+          expect(driver.machine.timerAtMs === Infinity).toBe(hasEnded);
+          if (mayGoBack(given)) return;
           for (const [at, name] of [topic, otherTopic].entries()) {
-            for (const [device, ts] of heldIn(lead, name)) {
+            for (const [device, ts] of fixTimes(driver, name)) {
               expect(ts).toBeGreaterThanOrEqual(before[at]?.get(device) ?? 0);
             }
           }
         };
-        tell({ is: 'started' });
-        for (const { input: given, afterMs, isOnTime } of steps) {
-          if ((given.is === 'opened' || given.is === 'closed') && !hasSocket) continue;
-          lead.nowMs += isOnTime && lead.waitMs < Infinity ? lead.waitMs : afterMs;
-          tell(given);
+        dispatch({ type: 'start' });
+        for (const { input: given, afterMs, isAtTimer } of steps) {
+          if ((given.type === 'open' || given.type === 'close') && !hasSocket) continue;
+          driver.nowMs += isAtTimer && driver.timerInMs < Infinity ? driver.timerInMs : afterMs;
+          dispatch(given);
         }
       },
     ),
@@ -158,7 +158,7 @@ test('whatever a server says, in whatever order: nothing is thrown, the socket i
   );
 });
 
-test('however connections end, attempts keep their distance and are never given up', () => {
+test('for any closed connections: attempts never stop and keep the retry delay', () => {
   const ending = fc.record({
     opens: fc.boolean(),
     lastsMs: fc.nat(20_000),
@@ -171,39 +171,39 @@ test('however connections end, attempts keep their distance and are never given 
       fc.array(ending, { minLength: 1, maxLength: 30 }),
       fc.double({ min: 0, max: 0.999, noNaN: true }),
       (endings, draw) => {
-        const lead = new Lead({ random: () => draw });
-        lead.tell({ is: 'started' });
+        const driver = new MachineDriver({ random: () => draw });
+        driver.dispatch({ type: 'start' });
         let failures = 0;
         for (const { opens, lastsMs, code: closeCode, reconnectAfterMs, wakesAfterMs } of endings) {
-          const attemptAtMs = lead.nowMs;
+          const attemptAtMs = driver.nowMs;
           let notBeforeMs = 0;
           if (opens) {
-            lead.open();
+            driver.open();
             if (reconnectAfterMs !== null) {
-              lead.hear({ type: 'reconnect', afterMs: reconnectAfterMs });
-              notBeforeMs = lead.nowMs + reconnectAfterMs;
+              driver.receive({ type: 'reconnect', afterMs: reconnectAfterMs });
+              notBeforeMs = driver.nowMs + reconnectAfterMs;
             }
           }
-          lead.nowMs += opens ? lastsMs : Math.min(lastsMs, 9_000);
+          driver.nowMs += opens ? lastsMs : Math.min(lastsMs, 9_000);
           if (opens && lastsMs >= 10_000) failures = 0;
-          const closedAtMs = lead.nowMs;
-          lead.close(closeCode);
+          const closedAtMs = driver.nowMs;
+          driver.close(closeCode);
           if (closeCode === 4005) notBeforeMs = Math.max(notBeforeMs, closedAtMs + 5_000);
-          const limitMs = Math.min(longestRetryMs, 1_000 * 2 ** failures);
+          const limitMs = Math.min(maxRetryMs, 1_000 * 2 ** failures);
           failures += 1;
-          const dueAtMs = lead.machine.dueAtMs;
+          const dueAtMs = driver.machine.timerAtMs;
           expect(dueAtMs).toBeGreaterThanOrEqual(notBeforeMs);
           expect(dueAtMs).toBeCloseTo(Math.max(closedAtMs + draw * limitMs, notBeforeMs), 3);
           if (wakesAfterMs === null || closedAtMs + wakesAfterMs >= dueAtMs) {
-            lead.untilDue();
+            driver.runTimer();
           } else {
-            lead.after(wakesAfterMs, { is: 'woken' });
-            if (!lead.done.includes('open')) lead.untilDue();
-            expect(lead.nowMs).toBeGreaterThanOrEqual(Math.min(dueAtMs, attemptAtMs + attemptGapMs));
-            expect(lead.nowMs).toBeLessThanOrEqual(dueAtMs);
+            driver.after(wakesAfterMs, { type: 'wake' });
+            if (!driver.actionTypes.includes('connect')) driver.runTimer();
+            expect(driver.nowMs).toBeGreaterThanOrEqual(Math.min(dueAtMs, attemptAtMs + attemptGapMs));
+            expect(driver.nowMs).toBeLessThanOrEqual(dueAtMs);
           }
-          expect(lead.done).toEqual(['open']);
-          expect(lead.nowMs).toBeGreaterThanOrEqual(notBeforeMs);
+          expect(driver.actionTypes).toEqual(['connect']);
+          expect(driver.nowMs).toBeGreaterThanOrEqual(notBeforeMs);
         }
       },
     ),
@@ -214,99 +214,99 @@ test('however connections end, attempts keep their distance and are never given 
 type Bbox = readonly [number, number, number, number];
 const boxes: readonly (Bbox | null)[] = [[0, 40, 10, 50], [10, 40, 20, 50], null];
 
-/** What can happen between a client and a gateway that keeps the protocol. */
-const happening = fc.oneof(
+/** Events between a client and a gateway that follows the protocol. */
+const event = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.record({ what: fc.constant('publish' as const), deviceId, fixAtMs, lon: fc.nat(20) }),
+    arbitrary: fc.record({ type: fc.constant('publish' as const), deviceId, fixAtMs, lon: fc.nat(20) }),
   },
-  { weight: 8, arbitrary: fc.record({ what: fc.constant('flush' as const) }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('remove' as const), deviceId }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('add' as const), deviceId }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('goBack' as const), deviceId, fixAtMs }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('view' as const), box: fc.nat(2) }) },
-  { weight: 3, arbitrary: fc.record({ what: fc.constant('cut' as const) }) },
-  { weight: 3, arbitrary: fc.record({ what: fc.constant('come' as const) }) },
-  { weight: 1, arbitrary: fc.record({ what: fc.constantFrom('epoch' as const, 'resync' as const) }) },
+  { weight: 8, arbitrary: fc.record({ type: fc.constant('flush' as const) }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('remove' as const), deviceId }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('add' as const), deviceId }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('publishOlder' as const), deviceId, fixAtMs }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('view' as const), box: fc.nat(2) }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant('disconnect' as const) }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant('connect' as const) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('epoch' as const, 'resync' as const) }) },
 );
 
-test('at rest the client holds exactly what the gateway holds, over cuts, resumes, snapshots and other views', () => {
+test('at rest the client has exactly the positions of the gateway, after any disconnects, resumes, snapshots and views', () => {
   fc.assert(
     fc.property(
-      fc.array(happening, { minLength: 1, maxLength: 60 }),
+      fc.array(event, { minLength: 1, maxLength: 60 }),
       fc.integer({ min: 1, max: 3 }),
-      (story, chunkRows) => {
+      (events, chunkRows) => {
         const gateway = new ModelGateway();
         gateway.chunkRows = chunkRows;
         gateway.addDevices(topic, 'a', 'b', 'c');
-        const lead = new Lead();
+        const driver = new MachineDriver();
         let session: ModelSession | undefined;
         let box: Bbox | null = null;
-        const toServer = (): void => {
-          for (const sent of lead.sent) session?.hear(JSON.stringify(sent));
+        const deliver = (): void => {
+          for (const sent of driver.sent) session?.receive(JSON.stringify(sent));
         };
-        const come = (): void => {
+        const connect = (): void => {
           if (session !== undefined) return;
-          if (lead.machine.dueAtMs === Infinity) lead.tell({ is: 'started' });
-          else lead.untilDue();
-          expect(lead.done).toEqual(['open']);
-          lead.open();
-          const subscribing = lead.sent;
-          const fromServer: string[] = [];
+          if (driver.machine.timerAtMs === Infinity) driver.dispatch({ type: 'start' });
+          else driver.runTimer();
+          expect(driver.actionTypes).toEqual(['connect']);
+          driver.open();
+          const requests = driver.sent;
+          const replies: string[] = [];
           session = new ModelSession(gateway, (text) => {
-            lead.tell({ is: 'heard', text });
-            // What the client answers at once is heard after what the server is saying.
-            fromServer.push(...lead.sent.map((sent) => JSON.stringify(sent)));
+            driver.dispatch({ type: 'message', text });
+            // Delivered after the server has sent its own messages.
+            replies.push(...driver.sent.map((sent) => JSON.stringify(sent)));
           });
-          for (const sent of subscribing) session.hear(JSON.stringify(sent));
-          for (const text of fromServer) session.hear(text);
+          for (const sent of requests) session.receive(JSON.stringify(sent));
+          for (const text of replies) session.receive(text);
         };
-        const cut = (): void => {
+        const disconnect = (): void => {
           if (session === undefined) return;
           session.close();
           session = undefined;
-          lead.close(1006);
+          driver.close(1006);
         };
-        for (const happens of story) {
-          switch (happens.what) {
+        for (const next of events) {
+          switch (next.type) {
             case 'publish':
-              gateway.publish(topic, rowAt(happens.deviceId, happens.fixAtMs, happens.lon));
+              gateway.publish(topic, rowAt(next.deviceId, next.fixAtMs, next.lon));
               break;
             case 'flush':
               session?.flush();
               break;
             case 'remove':
-              gateway.removeDevice(topic, happens.deviceId);
+              gateway.removeDevice(topic, next.deviceId);
               break;
             case 'add':
-              gateway.addDevices(topic, happens.deviceId);
+              gateway.addDevices(topic, next.deviceId);
               break;
-            case 'goBack':
-              gateway.goBack(topic, rowAt(happens.deviceId, happens.fixAtMs));
+            case 'publishOlder':
+              gateway.publishOlder(topic, rowAt(next.deviceId, next.fixAtMs));
               break;
             case 'view':
-              box = boxes[happens.box] ?? null;
-              lead.after(500, { is: 'viewed', view: { bbox: box } });
-              toServer();
+              box = boxes[next.box] ?? null;
+              driver.after(500, { type: 'update', view: { bbox: box } });
+              deliver();
               break;
-            case 'cut':
-              cut();
+            case 'disconnect':
+              disconnect();
               break;
-            case 'come':
-              come();
+            case 'connect':
+              connect();
               break;
             case 'epoch':
               gateway.changeEpoch();
-              cut();
+              disconnect();
               break;
             case 'resync':
               session?.resync(topic);
           }
         }
-        come();
+        connect();
         while (session?.flush() === true) continue;
         const expected = gateway.rowsOf(topic, box ?? undefined);
-        expect(heldIn(lead, topic)).toEqual(new Map(expected.map((each: Row) => [each[0], each[3]])));
+        expect(fixTimes(driver, topic)).toEqual(new Map(expected.map((each: Row) => [each[0], each[3]])));
       },
     ),
     { numRuns: 1_000 },

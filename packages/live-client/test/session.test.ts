@@ -1,160 +1,163 @@
 import { describe, expect, test } from 'vitest';
-import type { Question } from '../src/machine.ts';
-import { Lead } from './support/lead-machine.ts';
+import type { SessionRequest } from '../src/machine.ts';
+import { MachineDriver } from './support/machine-driver.ts';
 
-const both: readonly Question[] = ['checkSession', 'refreshSession'];
+const both: readonly SessionRequest[] = ['checkSession', 'refreshSession'];
 
-/** Answers the question asked last, which must be this one. */
-function answer(lead: Lead, question: Question, status: number | undefined): void {
-  const asked = lead.actions.find((action) => action.do === 'ask');
-  expect(asked?.question).toBe(question);
-  lead.tell({ is: 'answered', number: asked?.number ?? 0, status });
+/** Responds to the pending request, which must be `name`. */
+function respond(driver: MachineDriver, name: SessionRequest, status: number | undefined): void {
+  const pending = driver.actions.find((action) => action.type === 'request');
+  expect(pending?.request).toBe(name);
+  driver.dispatch({ type: 'response', number: pending?.number ?? 0, status });
 }
 
-function refuseUpgrade(lead: Lead): void {
-  lead.close(1006);
+function rejectUpgrade(driver: MachineDriver): void {
+  driver.close(1006);
 }
 
-describe('two attempts that never opened', () => {
-  test('lead to the question whether the session is valid, and no is the end', () => {
-    const lead = new Lead({ canAsk: ['checkSession'] });
-    lead.tell({ is: 'started' });
-    refuseUpgrade(lead);
-    expect(lead.actions).toEqual([]);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    answer(lead, 'checkSession', 401);
-    expect(lead.actions).toEqual([
-      { do: 'state', state: 'unauthorised', ending: { reason: 'the session is not valid' } },
+describe('two attempts that did not open', () => {
+  test('check the session, and end the client if it is gone', () => {
+    const driver = new MachineDriver({ sessionRequests: ['checkSession'] });
+    driver.dispatch({ type: 'start' });
+    rejectUpgrade(driver);
+    expect(driver.actions).toEqual([]);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    respond(driver, 'checkSession', 401);
+    expect(driver.actions).toEqual([
+      { type: 'state', state: 'unauthorised', ending: { reason: 'the session is not valid' } },
     ]);
-    expect(lead.machine.dueAtMs).toBe(Infinity);
+    expect(driver.machine.timerAtMs).toBe(Infinity);
   });
 
-  test.each([200, 204, 429, 500, 503, undefined])('go on after the answer %s', (status) => {
-    const lead = new Lead({ canAsk: both });
-    lead.tell({ is: 'started' });
-    refuseUpgrade(lead);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    answer(lead, 'checkSession', status);
-    expect(lead.state).toBe('connecting');
-    expect(lead.untilDue()).toEqual([{ do: 'open' }]);
+  test.each([200, 204, 429, 500, 503, undefined])(
+    'are followed by a retry if the check returned %s',
+    (status) => {
+      const driver = new MachineDriver({ sessionRequests: both });
+      driver.dispatch({ type: 'start' });
+      rejectUpgrade(driver);
+      driver.runTimer();
+      rejectUpgrade(driver);
+      respond(driver, 'checkSession', status);
+      expect(driver.state).toBe('connecting');
+      expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
+    },
+  );
+
+  test('are followed by a retry if the check took 10 s; a late response is ignored', () => {
+    const driver = new MachineDriver({ sessionRequests: both });
+    driver.dispatch({ type: 'start' });
+    rejectUpgrade(driver);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    const pending = driver.actions.find((action) => action.type === 'request');
+    expect(driver.timerInMs).toBe(10_000);
+    driver.runTimer();
+    expect(driver.dispatch({ type: 'response', number: pending?.number ?? 0, status: 401 })).toEqual([]);
+    expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
   });
 
-  test('go on when there is no answer within 10 s, and a late one is not listened to', () => {
-    const lead = new Lead({ canAsk: both });
-    lead.tell({ is: 'started' });
-    refuseUpgrade(lead);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    const asked = lead.actions.find((action) => action.do === 'ask');
-    expect(lead.waitMs).toBe(10_000);
-    lead.untilDue();
-    expect(lead.tell({ is: 'answered', number: asked?.number ?? 0, status: 401 })).toEqual([]);
-    expect(lead.untilDue()).toEqual([{ do: 'open' }]);
+  test('do not count if one opened in between', () => {
+    const driver = new MachineDriver({ sessionRequests: both });
+    driver.dispatch({ type: 'start' });
+    rejectUpgrade(driver);
+    driver.runTimer();
+    driver.open();
+    driver.close(1006);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    expect(driver.actionTypes).not.toContain('request');
   });
 
-  test('are not counted together with one that opened in between', () => {
-    const lead = new Lead({ canAsk: both });
-    lead.tell({ is: 'started' });
-    refuseUpgrade(lead);
-    lead.untilDue();
-    lead.open();
-    lead.close(1006);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    expect(lead.done).not.toContain('ask');
-  });
-
-  test('are tried on where nobody can be asked', () => {
-    const lead = new Lead();
-    lead.tell({ is: 'started' });
+  test('are followed by retries if there is no session check', () => {
+    const driver = new MachineDriver();
+    driver.dispatch({ type: 'start' });
     for (let round = 0; round < 20; round += 1) {
-      refuseUpgrade(lead);
-      expect(lead.untilDue()).toEqual([{ do: 'open' }]);
+      rejectUpgrade(driver);
+      expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
     }
   });
 });
 
 describe('4001', () => {
-  test('is followed by an attempt with the cookie of now, and that may be all', () => {
-    const lead = new Lead({ canAsk: both }).goLive();
-    lead.close(4001);
-    expect(lead.done).toEqual(['state']);
-    expect(lead.untilDue()).toEqual([{ do: 'open' }]);
-    lead.open();
-    expect(lead.done).toEqual(['send']);
+  test('first reconnects with the current cookie', () => {
+    const driver = new MachineDriver({ sessionRequests: both }).goLive();
+    driver.close(4001);
+    expect(driver.actionTypes).toEqual(['state']);
+    expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
+    driver.open();
+    expect(driver.actionTypes).toEqual(['send']);
   });
 
-  test('refreshes the session only when that attempt failed and the session is gone, then tries again', () => {
-    const lead = new Lead({ canAsk: both }).goLive();
-    lead.close(4001);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    answer(lead, 'checkSession', 401);
-    answer(lead, 'refreshSession', 200);
-    expect(lead.state).toBe('reconnecting');
-    expect(lead.untilDue()).toEqual([{ do: 'open' }]);
+  test('refreshes the session if that attempt failed and the session is gone, then reconnects', () => {
+    const driver = new MachineDriver({ sessionRequests: both }).goLive();
+    driver.close(4001);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    respond(driver, 'checkSession', 401);
+    respond(driver, 'refreshSession', 200);
+    expect(driver.state).toBe('reconnecting');
+    expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
   });
 
-  test('refreshes nothing while the session is valid', () => {
-    const lead = new Lead({ canAsk: both }).goLive();
-    lead.close(4001);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    answer(lead, 'checkSession', 200);
-    expect(lead.done).toEqual([]);
-    expect(lead.untilDue()).toEqual([{ do: 'open' }]);
+  test('does not refresh a valid session', () => {
+    const driver = new MachineDriver({ sessionRequests: both }).goLive();
+    driver.close(4001);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    respond(driver, 'checkSession', 200);
+    expect(driver.actionTypes).toEqual([]);
+    expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
   });
 
-  test('twice in a row asks although the attempt in between opened', () => {
-    const lead = new Lead({ canAsk: both }).goLive();
-    lead.close(4001);
-    lead.goLive();
-    lead.close(4001);
-    answer(lead, 'checkSession', 401);
-    answer(lead, 'refreshSession', 200);
-    lead.goLive();
-    lead.close(4001);
-    answer(lead, 'checkSession', 401);
-    expect(lead.state).toBe('unauthorised');
+  test('twice in a row checks the session although the attempt in between opened', () => {
+    const driver = new MachineDriver({ sessionRequests: both }).goLive();
+    driver.close(4001);
+    driver.goLive();
+    driver.close(4001);
+    respond(driver, 'checkSession', 401);
+    respond(driver, 'refreshSession', 200);
+    driver.goLive();
+    driver.close(4001);
+    respond(driver, 'checkSession', 401);
+    expect(driver.state).toBe('unauthorised');
   });
 
-  test('after a connection that lasted is a new case, with a refresh of its own', () => {
-    const lead = new Lead({ canAsk: both }).goLive();
+  test('after a stable connection refreshes again', () => {
+    const driver = new MachineDriver({ sessionRequests: both }).goLive();
     for (let round = 0; round < 3; round += 1) {
-      lead.nowMs += 10_000;
-      lead.close(4001);
-      lead.untilDue();
-      refuseUpgrade(lead);
-      answer(lead, 'checkSession', 403);
-      answer(lead, 'refreshSession', 200);
-      lead.goLive();
+      driver.nowMs += 10_000;
+      driver.close(4001);
+      driver.runTimer();
+      rejectUpgrade(driver);
+      respond(driver, 'checkSession', 403);
+      respond(driver, 'refreshSession', 200);
+      driver.goLive();
     }
-    expect(lead.state).toBe('live');
+    expect(driver.state).toBe('live');
   });
 
-  test.each([400, 401, 403])('ends it when the refresh is refused with %i', (status) => {
-    const lead = new Lead({ canAsk: both }).goLive();
-    lead.close(4001);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    answer(lead, 'checkSession', 401);
-    answer(lead, 'refreshSession', status);
-    expect(lead.state).toBe('unauthorised');
+  test.each([400, 401, 403])('ends the client if the refresh returned %i', (status) => {
+    const driver = new MachineDriver({ sessionRequests: both }).goLive();
+    driver.close(4001);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    respond(driver, 'checkSession', 401);
+    respond(driver, 'refreshSession', status);
+    expect(driver.state).toBe('unauthorised');
   });
 
-  test.each([429, 503, undefined])('goes on when the refresh got %s, and refreshes later', (status) => {
-    const lead = new Lead({ canAsk: both }).goLive();
-    lead.close(4001);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    answer(lead, 'checkSession', 401);
-    answer(lead, 'refreshSession', status);
-    lead.untilDue();
-    refuseUpgrade(lead);
-    answer(lead, 'checkSession', 401);
-    answer(lead, 'refreshSession', 200);
-    expect(lead.untilDue()).toEqual([{ do: 'open' }]);
+  test.each([429, 503, undefined])('retries and refreshes later if the refresh returned %s', (status) => {
+    const driver = new MachineDriver({ sessionRequests: both }).goLive();
+    driver.close(4001);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    respond(driver, 'checkSession', 401);
+    respond(driver, 'refreshSession', status);
+    driver.runTimer();
+    rejectUpgrade(driver);
+    respond(driver, 'checkSession', 401);
+    respond(driver, 'refreshSession', 200);
+    expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
   });
 });

@@ -1,25 +1,28 @@
 import { describe, expect, test } from 'vitest';
-import { Lead, otherTopic, rowAt, topic } from './support/lead-machine.ts';
+import { MachineDriver, otherTopic, rowAt, topic } from './support/machine-driver.ts';
 
-function heldIn(lead: Lead): Record<string, number> {
+function positionsIn(driver: MachineDriver): Record<string, number> {
   return Object.fromEntries(
-    [...(lead.machine.topics.get(topic)?.held.values() ?? [])].map(({ deviceId, ts }) => [deviceId, ts]),
+    [...(driver.machine.topics.get(topic)?.positions.values() ?? [])].map(({ deviceId, ts }) => [
+      deviceId,
+      ts,
+    ]),
   );
 }
 
-function live(...rows: readonly (readonly unknown[])[]): Lead {
-  const lead = new Lead().goLive();
-  lead.hear({ type: 'positions', topic, rows, cursor: 'c2' });
-  return lead;
+function live(...rows: readonly (readonly unknown[])[]): MachineDriver {
+  const driver = new MachineDriver().goLive();
+  driver.receive({ type: 'positions', topic, rows, cursor: 'c2' });
+  return driver;
 }
 
-describe('what is held of an event', () => {
-  test('is the newest position of each device, with what is unknown left out', () => {
-    const lead = live(rowAt('a', 10), rowAt('b', 10));
-    lead.hear({ type: 'positions', topic, rows: [['a', 8.5, 46.5, 11, 0, 0, null]] });
-    expect(lead.actions).toEqual([
+describe('the positions of an event', () => {
+  test('are the newest of each device, without unknown values', () => {
+    const driver = live(rowAt('a', 10), rowAt('b', 10));
+    driver.receive({ type: 'positions', topic, rows: [['a', 8.5, 46.5, 11, 0, 0, null]] });
+    expect(driver.actions).toEqual([
       {
-        do: 'change',
+        type: 'change',
         change: {
           topic,
           positions: [{ deviceId: 'a', lon: 8.5, lat: 46.5, ts: 11, speed: 0, course: 0 }],
@@ -27,42 +30,42 @@ describe('what is held of an event', () => {
         },
       },
     ]);
-    expect(heldIn(lead)).toEqual({ a: 11, b: 10 });
+    expect(positionsIn(driver)).toEqual({ a: 11, b: 10 });
   });
 
-  test('never steps back in time', () => {
-    const lead = live(rowAt('a', 10));
-    lead.hear({ type: 'positions', topic, rows: [rowAt('a', 9)] });
-    expect(lead.actions).toEqual([]);
-    expect(heldIn(lead)).toEqual({ a: 10 });
+  test('never go back in time', () => {
+    const driver = live(rowAt('a', 10));
+    driver.receive({ type: 'positions', topic, rows: [rowAt('a', 9)] });
+    expect(driver.actions).toEqual([]);
+    expect(positionsIn(driver)).toEqual({ a: 10 });
   });
 
-  test('but for a device that was removed and added: its fix was faulty, and the one before it counts', () => {
-    const lead = live(rowAt('a', 10), rowAt('b', 10));
-    lead.hear({ type: 'devices', topic, added: ['a'], removed: ['a'] });
-    expect(lead.actions).toEqual([{ do: 'change', change: { topic, positions: [], removed: ['a'] } }]);
-    lead.hear({ type: 'positions', topic, rows: [rowAt('a', 5), rowAt('b', 5)] });
-    expect(heldIn(lead)).toEqual({ a: 5, b: 10 });
+  test('go back in time for a device that was removed and added: its newest fix was faulty', () => {
+    const driver = live(rowAt('a', 10), rowAt('b', 10));
+    driver.receive({ type: 'devices', topic, added: ['a'], removed: ['a'] });
+    expect(driver.actions).toEqual([{ type: 'change', change: { topic, positions: [], removed: ['a'] } }]);
+    driver.receive({ type: 'positions', topic, rows: [rowAt('a', 5), rowAt('b', 5)] });
+    expect(positionsIn(driver)).toEqual({ a: 5, b: 10 });
   });
 
-  test('loses what left the event and what left the bbox', () => {
-    const lead = live(rowAt('a', 10), rowAt('b', 10), rowAt('c', 10));
-    lead.hear({ type: 'devices', topic, added: [], removed: ['a', 'unknown'] });
-    expect(lead.actions).toEqual([{ do: 'change', change: { topic, positions: [], removed: ['a'] } }]);
-    lead.hear({ type: 'hidden', topic, devices: ['b'] });
-    expect(heldIn(lead)).toEqual({ c: 10 });
+  test('do not include devices that left the event or the bbox', () => {
+    const driver = live(rowAt('a', 10), rowAt('b', 10), rowAt('c', 10));
+    driver.receive({ type: 'devices', topic, added: [], removed: ['a', 'unknown'] });
+    expect(driver.actions).toEqual([{ type: 'change', change: { topic, positions: [], removed: ['a'] } }]);
+    driver.receive({ type: 'hidden', topic, devices: ['b'] });
+    expect(positionsIn(driver)).toEqual({ c: 10 });
   });
 
-  test('is replaced by part 0 of a snapshot, be it older, and added to by the others', () => {
-    const lead = live(rowAt('a', 10), rowAt('b', 10));
-    lead.hear({ type: 'resync', topic });
-    expect(heldIn(lead)).toEqual({ a: 10, b: 10 });
-    lead.hear({ type: 'snapshot', topic, part: 0, rows: [rowAt('a', 7)] });
-    expect(lead.actions).toEqual([
-      { do: 'change', change: { topic, positions: [expect.objectContaining({ ts: 7 })], removed: ['b'] } },
+  test('are replaced by part 0 of a snapshot, even if older, and extended by the other parts', () => {
+    const driver = live(rowAt('a', 10), rowAt('b', 10));
+    driver.receive({ type: 'resync', topic });
+    expect(positionsIn(driver)).toEqual({ a: 10, b: 10 });
+    driver.receive({ type: 'snapshot', topic, part: 0, rows: [rowAt('a', 7)] });
+    expect(driver.actions).toEqual([
+      { type: 'change', change: { topic, positions: [expect.objectContaining({ ts: 7 })], removed: ['b'] } },
     ]);
-    lead.hear({ type: 'positions', topic, rows: [rowAt('c', 9)] });
-    lead.hear({
+    driver.receive({ type: 'positions', topic, rows: [rowAt('c', 9)] });
+    driver.receive({
       type: 'snapshot',
       topic,
       part: 1,
@@ -70,49 +73,49 @@ describe('what is held of an event', () => {
       last: true,
       cursor: 'c3',
     });
-    expect(heldIn(lead)).toEqual({ a: 7, c: 9, d: 7 });
+    expect(positionsIn(driver)).toEqual({ a: 7, c: 9, d: 7 });
   });
 
-  test('stays on the map while the connection is away, and is replaced when it was not recovered', () => {
-    const lead = live(rowAt('a', 10));
-    lead.close(1006);
-    expect(heldIn(lead)).toEqual({ a: 10 });
-    lead.untilDue();
-    lead.open();
-    lead.hear({ type: 'subscribed', topic, id: 2, epoch: 'e2', recovered: false, devices: 1 });
-    expect(heldIn(lead)).toEqual({ a: 10 });
-    lead.hear({ type: 'snapshot', topic, part: 0, rows: [], last: true, cursor: 'c' });
-    expect(heldIn(lead)).toEqual({});
+  test('are kept while disconnected, and replaced if the subscription is not recovered', () => {
+    const driver = live(rowAt('a', 10));
+    driver.close(1006);
+    expect(positionsIn(driver)).toEqual({ a: 10 });
+    driver.runTimer();
+    driver.open();
+    driver.receive({ type: 'subscribed', topic, id: 2, epoch: 'e2', recovered: false, devices: 1 });
+    expect(positionsIn(driver)).toEqual({ a: 10 });
+    driver.receive({ type: 'snapshot', topic, part: 0, rows: [], last: true, cursor: 'c' });
+    expect(positionsIn(driver)).toEqual({});
   });
 
-  test('does not mix with another event', () => {
-    const lead = new Lead({ topics: [topic, otherTopic] }).goLive();
-    lead.hear({ type: 'positions', topic: otherTopic, rows: [rowAt('a', 1)] });
-    lead.hear({
+  test('are separate for each event', () => {
+    const driver = new MachineDriver({ topics: [topic, otherTopic] }).goLive();
+    driver.receive({ type: 'positions', topic: otherTopic, rows: [rowAt('a', 1)] });
+    driver.receive({
       type: 'positions',
       topic: 'event:00000000-0000-0000-0000-000000000000',
       rows: [rowAt('b', 1)],
     });
-    expect(heldIn(lead)).toEqual({});
+    expect(positionsIn(driver)).toEqual({});
   });
 
-  test('is read in the order of columns that the server names', () => {
-    const lead = new Lead();
-    lead.tell({ is: 'started' });
-    lead.open();
-    lead.hear({ type: 'hello', columns: ['ts', 'accuracy', 'lat', 'lon', 'deviceId', 'speed'] });
-    lead.hear({ type: 'subscribed', topic, id: 1, epoch: 'e', recovered: false, devices: 1 });
-    lead.hear({ type: 'snapshot', topic, part: 0, rows: [[5, 1, 46, 8, 'a', 0]], last: true });
-    expect([...(lead.machine.topics.get(topic)?.held.values() ?? [])]).toEqual([
+  test('are decoded in the column order of the server', () => {
+    const driver = new MachineDriver();
+    driver.dispatch({ type: 'start' });
+    driver.open();
+    driver.receive({ type: 'hello', columns: ['ts', 'accuracy', 'lat', 'lon', 'deviceId', 'speed'] });
+    driver.receive({ type: 'subscribed', topic, id: 1, epoch: 'e', recovered: false, devices: 1 });
+    driver.receive({ type: 'snapshot', topic, part: 0, rows: [[5, 1, 46, 8, 'a', 0]], last: true });
+    expect([...(driver.machine.topics.get(topic)?.positions.values() ?? [])]).toEqual([
       { deviceId: 'a', lat: 46, lon: 8, ts: 5, speed: 0 },
     ]);
   });
 });
 
-describe('what the server says', () => {
+describe('a server message', () => {
   test.each([
     '',
-    'no json',
+    'not json',
     'null',
     '7',
     '[]',
@@ -129,16 +132,16 @@ describe('what the server says', () => {
     '{"type":"weather","topic":"x"}',
     '{"type":"hello"}',
     '{"type":"__proto__"}',
-  ])('is passed over where it is %j', (text) => {
-    const lead = live(rowAt('a', 10));
-    expect(lead.tell({ is: 'heard', text })).toEqual([]);
-    expect(heldIn(lead)).toEqual({ a: 10 });
-    expect(lead.waitMs).toBe(35_000);
+  ])('is ignored if it is %j', (text) => {
+    const driver = live(rowAt('a', 10));
+    expect(driver.dispatch({ type: 'message', text })).toEqual([]);
+    expect(positionsIn(driver)).toEqual({ a: 10 });
+    expect(driver.timerInMs).toBe(35_000);
   });
 
-  test('may have fields that are not known', () => {
-    const lead = live(rowAt('a', 10));
-    lead.hear({ type: 'positions', topic, rows: [[...rowAt('a', 11), 'later']], version: 7 });
-    expect(heldIn(lead)).toEqual({ a: 11 });
+  test('may have unknown fields', () => {
+    const driver = live(rowAt('a', 10));
+    driver.receive({ type: 'positions', topic, rows: [[...rowAt('a', 11), 'later']], version: 7 });
+    expect(positionsIn(driver)).toEqual({ a: 11 });
   });
 });

@@ -2,15 +2,15 @@ import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
 export interface ClientBundle {
-  /** An ES module, minified, that exports `connect`. */
+  /** A minified ES module that exports `connect`. */
   readonly code: string;
-  /** What it still imports. */
+  /** Remaining imports. */
   readonly imports: readonly string[];
-  /** The files it was made of; absolute paths. */
+  /** Absolute paths of the bundled files. */
   readonly modules: readonly string[];
 }
 
-/** The client as a page's bundler would make it. */
+/** Bundles the client as for a page. */
 export async function bundleClient(): Promise<ClientBundle> {
   await using bundle = await rolldown({
     input: fileURLToPath(new URL('../../src/connect.ts', import.meta.url)),

@@ -4,10 +4,10 @@ import type { Page } from 'playwright-core';
 import type { ConnectOptions, LiveState } from '../../src/connect.ts';
 import { bundleClient } from './bundle-client.ts';
 
-/** What a page that follows some events would do, written down for the test to read. */
+/** A page that connects and records what it sees. */
 const pageHtml = `<!doctype html>
 <meta charset="utf-8">
-<title>a page that watches</title>
+<title>live client</title>
 <link rel="icon" href="data:,">
 <script type="module">
   import { connect } from '/client.js';
@@ -40,12 +40,12 @@ export interface Seen {
   readonly states: readonly LiveState[];
   readonly endings: readonly { readonly code?: number; readonly reason: string }[];
   readonly problems: readonly string[];
-  /** What the iterator gave. */
+  /** Changes from the iterator. */
   readonly read: readonly {
     readonly positions: readonly { readonly deviceId: string; readonly ts: number }[];
     readonly removed: readonly string[];
   }[];
-  /** Path and status of what the page was asked about the session. */
+  /** Path and status of the session requests. */
   readonly asked: readonly string[];
   /** By topic. */
   readonly held: Readonly<
@@ -53,7 +53,7 @@ export interface Seen {
   >;
 }
 
-/** Serves the page and the client, as a bundler makes it; false for any other path. */
+/** Serves the page and the bundled client; returns false for any other path. */
 export async function createPageServer(): Promise<
   (request: IncomingMessage, response: ServerResponse) => boolean
 > {
@@ -71,7 +71,7 @@ export async function createPageServer(): Promise<
   };
 }
 
-/** Opens the page at this origin and connects from there. */
+/** Opens the page and connects. */
 export async function watchInPage(
   page: Page,
   origin: string,
@@ -86,7 +86,7 @@ export async function look(page: Page): Promise<Seen> {
   return await page.evaluate('globalThis.look()');
 }
 
-/** Waits until the page shows these fix times, by device. */
+/** Waits until the page shows exactly these fix times by device. */
 export async function expectShown(
   page: Page,
   topic: string,

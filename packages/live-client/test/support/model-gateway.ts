@@ -4,25 +4,25 @@ import { parseClientMessage } from '@app/shared/parse-client-message';
 import { columns, subprotocol } from '@app/shared/protocol';
 import type { ErrorCode } from '@app/shared/protocol';
 
-interface HeldRow {
+interface StoredRow {
   readonly row: Row;
-  /** The place in the gateway's history at which it became the newest. */
-  readonly place: number;
+  /** The offset in the gateway's history at which it became the newest. */
+  readonly offset: number;
 }
 
 interface Event {
-  /** Its devices, with a row where one is known. */
-  readonly devices: Map<string, HeldRow | undefined>;
-  /** Counts what a cursor cannot express: a device that went back to an older row. */
+  /** The newest row of each device, if known. */
+  readonly devices: Map<string, StoredRow | undefined>;
+  /** Incremented when a device goes back to an older row, which invalidates cursors. */
   version: number;
 }
 
 interface Subscription {
   bbox: Bbox | undefined;
-  /** Devices whose newest row the client does not have. */
-  readonly owed: Set<string>;
+  /** Devices whose newest row is still to be sent. */
+  readonly pending: Set<string>;
   readonly shown: Set<string>;
-  /** The number of the next part; undefined once the snapshot is complete. */
+  /** The next part of the snapshot; undefined once it is complete. */
   part: number | undefined;
 }
 
@@ -31,14 +31,14 @@ export type Refusal = Pick<Extract<BatchedServerMessage, { type: 'error' }>, 're
 };
 
 /**
- * The server's side of the batched dialect as docs/protocol.md has it, with no socket and no clock: what it says is in
- * order and checked against the schemas, and when it flushes is up to the test.
+ * The server's side of the batched dialect in docs/protocol.md, without sockets and timers: the test flushes. Messages are
+ * validated by the schemas.
  */
 export class ModelGateway {
   readonly sessions = new Set<ModelSession>();
   readonly #events = new Map<string, Event>();
   readonly #refusals = new Map<string, Refusal>();
-  #place = 0;
+  #offset = 0;
   #epoch = 1;
   /** Rows in one snapshot chunk or frame of positions. */
   chunkRows = 2;
@@ -47,57 +47,57 @@ export class ModelGateway {
     const event = this.#eventOf(topic);
     const added = deviceIds.filter((deviceId) => !event.devices.has(deviceId));
     for (const deviceId of added) event.devices.set(deviceId, undefined);
-    this.#sayDevices(topic, added, []);
+    this.#sendDevices(topic, added, []);
   }
 
   removeDevice(topic: string, deviceId: string): void {
     const event = this.#eventOf(topic);
     if (!event.devices.delete(deviceId)) return;
-    this.#sayDevices(topic, [], [deviceId]);
+    this.#sendDevices(topic, [], [deviceId]);
   }
 
-  /** A fix from the stream: only a strictly newer one counts. */
+  /** Applies a fix from the stream if it is strictly newer. */
   publish(topic: string, row: Row): void {
     const { devices } = this.#eventOf(topic);
-    const held = devices.get(row[0]);
-    if (!devices.has(row[0]) || (held !== undefined && held.row[3] >= row[3])) return;
-    this.#hold(topic, row);
+    const stored = devices.get(row[0]);
+    if (!devices.has(row[0]) || (stored !== undefined && stored.row[3] >= row[3])) return;
+    this.#store(topic, row);
   }
 
-  /** The newest fix was found faulty: an older one takes its place. */
-  goBack(topic: string, row: Row): void {
+  /** Replaces a faulty newest fix by an older one. */
+  publishOlder(topic: string, row: Row): void {
     const event = this.#eventOf(topic);
     if (!event.devices.has(row[0])) return;
     event.version += 1;
-    this.#sayDevices(topic, [row[0]], [row[0]]);
-    this.#hold(topic, row);
+    this.#sendDevices(topic, [row[0]], [row[0]]);
+    this.#store(topic, row);
   }
 
-  /** Redis was emptied: no cursor of before is worth anything. */
+  /** Invalidates all cursors, as after Redis was emptied. */
   changeEpoch(): void {
     this.#epoch += 1;
   }
 
-  /** What `subscribe` is answered from now on; undefined lets in again. */
+  /** Sets the error for `subscribe`; undefined to accept it again. */
   refuse(topic: string, refusal: Refusal | undefined): void {
     if (refusal === undefined) this.#refusals.delete(topic);
     else this.#refusals.set(topic, refusal);
   }
 
-  /** Withdraws a permission. */
-  withdraw(topic: string): void {
-    for (const session of this.sessions) session.withdraw(topic);
+  /** Revokes the permission for a topic. */
+  revoke(topic: string): void {
+    for (const session of this.sessions) session.revoke(topic);
   }
 
   rowsOf(topic: string, bbox?: Bbox): readonly Row[] {
-    return [...this.#eventOf(topic).devices.values()].flatMap((held) =>
-      held !== undefined && isInside(held.row, bbox) ? [held.row] : [],
+    return [...this.#eventOf(topic).devices.values()].flatMap((stored) =>
+      stored !== undefined && isInside(stored.row, bbox) ? [stored.row] : [],
     );
   }
 
   /** For sessions. */
-  read(topic: string): { readonly event: Event; readonly epoch: string; readonly place: number } {
-    return { event: this.#eventOf(topic), epoch: `epoch-${this.#epoch}`, place: this.#place };
+  read(topic: string): { readonly event: Event; readonly epoch: string; readonly offset: number } {
+    return { event: this.#eventOf(topic), epoch: `epoch-${this.#epoch}`, offset: this.#offset };
   }
 
   /** For sessions. */
@@ -105,14 +105,14 @@ export class ModelGateway {
     return this.#refusals.get(topic);
   }
 
-  #hold(topic: string, row: Row): void {
-    this.#place += 1;
-    this.#eventOf(topic).devices.set(row[0], { row, place: this.#place });
-    for (const session of this.sessions) session.noteChanged(topic, row[0]);
+  #store(topic: string, row: Row): void {
+    this.#offset += 1;
+    this.#eventOf(topic).devices.set(row[0], { row, offset: this.#offset });
+    for (const session of this.sessions) session.markPending(topic, row[0]);
   }
 
-  #sayDevices(topic: string, added: readonly string[], removed: readonly string[]): void {
-    for (const session of this.sessions) session.sayDevices(topic, added, removed);
+  #sendDevices(topic: string, added: readonly string[], removed: readonly string[]): void {
+    for (const session of this.sessions) session.sendDevices(topic, added, removed);
   }
 
   #eventOf(topic: string): Event {
@@ -125,16 +125,16 @@ export class ModelGateway {
 /** One connection. */
 export class ModelSession {
   readonly #gateway: ModelGateway;
-  readonly #send: (text: string) => void;
+  readonly #sendFrame: (text: string) => void;
   readonly #subscriptions = new Map<string, Subscription>();
-  /** All that the client has said, answered or not. */
-  readonly heard: ClientMessage[] = [];
+  /** All valid messages of the client. */
+  readonly received: ClientMessage[] = [];
 
   constructor(gateway: ModelGateway, send: (text: string) => void) {
     this.#gateway = gateway;
-    this.#send = send;
+    this.#sendFrame = send;
     gateway.sessions.add(this);
-    this.say({
+    this.send({
       type: 'hello',
       protocol: subprotocol,
       connection: 'model',
@@ -149,65 +149,65 @@ export class ModelSession {
     this.#gateway.sessions.delete(this);
   }
 
-  say(message: BatchedServerMessage): void {
-    this.#send(JSON.stringify(batchedServerMessage.parse(message)));
+  send(message: BatchedServerMessage): void {
+    this.#sendFrame(JSON.stringify(batchedServerMessage.parse(message)));
   }
 
-  hear(text: string): void {
+  receive(text: string): void {
     const message = parseClientMessage(text);
     if ('code' in message) {
-      this.#sayError(message.id, { code: message.code, temporary: false });
+      this.#sendError(message.id, { code: message.code, temporary: false });
       return;
     }
-    this.heard.push(message);
+    this.received.push(message);
     const id = message.id === undefined ? {} : { id: message.id };
     if (message.type === 'ping') {
-      this.say({ type: 'pong', ...id });
+      this.send({ type: 'pong', ...id });
     } else if (message.type === 'subscribe') {
       this.#subscribe(message);
     } else if (message.type === 'unsubscribe') {
       this.#subscriptions.delete(message.topic);
-      this.say({ type: 'unsubscribed', topic: message.topic, ...id });
+      this.send({ type: 'unsubscribed', topic: message.topic, ...id });
     } else {
       const subscription = this.#subscriptions.get(message.topic);
       if (subscription === undefined) {
-        this.#sayError(message.id, { code: 'not-subscribed', temporary: false });
+        this.#sendError(message.id, { code: 'not-subscribed', temporary: false });
         return;
       }
-      this.say({ type: 'updated', topic: message.topic, ...id });
+      this.send({ type: 'updated', topic: message.topic, ...id });
       if (message.bbox !== undefined) subscription.bbox = message.bbox ?? undefined;
       for (const deviceId of this.#gateway.read(message.topic).event.devices.keys()) {
-        if (!subscription.shown.has(deviceId)) subscription.owed.add(deviceId);
+        if (!subscription.shown.has(deviceId)) subscription.pending.add(deviceId);
       }
     }
   }
 
-  noteChanged(topic: string, deviceId: string): void {
-    this.#subscriptions.get(topic)?.owed.add(deviceId);
+  markPending(topic: string, deviceId: string): void {
+    this.#subscriptions.get(topic)?.pending.add(deviceId);
   }
 
-  sayDevices(topic: string, added: readonly string[], removed: readonly string[]): void {
+  sendDevices(topic: string, added: readonly string[], removed: readonly string[]): void {
     const subscription = this.#subscriptions.get(topic);
     if (subscription === undefined) return;
     for (const deviceId of removed) {
-      subscription.owed.delete(deviceId);
+      subscription.pending.delete(deviceId);
       subscription.shown.delete(deviceId);
     }
-    this.say({ type: 'devices', topic, added: [...added], removed: [...removed] });
+    this.send({ type: 'devices', topic, added: [...added], removed: [...removed] });
   }
 
-  withdraw(topic: string): void {
-    if (this.#subscriptions.delete(topic)) this.say({ type: 'unsubscribed', topic, reason: 'forbidden' });
+  revoke(topic: string): void {
+    if (this.#subscriptions.delete(topic)) this.send({ type: 'unsubscribed', topic, reason: 'forbidden' });
   }
 
   resync(topic: string): void {
     const subscription = this.#subscriptions.get(topic);
     if (subscription === undefined) return;
-    this.say({ type: 'resync', topic });
-    this.#oweEverything(topic, subscription);
+    this.send({ type: 'resync', topic });
+    this.#markAllPending(topic, subscription);
   }
 
-  /** Writes one frame of each topic that owes something; false if none did. */
+  /** Sends one frame per topic with pending devices; false if there was none. */
   flush(): boolean {
     let hasWritten = false;
     for (const [topic, subscription] of this.#subscriptions) {
@@ -219,16 +219,16 @@ export class ModelSession {
   #subscribe({ topic, id, cursor, epoch, bbox }: Extract<ClientMessage, { type: 'subscribe' }>): void {
     const refusal = this.#gateway.refusalOf(topic);
     if (refusal !== undefined || this.#subscriptions.has(topic)) {
-      this.#sayError(id, refusal ?? { code: 'already-subscribed', temporary: false });
+      this.#sendError(id, refusal ?? { code: 'already-subscribed', temporary: false });
       return;
     }
-    const { event, epoch: ownEpoch, place } = this.#gateway.read(topic);
-    const subscription: Subscription = { bbox, owed: new Set(), shown: new Set(), part: undefined };
+    const { event, epoch: ownEpoch, offset } = this.#gateway.read(topic);
+    const subscription: Subscription = { bbox, pending: new Set(), shown: new Set(), part: undefined };
     this.#subscriptions.set(topic, subscription);
-    const [cursorPlace, ...cursorHash] = (cursor ?? '').split('/');
+    const [cursorOffset, ...cursorHash] = (cursor ?? '').split('/');
     const isRecovered =
-      epoch === ownEpoch && Number(cursorPlace) <= place && cursorHash.join('/') === hashOf(event, bbox);
-    this.say({
+      epoch === ownEpoch && Number(cursorOffset) <= offset && cursorHash.join('/') === hashOf(event, bbox);
+    this.send({
       type: 'subscribed',
       topic,
       ...(id !== undefined && { id }),
@@ -237,49 +237,49 @@ export class ModelSession {
       devices: event.devices.size,
     });
     if (!isRecovered) {
-      this.#oweEverything(topic, subscription);
+      this.#markAllPending(topic, subscription);
       return;
     }
-    for (const [deviceId, held] of event.devices) {
+    for (const [deviceId, stored] of event.devices) {
       subscription.shown.add(deviceId);
-      if (held !== undefined && held.place > Number(cursorPlace)) subscription.owed.add(deviceId);
+      if (stored !== undefined && stored.offset > Number(cursorOffset)) subscription.pending.add(deviceId);
     }
   }
 
-  #oweEverything(topic: string, subscription: Subscription): void {
+  #markAllPending(topic: string, subscription: Subscription): void {
     subscription.part = 0;
     subscription.shown.clear();
-    for (const deviceId of this.#gateway.read(topic).event.devices.keys()) subscription.owed.add(deviceId);
+    for (const deviceId of this.#gateway.read(topic).event.devices.keys()) subscription.pending.add(deviceId);
   }
 
   #flushTopic(topic: string, subscription: Subscription): boolean {
-    const { event, place } = this.#gateway.read(topic);
-    const { owed, shown, bbox, part } = subscription;
+    const { event, offset } = this.#gateway.read(topic);
+    const { pending, shown, bbox, part } = subscription;
     const rows: Row[] = [];
     const hidden = [...shown].filter((deviceId) => !isInside(event.devices.get(deviceId)?.row, bbox));
     for (const deviceId of hidden) shown.delete(deviceId);
-    if (hidden.length > 0) this.say({ type: 'hidden', topic, devices: hidden });
-    if (owed.size === 0 && part === undefined) return hidden.length > 0;
-    for (const deviceId of owed) {
+    if (hidden.length > 0) this.send({ type: 'hidden', topic, devices: hidden });
+    if (pending.size === 0 && part === undefined) return hidden.length > 0;
+    for (const deviceId of pending) {
       if (rows.length === this.#gateway.chunkRows) break;
-      owed.delete(deviceId);
+      pending.delete(deviceId);
       const row = event.devices.get(deviceId)?.row;
       if (row === undefined || !isInside(row, bbox)) continue;
       rows.push(row);
       shown.add(deviceId);
     }
-    const end = owed.size === 0 ? { cursor: `${place}/${hashOf(event, bbox)}` } : {};
+    const end = pending.size === 0 ? { cursor: `${offset}/${hashOf(event, bbox)}` } : {};
     if (part === undefined) {
-      this.say({ type: 'positions', topic, rows, ...end });
+      this.send({ type: 'positions', topic, rows, ...end });
     } else {
-      subscription.part = owed.size === 0 ? undefined : part + 1;
-      this.say({ type: 'snapshot', topic, part, rows, ...(owed.size === 0 && { last: true }), ...end });
+      subscription.part = pending.size === 0 ? undefined : part + 1;
+      this.send({ type: 'snapshot', topic, part, rows, ...(pending.size === 0 && { last: true }), ...end });
     }
     return true;
   }
 
-  #sayError(id: ClientMessage['id'], refusal: Refusal): void {
-    this.say({ type: 'error', ...(id !== undefined && { id }), ...refusal, message: refusal.code });
+  #sendError(id: ClientMessage['id'], refusal: Refusal): void {
+    this.send({ type: 'error', ...(id !== undefined && { id }), ...refusal, message: refusal.code });
   }
 }
 

@@ -12,20 +12,20 @@ export interface ModelServer extends AsyncDisposable {
   /** `http://127.0.0.1:<port>` */
   readonly origin: string;
   readonly wsUrl: string;
-  /** The connections, oldest first; of those that are closed too. */
+  /** All connections, oldest first, including closed ones. */
   readonly sessions: readonly ModelSession[];
-  /** Requests to upgrade, with those refused. */
-  readonly attempts: readonly { readonly atMs: number; readonly protocols: string }[];
-  /** The status that upgrades are refused with; undefined lets in. */
+  /** `Sec-WebSocket-Protocol` of each upgrade request, including rejected ones. */
+  readonly attempts: readonly string[];
+  /** The status with which upgrades are rejected; undefined to accept them. */
   refuseWith: number | undefined;
-  /** Takes frames and says nothing from now on. */
-  isMute: boolean;
+  /** Whether to send no frames. */
+  isSilent: boolean;
   closeAll(code: number, reason?: string): void;
-  /** Cuts every connection without a close frame. */
-  cutAll(): void;
+  /** Ends every connection without a close frame. */
+  terminateAll(): void;
 }
 
-/** `ModelGateway` behind real sockets: flushes a moment after each change, and serves pages beside it. */
+/** `ModelGateway` behind real sockets; flushes every 5 ms and serves pages. */
 export async function startModelServer(
   gateway: ModelGateway,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void = (_, response) =>
@@ -37,14 +37,14 @@ export async function startModelServer(
     handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
   });
   const sessions: ModelSession[] = [];
-  const attempts: { atMs: number; protocols: string }[] = [];
+  const attempts: string[] = [];
   const open = new Set<WebSocket>();
   const flushing = setInterval(() => {
     for (const session of gateway.sessions) while (session.flush()) continue;
   }, 5);
 
   http.on('upgrade', (request, socket, head) => {
-    attempts.push({ atMs: performance.now(), protocols: request.headers['sec-websocket-protocol'] ?? '' });
+    attempts.push(request.headers['sec-websocket-protocol'] ?? '');
     if (server.refuseWith !== undefined) {
       socket.end(`HTTP/1.1 ${server.refuseWith} No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
@@ -52,11 +52,11 @@ export async function startModelServer(
     sockets.handleUpgrade(request, socket, head, (accepted) => {
       open.add(accepted);
       const session = new ModelSession(gateway, (text) => {
-        if (!server.isMute) accepted.send(text);
+        if (!server.isSilent) accepted.send(text);
       });
       sessions.push(session);
       accepted.on('message', (data) => {
-        if (Buffer.isBuffer(data)) session.hear(data.toString());
+        if (Buffer.isBuffer(data)) session.receive(data.toString());
       });
       accepted.once('close', () => {
         open.delete(accepted);
@@ -74,16 +74,16 @@ export async function startModelServer(
     sessions,
     attempts,
     refuseWith: undefined,
-    isMute: false,
+    isSilent: false,
     closeAll: (code, reason = '') => {
       for (const socket of open) socket.close(code, reason);
     },
-    cutAll: () => {
+    terminateAll: () => {
       for (const socket of open) socket.terminate();
     },
     [Symbol.asyncDispose]: async () => {
       clearInterval(flushing);
-      server.cutAll();
+      server.terminateAll();
       const closed = once(http, 'close');
       http.close();
       http.closeAllConnections();

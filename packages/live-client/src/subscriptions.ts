@@ -1,0 +1,251 @@
+import { lowestMaxHz } from '@app/shared/protocol';
+import { decodeColumnOrder, asMs, decodeRows, asString, asStrings } from './server-message.ts';
+import type { ServerMessage } from './server-message.ts';
+import { retryDelayMs, updateGapMs } from './timing.ts';
+import { Topic } from './topic.ts';
+import type { Change, View } from './topic.ts';
+
+/** An error reported by the server. With a topic and not temporary, the topic has ended. */
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+  readonly topic?: string;
+  readonly isTemporary: boolean;
+}
+
+export type SubscriptionAction =
+  | { readonly type: 'send'; readonly text: string }
+  | { readonly type: 'change'; readonly change: Change }
+  | { readonly type: 'problem'; readonly problem: Problem };
+
+interface Request {
+  readonly type: 'subscribe' | 'update' | 'ping';
+  readonly topic?: Topic;
+  /** An `update` with another box. */
+  readonly changesBox?: boolean;
+}
+
+/** The server's rate if none is requested, in Hz. */
+const defaultHz = 4;
+
+/** The topics with their subscriptions and positions. Kept across connections, so that subscriptions resume. */
+export class Subscriptions {
+  readonly topics: ReadonlyMap<string, Topic>;
+  readonly #random: () => number;
+  #view: View;
+  #isOpen = false;
+  #isForbidden = false;
+  #updatedAtMs = -Infinity;
+  #updateAtMs = Infinity;
+  #lastId = 0;
+  readonly #requests = new Map<unknown, Request>();
+  #columnOrder = decodeColumnOrder(undefined);
+  #actions: SubscriptionAction[] = [];
+
+  constructor(topics: Iterable<string>, view: View, random: () => number) {
+    this.topics = new Map([...topics].map((name) => [name, new Topic(name)]));
+    this.#view = view;
+    this.#random = random;
+  }
+
+  /** Whether every topic is subscribed, except ended ones. */
+  get isLive(): boolean {
+    return (
+      this.#isOpen && this.#topicList().every(({ status }) => status === 'subscribed' || status === 'ended')
+    );
+  }
+
+  /** Defined once every topic has ended; whether one of them was forbidden. */
+  get ending(): { readonly isForbidden: boolean } | undefined {
+    const topics = this.#topicList();
+    return topics.length > 0 && topics.every(({ status }) => status === 'ended')
+      ? { isForbidden: this.#isForbidden }
+      : undefined;
+  }
+
+  /** When to call `onTimer`. */
+  get timerAtMs(): number {
+    return this.#isOpen
+      ? Math.min(this.#updateAtMs, ...this.#topicList().map(({ retryAtMs }) => retryAtMs))
+      : Infinity;
+  }
+
+  /** Returns and clears the actions since the last call. */
+  takeActions(): readonly SubscriptionAction[] {
+    const actions = this.#actions;
+    this.#actions = [];
+    return actions;
+  }
+
+  onOpen(nowMs: number): void {
+    this.#isOpen = true;
+    this.#columnOrder = decodeColumnOrder(undefined);
+    for (const topic of this.topics.values()) {
+      // `retryAfterMs` of an error also applies across connections.
+      if (topic.status === 'pending' && (topic.retryAtMs === Infinity || topic.retryAtMs <= nowMs)) {
+        this.#subscribe(topic);
+      }
+    }
+  }
+
+  onClose(): void {
+    this.#isOpen = false;
+    this.#requests.clear();
+    this.#updateAtMs = Infinity;
+    for (const topic of this.topics.values()) if (topic.status !== 'ended') topic.status = 'pending';
+  }
+
+  /** Sends due requests: subscribes again after a temporary error, and updates to the newest view. */
+  onTimer(nowMs: number): void {
+    if (!this.#isOpen) return;
+    for (const topic of this.topics.values()) if (topic.retryAtMs <= nowMs) this.#subscribe(topic);
+    if (this.#updateAtMs > nowMs) return;
+    this.#updateAtMs = Infinity;
+    for (const topic of this.topics.values()) {
+      if (topic.status !== 'subscribed' || topic.sentView === this.#view) continue;
+      this.#updatedAtMs = nowMs;
+      const { maxHz, bbox = null } = this.#view;
+      const changesBox = topic.sentView === undefined || (topic.sentView.bbox ?? null) !== bbox;
+      if (changesBox) topic.onBoxRequested();
+      topic.sentView = this.#view;
+      this.#sendRequest({ type: 'update', topic, changesBox }, { maxHz, bbox });
+    }
+  }
+
+  /** Omitted properties stay unchanged. */
+  setView(view: View, nowMs: number): void {
+    const { maxHz = this.#view.maxHz, bbox = this.#view.bbox } = view;
+    this.#view = { maxHz, bbox };
+    this.#scheduleUpdate(nowMs);
+  }
+
+  /** Halves the rate after a close for being too slow. */
+  lowerRate(): void {
+    const maxHz = Math.max(lowestMaxHz, (this.#view.maxHz ?? defaultHz) / 2);
+    this.#view = { ...this.#view, maxHz };
+  }
+
+  ping(): void {
+    this.#sendRequest({ type: 'ping' }, {});
+  }
+
+  /** Ignores unknown types and fields. */
+  onMessage(message: ServerMessage, nowMs: number): void {
+    const request = this.#requests.get(message.id);
+    this.#requests.delete(message.id);
+    if (request?.changesBox === true) request.topic?.onBoxConfirmed();
+    if (message.type === 'hello') this.#columnOrder = decodeColumnOrder(message.columns);
+    else if (message.type === 'error') this.#onError(message, request, nowMs);
+    else if (message.type === 'heartbeat') this.#onlyTopic()?.setCursor(asString(message.cursor));
+    else {
+      const topic = this.topics.get(asString(message.topic) ?? '');
+      if (topic !== undefined && topic.status !== 'ended') this.#onTopicMessage(topic, message, nowMs);
+    }
+  }
+
+  #onTopicMessage(topic: Topic, message: ServerMessage, nowMs: number): void {
+    switch (message.type) {
+      case 'subscribed':
+        topic.onSubscribed(asString(message.epoch), message.recovered === true);
+        if (topic.sentView !== this.#view) this.#scheduleUpdate(nowMs);
+        break;
+      case 'snapshot':
+        this.#addChange(topic.applySnapshot(message.part, this.#decodeRows(message), message.last === true));
+        topic.setCursor(asString(message.cursor));
+        break;
+      case 'positions':
+        this.#addChange(topic.applyPositions(this.#decodeRows(message)));
+        topic.setCursor(asString(message.cursor));
+        break;
+      case 'devices':
+        topic.invalidateCursor();
+        this.#addChange(topic.removeDevices(asStrings(message.removed)));
+        break;
+      case 'hidden':
+        this.#addChange(topic.removeDevices(asStrings(message.devices)));
+        break;
+      case 'resync':
+        topic.expectSnapshot();
+        break;
+      case 'unsubscribed': {
+        const code = asString(message.reason) ?? 'unsubscribed';
+        this.#addProblem(
+          { code, message: 'the server has ended the subscription', isTemporary: false },
+          topic,
+        );
+        this.#endTopic(topic, code);
+      }
+    }
+  }
+
+  #onError(message: ServerMessage, request: Request | undefined, nowMs: number): void {
+    const topic = request?.topic;
+    const isTemporary = message.temporary === true;
+    const code = asString(message.code) ?? 'unknown';
+    this.#addProblem({ code, message: asString(message.message) ?? code, isTemporary }, topic);
+    if (topic === undefined || topic.status === 'ended') return;
+    const retryAfterMs = asMs(message.retryAfterMs) ?? 0;
+    if (request?.type === 'update' && isTemporary) {
+      topic.sentView = undefined;
+      this.#scheduleUpdate(nowMs + retryAfterMs);
+    } else if (request?.type === 'subscribe' && isTemporary) {
+      topic.status = 'pending';
+      topic.retryAtMs = nowMs + retryAfterMs + retryDelayMs(topic.failures, this.#random());
+      topic.failures += 1;
+    } else if (request?.type === 'subscribe') {
+      this.#endTopic(topic, code);
+    }
+  }
+
+  /** Ends a topic for good and removes its positions, which the user may no longer be allowed to see. */
+  #endTopic(topic: Topic, code: string): void {
+    topic.status = 'ended';
+    topic.retryAtMs = Infinity;
+    this.#isForbidden ||= code === 'forbidden';
+    this.#addChange(topic.removeDevices(topic.positions.keys()));
+  }
+
+  #subscribe(topic: Topic): void {
+    topic.status = 'requested';
+    topic.retryAtMs = Infinity;
+    topic.sentView = this.#view;
+    const { maxHz, bbox } = this.#view;
+    this.#sendRequest({ type: 'subscribe', topic }, { maxHz, bbox: bbox ?? undefined, ...topic.resumePoint });
+  }
+
+  #scheduleUpdate(fromMs: number): void {
+    this.#updateAtMs = Math.max(fromMs, this.#updatedAtMs + updateGapMs);
+  }
+
+  #sendRequest(request: Request, fields: object): void {
+    this.#lastId += 1;
+    this.#requests.set(this.#lastId, request);
+    const message = { type: request.type, id: this.#lastId, topic: request.topic?.name, ...fields };
+    this.#actions.push({ type: 'send', text: JSON.stringify(message) });
+  }
+
+  #addChange(change: Change): void {
+    if (change.positions.length + change.removed.length > 0) this.#actions.push({ type: 'change', change });
+  }
+
+  #addProblem(problem: Problem, topic: Topic | undefined): void {
+    this.#actions.push({
+      type: 'problem',
+      problem: topic === undefined ? problem : { ...problem, topic: topic.name },
+    });
+  }
+
+  #decodeRows(message: ServerMessage): ReturnType<typeof decodeRows> {
+    return decodeRows(message.rows, this.#columnOrder);
+  }
+
+  #topicList(): readonly Topic[] {
+    return [...this.topics.values()];
+  }
+
+  /** The only topic, for a heartbeat's cursor, which does not name a topic. */
+  #onlyTopic(): Topic | undefined {
+    const [topic, ...others] = this.#topicList();
+    return others.length === 0 && topic?.status === 'subscribed' ? topic : undefined;
+  }
+}
