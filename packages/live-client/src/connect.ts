@@ -19,7 +19,7 @@ export interface LiveSocket {
     type: 'close',
     listener: (event: { readonly code: number; readonly reason: string }) => void,
   ): void;
-  send(text: string): void;
+  send(data: string): void;
   close(): void;
 }
 
@@ -110,7 +110,7 @@ export function connect(options: ConnectOptions): LiveClient {
         }
         break;
       case 'send':
-        socket?.send(action.text);
+        socket?.send(action.data);
         break;
       case 'disconnect': {
         const previous = socket;
@@ -144,7 +144,7 @@ export function connect(options: ConnectOptions): LiveClient {
       if (socket === opened) dispatch({ type: 'open', protocol: opened.protocol });
     });
     opened.addEventListener('message', ({ data }) => {
-      if (socket === opened && typeof data === 'string') dispatch({ type: 'message', text: data });
+      if (socket === opened && typeof data === 'string') dispatch({ type: 'message', data });
     });
     opened.addEventListener('close', ({ code, reason }) => {
       if (socket !== opened) return;

@@ -32,7 +32,7 @@ export type SessionRequest = 'checkSession' | 'refreshSession';
 export type Input =
   | { readonly type: 'start' }
   | { readonly type: 'open'; readonly protocol: string }
-  | { readonly type: 'message'; readonly text: string }
+  | { readonly type: 'message'; readonly data: string }
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
   /** `timerAtMs` is reached. Too early does no harm. */
   | { readonly type: 'timer' }
@@ -139,7 +139,7 @@ export class Machine {
         if (phase === 'connecting') this.#onOpen(input.protocol, nowMs);
         break;
       case 'message':
-        if (phase === 'open') this.#onMessage(input.text, nowMs);
+        if (phase === 'open') this.#onMessage(input.data, nowMs);
         break;
       case 'close':
         if (phase === 'connecting' || phase === 'open') this.#onClose(input.code, input.reason, nowMs);
@@ -183,12 +183,12 @@ export class Machine {
     this.#subscriptions.onOpen(nowMs);
   }
 
-  #onMessage(text: string, nowMs: number): void {
+  #onMessage(data: string, nowMs: number): void {
     // Any frame shows that the connection works.
     this.#lastMessageAtMs = nowMs;
     this.#phaseEndsAtMs = Infinity;
     this.#isStale = false;
-    const message = parseServerMessage(text);
+    const message = parseServerMessage(data);
     if (message === undefined) return;
     const afterMs = message.type === 'reconnect' ? asMs(message.afterMs) : undefined;
     if (afterMs !== undefined) {

@@ -33,9 +33,9 @@ export type ServerMessage = {
 };
 
 /** Parses a frame; undefined if it is not a JSON object. */
-export function parseServerMessage(text: string): ServerMessage | undefined {
+export function parseServerMessage(data: string): ServerMessage | undefined {
   try {
-    const json: unknown = JSON.parse(text);
+    const json: unknown = JSON.parse(data);
     return typeof json === 'object' && json !== null ? json : undefined;
   } catch {
     return undefined;

@@ -14,7 +14,7 @@ export interface Problem {
 }
 
 export type SubscriptionAction =
-  | { readonly type: 'send'; readonly text: string }
+  | { readonly type: 'send'; readonly data: string }
   | { readonly type: 'change'; readonly change: Change }
   | { readonly type: 'problem'; readonly problem: Problem };
 
@@ -221,7 +221,7 @@ export class Subscriptions {
     this.#lastId += 1;
     this.#requests.set(this.#lastId, request);
     const message = { type: request.type, id: this.#lastId, topic: request.topic?.name, ...fields };
-    this.#actions.push({ type: 'send', text: JSON.stringify(message) });
+    this.#actions.push({ type: 'send', data: JSON.stringify(message) });
   }
 
   #addChange(change: Change): void {

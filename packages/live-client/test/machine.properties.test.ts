@@ -71,9 +71,9 @@ const input: fc.Arbitrary<Input> = fc.oneof(
   { weight: 8, arbitrary: fc.constant<Input>({ type: 'open', protocol: 'live.v1' }) },
   {
     weight: 20,
-    arbitrary: message.map((json): Input => ({ type: 'message', text: JSON.stringify(json) })),
+    arbitrary: message.map((json): Input => ({ type: 'message', data: JSON.stringify(json) })),
   },
-  { weight: 1, arbitrary: fc.string().map((text): Input => ({ type: 'message', text })) },
+  { weight: 1, arbitrary: fc.string().map((data): Input => ({ type: 'message', data })) },
   { weight: 4, arbitrary: closing.map((number): Input => ({ type: 'close', code: number, reason: '' })) },
   { weight: 4, arbitrary: fc.constant<Input>({ type: 'timer' }) },
   { weight: 2, arbitrary: fc.constant<Input>({ type: 'wake' }) },
@@ -102,7 +102,7 @@ function fixTimes(driver: MachineDriver, name: string): ReadonlyMap<string, numb
 
 /** Whether devices may go back in time: part 0 of a snapshot replaces all positions. */
 function mayGoBack(given: Input): boolean {
-  const received = given.type === 'message' ? parseServerMessage(given.text) : undefined;
+  const received = given.type === 'message' ? parseServerMessage(given.data) : undefined;
   return received?.type === 'snapshot' && received.part === 0;
 }
 
@@ -253,13 +253,13 @@ test('at rest the client has exactly the positions of the gateway, after any dis
           driver.open();
           const requests = driver.sent;
           const replies: string[] = [];
-          session = new ModelSession(gateway, (text) => {
-            driver.dispatch({ type: 'message', text });
+          session = new ModelSession(gateway, (data) => {
+            driver.dispatch({ type: 'message', data });
             // Delivered after the server has sent its own messages.
             replies.push(...driver.sent.map((sent) => JSON.stringify(sent)));
           });
           for (const sent of requests) session.receive(JSON.stringify(sent));
-          for (const text of replies) session.receive(text);
+          for (const data of replies) session.receive(data);
         };
         const disconnect = (): void => {
           if (session === undefined) return;

@@ -224,7 +224,7 @@ describe('silence', () => {
     driver.runTimer();
     expect(driver.state).toBe('stale');
     expect(driver.sent).toEqual([{ type: 'ping', id: 2 }]);
-    driver.after(9_999, { type: 'message', text: 'any frame' });
+    driver.after(9_999, { type: 'message', data: 'any frame' });
     expect(driver.actions).toEqual([{ type: 'state', state: 'live', ending: undefined }]);
     expect(driver.timerInMs).toBe(35_000);
   });

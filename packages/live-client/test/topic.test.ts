@@ -132,9 +132,9 @@ describe('a server message', () => {
     '{"type":"weather","topic":"x"}',
     '{"type":"hello"}',
     '{"type":"__proto__"}',
-  ])('is ignored if it is %j', (text) => {
+  ])('is ignored if it is %j', (data) => {
     const driver = live(rowAt('a', 10));
-    expect(driver.dispatch({ type: 'message', text })).toEqual([]);
+    expect(driver.dispatch({ type: 'message', data })).toEqual([]);
     expect(positionsIn(driver)).toEqual({ a: 10 });
     expect(driver.timerInMs).toBe(35_000);
   });

@@ -37,7 +37,7 @@ export class MachineDriver {
   }
 
   receive(message: object): readonly Action[] {
-    return this.dispatch({ type: 'message', text: JSON.stringify(message) });
+    return this.dispatch({ type: 'message', data: JSON.stringify(message) });
   }
 
   close(code: number, reason = ''): readonly Action[] {
@@ -65,7 +65,7 @@ export class MachineDriver {
   /** Messages among the last actions. */
   get sent(): readonly Sent[] {
     return this.actions.flatMap((action): Sent[] =>
-      action.type === 'send' ? [JSON.parse(action.text)] : [],
+      action.type === 'send' ? [JSON.parse(action.data)] : [],
     );
   }
 

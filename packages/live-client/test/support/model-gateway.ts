@@ -125,12 +125,12 @@ export class ModelGateway {
 /** One connection. */
 export class ModelSession {
   readonly #gateway: ModelGateway;
-  readonly #sendFrame: (text: string) => void;
+  readonly #sendFrame: (data: string) => void;
   readonly #subscriptions = new Map<string, Subscription>();
   /** All valid messages of the client. */
   readonly received: ClientMessage[] = [];
 
-  constructor(gateway: ModelGateway, send: (text: string) => void) {
+  constructor(gateway: ModelGateway, send: (data: string) => void) {
     this.#gateway = gateway;
     this.#sendFrame = send;
     gateway.sessions.add(this);
@@ -153,8 +153,8 @@ export class ModelSession {
     this.#sendFrame(JSON.stringify(batchedServerMessage.parse(message)));
   }
 
-  receive(text: string): void {
-    const message = parseClientMessage(text);
+  receive(data: string): void {
+    const message = parseClientMessage(data);
     if ('code' in message) {
       this.#sendError(message.id, { code: message.code, temporary: false });
       return;

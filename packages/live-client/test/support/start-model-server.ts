@@ -51,8 +51,8 @@ export async function startModelServer(
     }
     sockets.handleUpgrade(request, socket, head, (accepted) => {
       open.add(accepted);
-      const session = new ModelSession(gateway, (text) => {
-        if (!server.isSilent) accepted.send(text);
+      const session = new ModelSession(gateway, (data) => {
+        if (!server.isSilent) accepted.send(data);
       });
       sessions.push(session);
       accepted.on('message', (data) => {
