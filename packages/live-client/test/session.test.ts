@@ -15,6 +15,15 @@ function rejectUpgrade(driver: MachineDriver): void {
   driver.close(1006);
 }
 
+function afterTwoRejectedUpgrades(): MachineDriver {
+  const driver = new MachineDriver({ sessionRequests: both });
+  driver.dispatch({ type: 'start' });
+  rejectUpgrade(driver);
+  driver.runTimer();
+  rejectUpgrade(driver);
+  return driver;
+}
+
 describe('two attempts that did not open', () => {
   test('check the session, and end the client if it is gone', () => {
     const driver = new MachineDriver({ sessionRequests: ['checkSession'] });
@@ -33,11 +42,7 @@ describe('two attempts that did not open', () => {
   test.each([200, 204, 429, 500, 503, undefined])(
     'are followed by a retry if the check returned %s',
     (status) => {
-      const driver = new MachineDriver({ sessionRequests: both });
-      driver.dispatch({ type: 'start' });
-      rejectUpgrade(driver);
-      driver.runTimer();
-      rejectUpgrade(driver);
+      const driver = afterTwoRejectedUpgrades();
       respond(driver, 'checkSession', status);
       expect(driver.state).toBe('connecting');
       expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
@@ -45,11 +50,7 @@ describe('two attempts that did not open', () => {
   );
 
   test('are followed by a retry if the check took 10 s; a late response is ignored', () => {
-    const driver = new MachineDriver({ sessionRequests: both });
-    driver.dispatch({ type: 'start' });
-    rejectUpgrade(driver);
-    driver.runTimer();
-    rejectUpgrade(driver);
+    const driver = afterTwoRejectedUpgrades();
     const pending = driver.actions.find((action) => action.type === 'request');
     expect(driver.timerInMs).toBe(10_000);
     driver.runTimer();
@@ -79,6 +80,15 @@ describe('two attempts that did not open', () => {
   });
 });
 
+/** After 4001 and a rejected attempt with the current cookie. */
+function afterRejectedCookie(): MachineDriver {
+  const driver = new MachineDriver({ sessionRequests: both }).goLive();
+  driver.close(4001);
+  driver.runTimer();
+  rejectUpgrade(driver);
+  return driver;
+}
+
 describe('4001', () => {
   test('first reconnects with the current cookie', () => {
     const driver = new MachineDriver({ sessionRequests: both }).goLive();
@@ -90,10 +100,7 @@ describe('4001', () => {
   });
 
   test('refreshes the session if that attempt failed and the session is gone, then reconnects', () => {
-    const driver = new MachineDriver({ sessionRequests: both }).goLive();
-    driver.close(4001);
-    driver.runTimer();
-    rejectUpgrade(driver);
+    const driver = afterRejectedCookie();
     respond(driver, 'checkSession', 401);
     respond(driver, 'refreshSession', 200);
     expect(driver.state).toBe('reconnecting');
@@ -101,10 +108,7 @@ describe('4001', () => {
   });
 
   test('does not refresh a valid session', () => {
-    const driver = new MachineDriver({ sessionRequests: both }).goLive();
-    driver.close(4001);
-    driver.runTimer();
-    rejectUpgrade(driver);
+    const driver = afterRejectedCookie();
     respond(driver, 'checkSession', 200);
     expect(driver.actionTypes).toEqual([]);
     expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
@@ -138,20 +142,14 @@ describe('4001', () => {
   });
 
   test.each([400, 401, 403])('ends the client if the refresh returned %i', (status) => {
-    const driver = new MachineDriver({ sessionRequests: both }).goLive();
-    driver.close(4001);
-    driver.runTimer();
-    rejectUpgrade(driver);
+    const driver = afterRejectedCookie();
     respond(driver, 'checkSession', 401);
     respond(driver, 'refreshSession', status);
     expect(driver.state).toBe('unauthorised');
   });
 
   test.each([429, 503, undefined])('retries and refreshes later if the refresh returned %s', (status) => {
-    const driver = new MachineDriver({ sessionRequests: both }).goLive();
-    driver.close(4001);
-    driver.runTimer();
-    rejectUpgrade(driver);
+    const driver = afterRejectedCookie();
     respond(driver, 'checkSession', 401);
     respond(driver, 'refreshSession', status);
     driver.runTimer();

@@ -1,7 +1,7 @@
 import { startPostgres } from '@app/test-kit/postgres';
 import { startRedis } from '@app/test-kit/redis';
 import { expect, test } from 'vitest';
-import { createLog } from '../src/log.ts';
+import { captureLog } from './capture-log.ts';
 import { closeRedis, connectRedis } from '../src/redis.ts';
 import { connectPostgres, endPostgres } from '../src/postgres.ts';
 
@@ -20,13 +20,7 @@ async function rejectionOf(work: PromiseLike<unknown>): Promise<Error> {
 }
 
 function logged(error: Error): string {
-  const lines: string[] = [];
-  const log = createLog({
-    service: 'test',
-    instanceId: 'test-1',
-    level: 'info',
-    destination: { write: (line) => void lines.push(line) },
-  });
+  const { log, lines } = captureLog();
   log.error(error);
   log.error({ error }, 'insert failed');
   log.error(
@@ -40,7 +34,7 @@ function logged(error: Error): string {
 
 test('an error of Postgres adds no position to the log', async () => {
   await using database = await startPostgres();
-  const log = createLog({ service: 'test', instanceId: 'test-1', level: 'fatal' });
+  const { log } = captureLog();
   const sql = connectPostgres(database.url, {
     name: 'test',
     log,
@@ -74,7 +68,7 @@ test('an error of Postgres adds no position to the log', async () => {
 
 test('an error of Redis adds no position to the log', async () => {
   const { url, keyPrefix } = await startRedis();
-  const log = createLog({ service: 'test', instanceId: 'test-1', level: 'fatal' });
+  const { log } = captureLog();
   const redis = connectRedis(url, { name: 'test', log });
   await redis.set(`${keyPrefix}text`, 'not a stream');
   const payload = JSON.stringify({ device_id: imei, latitude });

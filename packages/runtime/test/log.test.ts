@@ -1,19 +1,11 @@
 import { expect, test } from 'vitest';
-import { createLog, shortDeviceId } from '../src/log.ts';
+import { captureLog } from './capture-log.ts';
+import { shortDeviceId } from '../src/log.ts';
 import type { Logger } from '../src/log.ts';
 
-function logInto(lines: string[], level = 'debug'): Logger {
-  return createLog({
-    service: 'processor',
-    instanceId: 'processor-1',
-    level,
-    destination: { write: (line) => void lines.push(line) },
-  });
-}
-
 function written(write: (log: Logger) => void): unknown {
-  const lines: string[] = [];
-  write(logInto(lines));
+  const { log, lines } = captureLog();
+  write(log);
   expect(lines).toHaveLength(1);
   return JSON.parse(lines.join(''));
 }
@@ -31,8 +23,7 @@ test('a line is one JSON object with level, ISO time, service, instance, fields 
 });
 
 test('lines below the level are not written', () => {
-  const lines: string[] = [];
-  const log = logInto(lines, 'warn');
+  const { log, lines } = captureLog('warn');
   log.info('below');
   log.warn('at the level');
   expect(lines).toHaveLength(1);

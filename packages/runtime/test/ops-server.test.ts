@@ -3,19 +3,19 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createLog } from '../src/log.ts';
+import { captureLog } from './capture-log.ts';
 import { startOpsServer } from '../src/ops-server.ts';
 import type { OpsServer, HealthStatus } from '../src/ops-server.ts';
 
 const good = (): HealthStatus => ({ ok: true });
 
-let lines: string[];
+let { log, lines } = captureLog();
 let registry: Registry;
 let health: () => HealthStatus;
 let server: OpsServer;
 
 beforeEach(async () => {
-  lines = [];
+  ({ log, lines } = captureLog());
   registry = new Registry();
   health = good;
   server = await start();
@@ -23,12 +23,6 @@ beforeEach(async () => {
 afterEach(() => server[Symbol.asyncDispose]());
 
 function start(port = 0): Promise<OpsServer> {
-  const log = createLog({
-    service: 'test',
-    instanceId: 'test-1',
-    level: 'info',
-    destination: { write: (line) => void lines.push(line) },
-  });
   return startOpsServer({
     host: '127.0.0.1',
     port,

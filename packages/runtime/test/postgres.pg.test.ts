@@ -5,9 +5,8 @@ import { eventually } from '@app/test-kit/eventually';
 import { startOwnPostgres, startPostgres } from '@app/test-kit/postgres';
 import postgres from 'postgres';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { captureLog } from './capture-log.ts';
 import { withDeadline } from '../src/deadline.ts';
-import { createLog } from '../src/log.ts';
-import type { Logger } from '../src/log.ts';
 import {
   classifyPostgresError,
   connectPostgres,
@@ -22,22 +21,11 @@ import type { Sql } from '../src/postgres.ts';
 const never = new AbortController().signal;
 const unreachable = 'postgres://app:hunter2@127.0.0.1:1/tracking';
 
-let lines: string[];
-let log: Logger;
+let { log, lines, messages } = captureLog();
 
 beforeEach(() => {
-  lines = [];
-  log = createLog({
-    service: 'test',
-    instanceId: 'test-1',
-    level: 'debug',
-    destination: { write: (line) => void lines.push(line) },
-  });
+  ({ log, lines, messages } = captureLog());
 });
-
-function messages(): readonly string[] {
-  return lines.map((line) => /"msg":"([^"]*)"/u.exec(line)?.[1] ?? '');
-}
 
 /** A pool that is ended at the end of the block. */
 function connect(url: string): AsyncDisposable & { readonly sql: Sql } {

@@ -2,29 +2,17 @@ import { createServer } from 'node:net';
 import { eventually } from '@app/test-kit/eventually';
 import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createLog } from '../src/log.ts';
-import type { Logger } from '../src/log.ts';
+import { captureLog } from './capture-log.ts';
 import { closeRedis, connectRedis, waitForRedis } from '../src/redis.ts';
 import type { Redis } from '../src/redis.ts';
 
 const never = new AbortController().signal;
 
-let lines: string[];
-let log: Logger;
+let { log, lines, messages } = captureLog();
 
 beforeEach(() => {
-  lines = [];
-  log = createLog({
-    service: 'test',
-    instanceId: 'test-1',
-    level: 'debug',
-    destination: { write: (line) => void lines.push(line) },
-  });
+  ({ log, lines, messages } = captureLog());
 });
-
-function messages(): readonly string[] {
-  return lines.map((line) => /"msg":"([^"]*)"/u.exec(line)?.[1] ?? '');
-}
 
 /** A client that is closed at the end of the block. */
 function connect(
