@@ -14,37 +14,31 @@ ${conditions(results)}
 ${goalTable(goalsOf(results))}
 
 ### Fan-out
-
 ![bar chart of positions per second and core](benchmarks/${charts.fanOut})
 ![bar chart of CPU per frame](benchmarks/${charts.cost})
 
 ${fanOutTable(results)}
 
-${whole(fanout.devices)} vehicles report once per second. Clients run in separate processes; those that only count have a lower priority.
-CPU is that of the server's process, including reading the stream, decoding, pings and metrics. Each server warms up for
-${whole(fanout.warmUpMs / 1000)} s. The raw limit is a bare uWebSockets.js loop that sends the recorded frames of ${fanout.readers} of the gateway's clients, at the
-recorded times, to as many sockets. Both are measured in alternation; ratios are medians of ${fanout.rounds} round(s). With a box per
-client, no two clients can share a frame.
-
-The gateway's fixed costs, reading the stream and ticking, weigh more with few clients. A frame for a single client must be
-assembled, while the raw limit has it ready.
+${whole(fanout.devices)} vehicles report once per second. Clients run in separate processes; those that only count have a lower priority. CPU is
+that of the server's process, including reading the stream, decoding, pings and metrics. Each server warms up for ${whole(fanout.warmUpMs / 1000)} s. The raw limit is a
+bare uWebSockets.js loop that sends the recorded frames of ${fanout.readers} of the gateway's clients, at the recorded times,
+to as many sockets. Both are measured in alternation; ratios are medians of ${fanout.rounds} round(s). With a box per client, no two
+clients can share a frame. The gateway's fixed costs, reading the stream and ticking, weigh more with few clients. A frame for a single client
+must be assembled, while the raw limit has it ready.
 
 Peers send ${whole(fanout.devices)} messages per second to each client, so they are measured with ${whole(fanout.ws.connections)} clients:
 
 ${peerTable(results)}
 
 ### Idle connections
-
 ${whole(idle.connections)} authenticated clients, subscribed to an event in which nothing moves, take ${whole(idle.bytesPerConnection)} bytes of resident memory each
 (${whole(idle.rssBeforeBytes / 2 ** 20)} MiB before, ${whole(idle.rssAfterBytes / 2 ** 20)} MiB after). Socket buffers of the kernel are not included.
 
 ### Reconnect storm
-
 ${whole(storm.connections)} clients with ${whole(storm.cookies)} session cookies are cut at once and reconnect within a second. The last one is live
 ${whole(storm.liveAfterMs)} ms after the cut; ${whole(storm.recovered)} resumed without a snapshot. It took ${whole(storm.directusCalls)} requests to Directus and ${whole(storm.databaseQueries)} database queries.
 
 ### Slow readers
-
 ${whole(slow.stalled)} of ${whole(slow.connections)} clients stop reading. The p99 of the others is ${fixed(slow.p99WithStalledMs, 0)} ms, ${fixed(slow.p99Ms, 0)} ms without them. The gateway's memory
 grows by ${fixed(slow.rssGrowthBytes / 2 ** 20, 1)} MiB and it counts ${whole(slow.laggingConnections)} lagging connections.`;
 }

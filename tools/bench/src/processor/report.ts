@@ -16,36 +16,33 @@ ${busyNote(results)}
 ${goalTable(goalsOf(results))}
 
 ### Drain of a backlog
-
 ![bar chart of positions per second](benchmarks/${charts.drain})
 
 ${drainTable(drain)}
 
-Medians of ${drain.rounds.length} round(s), each with all three; ratios are medians of the rounds' ratios. All share the machine with Redis and
-Postgres, so CPU limits them; on a busy machine CPU is the steadier number. A rate counts entries, repeated ones included,
-from the first read to the last acknowledgement. Each run checks that every row is stored.${cpuRatio(drain)}
+Medians of ${drain.rounds.length} round(s), each with all three; ratios are medians of the rounds' ratios. All share the machine with Redis and Postgres, so
+CPU limits them; on a busy machine CPU is the steadier number. A rate counts entries, repeated ones included, from the first read to the last
+acknowledgement. Each run checks that every row is stored.${cpuRatio(drain)}
 
 ${timescaleSection(results)}
 
 ### Latency from XADD to commit
-
 ![bar chart of latencies](benchmarks/${charts.latency})
 
 ${latencyTable(results)}
 
-Open loop: the generator is a separate process that does not wait for the consumer. A position is sent when its XADD is
-written to the socket, and committed when another session sees it, after the flush to disk. That session polls every
-millisecond, less often on a busy machine; the delay counts as latency, and the last column is its 99th percentile.
+Open loop: the generator is a separate process that does not wait for the consumer. A position is sent when its XADD is written to the socket,
+and committed when another session sees it, after the flush to disk. That session polls every millisecond, less often on a busy machine; the
+delay counts as latency, and the last column is its 99th percentile.
 
 ### Cost per position
-
 ![bar chart of CPU by step](benchmarks/${charts.cost})
 
 ${costTable(results)}
 
-CPU in µs of all threads of the processor's process, by step run one after the other; allocated memory in bytes, most of it
-short-lived. In flight is what a position retains from its read to its acknowledgement. During the drain the process takes
-${fixed(cost.cpuUsPerPosition, 1)} µs per position and at most ${whole(cost.peakRssBytes / 2 ** 20)} MiB of memory. The state of a device takes ${whole(cost.bySteps[0]?.stateBytesPerDevice ?? 0)} bytes.`;
+CPU in µs of all threads of the processor's process, by step run one after the other; allocated memory in bytes, most of it short-lived. In
+flight is what a position retains from its read to its acknowledgement. During the drain the process takes ${fixed(cost.cpuUsPerPosition, 1)} µs per position and
+at most ${whole(cost.peakRssBytes / 2 ** 20)} MiB of memory. The state of a device takes ${whole(cost.bySteps[0]?.stateBytesPerDevice ?? 0)} bytes.`;
 }
 
 function conditions({ machine, servers, drain, cost }: ProcessorResults): string {
@@ -148,8 +145,8 @@ function cpuCell(us: number): string {
 
 function cpuRatio({ cpuRatioToRaw }: DrainResults): string {
   if (Number.isNaN(cpuRatioToRaw)) return '';
-  return ` In total CPU the raw limit takes
-${fixed(cpuRatioToRaw, 2)} of the processor, the ratio to expect if no core is idle; the rest is reading, decoding, state and acknowledging.`;
+  return ` In total CPU the raw limit takes ${fixed(cpuRatioToRaw, 2)} of the processor, the ratio to expect
+if no core is idle; the rest is reading, decoding, state and acknowledging.`;
 }
 
 function timescaleSection({ timescale }: ProcessorResults): string {
