@@ -15,10 +15,10 @@ import { processorSettings } from './config.ts';
 import { createConsumerLagSampler } from './stream/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
-import { announcePanic } from './domain/announce-panic.ts';
+import { logPanicButton } from './domain/log-panic-button.ts';
 import { createMetrics } from './metrics.ts';
 
-// Time to close connections after the drain. The pod's grace period must exceed the sum by 5 s.
+/** Time after the drain to close connections. The pod's grace period must exceed both together by 5 s. */
 const closingMs = 5000;
 const lagSampleIntervalMs = 2000;
 
@@ -80,7 +80,7 @@ await runService({
           config,
           redis,
           postgres,
-          afterWrite: (transitions) => announcePanic(transitions, log),
+          afterWrite: (transitions) => logPanicButton(transitions, log),
           onProgress: () => progress.noteProgress(stream),
           trace,
           metrics,
@@ -105,14 +105,17 @@ await runService({
       }),
     );
     log.info({ metricsPort: ops.port }, 'ops listening');
-    const waiting = setInterval(() => streams.forEach((stream) => progress.noteProgress(stream)), 1000);
+    const startupProgress = setInterval(
+      () => streams.forEach((stream) => progress.noteProgress(stream)),
+      1000,
+    );
     try {
       await Promise.all([
         waitForRedis(redis, { signal: stop }),
         waitForPostgres(postgres.sql, { signal: stop, log }),
       ]);
     } finally {
-      clearInterval(waiting);
+      clearInterval(startupProgress);
     }
     cleanup.use(
       createConsumerLagSampler({
@@ -131,7 +134,7 @@ await runService({
       setTimeout(() => {
         abandoning.abort(
           new Error(
-            `not all that was read could be stored within ${config.DRAIN_TIMEOUT_MS} ms; it stays pending`,
+            `shutdown timed out after ${config.DRAIN_TIMEOUT_MS} ms; unacknowledged entries stay pending`,
           ),
         );
       }, config.DRAIN_TIMEOUT_MS).unref();

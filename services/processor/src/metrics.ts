@@ -73,13 +73,13 @@ export function createMetrics(registry: Registry) {
     }),
     writeDurationSeconds: new Histogram({
       name: 'processor_position_write_duration_seconds',
-      help: 'Duration of insert statements, including failed ones.',
+      help: 'Duration of statements of the write path (insert, comparison, device-state look-up), including failed ones.',
       buckets: secondsBuckets,
       registers,
     }),
     writeRetries: new Counter({
       name: 'processor_write_retries_total',
-      help: 'Insert retries by error class.',
+      help: 'Retries of statements of the write path, by error class.',
       labelNames: ['class'] as const,
       registers,
     }),
@@ -117,7 +117,7 @@ export function createMetrics(registry: Registry) {
     }),
     ingestLatencySeconds: new Histogram({
       name: 'processor_ingest_latency_seconds',
-      help: 'Time from XADD (entry id) to the commit in Postgres.',
+      help: 'Time from XADD (entry id) until the fix is known to be stored; redelivered fixes count again.',
       buckets: ingestBuckets,
       registers,
     }),

@@ -3,7 +3,7 @@ import { retry } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
 import { type DeadLetterTarget, writeDeadLetters } from '../stream/write-dead-letters.ts';
-import type { Fix, Rejected } from './decode-entries.ts';
+import type { Fix, Rejected } from '../fix.ts';
 
 /** Maximum ids per log line; the dead-letter stream has them all. */
 const maxLoggedIds = 10;

@@ -1,26 +1,8 @@
 import { CodecError } from '@app/shared/codec';
-import { entryArrivedAtMs, decodeFields, decodeRecord, type DecodedRecord } from '@app/shared/entry';
+import { entryArrivedAtMs, decodeFields, decodeRecord } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
+import type { Fix, Rejected } from '../fix.ts';
 import type { Entry } from '../stream/entry-reply.ts';
-
-/** A decoded entry with its arrival time and quality. */
-export interface Fix extends DecodedRecord {
-  readonly entry: Entry;
-  /** Redis' clock, from the entry's id, so the same at every redelivery. */
-  readonly arrivedAtMs: number;
-  /** Quality flags of @app/shared; 0 is a good fix. */
-  readonly quality: number;
-}
-
-/** An entry that cannot be stored, with the reason. */
-export interface Rejected {
-  readonly entry: Entry;
-  readonly reason: string;
-  readonly detail: string;
-  readonly sqlState?: string;
-  /** Known only for an entry that was decoded. */
-  readonly deviceId?: string;
-}
 
 export interface DecodedEntries {
   readonly fixes: readonly Fix[];

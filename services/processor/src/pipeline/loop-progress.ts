@@ -1,4 +1,6 @@
 import type { HealthStatus } from '@app/runtime/ops-server';
+import { maxRetryDelayMs } from '../store/write-fixes.ts';
+import { replyGraceMs } from '../stream/stream-client.ts';
 
 /**
  * Liveness of the loops. Progress is a read answered, a read deadline missed, or a retry begun: a loop that waits
@@ -35,5 +37,5 @@ export class LoopProgress {
 
 /** Three times the longest possible iteration: restarting during a short disturbance would only prolong it. */
 export function progressLimitMs(blockMs: number, writeTimeoutMs: number): number {
-  return 3 * (blockMs + 2000 + writeTimeoutMs + 15_000);
+  return 3 * (blockMs + replyGraceMs + writeTimeoutMs + maxRetryDelayMs);
 }

@@ -2,7 +2,7 @@ import type { Logger } from '@app/runtime/log';
 import { qualityFlags } from '@app/shared/quality';
 import type { Metrics } from '../metrics.ts';
 import type { Entry } from '../stream/entry-reply.ts';
-import type { Fix, Rejected } from './decode-entries.ts';
+import type { Fix, Rejected } from '../fix.ts';
 
 /** pino truncates long strings and long arrays, so ids are joined into a few strings with this many each. */
 const idsPerString = 200;

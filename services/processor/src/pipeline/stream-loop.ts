@@ -13,7 +13,8 @@ import { readBatches } from '../stream/read-batches.ts';
 import type { ReaderOptions } from '../stream/reader-context.ts';
 import { type AfterWrite, runAfterWrite } from './after-write.ts';
 import { type DeadLetterContext, deadLetterRejected, rejectConflicting } from './dead-letter-rejected.ts';
-import { decodeEntries, type Rejected } from './decode-entries.ts';
+import { decodeEntries } from './decode-entries.ts';
+import type { Rejected } from '../fix.ts';
 import { InFlight } from './in-flight.ts';
 import { OrderedQueue } from './ordered-queue.ts';
 import { processQuarantined } from './quarantine.ts';
@@ -86,14 +87,14 @@ export class StreamLoop {
       ...member,
       redisUrl: config.REDIS_URL,
       commands: redis,
-      readCount: config.BATCH_SIZE,
-      batchSize: config.WRITE_BATCH_SIZE,
+      maxPerRead: config.BATCH_SIZE,
+      maxPerBatch: config.WRITE_BATCH_SIZE,
       batchBytes,
       blockMs: config.BATCH_BLOCK_MS,
       lingerMs: config.WRITE_LINGER_MS,
       claimIdleMs: config.CLAIM_IDLE_MS,
       claimIntervalMs: config.CLAIM_INTERVAL_MS,
-      consumerGoneMs: 60 * config.CLAIM_IDLE_MS,
+      deleteConsumersAfterMs: 60 * config.CLAIM_IDLE_MS,
       maxDeliveries: config.MAX_DELIVERIES,
       excludedIds: () => this.#inFlight.ids().union(this.#acks.unackedIds),
       onProgress,
@@ -108,8 +109,8 @@ export class StreamLoop {
   }
 
   /**
-   * Runs until `stop` aborts and everything that was read is acknowledged. Rejects if a step fails for a reason that no
-   * retry heals, and with `abandon`'s reason once that aborts; what is not acknowledged by then stays pending.
+   * Runs until `stop` aborts and everything that was read is acknowledged. Rejects with an error that
+   * retrying cannot fix, and with `abandon`'s reason once that aborts; what is not acknowledged by then stays pending.
    */
   async run(stop: AbortSignal, abandon: AbortSignal): Promise<void> {
     // One more batch is read ahead, but not decoded: its objects would be promoted to V8's old generation.

@@ -2,7 +2,7 @@ import { densify } from '@app/runtime/postgres';
 import { LRUCache } from 'lru-cache';
 import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
-import type { Fix } from '../pipeline/decode-entries.ts';
+import type { Fix } from '../fix.ts';
 
 /** A device's newest good fix: one without quality flags. */
 export interface LastFix {

@@ -1,4 +1,4 @@
-import type { Fix } from '../pipeline/decode-entries.ts';
+import type { Fix } from '../fix.ts';
 
 /** A fix whose key, `(device_id, ts)`, an earlier fix of the batch has. */
 export interface DuplicateKey {

@@ -1,6 +1,6 @@
 import { densify } from '@app/runtime/postgres';
 import type postgres from 'postgres';
-import type { Fix } from '../pipeline/decode-entries.ts';
+import type { Fix } from '../fix.ts';
 
 // One statement for every batch size, so that each connection prepares it once. Arrays, because json_to_recordset
 // costs Postgres as much as the insert itself. The attributes are joined by a control character, which cannot occur

@@ -1,5 +1,5 @@
 import { sqlState } from '@app/runtime/postgres';
-import type { Fix, Rejected } from '../pipeline/decode-entries.ts';
+import type { Fix, Rejected } from '../fix.ts';
 
 /** Refused rows of more devices than this in one batch point to a fault of the schema, not of the devices. */
 const maxRefusedDevices = 10;

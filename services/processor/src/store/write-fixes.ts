@@ -6,7 +6,7 @@ import { retry } from '@app/runtime/retry';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
-import type { Fix, Rejected } from '../pipeline/decode-entries.ts';
+import type { Fix, Rejected } from '../fix.ts';
 import { type DuplicateKey, isExactDuplicate, sortByKey } from './duplicate-keys.ts';
 import { findDifferent, insertPositions } from './insert-positions.ts';
 import { assertFewRefusedDevices, refuseRow } from './refuse-row.ts';
@@ -14,7 +14,7 @@ import { RetryState, type WriteRetries } from './retry-state.ts';
 
 /** The result of a batch: every fix is either durable or refused. */
 export interface WrittenFixes {
-  /** Inserted, duplicate or conflicting, in reading order. */
+  /** Stored fixes in reading order: inserted, duplicate, or conflicting (the key is stored, with other content). */
   readonly durable: readonly Fix[];
   /** Durable fixes whose key is stored with different content; dead-lettered as `same_time`, and still passed on. */
   readonly conflicting: readonly Fix[];
@@ -22,7 +22,7 @@ export interface WrittenFixes {
   readonly refused: readonly Rejected[];
 }
 
-const maxRetryDelayMs = 15_000;
+export const maxRetryDelayMs = 15_000;
 const firstRetryDelayMs = 50;
 const statementTimeout = '57014';
 

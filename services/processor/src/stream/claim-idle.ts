@@ -10,13 +10,17 @@ const startCursor = '0-0';
  * deletes consumers that have been idle for long.
  */
 export async function* claimIdle(context: ReadContext): AsyncGenerator<EntryBatch, void, void> {
-  const { connection, client, options, size, stop } = context;
+  const { connection, client, options, readLimiter, stop } = context;
   const { stream, metrics, log } = options;
   let cursor = startCursor;
   do {
     // Before the command, as in `readPending`.
     const excluded = options.excludedIds();
-    const claimed = await client.autoclaim(options.claimIdleMs, cursor, size.count(options.readCount));
+    const claimed = await client.autoclaim(
+      options.claimIdleMs,
+      cursor,
+      readLimiter.limit(options.maxPerRead),
+    );
     context.noteRead('claimed', claimed);
     const taken = claimed.entries.filter(({ id }) => !excluded.has(id)).length;
     if (taken > 0) {
@@ -27,6 +31,6 @@ export async function* claimIdle(context: ReadContext): AsyncGenerator<EntryBatc
     cursor = claimed.cursor;
   } while (cursor !== startCursor && !stop.aborted);
   if (stop.aborted) return;
-  const consumers = await deleteIdleConsumers(connection, options, options.consumerGoneMs);
+  const consumers = await deleteIdleConsumers(connection, options, options.deleteConsumersAfterMs);
   if (consumers.length > 0) log.info({ stream, consumers }, 'deleted idle consumers');
 }

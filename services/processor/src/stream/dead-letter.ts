@@ -1,4 +1,4 @@
-import type { Rejected } from '../pipeline/decode-entries.ts';
+import type { Rejected } from '../fix.ts';
 
 /** Fields appended to the original ones, in this order. */
 const causeNames = [

@@ -1,6 +1,6 @@
 import { DeadlineError } from '@app/runtime/deadline';
 import { delay, fullJitterMs } from '@app/runtime/retry';
-import { BatchSize } from './batch-size.ts';
+import { ReadLimiter } from './read-limiter.ts';
 import { claimIdle } from './claim-idle.ts';
 import { ensureGroup, isGroupMissing, killConnectionsByName, streamLength } from './consumer-group.ts';
 import type { EntryBatch } from './entry-batch.ts';
@@ -27,7 +27,7 @@ export async function* readBatches(
   stop: AbortSignal,
 ): AsyncGenerator<EntryBatch, void, void> {
   const losses = new LossDetector();
-  const size = new BatchSize(options.batchBytes);
+  const readLimiter = new ReadLimiter(options.batchBytes);
   let failures = 0;
   let isFirst = true;
   let staleClientId: number | undefined;
@@ -35,7 +35,7 @@ export async function* readBatches(
   const noteRead = (result: string, reply: EntriesReply): void => {
     options.metrics.reads.inc({ result });
     options.metrics.records.inc(reply.entries.length);
-    size.note(reply);
+    readLimiter.observe(reply);
     options.onProgress();
     failures = 0;
   };
@@ -46,7 +46,7 @@ export async function* readBatches(
       connection = await openConnection(options, { isFirst, staleClientId, failures });
       isFirst = false;
       const client = new StreamClient(connection, options);
-      const context = { options, connection, client, losses, size, stop, noteRead };
+      const context = { options, connection, client, losses, readLimiter, stop, noteRead };
       yield* readPending(context);
       while (!stop.aborted) {
         if (Date.now() >= nextClaimAtMs) {

@@ -6,8 +6,8 @@ const unblockIntervalMs = 100;
 
 /** Reads one batch of new entries: waits for the first, then lingers for more. */
 export async function* readNew(context: ReadContext): AsyncGenerator<EntryBatch, void, void> {
-  const { client, options, losses, size, stop } = context;
-  const { stream, blockMs, lingerMs, readCount, batchSize, metrics, log } = options;
+  const { client, options, losses, readLimiter, stop } = context;
+  const { stream, blockMs, lingerMs, maxPerRead, maxPerBatch, metrics, log } = options;
   // Before the read, which passes over what was trimmed.
   const state = await client.groupState();
   const loss = state === undefined ? undefined : losses.check(state);
@@ -17,8 +17,8 @@ export async function* readNew(context: ReadContext): AsyncGenerator<EntryBatch,
   }
   // From here to the listener of `stop` nothing is awaited.
   if (stop.aborted) return;
-  const maxEntries = size.count(batchSize);
-  const firstCount = Math.min(readCount, maxEntries);
+  const maxEntries = readLimiter.limit(maxPerBatch);
+  const firstCount = Math.min(maxPerRead, maxEntries);
   const { entries } = await readBlocking(context, firstCount, Math.max(1, blockMs));
   if (entries.length === 0) return;
   let rest: EntryBatch['entries'] = [];

@@ -1,7 +1,7 @@
 import type { Logger } from '@app/runtime/log';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
-import type { BatchSize } from './batch-size.ts';
+import type { ReadLimiter } from './read-limiter.ts';
 import type { GroupMember } from './consumer-group.ts';
 import type { EntriesReply } from './entry-reply.ts';
 import type { LossDetector } from './loss-detector.ts';
@@ -12,15 +12,15 @@ export interface ReaderOptions extends GroupMember {
   readonly redisUrl: string;
   /** Sends CLIENT UNBLOCK; the reader's own connection is the one that blocks. */
   readonly commands: Redis;
-  readonly readCount: number;
-  readonly batchSize: number;
+  readonly maxPerRead: number;
+  readonly maxPerBatch: number;
   /** Approximate maximum bytes per read. */
   readonly batchBytes: number;
   readonly blockMs: number;
   readonly lingerMs: number;
   readonly claimIdleMs: number;
   readonly claimIntervalMs: number;
-  readonly consumerGoneMs: number;
+  readonly deleteConsumersAfterMs: number;
   readonly maxDeliveries: number;
   /**
    * Ids in flight or not yet acknowledged, dropped from reads of pending entries and from claims. Not from reads of new
@@ -39,7 +39,7 @@ export interface ReadContext {
   readonly connection: StreamConnection;
   readonly client: StreamClient;
   readonly losses: LossDetector;
-  readonly size: BatchSize;
+  readonly readLimiter: ReadLimiter;
   readonly stop: AbortSignal;
   readonly noteRead: (result: string, reply: EntriesReply) => void;
 }

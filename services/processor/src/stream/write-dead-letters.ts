@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { deadLetterStream, encodeDeadLetter } from './dead-letter.ts';
-import type { Rejected } from '../pipeline/decode-entries.ts';
+import type { Rejected } from '../fix.ts';
 
 export interface DeadLetterTarget {
   readonly stream: string;

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fix } from '../support/fixes.ts';
 import { observe } from '../support/observed.ts';
-import type { Fix } from '../../src/pipeline/decode-entries.ts';
+import type { Fix } from '../../src/fix.ts';
 import { DeviceStates, type FindLastFixes, type LastFix } from '../../src/state/device-states.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);

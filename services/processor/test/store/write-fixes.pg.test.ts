@@ -6,7 +6,7 @@ import { fix } from '../support/fixes.ts';
 import { observe } from '../support/observed.ts';
 import { openClient } from '../support/postgres-clients.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
-import type { Fix } from '../../src/pipeline/decode-entries.ts';
+import type { Fix } from '../../src/fix.ts';
 import { FixWriter } from '../../src/store/write-fixes.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);

@@ -218,7 +218,7 @@ test('entries trimmed before delivery are counted and logged with the ids around
 });
 
 test('each loss is counted once while batches are read', async () => {
-  await using at = stream.open({ batchSize: 5, readCount: 5, lingerMs: 0 });
+  await using at = stream.open({ maxPerBatch: 5, maxPerRead: 5, lingerMs: 0 });
   await stream.add(5);
   expect((await at.read(5)).flat()).toHaveLength(5);
   await stream.add(12);

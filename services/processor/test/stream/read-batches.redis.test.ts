@@ -39,7 +39,7 @@ test('own pending entries come first, then idle ones of other consumers, then ne
 test('own pending entries are read to the end, page by page', async () => {
   const ids = await stream.add(25);
   await stream.deliver('me', 20);
-  await using at = stream.open({ readCount: 6 });
+  await using at = stream.open({ maxPerRead: 6 });
   expect(await at.read(25)).toEqual([
     ids.slice(0, 6),
     ids.slice(6, 12),
@@ -54,7 +54,7 @@ test('a claim continues with its cursor until all pending entries were examined'
   await stream.deliver('other', 320);
   // XAUTOCLAIM looks at 10 times COUNT: 50 entries a call. The first 300 are not left, merely pending.
   await stream.leave('other', ids.slice(300));
-  await using at = stream.open({ readCount: 5 });
+  await using at = stream.open({ maxPerRead: 5 });
   const claimed = await at.read(20);
   expect(claimed.flat()).toEqual(ids.slice(300));
   expect(await pendingOf('other')).toBe(300);
@@ -145,7 +145,7 @@ test('a page of excluded ids does not end the read of pending entries', async ()
   const ids = await stream.add(6);
   await stream.deliver('me', 6);
   const excluded = new Set(ids.slice(0, 4));
-  await using at = stream.open({ readCount: 2, excludedIds: () => excluded });
+  await using at = stream.open({ maxPerRead: 2, excludedIds: () => excluded });
   expect(await at.next()).toEqual(ids.slice(4));
 });
 
@@ -192,7 +192,7 @@ test('consumers that have been idle for long are deleted, unless they have pendi
   await stream.deliver('holding', 1);
   await redis.xgroup('CREATECONSUMER', stream.name, 'processor', 'gone');
   await redis.xgroup('CREATECONSUMER', stream.name, 'processor', 'me');
-  await using at = stream.open({ consumerGoneMs: 1 });
+  await using at = stream.open({ deleteConsumersAfterMs: 1 });
   await at.next();
   await eventually(async () => (await consumers()).length === 2);
   expect(await consumers()).toEqual(['holding', 'me']);
@@ -205,7 +205,7 @@ test('consumers that were active recently are kept', async () => {
   await stream.add(1);
   await redis.xgroup('CREATE', stream.name, 'processor', '0');
   await redis.xgroup('CREATECONSUMER', stream.name, 'processor', 'other');
-  await using at = stream.open({ consumerGoneMs: 60_000 });
+  await using at = stream.open({ deleteConsumersAfterMs: 60_000 });
   await at.next();
   const next = at.next();
   await eventually(async () => (await reads(at, 'claimed')) > 2);
@@ -306,7 +306,7 @@ test('large entries are read a few at a time, pending ones included', async () =
 
 test('a batch has at most the configured number of entries, whatever the backlog', async () => {
   const ids = await stream.add(25);
-  await using at = stream.open({ batchSize: 10, readCount: 4 });
+  await using at = stream.open({ maxPerBatch: 10, maxPerRead: 4 });
   const batches = await at.read(25);
   expect(batches.flat()).toEqual(ids);
   expect(Math.max(...batches.map(({ length }) => length))).toBe(10);

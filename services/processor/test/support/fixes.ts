@@ -1,7 +1,8 @@
 import { CodecError } from '@app/shared/codec';
 import { encodeFields, decodeFields, type DecodedRecord } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
-import { decodeEntries, type Fix } from '../../src/pipeline/decode-entries.ts';
+import { decodeEntries } from '../../src/pipeline/decode-entries.ts';
+import type { Fix } from '../../src/fix.ts';
 import type { Entry } from '../../src/stream/entry-reply.ts';
 import { record, type SentEntry } from './telemetry.ts';
 

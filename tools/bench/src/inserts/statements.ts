@@ -1,4 +1,4 @@
-import type { Fix } from '@app/processor/pipeline/decode-entries';
+import type { Fix } from '@app/processor/fix';
 import { insertPositions } from '@app/processor/store/insert-positions';
 import type postgres from 'postgres';
 

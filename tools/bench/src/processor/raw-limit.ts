@@ -1,5 +1,6 @@
 // The raw limit: the same rows, already in memory, inserted with the processor's statement and concurrency.
-import { decodeEntries, type Fix } from '@app/processor/pipeline/decode-entries';
+import type { Fix } from '@app/processor/fix';
+import { decodeEntries } from '@app/processor/pipeline/decode-entries';
 import { insertPositions } from '@app/processor/store/insert-positions';
 import { sortByKey } from '@app/processor/store/duplicate-keys';
 import postgres from 'postgres';

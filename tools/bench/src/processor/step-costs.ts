@@ -1,6 +1,7 @@
 // CPU and memory per position and step, with the processor's own functions called one after the other.
 import { getHeapStatistics } from 'node:v8';
-import { decodeEntries, type Fix } from '@app/processor/pipeline/decode-entries';
+import type { Fix } from '@app/processor/fix';
+import { decodeEntries } from '@app/processor/pipeline/decode-entries';
 import { DeviceStates, selectLastFixes } from '@app/processor/state/device-states';
 import { parseEntriesReply } from '@app/processor/stream/entry-reply';
 import { insertPositions } from '@app/processor/store/insert-positions';

@@ -9,7 +9,7 @@ const panicPriority = 2;
  * Logs each panic record, whatever its quality flags: a car in a ditch may have no satellites. A redelivered record is
  * logged again, with the same entry id.
  */
-export async function announcePanic(transitions: readonly StateTransition[], log: Logger): Promise<void> {
+export async function logPanicButton(transitions: readonly StateTransition[], log: Logger): Promise<void> {
   for (const { fix } of transitions) {
     if (fix.position.priority !== panicPriority) continue;
     const { entry, position, arrivedAtMs } = fix;
