@@ -30,7 +30,7 @@ user ingestion "${INGESTION_PASSWORD:-}" "$connection %W~$streams +xadd +xlen"
 user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill +client|unblock +multi +exec +discard +time +eval \
 ~$streams +xreadgroup +xautoclaim +xack +xpending +xgroup|create +xgroup|delconsumer \
 +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xlen \
-(~$streams:dlq +xadd +xlen) (~$streams:attempts +hget +hset +hdel)"
+(~$streams:dlq +xadd +xlen) (~$streams:failed-attempts +hget +hset +hdel)"
 # Exposed to the internet, so it may only read the streams and write their epochs. An ACL cannot limit XGROUP to one group
 # of a stream: with lag markers a compromised gateway could move the processor's group, and unread entries would be lost.
 # Without them the gateway logs once that they are disabled: docs/decisions.md

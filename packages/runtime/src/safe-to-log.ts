@@ -91,7 +91,15 @@ function innerErrors(error: Error): readonly unknown[] {
 
 function safeMessage(error: Error): string {
   const message = truncate(error.message);
-  return withoutCredentials(quotesData(error) ? withoutQuotes(message) : message);
+  return withoutPositions(withoutCredentials(quotesData(error) ? withoutQuotes(message) : message));
+}
+
+// For errors of others that quote data, such as a trigger's or an unknown command's: numbers with the decimals of a
+// coordinate, and as many digits as an IMEI has.
+function withoutPositions(message: string): string {
+  return message
+    .replaceAll(/(?<![\d.])\d{1,3}\.\d{3,}(?![\d.])/gu, '[number]')
+    .replaceAll(/(?<!\d)\d{11}(\d{4})(?!\d)/gu, '…$1');
 }
 
 // Only the frames: the lines above them repeat the original message.

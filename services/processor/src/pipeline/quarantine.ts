@@ -1,10 +1,11 @@
+import type { Logger } from '@app/runtime/log';
 import { retry } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 import type { Entry } from '../stream/entry-reply.ts';
 
 /** Redis hash: entry id → isolated attempts at that entry that the process did not survive. */
-export function attemptsKey(stream: string): string {
-  return `${stream}:attempts`;
+export function failedAttemptsKey(stream: string): string {
+  return `${stream}:failed-attempts`;
 }
 
 /** More than one, because a SIGKILL may end an attempt at a healthy entry. */
@@ -14,38 +15,87 @@ const maxWorkMs = 1000;
 
 /** What a quarantined entry needs from the loop. */
 export interface QuarantineSteps {
-  /** Processes one entry like any other; calls `onWait` before it waits for Postgres. */
-  readonly process: (entry: Entry, onWait: () => void) => Promise<void>;
+  /** Processes one entry like any other; pauses the attempt while it waits for Postgres. */
+  readonly process: (entry: Entry, attempt: Attempt) => Promise<void>;
   /** Dead-letters and acknowledges the entry after `attempts` that crashed the process. */
   readonly reject: (entry: Entry, attempts: number) => Promise<void>;
 }
 
-/**
- * Processes entries that were delivered too often one by one, to find one that crashes the process: a counter in Redis is
- * set before each attempt and cleared after it, so it remains only after a crash. It is also cleared before a wait for
- * Postgres, because a process that is killed during an outage was not crashed by the entry.
- */
+export interface QuarantineContext {
+  readonly redis: Redis;
+  readonly stream: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: () => void;
+  readonly log: Logger;
+}
+
+/** Processes entries that were delivered too often one by one, to find one that crashes the process. */
 export async function processQuarantined(
-  redis: Redis,
-  stream: string,
   entries: readonly Entry[],
   steps: QuarantineSteps,
-  options: { readonly signal: AbortSignal; readonly onRetry: () => void },
+  context: QuarantineContext,
 ): Promise<void> {
-  const key = attemptsKey(stream);
-  // Best effort: a counter left behind counts one attempt too many, and the next attempt at the entry clears it.
-  const clear = (id: string): Promise<unknown> => redis.hdel(key, id).catch(() => undefined);
+  const { redis, stream, signal, onProgress, log } = context;
+  const retrying = {
+    signal,
+    onRetry: (error: unknown, delayMs: number) => {
+      onProgress();
+      log.warn({ stream, error, delayMs }, 'attempt counter failed; retrying');
+    },
+  };
   for (const entry of entries) {
-    // Set, not incremented: a command that is sent again after a lost reply must not count twice.
-    const failed = Number((await retry(() => redis.hget(key, entry.id), options)) ?? 0);
-    await retry(() => redis.hset(key, entry.id, failed + 1), options);
-    const timer = setTimeout(() => void clear(entry.id), maxWorkMs);
+    onProgress();
+    const failed = await retry(() => redis.hget(failedAttemptsKey(stream), entry.id), retrying);
+    const attempt = new Attempt(redis, stream, entry.id, Number(failed ?? 0));
+    await retry(() => attempt.begin(), retrying);
+    let hasSucceeded = false;
     try {
-      if (failed >= maxFailedAttempts) await steps.reject(entry, failed);
-      else await steps.process(entry, () => void clear(entry.id));
+      if (attempt.failed >= maxFailedAttempts) await steps.reject(entry, attempt.failed);
+      else await steps.process(entry, attempt);
+      hasSucceeded = true;
     } finally {
-      clearTimeout(timer);
-      await clear(entry.id);
+      await (hasSucceeded ? attempt.end() : attempt.pause());
     }
+  }
+}
+
+/**
+ * The counter of one entry, in Redis: it is set before an attempt and deleted after it, so it remains only after a crash. A
+ * wait for Postgres, or for longer than the work takes, does not count: a process that is killed then was not crashed by
+ * the entry.
+ */
+export class Attempt {
+  readonly #redis: Redis;
+  readonly #key: string;
+  readonly #entryId: string;
+  /** Earlier attempts that the process did not survive. */
+  readonly failed: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(redis: Redis, stream: string, entryId: string, failed: number) {
+    this.#redis = redis;
+    this.#key = failedAttemptsKey(stream);
+    this.#entryId = entryId;
+    this.failed = failed;
+  }
+
+  /** Sets the counter. Not an increment: a command that is sent again after a lost reply must not count twice. */
+  async begin(): Promise<void> {
+    await this.#redis.hset(this.#key, this.#entryId, this.failed + 1);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.pause(), maxWorkMs);
+  }
+
+  /** Takes this attempt out of the counter. Best effort: one that stays counts one attempt too many. */
+  async pause(): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.failed === 0) await this.end();
+    else await this.#redis.hset(this.#key, this.#entryId, this.failed).catch(() => undefined);
+  }
+
+  /** Deletes the counter. */
+  async end(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#redis.hdel(this.#key, this.#entryId).catch(() => undefined);
   }
 }

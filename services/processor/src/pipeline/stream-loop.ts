@@ -17,7 +17,7 @@ import { decodeEntries } from './decode-entries.ts';
 import type { Rejected } from '../fix.ts';
 import { InFlight } from './in-flight.ts';
 import { OrderedQueue } from './ordered-queue.ts';
-import { processQuarantined } from './quarantine.ts';
+import { type Attempt, processQuarantined } from './quarantine.ts';
 import { logBatch, observeDurable } from './report-batch.ts';
 import { traceInsert } from './trace-insert.ts';
 
@@ -175,17 +175,24 @@ export class StreamLoop {
   }
 
   async #processQuarantined(batch: EntryBatch, giveUp: AbortSignal): Promise<void> {
-    const { redis, stream, onProgress } = this.#options;
-    const process = async (entry: Entry, onWait: () => void): Promise<void> => {
-      await this.#finish(batchOf([entry]), await this.#insert([entry], giveUp, onWait), giveUp);
+    const { redis, stream, onProgress, log } = this.#options;
+    const process = async (entry: Entry, attempt: Attempt): Promise<void> => {
+      let hasWaited = false;
+      const onWait = (): void => {
+        hasWaited = true;
+        void attempt.pause();
+      };
+      const result = await this.#insert([entry], giveUp, onWait);
+      if (hasWaited) await attempt.begin();
+      await this.#finish(batchOf([entry]), result, giveUp);
     };
     const reject = async (entry: Entry, attempts: number): Promise<void> => {
       const detail = `the process crashed ${attempts} times while it processed this entry alone`;
       await deadLetterRejected([{ entry, reason: 'ended_process', detail }], this.#deadLetters, giveUp);
       this.#acks.add([entry.id], giveUp);
     };
-    const options = { signal: giveUp, onRetry: onProgress };
-    await processQuarantined(redis, stream, batch.entries, { process, reject }, options);
+    const context = { redis, stream, signal: giveUp, onProgress, log };
+    await processQuarantined(batch.entries, { process, reject }, context);
     this.#inFlight.remove(batch);
   }
 }

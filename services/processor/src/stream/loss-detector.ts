@@ -26,7 +26,8 @@ export class LossDetector {
     const { firstId, lastGeneratedId, lastDeliveredId, entriesAdded, length, entriesRead } = state;
     if (compareEntryIds(lastGeneratedId, lastDeliveredId) <= 0) {
       // Everything was delivered: what Redis has not counted as read was lost before, or its counter was restored.
-      this.#uncounted = entriesAdded - (entriesRead ?? entriesAdded);
+      // Never negative: another consumer may have read between the two XINFO.
+      this.#uncounted = Math.max(0, entriesAdded - (entriesRead ?? entriesAdded));
       return undefined;
     }
     if (firstId !== undefined && compareEntryIds(firstId, lastDeliveredId) <= 0) return undefined;

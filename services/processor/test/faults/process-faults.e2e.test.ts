@@ -1,6 +1,6 @@
 import { eventually } from '@app/test-kit/eventually';
 import { describe, expect, test } from 'vitest';
-import { attemptsKey } from '../../src/pipeline/quarantine.ts';
+import { failedAttemptsKey } from '../../src/pipeline/quarantine.ts';
 import { readDeadLetters } from '../support/expect-all-stored.ts';
 import { lockPositions, openFaultyFixture, pending, stored } from '../support/open-faulty-fixture.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
@@ -206,7 +206,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     await fixture.redis.xgroup('CREATE', fixture.stream, 'processor', '0');
     await fixture.redis.xreadgroup('GROUP', 'processor', 'processor-1', 'STREAMS', fixture.stream, '>');
     const lock = await lockPositions(fixture);
-    const attempts = (): Promise<number> => fixture.redis.hlen(attemptsKey(fixture.stream));
+    const attempts = (): Promise<number> => fixture.redis.hlen(failedAttemptsKey(fixture.stream));
     for (let kill = 0; kill < 3; kill += 1) {
       await using processor = await fixture.start({ env });
       await eventually(async () => (await attempts()) === 1);
@@ -243,6 +243,6 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
       finished.catch(() => undefined);
     }
     expect(deaths).toBe(4);
-    expect(await fixture.redis.exists(attemptsKey(fixture.stream))).toBe(0);
+    expect(await fixture.redis.exists(failedAttemptsKey(fixture.stream))).toBe(0);
   });
 });

@@ -6,7 +6,7 @@ import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
 import { runLoop, type RunningLoop } from '../support/run-loop.ts';
 import { record, records, send, sendFields } from '../support/telemetry.ts';
 import type { StateTransition } from '../../src/state/device-states.ts';
-import { attemptsKey } from '../../src/pipeline/quarantine.ts';
+import { failedAttemptsKey } from '../../src/pipeline/quarantine.ts';
 import { deadLetterStream } from '../../src/stream/dead-letter.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -296,7 +296,7 @@ test('entries that were delivered often are stored if they can be', async () => 
   await using _loop = run({ afterWrite: domain.afterWrite });
   await fixture.expectStored(sent);
   expect(domain.ids).toEqual(ids);
-  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+  expect(await redis.exists(failedAttemptsKey(stream))).toBe(0);
 });
 
 test('the wait for Postgres does not count against a quarantined entry', async () => {
@@ -310,7 +310,7 @@ test('the wait for Postgres does not count against a quarantined entry', async (
   {
     await using loop = run();
     await eventually(async () => ((await loop.metric('processor_write_retries_total')) ?? 0) >= 3);
-    expect(await redis.exists(attemptsKey(stream))).toBe(0);
+    expect(await redis.exists(failedAttemptsKey(stream))).toBe(0);
   }
   await acceptRows(sql, '*');
   await using _loop = run();
@@ -329,7 +329,7 @@ test('a quarantined entry that Postgres refuses is dead-lettered with its delive
   await fixture.expectStored(sent, { parked: new Map([[sent[3]?.id ?? '', 'row_refused']]) });
   const [deadLetter] = await readDeadLetters(redis, stream);
   expect(deadLetter?.cause).toMatchObject({ dlq_deliveries: '7', dlq_sqlstate: '22003' });
-  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+  expect(await redis.exists(failedAttemptsKey(stream))).toBe(0);
 });
 
 test('an entry whose last two attempts did not end is dead-lettered without a third', async () => {
@@ -341,14 +341,14 @@ test('an entry whose last two attempts did not end is dead-lettered without a th
     sent.map(({ id }) => id),
     7,
   );
-  await redis.hset(attemptsKey(stream), poison, 2, healthy, 1);
+  await redis.hset(failedAttemptsKey(stream), poison, 2, healthy, 1);
   await using _loop = run();
   await fixture.expectStored(sent, { parked: new Map([[poison, 'ended_process']]) });
   const [deadLetter] = await readDeadLetters(redis, stream);
   expect(deadLetter?.cause['dlq_detail']).toBe(
     'the process crashed 2 times while it processed this entry alone',
   );
-  expect(await redis.exists(attemptsKey(stream))).toBe(0);
+  expect(await redis.exists(failedAttemptsKey(stream))).toBe(0);
   const [row] = await sql<{ n: number }[]>`select count(*)::int as n from positions`;
   expect(row?.n).toBe(2);
 });
