@@ -31,12 +31,9 @@ function osName(): string {
   }
 }
 
-/** As rows of a table. */
-export function machineRows({ cpu, cores, memoryGiB, os, loadBefore }: Machine): [string, string][] {
+/** As a row of a table. */
+export function machineRow({ cpu, cores, memoryGiB, os, loadBefore }: Machine): [string, string] {
   const load =
     loadBefore > 0.5 ? `; **not idle**: load ${loadBefore.toFixed(1)} before the start` : '; idle before';
-  return [
-    ['machine', `${cpu}, ${cores} cores shared by all processes, ${memoryGiB} GiB${load}`],
-    ['system', os],
-  ];
+  return ['machine', `${cpu}, ${cores} cores shared by all processes, ${memoryGiB} GiB, ${os}${load}`];
 }

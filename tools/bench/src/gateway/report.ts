@@ -1,4 +1,4 @@
-import { machineRows } from '../describe-machine.ts';
+import { machineRow } from '../describe-machine.ts';
 import { fixed, whole } from '../format-number.ts';
 import { type Goal, goalTable, markdownTable } from '../markdown-table.ts';
 import type { GatewayResults } from './results.ts';
@@ -30,24 +30,20 @@ Peers send ${whole(fanout.devices)} messages per second to each client, so they 
 
 ${peerTable(results)}
 
-### Idle connections
-${whole(idle.connections)} authenticated clients, subscribed to an event in which nothing moves, take ${whole(idle.bytesPerConnection)} bytes of resident memory each
-(${whole(idle.rssBeforeBytes / 2 ** 20)} MiB before, ${whole(idle.rssAfterBytes / 2 ** 20)} MiB after). Socket buffers of the kernel are not included.
-
-### Reconnect storm
-${whole(storm.connections)} clients with ${whole(storm.cookies)} session cookies are cut at once and reconnect within a second. The last one is live
-${whole(storm.liveAfterMs)} ms after the cut; ${whole(storm.recovered)} resumed without a snapshot. It took ${whole(storm.directusCalls)} requests to Directus and ${whole(storm.databaseQueries)} database queries.
-
-### Slow readers
-${whole(slow.stalled)} of ${whole(slow.connections)} clients stop reading. The p99 of the others is ${fixed(slow.p99WithStalledMs, 0)} ms, ${fixed(slow.p99Ms, 0)} ms without them. The gateway's memory
-grows by ${fixed(slow.rssGrowthBytes / 2 ** 20, 1)} MiB and it counts ${whole(slow.laggingConnections)} lagging connections.`;
+### Idle, reconnecting and slow clients
+- **Idle.** ${whole(idle.connections)} authenticated clients, subscribed to an event in which nothing moves, take ${whole(idle.bytesPerConnection)} bytes of resident memory each
+  (${whole(idle.rssBeforeBytes / 2 ** 20)} MiB before, ${whole(idle.rssAfterBytes / 2 ** 20)} MiB after). Socket buffers of the kernel are not included.
+- **Reconnect storm.** ${whole(storm.connections)} clients with ${whole(storm.cookies)} session cookies are cut at once and reconnect within a second. The last one is live
+  ${whole(storm.liveAfterMs)} ms after the cut; ${whole(storm.recovered)} resumed without a snapshot. It took ${whole(storm.directusCalls)} requests to Directus and ${whole(storm.databaseQueries)} database queries.
+- **Slow readers.** ${whole(slow.stalled)} of ${whole(slow.connections)} clients stop reading. The p99 of the others is ${fixed(slow.p99WithStalledMs, 0)} ms, ${fixed(slow.p99Ms, 0)} ms without them. The gateway's memory
+  grows by ${fixed(slow.rssGrowthBytes / 2 ** 20, 1)} MiB and it counts ${whole(slow.laggingConnections)} lagging connections.`;
 }
 
 function conditions({ machine, servers }: GatewayResults): string {
   return markdownTable(
     ['', ''],
     [
-      ...machineRows(machine),
+      machineRow(machine),
       ['versions', `Node ${machine.node}, Redis ${servers.redis}, PostgreSQL ${servers.postgres}`],
     ],
   );

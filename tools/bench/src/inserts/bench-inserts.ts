@@ -1,5 +1,5 @@
 import type { Benchmark, Outcome } from '../benchmark.ts';
-import { describeMachine, type Machine, machineRows } from '../describe-machine.ts';
+import { describeMachine, type Machine, machineRow } from '../describe-machine.ts';
 import { fixed, whole } from '../format-number.ts';
 import { markdownTable } from '../markdown-table.ts';
 import { fillStream } from '../processor/backlog.ts';
@@ -105,7 +105,7 @@ function section(
 ): string {
   return `## Inserts
 
-${markdownTable(['', ''], machineRows(machine))}
+${markdownTable(['', ''], [machineRow(machine)])}
 
 The data behind [the decision](decisions.md#batches-are-inserted-as-arrays). ${whole(entries)} positions each, medians of ${rounds} alternating round(s), CPU in µs
 per position. The lowest sum gives the highest rate on an idle machine whose cores Postgres and Node share.

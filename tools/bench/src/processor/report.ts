@@ -1,4 +1,4 @@
-import { machineRows } from '../describe-machine.ts';
+import { machineRow } from '../describe-machine.ts';
 import { fixed, whole } from '../format-number.ts';
 import { type Goal, goalTable, markdownTable } from '../markdown-table.ts';
 import { type DrainResults, medianPeer, type Peer } from './bench-drain.ts';
@@ -50,7 +50,7 @@ function conditions({ machine, servers, drain, cost }: ProcessorResults): string
   return markdownTable(
     ['', ''],
     [
-      ...machineRows(machine),
+      machineRow(machine),
       [
         'versions',
         `Node ${machine.node}, Redis ${servers.redis}, PostgreSQL ${servers.postgres}, TimescaleDB ${servers.timescaledb}`,
