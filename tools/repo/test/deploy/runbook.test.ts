@@ -2,13 +2,34 @@ import { globSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readRepositoryFile, repositoryPath } from '../../src/deploy/repository.ts';
 
-const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: repositoryPath('.') })];
+const pages = ['*.md', 'docs/*.md'].flatMap((pattern) => globSync(pattern, { cwd: repositoryPath('.') }));
 const runbook = readRepositoryFile('docs/operations.md');
+const files = listFiles('{.ci,.github,deploy,migrations,packages,services,testing,tools}/**/*.*');
+const code = sources(
+  '{packages,services}/*/{src,test}/**/*.ts',
+  '{testing,tools}/*/src/**/*.ts',
+  'services/*/Dockerfile',
+  'deploy/**/*.{sh,yaml,yml}',
+);
+/** Settings of Directus. */
+const foreignSettings = new Set(['IP_TRUST_PROXY']);
 
-function sources(pattern: string): string {
-  return globSync(pattern, { cwd: repositoryPath('.') })
-    .map(readRepositoryFile)
-    .join('\n');
+function listFiles(pattern: string): readonly string[] {
+  return globSync(pattern, { cwd: repositoryPath('.'), exclude: ['**/node_modules/**'] });
+}
+
+function sources(...patterns: readonly string[]): string {
+  return patterns.flatMap(listFiles).map(readRepositoryFile).join('\n');
+}
+
+function isInCode(name: string): boolean {
+  return foreignSettings.has(name) || new RegExp(`\\b${name}\\b`, 'u').test(code);
+}
+
+/** What a page quotes in backticks, without its code blocks. */
+function quotedIn(page: string, pattern: RegExp): readonly string[] {
+  const text = readRepositoryFile(page).replaceAll(/^```[\s\S]*?^```/gmu, '');
+  return [...text.matchAll(pattern)].map(([, quoted = '']) => quoted);
 }
 
 describe('the documentation quotes', () => {
@@ -19,11 +40,32 @@ describe('the documentation quotes', () => {
     expect(quoted.filter((name) => !commands.has(name))).toEqual([]);
   });
 
+  test.for(pages)('only existing settings and metrics: %s', (page) => {
+    const names = quotedIn(page, /`((?:[A-Z][A-Z\d]*_)+[A-Z\d]+|(?:processor|live)_[a-z_]+)(?:=[^`]*)?`/gu);
+    expect(names.filter((name) => !isInCode(name))).toEqual([]);
+  });
+
+  test.for(pages)('only existing files: %s', (page) => {
+    const paths = quotedIn(page, /`([\w@./-]+\/[\w.-]+\.(?:json|sh|sql|ts|yaml|yml))`/gu);
+    expect(paths.filter((path) => !files.some((file) => `/${file}`.endsWith(`/${path}`)))).toEqual([]);
+  });
+
+  test('every dependency with its reason', () => {
+    const page = readRepositoryFile('docs/dependencies.md');
+    const [, catalog = ''] =
+      /^catalog:\n((?: {2}.*\n)+)/mu.exec(readRepositoryFile('pnpm-workspace.yaml')) ?? [];
+    const names = [...catalog.matchAll(/^ {2}'?([^':]+)'?:/gmu)].map(([, name = '']) => name);
+    expect(names.length).toBeGreaterThan(0);
+    const isNamed = (name: string): boolean =>
+      [name, name.replace(/\/.*/u, '/*'), name.replace(/.*\//u, ', ')].some((form) => page.includes(form));
+    expect(names.filter((name) => !name.startsWith('@types/') && !isNamed(name))).toEqual([]);
+  });
+
   test('only log messages of the services', () => {
     const lines = [...runbook.matchAll(/log line `([^`"]+)`/gu)].map(([, line = '']) => line);
     expect(lines.length).toBeGreaterThan(0);
-    const code = sources('services/*/src/**/*.ts');
-    expect(lines.filter((line) => !code.includes(line))).toEqual([]);
+    const services = sources('services/*/src/**/*.ts');
+    expect(lines.filter((line) => !services.includes(line))).toEqual([]);
   });
 
   test('only existing dashboard panels', () => {
