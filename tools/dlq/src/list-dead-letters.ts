@@ -32,10 +32,10 @@ export async function listDeadLetters(
   for await (const stored of selectDeadLetters(redis, stream, selection)) {
     letters += 1;
     const summary = summarise(stored);
-    const { reason, sqlState, parkedAt } = summary;
+    const { reason, sqlState, deadLetteredAt } = summary;
     const key = `${reason} ${sqlState}`;
-    const known = counts.get(key) ?? { reason, sqlState, letters: 0, oldestAt: parkedAt };
-    counts.set(key, { ...known, letters: known.letters + 1, newestAt: parkedAt });
+    const known = counts.get(key) ?? { reason, sqlState, letters: 0, oldestAt: deadLetteredAt };
+    counts.set(key, { ...known, letters: known.letters + 1, newestAt: deadLetteredAt });
     if (each.length < (eachLimit ?? 0)) each.push(summary);
   }
   const reasons = [...counts.values()].toSorted((a, b) => b.letters - a.letters);
@@ -59,7 +59,7 @@ export function printList({ stream, letters, reasons, each }: ListedStream, nowM
   }
   const rows = each.map((summary) => [
     summary.id,
-    age(summary.parkedAt),
+    age(summary.deadLetteredAt),
     printable(summary.reason),
     printable(summary.sqlState),
     String(summary.deliveries),

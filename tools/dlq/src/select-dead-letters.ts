@@ -13,7 +13,7 @@ export interface Selection {
 /** An entry of the dead-letter stream. */
 export interface StoredEntry {
   readonly id: string;
-  readonly parkedAtMs: number;
+  readonly deadLetteredAtMs: number;
   /** All fields, including the cause. */
   readonly fields: readonly Buffer[];
   /** Undefined if the processor did not write the entry. */
@@ -23,7 +23,7 @@ export interface StoredEntry {
 /** A dead letter without personal data: no position, and no detail, which may quote one. */
 export interface Summary {
   readonly id: string;
-  readonly parkedAt: string;
+  readonly deadLetteredAt: string;
   readonly reason: string;
   /** Empty unless Postgres refused the row. */
   readonly sqlState: string;
@@ -31,11 +31,11 @@ export interface Summary {
   readonly deliveries: number;
 }
 
-export function summarise({ id, parkedAtMs, deadLetter }: StoredEntry): Summary {
+export function summarise({ id, deadLetteredAtMs, deadLetter }: StoredEntry): Summary {
   const cause = deadLetter?.cause;
   return {
     id,
-    parkedAt: new Date(parkedAtMs).toISOString(),
+    deadLetteredAt: new Date(deadLetteredAtMs).toISOString(),
     reason: cause?.dlq_reason ?? 'not_a_letter',
     sqlState: cause?.dlq_sqlstate ?? '',
     entryId: cause?.dlq_entry_id ?? '',
@@ -83,11 +83,11 @@ export async function redisNowMs(redis: Redis): Promise<number> {
 
 async function createFilter(redis: Redis, selection: Selection): Promise<(stored: StoredEntry) => boolean> {
   const { entryIds, reasons, olderThanMs } = selection;
-  const parkedBeforeMs = olderThanMs === undefined ? Infinity : (await redisNowMs(redis)) - olderThanMs;
+  const deadLetteredBeforeMs = olderThanMs === undefined ? Infinity : (await redisNowMs(redis)) - olderThanMs;
   return (stored) => {
     const { reason, entryId } = summarise(stored);
     return (
-      stored.parkedAtMs < parkedBeforeMs &&
+      stored.deadLetteredAtMs < deadLetteredBeforeMs &&
       (reasons === undefined || reasons.has(reason)) &&
       (entryIds === undefined || entryIds.has(entryId))
     );
@@ -96,5 +96,5 @@ async function createFilter(redis: Redis, selection: Selection): Promise<(stored
 
 function toStoredEntry([idBytes, fields]: readonly [Buffer, readonly Buffer[]]): StoredEntry {
   const id = idBytes.toString();
-  return { id, parkedAtMs: entryArrivedAtMs(id), fields, deadLetter: decodeDeadLetter(id, fields) };
+  return { id, deadLetteredAtMs: entryArrivedAtMs(id), fields, deadLetter: decodeDeadLetter(id, fields) };
 }

@@ -39,13 +39,13 @@ export function printDeadLetter(shown: ShownDeadLetter): string {
     ['reason', shown.reason],
     ['detail', shown.detail],
     ['sqlstate', shown.sqlState],
-    ['parked at', shown.parkedAt],
+    ['dead-lettered at', shown.deadLetteredAt],
     ['consumer', shown.consumer],
     ['entry', shown.entryId],
     ['deliveries', String(shown.deliveries)],
   ]
     .filter(([, value]) => value !== '')
-    .map(([name = '', value = '']) => `  ${name.padEnd(10)}  ${printable(value)}`);
+    .map(([name = '', value = '']) => `  ${name.padEnd(16)}  ${printable(value)}`);
   const fields = shown.fields.map(({ name, value }) => `    ${printBytes(name)}: ${printBytes(value)}`);
   return [`${printable(shown.stream)} ${shown.id}`, ...about, '  fields', ...fields].join('\n');
 }

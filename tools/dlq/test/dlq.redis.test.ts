@@ -116,7 +116,7 @@ describe.concurrent('show', slow, () => {
       {
         stream: fixture.stream,
         id: first,
-        parkedAt: expect.stringMatching(/^20.*Z$/u),
+        deadLetteredAt: expect.stringMatching(/^20.*Z$/u),
         reason: 'not_utf8',
         detail: 'why',
         sqlState: '',
@@ -134,8 +134,8 @@ describe.concurrent('show', slow, () => {
     ]);
     const { stdout, code } = await fixture.run('show', '--entry', '8-8');
     expect(code).toBe(0);
-    expect(stdout).toContain(`${fixture.stream} ${second}\n  reason      row_refused\n`);
-    expect(stdout).toMatch(/sqlstate +22003\n.*\n.*\n.*8-8\n {2}deliveries {2}2\n {2}fields\n {4}ts: 2026/u);
+    expect(stdout).toContain(`${fixture.stream} ${second}\n  reason            row_refused\n`);
+    expect(stdout).toMatch(/sqlstate +22003\n.*\n.*\n.*8-8\n {2}deliveries +2\n {2}fields\n {4}ts: 2026/u);
     expect(stdout).toContain('    payload: {"latitude":46.123456}');
   });
 
