@@ -44,7 +44,7 @@ test('a processor with the shipped rights stores, dead-letters, claims and stops
   if (garbage === undefined) throw new Error('no entry was sent');
   sent.push(garbage);
   const deadLettered = new Map([[garbage.id, 'missing_field']]);
-  await fixture.expectStored(sent, { parked: deadLettered });
+  await fixture.expectStored(sent, { deadLettered });
 
   // A second processor claims what the first left in the middle of an insert, and quarantines it.
   await refuseRows(fixture.sql, '*', '53100');
@@ -55,7 +55,7 @@ test('a processor with the shipped rights stores, dead-letters, claims and stops
   await acceptRows(fixture.sql, '*');
   const second = await start('second');
   sent.push(...(await send(fixture.redis, fixture.stream, [record({ deviceId: 'another' })])));
-  await fixture.expectStored(sent, { parked: deadLettered });
+  await fixture.expectStored(sent, { deadLettered });
   expect(await second.stop()).toEqual(cleanExit);
 
   const log = await fixture.redis.call('ACL', 'LOG');

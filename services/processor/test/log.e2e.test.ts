@@ -17,7 +17,7 @@ test('the log names every entry id, with one line per batch rather than per entr
   ]);
   const sent = [...good, ...(refused ? [refused] : []), ...(garbage ? [garbage] : [])];
   const processor = await fixture.start();
-  await fixture.expectStored(sent, { parked: deadLettered });
+  await fixture.expectStored(sent, { deadLettered });
 
   expect(await processor.stop()).toEqual(cleanExit);
 

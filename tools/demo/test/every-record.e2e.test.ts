@@ -13,7 +13,7 @@ import { keyOf, readStoredRecords } from './support/stored-records.ts';
 const { signal } = new AbortController();
 const settleLimitMs = 60_000;
 
-test('of 20,000 records each good one is stored once as it was sent, each bad one parked with its bytes and reason', async () => {
+test('of 20,000 records each good one is stored once as it was sent, each bad one dead-lettered with its bytes and reason', async () => {
   const { imeis, sendings, good, bad } = makeBigRace({ records: 20_000, badShare: 0.01, seed: 1 });
   await using open = await openSystem({ imeis });
   const { system, redis, sql } = open;
@@ -22,14 +22,14 @@ test('of 20,000 records each good one is stored once as it was sent, each bad on
 
   const sent = new Map(good.map(({ record }) => [keyOf(record), record]));
   expect(await readStoredRecords(sql)).toEqual(sent);
-  const parked = await readDeadLetters(redis, system.stream);
-  const toBeParked = bad.map(({ bad: { fields, reason } }) => ({
+  const deadLetters = await readDeadLetters(redis, system.stream);
+  const expected = bad.map(({ bad: { fields, reason } }) => ({
     original: fields.map((field) => Buffer.from(field).toString('hex')),
     reason,
   }));
-  expect(inOneOrder(parked)).toEqual(inOneOrder(toBeParked));
+  expect(inOneOrder(deadLetters)).toEqual(inOneOrder(expected));
 
-  expect(new Set(parked.map(({ reason }) => reason)).size).toBe(10);
+  expect(new Set(deadLetters.map(({ reason }) => reason)).size).toBe(10);
   expect(counts).toMatchObject({ records: 20_000, bad: 200, conflicting: 0, distinct: sent.size });
   expect(counted).toEqual({
     stored: sent.size,
@@ -42,7 +42,7 @@ test('of 20,000 records each good one is stored once as it was sent, each bad on
   expect(countLate(good)).toBeGreaterThan(1_000);
 }, 120_000);
 
-test('of two records with one stamp and different content one is stored and the other parked as same_time', async () => {
+test('of two records with the same device and fix time and different content one is stored and the other dead-lettered as same_time', async () => {
   const seed = 4;
   const vehicles = 10;
   const startAtMs = Math.floor(Date.now() / 1_000) * 1_000 - 120_000;
@@ -60,8 +60,8 @@ test('of two records with one stamp and different content one is stored and the 
     deadLetters: counts.conflicting,
     pending: 0,
   });
-  const parked = await readDeadLetters(redis, system.stream);
-  expect(new Set(parked.map(({ reason }) => reason))).toEqual(new Set(['same_time']));
+  const deadLetters = await readDeadLetters(redis, system.stream);
+  expect(new Set(deadLetters.map(({ reason }) => reason))).toEqual(new Set(['same_time']));
 }, 60_000);
 
 test('a processor killed in the middle, twice, and started again loses nothing and stores nothing twice', async () => {
@@ -90,8 +90,8 @@ test('a processor killed in the middle, twice, and started again loses nothing a
 
   expect(await readStoredRecords(sql)).toEqual(new Map(good.map(({ record }) => [keyOf(record), record])));
   // A dead letter is written before its entry is acknowledged, so after a kill it may be there twice.
-  const parked = await readDeadLetters(redis, system.stream);
-  expect(new Set(parked.map(({ original }) => original.join())).size).toBe(200);
+  const deadLetters = await readDeadLetters(redis, system.stream);
+  expect(new Set(deadLetters.map(({ original }) => original.join())).size).toBe(200);
 }, 180_000);
 
 function inOneOrder<T>(items: readonly T[]): T[] {

@@ -152,7 +152,7 @@ async function subscribe(topic: string): Promise<unknown> {
   }
 }
 
-test('an event that the visitor may not see is forbidden, alike one that does not exist', async () => {
+test('an event that the visitor may not see is refused exactly like one that does not exist', async () => {
   const topic = eventTopic('0b5a2b7e-6a5d-4a5f-9d0c-1f2e3d4c5b6a');
   const reply = await subscribe(topic);
   expect(reply).toMatchObject({ type: 'error', id: 'mine', code: 'forbidden', temporary: false });

@@ -217,8 +217,8 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     processor.kill('SIGSTOP');
     const sent = await send(fixture.redis, fixture.stream, batch);
     processor.kill('SIGCONT');
-    const parked = new Map(states.map((_, n) => [sent[n * 199 + 3]?.id ?? '', 'row_refused']));
-    await fixture.expectStored([...first, ...sent], { parked });
+    const deadLettered = new Map(states.map((_, n) => [sent[n * 199 + 3]?.id ?? '', 'row_refused']));
+    await fixture.expectStored([...first, ...sent], { deadLettered });
     await eventually(() =>
       processor.lines.some(({ entries, rejected }) => entries === 1000 && rejected === 5),
     );

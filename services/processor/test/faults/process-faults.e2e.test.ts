@@ -12,8 +12,8 @@ function named(instance: string, env: Readonly<Record<string, string>> = {}): Pa
 }
 
 // A process takes a second to start, and up to ten start at once.
-describe.concurrent('a processor that', { timeout: 90_000 }, () => {
-  test('is killed between insert and acknowledgement gets the batch again and stores nothing twice', async () => {
+describe.concurrent('process faults', { timeout: 90_000 }, () => {
+  test('after a kill between insert and acknowledgement the batch is redelivered and nothing is stored twice', async () => {
     await using fixture = await openFaultyFixture();
     await fixture.redis.call('ACL', 'SETUSER', 'noacks', 'on', 'nopass', '~*', '&*', '+@all', '-xack');
     const sent = await send(fixture.redis, fixture.stream, records(500));
@@ -29,7 +29,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await next.metrics('processor_position_writes_total', { status: 'inserted' })).toBe(0);
   });
 
-  test('is frozen for longer than the claim time loses its entries to another replica and does no harm when it resumes', async () => {
+  test('another replica claims the entries of a frozen processor, which does no harm when it resumes', async () => {
     await using fixture = await openFaultyFixture();
     const frozen = await fixture.start(named('frozen', { WRITE_TIMEOUT_MS: '10000' }));
     const lock = await lockPositions(fixture);
@@ -48,7 +48,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await Promise.all([frozen.stop(), other.stop()])).toEqual([cleanExit, cleanExit]);
   });
 
-  test('is killed under load leaves its pending entries to the other replica', async () => {
+  test('after a kill under load the other replica processes the pending entries', async () => {
     await using fixture = await openFaultyFixture();
     // Small batches, so that both have entries pending at any time.
     const env = { BATCH_SIZE: '20', WRITE_BATCH_SIZE: '20', WRITE_TIMEOUT_MS: '5000' };
@@ -70,7 +70,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await other.metrics('processor_entries_claimed_total')).toBeGreaterThanOrEqual(left);
   });
 
-  test('is stopped under load leaves nothing pending, and nothing is delivered twice', async () => {
+  test('after a stop under load nothing is pending and nothing is delivered twice', async () => {
     await using fixture = await openFaultyFixture();
     // Without claims: on a slow machine a process would be delivered its own entries again.
     const env = { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50', CLAIM_IDLE_MS: '60000' };
@@ -89,7 +89,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await second.metrics('processor_consumer_records_total')).toBe(3010 - delivered);
   });
 
-  test('reads several streams keeps reading the others when one is broken', async () => {
+  test('when one stream is broken the others are still read', async () => {
     await using fixture = await openFaultyFixture();
     const [one, two] = [`${fixture.stream}:{00}`, `${fixture.stream}:{01}`];
     const processor = await fixture.start({ stream: `${one},${two}` });
@@ -114,7 +114,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('has an invalid setting names it and exits with 78', async () => {
+  test('with an invalid setting the processor names it and exits with 78', async () => {
     await using fixture = await openFaultyFixture();
     const start = fixture.start({ stream: '', env: { WRITE_CONCURRENCY: 'many' } });
     await expect(start).rejects.toThrow('REDIS_TELEMETRY_STREAM is not set');
@@ -122,7 +122,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     await expect(start).rejects.toThrow('processor ended with exit code 78');
   });
 
-  test('is idle exits with 0 when it is stopped, without waiting for its blocking read', async () => {
+  test('an idle processor stops with exit code 0 without waiting for its blocking read', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env: { BATCH_BLOCK_MS: '60000' } });
     await processor.untilReady();
@@ -130,7 +130,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
-  test('gets a second SIGTERM ends at once with the code of the signal', async () => {
+  test('a second SIGTERM ends the processor at once with the code of the signal', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env: { WRITE_TIMEOUT_MS: '60000', DRAIN_TIMEOUT_MS: '60000' } });
     const lock = await lockPositions(fixture);
@@ -146,7 +146,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     await fixture.expectStored(sent);
   });
 
-  test('cannot write when it is stopped gives up after DRAIN_TIMEOUT_MS, exits non-zero and loses nothing', async () => {
+  test('a stopped processor that cannot write exits non-zero after DRAIN_TIMEOUT_MS and loses nothing', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start({ env: { DRAIN_TIMEOUT_MS: '300' } });
     await refuseRows(fixture.sql, '*', '57P03');
@@ -163,7 +163,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     await fixture.expectStored(sent);
   });
 
-  test('gets a fatal error exits non-zero and dead-letters nothing; restarted without the cause it stores everything', async () => {
+  test('after a fatal error the processor exits non-zero and dead-letters nothing; restarted without the cause it stores everything', async () => {
     await using fixture = await openFaultyFixture();
     const processor = await fixture.start();
     await processor.untilReady();
@@ -177,7 +177,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     await fixture.expectStored(sent);
   });
 
-  test('is restarted ten times in an outage dead-letters nothing, whatever the delivery counts', async () => {
+  test('ten restarts in an outage dead-letter nothing, whatever the delivery counts', async () => {
     await using fixture = await openFaultyFixture();
     const env = { MAX_DELIVERIES: '2', DRAIN_TIMEOUT_MS: '100' };
     await refuseRows(fixture.sql, '*', '53100');
@@ -199,7 +199,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await processor.metrics('processor_dead_letters_total')).toBeUndefined();
   });
 
-  test('is killed repeatedly while a quarantined entry waits for a lock does not dead-letter the entry', async () => {
+  test('repeated kills while a quarantined entry waits for a lock do not dead-letter the entry', async () => {
     await using fixture = await openFaultyFixture();
     const env = { MAX_DELIVERIES: '1', WRITE_TIMEOUT_MS: '60000' };
     const sent = await send(fixture.redis, fixture.stream, records(2));
@@ -219,7 +219,7 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
     expect(await processor.metrics('processor_acks_total')).toBe(2);
   });
 
-  test('is killed by an entry dead-letters that entry alone and stores the rest', async () => {
+  test('an entry that crashes the processor is dead-lettered alone, and the rest is stored', async () => {
     await using fixture = await openFaultyFixture();
     const fatal = record({ deviceId: 'DEADLY' });
     const sent = await send(fixture.redis, fixture.stream, [
@@ -227,22 +227,22 @@ describe.concurrent('a processor that', { timeout: 90_000 }, () => {
       fatal,
       ...records(60, { from: 60 }),
     ]);
-    const parked = new Map([[sent[60]?.id ?? '', 'ended_process']]);
-    const env = { MAX_DELIVERIES: '2', DIES_OF: 'DEADLY' };
-    const preload = new URL('../support/die-of-row.ts', import.meta.url);
-    let deaths = 0;
+    const deadLettered = new Map([[sent[60]?.id ?? '', 'ended_process']]);
+    const env = { MAX_DELIVERIES: '2', CRASH_ON: 'DEADLY' };
+    const preload = new URL('../support/crash-on-row.ts', import.meta.url);
+    let crashes = 0;
     for (;;) {
       const processor: RunningProcessor = await fixture.start({ env, preload });
-      const finished = fixture.expectStored(sent, { parked }).then(() => 'finished');
+      const finished = fixture.expectStored(sent, { deadLettered }).then(() => 'finished');
       const outcome = await Promise.race([finished, processor.exited]);
       if (outcome === 'finished') break;
       expect(outcome).toEqual({ code: null, signal: 'SIGKILL' });
-      deaths += 1;
+      crashes += 1;
       // Two before the entry is quarantined, two while it is processed alone.
-      expect(deaths).toBeLessThanOrEqual(4);
+      expect(crashes).toBeLessThanOrEqual(4);
       finished.catch(() => undefined);
     }
-    expect(deaths).toBe(4);
+    expect(crashes).toBe(4);
     expect(await fixture.redis.exists(failedAttemptsKey(fixture.stream))).toBe(0);
   });
 });

@@ -56,7 +56,7 @@ test('the domain step gets every durable fix in reading order, duplicates and co
   const domain = listener();
   await using _loop = run({ afterWrite: domain.afterWrite });
   const conflict = sent[3]?.id ?? '';
-  await fixture.expectStored(sent, { parked: new Map([[conflict, 'same_time']]) });
+  await fixture.expectStored(sent, { deadLettered: new Map([[conflict, 'same_time']]) });
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
@@ -196,7 +196,7 @@ test('a fatal error ends the loop and dead-letters nothing', async () => {
     await sql`alter table moved rename to positions`;
   }
   await using _loop = run();
-  await fixture.expectStored([...sent, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
+  await fixture.expectStored([...sent, ...bad], { deadLettered: new Map([[bad[0]?.id ?? '', 'not_json']]) });
 });
 
 test('refused rows of too many devices end the loop and dead-letter nothing', async () => {
@@ -228,7 +228,7 @@ test('nothing is acknowledged before its dead letter is written', async () => {
   expect(await pending()).toBe(4);
   expect(await loop.metric('processor_dead_letters_total')).toBeUndefined();
   await redis.del(deadLetterStream(stream));
-  await fixture.expectStored([...good, ...bad], { parked: new Map([[bad[0]?.id ?? '', 'not_json']]) });
+  await fixture.expectStored([...good, ...bad], { deadLettered: new Map([[bad[0]?.id ?? '', 'not_json']]) });
   expect(await loop.metric('processor_dead_letters_total', { reason: 'not_json' })).toBe(1);
   expect(await loop.metric('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(1);
 });
@@ -326,7 +326,7 @@ test('a quarantined entry that Postgres refuses is dead-lettered with its delive
   );
   await refuseRows(sql, 'bad', '22003');
   await using _loop = run();
-  await fixture.expectStored(sent, { parked: new Map([[sent[3]?.id ?? '', 'row_refused']]) });
+  await fixture.expectStored(sent, { deadLettered: new Map([[sent[3]?.id ?? '', 'row_refused']]) });
   const [deadLetter] = await readDeadLetters(redis, stream);
   expect(deadLetter?.cause).toMatchObject({ dlq_deliveries: '7', dlq_sqlstate: '22003' });
   expect(await redis.exists(failedAttemptsKey(stream))).toBe(0);
@@ -343,7 +343,7 @@ test('an entry whose last two attempts did not end is dead-lettered without a th
   );
   await redis.hset(failedAttemptsKey(stream), poison, 2, healthy, 1);
   await using _loop = run();
-  await fixture.expectStored(sent, { parked: new Map([[poison, 'ended_process']]) });
+  await fixture.expectStored(sent, { deadLettered: new Map([[poison, 'ended_process']]) });
   const [deadLetter] = await readDeadLetters(redis, stream);
   expect(deadLetter?.cause['dlq_detail']).toBe(
     'the process crashed 2 times while it processed this entry alone',
@@ -353,7 +353,7 @@ test('an entry whose last two attempts did not end is dead-lettered without a th
   expect(row?.n).toBe(2);
 });
 
-test('vanished entries are acknowledged and nothing else', async () => {
+test('vanished entries are acknowledged, and nothing else is done with them', async () => {
   const { redis, stream } = fixture;
   const sent = await send(redis, stream, records(4));
   await deliver(

@@ -12,8 +12,8 @@ test('the check fails for each way to break the promise', async () => {
   const sent = await send(redis, stream, records(4));
   const [first, second, third, poison] = sent;
   if (!first || !second || !third || !poison) throw new Error('four entries were sent');
-  const parked = new Map([[poison.id, 'row_refused']]);
-  const proof = (): Promise<void> => checkAllStored({ redis, sql, stream, sent, parked });
+  const deadLettered = new Map([[poison.id, 'row_refused']]);
+  const proof = (): Promise<void> => checkAllStored({ redis, sql, stream, sent, deadLettered });
 
   await expect(proof()).rejects.toThrow('the stream has no group processor');
   await redis.xgroup('CREATE', stream, 'processor', '0');
@@ -35,7 +35,7 @@ test('the check fails for each way to break the promise', async () => {
   await expect(checkAllStored({ redis, sql, stream, sent })).rejects.toThrow(
     `${poison.id}: row_refused instead of nothing`,
   );
-  await expect(checkAllStored({ redis, sql, stream, sent: sent.slice(1), parked })).rejects.toThrow(
+  await expect(checkAllStored({ redis, sql, stream, sent: sent.slice(1), deadLettered })).rejects.toThrow(
     /once .* instead of nothing/u,
   );
   await sql`update positions set latitude = 1 where device_id = ${first.position?.deviceId ?? ''}`;

@@ -12,7 +12,7 @@ export interface Promised {
   /** All entries ever added to the stream and not trimmed unread. */
   readonly sent: readonly SentEntry[];
   /** The reason by entry id, for those that belong in the dead letters; all others belong in the table. */
-  readonly parked?: ReadonlyMap<string, string>;
+  readonly deadLettered?: ReadonlyMap<string, string>;
 }
 
 /** Waits until `checkAllStored` passes. */
@@ -31,7 +31,14 @@ export async function expectAllStored(promised: Promised, timeoutMs = 20_000): P
  * and bytes; nothing else is there, everything is read and nothing is pending.
  */
 export async function checkAllStored(promised: Promised): Promise<void> {
-  const { redis, sql, stream, group = 'processor', sent, parked = new Map<string, string>() } = promised;
+  const {
+    redis,
+    sql,
+    stream,
+    group = 'processor',
+    sent,
+    deadLettered = new Map<string, string>(),
+  } = promised;
   const groupState = new Map(Object.entries(await readGroup(redis, stream, group)));
   const lastId = sent.at(-1)?.id ?? groupState.get('last-delivered-id') ?? '';
   assertSame('the group', groupState, new Map(Object.entries({ pending: '0', 'last-delivered-id': lastId })));
@@ -39,14 +46,16 @@ export async function checkAllStored(promised: Promised): Promise<void> {
   const deadLetters = await readDeadLetters(redis, stream);
   const byEntry = new Map(deadLetters.map((deadLetter) => [deadLetter.cause.dlq_entry_id, deadLetter]));
   const reasons = new Map([...byEntry].map(([id, { cause }]) => [id, cause.dlq_reason]));
-  assertSame('the dead letters', reasons, parked);
-  const bytesSent = new Map(sent.flatMap(({ id, fields }) => (parked.has(id) ? [[id, hex(fields)]] : [])));
+  assertSame('the dead letters', reasons, deadLettered);
+  const bytesSent = new Map(
+    sent.flatMap(({ id, fields }) => (deadLettered.has(id) ? [[id, hex(fields)]] : [])),
+  );
   const bytesKept = new Map([...byEntry].map(([id, { fields }]) => [id, hex(fields)]));
   assertSame('the bytes of the dead letters', bytesKept, bytesSent);
 
   const rows = new Map<string, string>();
   for (const { id, position } of sent) {
-    if (parked.has(id) || position === undefined) continue;
+    if (deadLettered.has(id) || position === undefined) continue;
     const { deviceId, fixAtMs, latitude, longitude, speedKmh } = position;
     rows.set(`${deviceId} ${fixAtMs}`, `once ${latitude} ${longitude} ${speedKmh}`);
   }

@@ -9,7 +9,7 @@ export interface Fixture extends ServerFixture {
   /** `expectAllStored` of this stream and database. */
   expectStored(
     sent: Promised['sent'],
-    options?: { readonly parked?: ReadonlyMap<string, string>; readonly timeoutMs?: number },
+    options?: { readonly deadLettered?: ReadonlyMap<string, string>; readonly timeoutMs?: number },
   ): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export async function openFixture(given: Parameters<typeof openServerFixture>[0]
     ...servers,
     start: async (options = {}) =>
       servers.use(await startProcessor({ redisUrl, postgresUrl, stream, ...options })),
-    expectStored: (sent, { parked = new Map(), timeoutMs } = {}) =>
-      expectAllStored({ redis, sql, stream, sent, parked }, timeoutMs),
+    expectStored: (sent, { deadLettered = new Map(), timeoutMs } = {}) =>
+      expectAllStored({ redis, sql, stream, sent, deadLettered }, timeoutMs),
   };
 }
