@@ -34,7 +34,7 @@ export const processorDashboard: Dashboard = {
           'Entries lost in 24 h',
           'Trimmed or deleted before delivery. Must be 0.',
           'short',
-          'sum(increase(processor_entries_lost_total[24h]))',
+          'max(increase(processor_entries_lost_total[24h]))',
           [1, 1],
         ),
         stat(
@@ -139,7 +139,7 @@ export const processorDashboard: Dashboard = {
           'lost: trimmed or deleted before delivery. vanished: deleted while pending.',
           'short',
           {
-            lost: 'sum(increase(processor_entries_lost_total[5m]))',
+            lost: 'max(increase(processor_entries_lost_total[5m]))',
             vanished: 'sum(increase(processor_entries_vanished_total[5m]))',
           },
         ),
