@@ -23,8 +23,8 @@ ${whole(fanout.devices)} vehicles report once per second. Clients run in separat
 that of the server's process, including reading the stream, decoding, pings and metrics. Each server warms up for ${whole(fanout.warmUpMs / 1000)} s. The raw limit is a
 bare uWebSockets.js loop that sends the recorded frames of ${fanout.readers} of the gateway's clients, at the recorded times,
 to as many sockets. Both are measured in alternation; ratios are medians of ${fanout.rounds} round(s). With a box per client, no two
-clients can share a frame. The gateway's fixed costs, reading the stream and ticking, weigh more with few clients. A frame for a single client
-must be assembled, while the raw limit has it ready.
+clients can share a frame. The gateway's fixed costs, reading the stream and ticking, weigh more with few clients. A frame for a single
+client must be assembled, while the raw limit has it ready.
 
 Peers send ${whole(fanout.devices)} messages per second to each client, so they are measured with ${whole(fanout.ws.connections)} clients:
 

@@ -21,8 +21,8 @@ ${goalTable(goalsOf(results))}
 ${drainTable(drain)}
 
 Medians of ${drain.rounds.length} round(s), each with all three; ratios are medians of the rounds' ratios. All share the machine with Redis and Postgres, so
-CPU limits them; on a busy machine CPU is the steadier number. A rate counts entries, repeated ones included, from the first read to the last
-acknowledgement. Each run checks that every row is stored.${cpuRatio(drain)}
+CPU limits them; on a busy machine CPU is the steadier number. A rate counts entries, repeated ones included, from the first read to the
+last acknowledgement. Each run checks that every row is stored.${cpuRatio(drain)}
 
 ${timescaleSection(results)}
 
@@ -31,9 +31,9 @@ ${timescaleSection(results)}
 
 ${latencyTable(results)}
 
-Open loop: the generator is a separate process that does not wait for the consumer. A position is sent when its XADD is written to the socket,
-and committed when another session sees it, after the flush to disk. That session polls every millisecond, less often on a busy machine; the
-delay counts as latency, and the last column is its 99th percentile.
+Open loop: the generator is a separate process that does not wait for the consumer. A position is sent when its XADD is written to the
+socket, and committed when another session sees it, after the flush to disk. That session polls every millisecond, less often on a busy
+machine; the delay counts as latency, and the last column is its 99th percentile.
 
 ### Cost per position
 ![bar chart of CPU by step](benchmarks/${charts.cost})
