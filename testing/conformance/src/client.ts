@@ -30,7 +30,7 @@ export class Client<D extends Dialect> implements Disposable {
   readonly received: ReceivedFrame<D>[] = [];
   /** The first violation of the protocol. */
   #violation: Error | undefined;
-  #closed: { readonly code: number; readonly reason: string } | undefined;
+  #closeCode: number | undefined;
   /** Messages that `next` has returned. */
   readonly #consumed = new Set<unknown>();
   readonly #answerMs: number;
@@ -45,8 +45,8 @@ export class Client<D extends Dialect> implements Disposable {
     this.#answerMs = target.answerMs;
     this.#messagesPerS = target.limits.messagesPerS;
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
-    socket.on('close', (code, reason) => {
-      this.#closed = { code, reason: reason.toString() };
+    socket.on('close', (code) => {
+      this.#closeCode = code;
       this.#notify();
     });
     // The close event follows with the code.
@@ -101,12 +101,12 @@ export class Client<D extends Dialect> implements Disposable {
   }
 
   get isClosed(): boolean {
-    return this.#closed !== undefined;
+    return this.#closeCode !== undefined;
   }
 
-  /** Waits for the close event. */
-  async closed(timeoutMs = this.#answerMs): Promise<{ readonly code: number; readonly reason: string }> {
-    return await this.#waitFor(timeoutMs, 'not closed', () => this.#closed);
+  /** Waits until the connection is closed; returns the close code. */
+  async closed(timeoutMs = this.#answerMs): Promise<number> {
+    return await this.#waitFor(timeoutMs, 'not closed', () => this.#closeCode);
   }
 
   /** Sends a ping and waits for its pong: by then the server has answered everything sent before. */
@@ -135,9 +135,9 @@ export class Client<D extends Dialect> implements Disposable {
         if (this.#violation !== undefined) throw this.#violation;
         if (found !== undefined) return found;
         const leftMs = deadlineMs - performance.now();
-        if (leftMs <= 0 || (this.#closed !== undefined && this.socket.readyState === WebSocket.CLOSED)) {
+        if (leftMs <= 0 || (this.isClosed && this.socket.readyState === WebSocket.CLOSED)) {
           const last = this.received.slice(-8).map(({ message }) => describe(message));
-          const close = this.#closed === undefined ? '' : `; closed with ${this.#closed.code}`;
+          const close = this.#closeCode === undefined ? '' : `; closed with ${this.#closeCode}`;
           throw new Error(
             `${failure} within ${timeoutMs} ms; last received: ${last.join(' ') || 'nothing'}${close}`,
           );

@@ -62,17 +62,6 @@ export async function openTestEvent(options: {
     };
   };
 
-  const store = async (position: Position): Promise<Position> => {
-    await sql`
-      insert into positions
-        (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
-      values
-        (${position.deviceId}, ${new Date(position.fixAtMs)}, ${position.latitude}, ${position.longitude},
-         ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
-         ${position.priority}, '8E')`;
-    return position;
-  };
-
   await addDevices(deviceCount);
   return {
     eventId,
@@ -83,9 +72,15 @@ export async function openTestEvent(options: {
       const position = fixOf(device, fields);
       // The server may read the entry before it knows the device and drop it. It then finds the stored fix.
       await redis.xadd(stream, '*', ...encodeFields({ position, codec: '8E' }));
-      return await store(position);
+      await sql`
+        insert into positions
+          (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+        values
+          (${position.deviceId}, ${new Date(position.fixAtMs)}, ${position.latitude}, ${position.longitude},
+           ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
+           ${position.priority}, '8E')`;
+      return position;
     },
-    store: async (device, fields = {}) => await store(fixOf(device, fields)),
     markFaulty: async (device, fixAtMs) => {
       await sql`
         update positions set faulty = true where device_id = ${device.imei} and ts = ${new Date(fixAtMs)}`;

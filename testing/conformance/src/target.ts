@@ -22,8 +22,6 @@ export interface TestEvent {
   readonly devices: readonly Device[];
   /** Adds a fix to the telemetry stream, then stores it as the processor does. */
   publish(device: Device, fix?: Partial<Position>): Promise<Position>;
-  /** Only stores a fix as the processor does. */
-  store(device: Device, fix?: Partial<Position>): Promise<Position>;
   /** Marks a stored fix faulty, as an operator does. */
   markFaulty(device: Device, fixAtMs: number): Promise<void>;
   addDevice(): Promise<Device>;
@@ -45,11 +43,7 @@ export interface DirectusControls {
   /** Resolves once the gateway sees Directus in this mode. */
   setMode(mode: DirectusMode): Promise<void>;
   /** Header and cookie names of each request of the gateway so far. */
-  calls(): readonly {
-    readonly path: string;
-    readonly headers: readonly string[];
-    readonly cookies: readonly string[];
-  }[];
+  calls(): readonly { readonly headers: readonly string[]; readonly cookies: readonly string[] }[];
 }
 
 /** Starts further servers on the same streams, with other settings. */

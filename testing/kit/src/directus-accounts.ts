@@ -1,12 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import {
-  dataAnswer,
-  forbidden,
-  invalidCredentials,
-  invalidToken,
-  tokenExpired,
-  userSuspended,
-} from './directus-answers.ts';
+import { dataAnswer, forbidden, invalidCredentials, invalidToken, tokenExpired } from './directus-answers.ts';
 import type { DirectusAnswer } from './directus-answers.ts';
 
 type Session =
@@ -14,22 +7,12 @@ type Session =
   | { readonly kind: 'share' }
   | { readonly kind: 'foreign' };
 
-interface Login {
-  readonly userId: string;
-  readonly password: string;
-}
-
 /** Sessions, and who may see which event. */
 export class Accounts {
-  readonly #version: 11 | 12;
   readonly #sessions = new Map<string, Session>();
-  readonly #logins = new Map<string, Login>();
-  readonly #suspended = new Set<string>();
+  /** By e-mail. */
+  readonly #logins = new Map<string, { readonly userId: string; readonly password: string }>();
   readonly #allowed = new Map<string, Set<string>>();
-
-  constructor(version: 11 | 12) {
-    this.#version = version;
-  }
 
   addSession(cookie: string, userId: string): void {
     this.#sessions.set(cookie, { kind: 'user', userId, isExpired: false });
@@ -56,11 +39,6 @@ export class Accounts {
     this.#logins.set(user.email, { userId: user.userId, password: user.password });
   }
 
-  /** The user can no longer log in; 12 also ends the sessions, 11 does not. */
-  suspend(userId: string): void {
-    this.#suspended.add(userId);
-  }
-
   allow(userId: string, eventId: string): void {
     const events = this.#allowed.get(userId) ?? new Set();
     this.#allowed.set(userId, events.add(eventId.toLowerCase()));
@@ -74,7 +52,6 @@ export class Accounts {
   logIn(email: string, password: string): string | DirectusAnswer {
     const login = this.#logins.get(email);
     if (login?.password !== password) return invalidCredentials;
-    if (this.#suspended.has(login.userId)) return userSuspended;
     const cookie = randomBytes(24).toString('base64url');
     this.addSession(cookie, login.userId);
     return cookie;
@@ -126,8 +103,6 @@ export class Accounts {
     if (session === undefined) return invalidCredentials;
     if (session.kind === 'foreign') return invalidToken;
     if (session.kind === 'share') return undefined;
-    if (session.isExpired) return tokenExpired;
-    // 11 keeps the session of a suspended user valid; 12 ends it.
-    return this.#version === 12 && this.#suspended.has(session.userId) ? invalidCredentials : undefined;
+    return session.isExpired ? tokenExpired : undefined;
   }
 }

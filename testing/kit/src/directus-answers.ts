@@ -24,7 +24,6 @@ export const invalidCredentials = errorAnswer(401, 'INVALID_CREDENTIALS', 'Inval
 export const tokenExpired = errorAnswer(401, 'TOKEN_EXPIRED', 'Token expired.');
 /** Signed by another key: 403, not 401. */
 export const invalidToken = errorAnswer(403, 'INVALID_TOKEN', 'Invalid token.');
-export const userSuspended = errorAnswer(401, 'USER_SUSPENDED', 'User suspended.');
 /** The same for an item that is forbidden, missing or malformed; never 404. */
 export const forbidden = errorAnswer(403, 'FORBIDDEN', "You don't have permission to access this.");
 /** 12 without a licence has no row rules. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { ListenOptions } from 'node:net';
@@ -34,14 +33,11 @@ export type Misbehaviour =
 
 /** One request, without cookie values. */
 export interface DirectusCall {
-  readonly method: string;
   /** Raw, with its query: `/items/events/…?fields=id`. */
   readonly path: string;
   /** Lower case, sorted. */
   readonly headerNames: readonly string[];
   readonly cookieNames: readonly string[];
-  /** The first 8 hex digits of the SHA-256 of the session cookie. */
-  readonly sessionHash: string | undefined;
   /** The `X-Forwarded-For` header. */
   readonly clientAddress: string | undefined;
 }
@@ -55,8 +51,8 @@ export class TestDirectus extends Accounts implements AsyncDisposable {
   #mode: Misbehaviour = 'ok';
   #slowMs = 2000;
 
-  constructor(version: 11 | 12, port: number, host: string) {
-    super(version);
+  constructor(port: number, host: string) {
+    super();
     this.url = `http://127.0.0.1:${port}`;
     this.#listenOptions = { port, host, exclusive: true };
     this.#server = createServer((request, response) => {
@@ -91,7 +87,7 @@ export class TestDirectus extends Accounts implements AsyncDisposable {
 
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const session = readSession(request);
-    this.calls.push(describeCall(request, session));
+    this.calls.push(describeCall(request));
     if (this.#mode === 'hang') return;
     const [mode, slowMs] = [this.#mode, this.#slowMs];
     const route = findRoute(request.method ?? 'GET', rawPathOf(request));
@@ -133,13 +129,12 @@ const html = { 'Content-Type': 'text/html; charset=utf-8' };
 export async function startDirectus(
   options: {
     readonly port?: number;
-    readonly version?: 11 | 12;
     /** Anything but the default is for a container, which has a network of its own. */
     readonly host?: string;
   } = {},
 ): Promise<TestDirectus> {
-  const { version = 11, port = await findFreePort(), host = '127.0.0.1' } = options;
-  const directus = new TestDirectus(version, port, host);
+  const { port = await findFreePort(), host = '127.0.0.1' } = options;
+  const directus = new TestDirectus(port, host);
   await directus.listen();
   return directus;
 }
@@ -187,14 +182,11 @@ function readSession(request: IncomingMessage): string | undefined {
   return session === '' ? undefined : session;
 }
 
-function describeCall(request: IncomingMessage, session: string | undefined): DirectusCall {
+function describeCall(request: IncomingMessage): DirectusCall {
   return {
-    method: request.method ?? '',
     path: request.url ?? '',
     headerNames: Object.keys(request.headers).toSorted(),
     cookieNames: [...readCookies(request).keys()],
-    sessionHash:
-      session === undefined ? undefined : createHash('sha256').update(session).digest('hex').slice(0, 8),
     clientAddress: request.headers['x-forwarded-for']?.toString(),
   };
 }

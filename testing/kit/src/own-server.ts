@@ -4,7 +4,6 @@ import type { SupervisedProcess } from './supervisor.ts';
 
 export interface OwnServerOptions {
   readonly url: string;
-  readonly port: number;
   readonly process: SupervisedProcess;
   /** Starts it again on the same port and data. */
   readonly relaunch: () => Promise<SupervisedProcess>;
@@ -28,10 +27,6 @@ export class OwnServer implements AsyncDisposable {
 
   get url(): string {
     return this.#options.url;
-  }
-
-  get port(): number {
-    return this.#options.port;
   }
 
   /** Starts it again after `stop` or `kill`: same port, same data. */

@@ -34,7 +34,6 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
   await options.migrate?.(url);
   return new OwnServer({
     url,
-    port,
     process,
     relaunch: async () => (await startPostgresServer(supervisor, cluster, { port, settings })).process,
     // Fast shutdown: connections are closed with 57P01, committed data is kept.

@@ -50,7 +50,6 @@ export async function startOwnRedis(options: OwnRedisOptions = {}): Promise<OwnR
   const { port, process } = await startRedisServer(supervisor, server);
   return new OwnServer({
     url: `redis://127.0.0.1:${port}`,
-    port,
     process,
     relaunch: async () => (await startRedisServer(supervisor, { ...server, port })).process,
     stopSignal: 'SIGTERM',

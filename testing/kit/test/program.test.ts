@@ -1,18 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { eventually } from '../src/eventually.ts';
 import { isRunning } from '../src/process-tree.ts';
 import { cleanExit, Program, runProgram } from '../src/program.ts';
-
-async function writeScript(...lines: readonly string[]): Promise<AsyncDisposable & { readonly main: URL }> {
-  const folder = await mkdtemp(join(tmpdir(), 'program-test-'));
-  const file = join(folder, 'main.mjs');
-  await writeFile(file, lines.join('\n'));
-  return { main: pathToFileURL(file), [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
-}
+import { writeScript } from './support/write-script.ts';
 
 const log = (fields: object): string => `console.log(${JSON.stringify(JSON.stringify(fields))});`;
 const stayAlive = 'setInterval(() => {}, 1000);';

@@ -1,159 +1,129 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { eventually } from '../src/eventually.ts';
 import { descendantsOf, isRunning, signalTree } from '../src/process-tree.ts';
+import { cleanExit, Program } from '../src/program.ts';
 import { startServers } from '../src/servers.ts';
+import { writeScript } from './support/write-script.ts';
 
-/** A program that starts servers and then runs `ending`, with a temporary folder of its own. */
-class Program implements AsyncDisposable {
-  readonly child: ChildProcess;
-  readonly folder: string;
-  readonly exit: Promise<unknown[]>;
-
-  private constructor(child: ChildProcess, folder: string) {
-    this.child = child;
-    this.folder = folder;
-    this.exit = once(child, 'exit');
-  }
-
-  static async start(ending: string): Promise<Program> {
-    const folder = await mkdtemp(join(tmpdir(), 'servers-test-'));
-    await chmod(folder, 0o711);
-    const code = `
-      import { startServers } from ${JSON.stringify(new URL('../src/servers.ts', import.meta.url).href)};
-      const servers = await startServers({ sources: ['local'], print: () => undefined });
-      console.log('ready');
-      ${ending}`;
-    const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
-      env: { ...process.env, TMPDIR: folder },
-      detached: true,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    return new Program(child, folder);
-  }
-
-  /** Supervisor, servers and their children, once all have started. */
-  async processes(): Promise<readonly number[]> {
-    await once(this.child.stdout ?? this.child, 'data');
-    return descendantsOf(this.child.pid ?? 0);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.child.kill('SIGKILL');
-    await rm(this.folder, { recursive: true, force: true });
-  }
+/** Starts a program that starts servers and then runs `ending`, with a temporary folder of its own. */
+async function startProgram(ending: string) {
+  await using stack = new AsyncDisposableStack();
+  const script = stack.use(
+    await writeScript(
+      `import { startServers } from ${JSON.stringify(new URL('../src/servers.ts', import.meta.url).href)};`,
+      "const servers = await startServers({ sources: ['local'], print: () => undefined });",
+      "console.log('ready');",
+      ending,
+    ),
+  );
+  const folder = join(script.folder, 'temporary');
+  await mkdir(folder);
+  for (const path of [script.folder, folder]) await chmod(path, 0o711);
+  const program = stack.use(new Program({ main: script.main, env: { ...process.env, TMPDIR: folder } }));
+  await program.logged(/^ready$/u, { timeoutMs: 60_000 });
+  const owned = stack.move();
+  return {
+    program,
+    folder,
+    /** Supervisor, servers and their children. */
+    processes: descendantsOf(program.pid),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
-async function expectNothingLeft(program: Program, processes: readonly number[]): Promise<void> {
+async function expectNothingLeft(started: Awaited<ReturnType<typeof startProgram>>): Promise<void> {
   // The supervisor, redis-server, postgres and some five processes of its own.
-  expect(processes.length).toBeGreaterThan(5);
+  expect(started.processes.length).toBeGreaterThan(5);
   await eventually(
     () => {
-      expect(processes.filter(isRunning)).toEqual([]);
+      expect(started.processes.filter(isRunning)).toEqual([]);
       return true;
     },
     { timeoutMs: 15_000 },
   );
-  expect(await readdir(program.folder)).toEqual([]);
+  expect(await readdir(started.folder)).toEqual([]);
 }
 
 const waitForever = 'setInterval(() => undefined, 1000);';
 
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
 test.for(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)(
   'servers and their files are removed after %s of the program that started them',
   async (signal) => {
-    await using program = await Program.start(waitForever);
-    const processes = await program.processes();
-    program.child.kill(signal);
-    expect(await program.exit).toEqual([null, signal]);
-    await expectNothingLeft(program, processes);
+    await using started = await startProgram(waitForever);
+    started.program.kill(signal);
+    expect(await started.program.exited).toEqual({ code: null, signal });
+    await expectNothingLeft(started);
   },
 );
 
 test('a Ctrl-C to the whole process group leaves nothing', async () => {
-  await using program = await Program.start(waitForever);
-  const processes = await program.processes();
-  process.kill(-(program.child.pid ?? 0), 'SIGINT');
-  expect(await program.exit).toEqual([null, 'SIGINT']);
-  await expectNothingLeft(program, processes);
+  await using started = await startProgram(waitForever);
+  process.kill(-started.program.pid, 'SIGINT');
+  expect(await started.program.exited).toEqual({ code: null, signal: 'SIGINT' });
+  await expectNothingLeft(started);
 });
 
 test('paused servers are removed as well', async () => {
-  await using program = await Program.start(waitForever);
-  const processes = await program.processes();
-  const [supervisor = 0, ...servers] = processes;
+  await using started = await startProgram(waitForever);
+  const [supervisor = 0, ...servers] = started.processes;
   for (const server of servers) signalTree(server, 'SIGSTOP');
-  program.child.kill('SIGKILL');
-  await program.exit;
+  await started.program.crash();
   expect(isRunning(supervisor)).toBe(true);
-  await expectNothingLeft(program, processes);
+  await expectNothingLeft(started);
 });
 
-test('running servers do not keep a finished program alive', async () => {
-  await using program = await Program.start('setTimeout(() => undefined, 200);');
-  const processes = await program.processes();
-  expect(await program.exit).toEqual([0, null]);
-  await expectNothingLeft(program, processes);
-});
-
-test('a program that fails keeps its exit code', async () => {
-  await using program = await Program.start("setTimeout(() => { throw new Error('failed'); }, 200);");
-  const processes = await program.processes();
-  expect(await program.exit).toEqual([1, null]);
-  await expectNothingLeft(program, processes);
-});
+test.for([
+  ['setTimeout(() => undefined, 200);', 0],
+  ["setTimeout(() => { throw new Error('failed'); }, 200);", 1],
+] as const)(
+  'running servers do not keep a program alive or change its exit code: %s',
+  async ([ending, code]) => {
+    await using started = await startProgram(ending);
+    expect(await started.program.exited).toEqual({ ...cleanExit, code });
+    await expectNothingLeft(started);
+  },
+);
 
 test('disposing resolves once the servers have ended', async () => {
-  await using program = await Program.start(
-    "setTimeout(async () => { await servers[Symbol.asyncDispose](); console.log('disposed'); setInterval(() => undefined, 1000); }, 200);",
+  await using started = await startProgram(
+    `setTimeout(async () => { await servers[Symbol.asyncDispose](); console.log('disposed'); }, 200);${waitForever}`,
   );
-  const processes = await program.processes();
-  await once(program.child.stdout ?? program.child, 'data');
-  expect(processes.filter(isRunning)).toEqual([]);
-  expect(await readdir(program.folder)).toEqual([]);
+  await started.program.logged(/^disposed$/u);
+  expect(started.processes.filter(isRunning)).toEqual([]);
+  expect(await readdir(started.folder)).toEqual([]);
 });
 
 test('a URL in the environment comes first, is printed, and its server is left running', async () => {
   const lines: string[] = [];
   await using own = await startServers({ sources: ['local'], print: () => undefined });
-  process.env['REDIS_URL'] = own.redisUrl;
-  process.env['POSTGRES_URL'] = own.postgresUrl;
-  try {
-    const servers = await startServers({
-      sources: ['environment', 'local'],
-      print: (line) => lines.push(line),
-    });
-    expect(servers.redisUrl).toBe(own.redisUrl);
-    expect(lines).toEqual(['redis: REDIS_URL', 'postgres: POSTGRES_URL']);
-    await servers[Symbol.asyncDispose]();
-    const redis = new Redis(own.redisUrl);
-    expect(await redis.ping()).toBe('PONG');
-    redis.disconnect();
-  } finally {
-    delete process.env['REDIS_URL'];
-    delete process.env['POSTGRES_URL'];
-  }
+  vi.stubEnv('REDIS_URL', own.redisUrl);
+  vi.stubEnv('POSTGRES_URL', own.postgresUrl);
+  const servers = await startServers({
+    sources: ['environment', 'local'],
+    print: (line) => lines.push(line),
+  });
+  expect(servers.redisUrl).toBe(own.redisUrl);
+  expect(lines).toEqual(['redis: REDIS_URL', 'postgres: POSTGRES_URL']);
+  await servers[Symbol.asyncDispose]();
+  const redis = new Redis(own.redisUrl);
+  expect(await redis.ping()).toBe('PONG');
+  redis.disconnect();
 });
 
 test('without a server the error says how to get one', async () => {
-  const { PATH, REDIS_SERVER_BIN } = process.env;
-  process.env['PATH'] = '/nonexistent';
-  try {
-    await expect(startServers({ sources: ['local'], print: () => undefined })).rejects.toThrow(
-      /^No Redis: set REDIS_URL, or put redis-server or valkey-server, version 7 or newer, on the PATH/u,
-    );
-    process.env['REDIS_SERVER_BIN'] = '/bin/true';
-    await expect(startServers({ sources: ['local'], print: () => undefined })).rejects.toThrow(
-      'REDIS_SERVER_BIN=/bin/true is no Redis or Valkey of version 7 or newer',
-    );
-  } finally {
-    process.env['PATH'] = PATH;
-    if (REDIS_SERVER_BIN === undefined) delete process.env['REDIS_SERVER_BIN'];
-    else process.env['REDIS_SERVER_BIN'] = REDIS_SERVER_BIN;
-  }
+  vi.stubEnv('PATH', '/nonexistent');
+  await expect(startServers({ sources: ['local'], print: () => undefined })).rejects.toThrow(
+    /^No Redis: set REDIS_URL, or put redis-server or valkey-server, version 7 or newer, on the PATH/u,
+  );
+  vi.stubEnv('REDIS_SERVER_BIN', '/bin/true');
+  await expect(startServers({ sources: ['local'], print: () => undefined })).rejects.toThrow(
+    'REDIS_SERVER_BIN=/bin/true is no Redis or Valkey of version 7 or newer',
+  );
 });

@@ -3,14 +3,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { maxChunkBytes } from '@app/shared/protocol';
 import { connect } from '../client.ts';
 import { defineCase } from '../conformance-case.ts';
-import { deviceAt, heldBy, isHeld, openKnownEvent, subscribeBatched, untilHeld } from './known-event.ts';
+import {
+  deviceAt,
+  eventCase,
+  heldBy,
+  isHeld,
+  openKnownEvent,
+  subscribeBatched,
+  untilHeld,
+} from './known-event.ts';
 
 export const batchedCases = [
-  defineCase(
+  eventCase(
     'batched: subscribed has the epoch, the device count and recovered:false; a snapshot with last and a cursor follows',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const fix = await event.publish(deviceAt(event, 0));
       using watcher = await subscribeBatched(target, event);
       await untilHeld(watcher, event, deviceAt(event, 0), fix.fixAtMs);
@@ -31,11 +37,9 @@ export const batchedCases = [
     },
     { covers: ['message subscribed', 'message snapshot'] },
   ),
-  defineCase(
+  eventCase(
     'batched: a row is devices.id, lon, lat, ts, speed, course, altitude; 0 is sent as 0; IMEIs are never sent',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const device = deviceAt(event, 0);
       using client = await subscribeBatched(target, event);
       const fix = await event.publish(device, {
@@ -86,11 +90,9 @@ export const batchedCases = [
       equal(new Set(parts.flatMap(({ rows }) => rows.map(([id]) => id))).size, count);
     },
   ),
-  defineCase(
+  eventCase(
     'batched: the last frame of a flush has a cursor that differs after each change',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       using client = await subscribeBatched(target, event);
       const cursors = new Set(client.all('snapshot').map(({ cursor }) => cursor));
       for (let round = 0; round < 3; round += 1) {
@@ -105,11 +107,9 @@ export const batchedCases = [
       }
     },
   ),
-  defineCase(
+  eventCase(
     'batched: a client gets at most maxHz frames per second, and the newest position of each device',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const device = deviceAt(event, 0);
       using client = await subscribeBatched(target, event, { maxHz: 1 });
       const startedAtMs = performance.now();
@@ -124,11 +124,9 @@ export const batchedCases = [
       ok(frames <= seconds + 2, `${frames} frames in ${seconds.toFixed(1)} s`);
     },
   ),
-  defineCase(
+  eventCase(
     'both dialects: positions of a device arrive in fix-time order and end with the newest, whatever the stream order',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       using batched = await subscribeBatched(target, event);
       using plain = await connect(target, 'plain', event.session);
       await plain.send({ type: 'subscribe', topic: event.topic, maxHz: 20 });
@@ -157,11 +155,9 @@ export const batchedCases = [
       }
     },
   ),
-  defineCase(
+  eventCase(
     'batched: devices announces added and removed devices before any of their rows',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       using client = await subscribeBatched(target, event);
       const device = await event.addDevice();
       const fix = await event.publish(device);
@@ -188,11 +184,9 @@ export const batchedCases = [
     },
     { covers: ['message devices'] },
   ),
-  defineCase(
+  eventCase(
     'batched: when a fix is found faulty its device is removed and added, and an older row follows',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const device = deviceAt(event, 0);
       const validFix = await event.publish(device, { fixAtMs: Date.now() - 5_000 });
       const faultyFix = await event.publish(device);
@@ -204,11 +198,9 @@ export const batchedCases = [
       await untilHeld(client, event, device, validFix.fixAtMs);
     },
   ),
-  defineCase(
+  eventCase(
     'batched: a bbox, also one across the antimeridian, limits the rows to devices inside; hidden names those that left',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const device = deviceAt(event, 0);
       const other = deviceAt(event, 1);
       using client = await subscribeBatched(target, event, { bbox: [170, -10, -170, 10] });
@@ -236,11 +228,9 @@ export const batchedCases = [
     },
     { covers: ['message hidden'] },
   ),
-  defineCase(
+  eventCase(
     'batched: an update of the bbox sends devices that become visible, hides others, and sends no snapshot',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const west = deviceAt(event, 0);
       const east = deviceAt(event, 1);
       const westFix = await event.publish(west, { longitude: -5, latitude: 1 });

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../client.ts';
 import type { MessageOf, Client } from '../client.ts';
+import { defineCase } from '../conformance-case.ts';
+import type { ConformanceCase } from '../conformance-case.ts';
 import type { Device, Capabilities, TestEvent, Target } from '../target.ts';
 
 /** Opens a test event and waits until the server knows its devices. */
@@ -16,6 +18,19 @@ export async function openKnownEvent(
     throw error;
   }
   return event;
+}
+
+/** Defines a case with a test event whose devices the server knows. */
+export function eventCase(
+  title: string,
+  check: (target: Target & Pick<Capabilities, 'openTestEvent'>, event: TestEvent) => Promise<void>,
+  options?: Parameters<typeof defineCase>[3],
+): ConformanceCase {
+  const open = async (target: Parameters<typeof check>[0]): Promise<void> => {
+    await using event = await openKnownEvent(target);
+    await check(target, event);
+  };
+  return defineCase(title, ['openTestEvent'], open, options);
 }
 
 /** Waits until `subscribed` reports this many devices for the event. */

@@ -5,6 +5,7 @@ import { defineCase } from '../conformance-case.ts';
 import type { TestEvent, Target } from '../target.ts';
 import {
   deviceAt,
+  eventCase,
   heldBy,
   isHeld,
   openKnownEvent,
@@ -44,20 +45,24 @@ async function disconnectClient(
   return { point: resumePoint(client), held: heldBy(client, event.topic) };
 }
 
+/** Subscribes with a cursor and waits for the reply. */
 async function resume(
   target: Target,
   event: TestEvent,
   options: object,
   url = target.url,
-): Promise<{ readonly client: Client<'batched'>; readonly recovered: boolean }> {
+): Promise<Client<'batched'>> {
   const client = await connect(target, 'batched', event.session, { url });
   await client.send({ type: 'subscribe', topic: event.topic, maxHz: 20, ...options });
-  const { recovered } = await client.next('subscribed');
-  return { client, recovered };
+  await client.next('subscribed');
+  return client;
 }
 
-/** After `recovered: false` the server must send a complete snapshot. */
-async function expectFullSnapshot(client: Client<'batched'>, event: TestEvent): Promise<void> {
+/** Subscribes with a cursor; the server must answer `recovered: false` and send a complete snapshot. */
+async function expectFullSnapshot(target: Target, event: TestEvent, options: object): Promise<void> {
+  using client = await connect(target, 'batched', event.session);
+  await client.send({ type: 'subscribe', topic: event.topic, maxHz: 20, ...options });
+  equal((await client.next('subscribed')).recovered, false);
   await client.next('snapshot', ({ part }) => part === 0);
   await client.until('the snapshot is complete', () =>
     client.all('snapshot').some(({ last }) => last === true),
@@ -66,33 +71,27 @@ async function expectFullSnapshot(client: Client<'batched'>, event: TestEvent): 
 }
 
 export const resumeCases = [
-  defineCase(
-    'batched: a recovered resume sends only the changes since the cursor',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
-      const { point, held } = await disconnectClient(target, event);
-      const missed = await event.publish(deviceAt(event, 1));
-      // The server must know the fix before the resume.
-      using watcher = await subscribeBatched(target, event);
-      await untilHeld(watcher, event, deviceAt(event, 1), missed.fixAtMs);
-      const { client, recovered } = await resume(target, event, point);
-      using resumed = client;
-      equal(recovered, true);
-      await untilHeld(resumed, event, deviceAt(event, 1), missed.fixAtMs);
-      deepEqual(
-        heldBy(resumed, event.topic, held),
-        heldBy(watcher, event.topic),
-        'it holds other rows than a new client',
-      );
-      deepEqual(
-        [...heldBy(resumed, event.topic).keys()],
-        [deviceAt(event, 1).id],
-        'received more than the changes',
-      );
-      deepEqual(resumed.all('snapshot'), []);
-    },
-  ),
+  eventCase('batched: a recovered resume sends only the changes since the cursor', async (target, event) => {
+    const { point, held } = await disconnectClient(target, event);
+    const missed = await event.publish(deviceAt(event, 1));
+    // The server must know the fix before the resume.
+    using watcher = await subscribeBatched(target, event);
+    await untilHeld(watcher, event, deviceAt(event, 1), missed.fixAtMs);
+    using resumed = await resume(target, event, point);
+    equal(resumed.all('subscribed')[0]?.recovered, true);
+    await untilHeld(resumed, event, deviceAt(event, 1), missed.fixAtMs);
+    deepEqual(
+      heldBy(resumed, event.topic, held),
+      heldBy(watcher, event.topic),
+      'it holds other rows than a new client',
+    );
+    deepEqual(
+      [...heldBy(resumed, event.topic).keys()],
+      [deviceAt(event, 1).id],
+      'received more than the changes',
+    );
+    deepEqual(resumed.all('snapshot'), []);
+  }),
   defineCase(
     'batched: any replica can resume a client, which then holds the same rows as a client that stayed',
     ['openTestEvent', 'replicas'],
@@ -104,9 +103,8 @@ export const resumeCases = [
       const missed = await event.publish(deviceAt(event, 2));
       using watcher = await subscribeBatched(target, event, {}, replica.url);
       await untilHeld(watcher, event, deviceAt(event, 2), missed.fixAtMs, target.refreshMs);
-      const { client, recovered } = await resume(target, event, point, replica.url);
-      using resumed = client;
-      equal(recovered, true);
+      using resumed = await resume(target, event, point, replica.url);
+      equal(resumed.all('subscribed')[0]?.recovered, true);
       await untilHeld(resumed, event, deviceAt(event, 2), missed.fixAtMs);
       deepEqual(heldBy(resumed, event.topic, held), heldBy(watcher, event.topic));
     },
@@ -119,52 +117,34 @@ export const resumeCases = [
       ['another bbox', (point: object) => ({ ...point, bbox: [-180, -90, 180, 90] })],
     ] as const
   ).map(([what, change]) =>
-    defineCase(
+    eventCase(
       `batched: a resume with ${what} is answered recovered:false and a full snapshot`,
-      ['openTestEvent'],
-      async (target) => {
-        await using event = await openKnownEvent(target);
+      async (target, event) => {
         const { point } = await disconnectClient(target, event);
-        const { client, recovered } = await resume(target, event, change(point));
-        using resumed = client;
-        equal(recovered, false);
-        await expectFullSnapshot(resumed, event);
+        await expectFullSnapshot(target, event, change(point));
       },
     ),
   ),
-  defineCase(
+  eventCase(
     'batched: a resume after the devices of the event changed is answered recovered:false and a full snapshot',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const { point } = await disconnectClient(target, event);
       await event.addDevice();
       await untilKnown(target, event, 4);
-      const { client, recovered } = await resume(target, event, point);
-      using resumed = client;
-      equal(recovered, false);
-      await expectFullSnapshot(resumed, event);
+      await expectFullSnapshot(target, event, point);
     },
   ),
-  defineCase(
-    'batched: a cursor received with a bbox resumes with the same bbox',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
-      const bbox = [0, 0, 90, 90];
-      const { point } = await disconnectClient(target, event, { bbox });
-      const { client, recovered } = await resume(target, event, { ...point, bbox });
-      using resumed = client;
-      equal(recovered, true);
-      await resumed.roundTrip();
-      deepEqual(resumed.all('snapshot'), []);
-    },
-  ),
-  defineCase(
+  eventCase('batched: a cursor received with a bbox resumes with the same bbox', async (target, event) => {
+    const bbox = [0, 0, 90, 90];
+    const { point } = await disconnectClient(target, event, { bbox });
+    using resumed = await resume(target, event, { ...point, bbox });
+    equal(resumed.all('subscribed')[0]?.recovered, true);
+    await resumed.roundTrip();
+    deepEqual(resumed.all('snapshot'), []);
+  }),
+  eventCase(
     'batched: a cursor ahead of the server is answered with a temporary unavailable after up to 2 s',
-    ['openTestEvent'],
-    async (target) => {
-      await using event = await openKnownEvent(target);
+    async (target, event) => {
       const { point } = await disconnectClient(target, event);
       // Cursors are opaque to clients, but this suite knows that they contain stream ids, which start with a time in ms.
       const cursor = point.cursor.replace(/\d{13}/u, (ms) => String(Number(ms) + 3_600_000));

@@ -100,8 +100,7 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
         else directus.misbehave(mode, { slowMs: 200 });
       },
       calls: () =>
-        directus.calls.map(({ path, headerNames, cookieNames }) => ({
-          path,
+        directus.calls.map(({ headerNames, cookieNames }) => ({
           headers: headerNames,
           cookies: cookieNames,
         })),

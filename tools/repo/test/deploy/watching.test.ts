@@ -22,11 +22,11 @@ const queries = [
   rules.map((rule) => readWith(rule.alert ?? rule.record ?? '', rule.expr)),
   dashboards.map((dashboard) => readWith(`${dashboard.title} > annotation`, annotationOf(dashboard))),
   dashboards.flatMap((dashboard) =>
-    dashboard.rows.flatMap((row) =>
-      row.panels.flatMap((panel) =>
+    Object.values(dashboard.rows)
+      .flat()
+      .flatMap((panel) =>
         panel.queries.map(({ expr }) => readWith(`${dashboard.title} > ${panel.title}`, expr)),
       ),
-    ),
   ),
 ].flat();
 

@@ -28,18 +28,14 @@ export interface Panel {
   readonly limits?: readonly [warn: number, alarm: number];
 }
 
-export interface Row {
-  readonly title: string;
-  readonly panels: readonly Panel[];
-}
-
 export interface Dashboard {
   /** Part of links to the dashboard; must not change. */
   readonly uid: string;
   readonly title: string;
   /** The label `job` of its services. */
   readonly job: string;
-  readonly rows: readonly Row[];
+  /** Panels by the title of their row. */
+  readonly rows: Readonly<Record<string, readonly Panel[]>>;
 }
 
 const gridColumns = 24;
@@ -50,11 +46,11 @@ const panelHeights = { stat: 4, timeSeries: 8 } as const;
 export function toGrafana({ uid, title, job, rows }: Dashboard): GrafanaDashboard {
   const panels: (GrafanaPanel | RowPanel)[] = [];
   let y = 0;
-  for (const row of rows) {
+  for (const [rowTitle, rowPanels] of Object.entries(rows)) {
     panels.push({
       id: panels.length + 1,
       type: 'row',
-      title: row.title,
+      title: rowTitle,
       collapsed: false,
       gridPos: { x: 0, y, w: gridColumns, h: 1 },
       panels: [],
@@ -62,7 +58,7 @@ export function toGrafana({ uid, title, job, rows }: Dashboard): GrafanaDashboar
     y += 1;
     let x = 0;
     let rowHeight = 0;
-    for (const panel of row.panels) {
+    for (const panel of rowPanels) {
       const width = gridColumns / panelsPerRow[panel.kind];
       const height = panelHeights[panel.kind];
       if (x + width > gridColumns) {
