@@ -29,8 +29,6 @@ export interface TestEvent {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export type DirectusMode = 'ok' | 'slow' | '429' | '500' | '503' | 'hang' | 'refuse';
-
 /** Controls of a stand-in for Directus. */
 export interface DirectusControls {
   /** Adds a user who may see these events; returns a session of theirs. */
@@ -40,8 +38,8 @@ export interface DirectusControls {
   expire(session: Session): void;
   allow(userId: string, eventId: string): void;
   forbid(userId: string, eventId: string): void;
-  /** Resolves once the gateway sees Directus in this mode. */
-  setMode(mode: DirectusMode): Promise<void>;
+  /** Runs `act` while Directus is slow or fails. */
+  during(mode: 'slow' | '429' | '500' | '503' | 'hang' | 'refuse', act: () => Promise<void>): Promise<void>;
   /** Header and cookie names of each request of the gateway so far. */
   calls(): readonly { readonly headers: readonly string[]; readonly cookies: readonly string[] }[];
 }

@@ -7,7 +7,7 @@ import { eventually } from '@app/test-kit/eventually';
 import type { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
 
-export interface CheckOptions {
+interface CheckOptions {
   readonly redis: Redis;
   readonly sql: Sql;
   readonly stream: string;
@@ -15,11 +15,6 @@ export interface CheckOptions {
   readonly sent: readonly (TimedRecord | TimedBadRecord)[];
   /** Maximum time of the processor to process the remaining entries. */
   readonly drainTimeoutMs: number;
-}
-
-export interface Counts {
-  readonly stored: number;
-  readonly parked: number;
 }
 
 /**
@@ -32,7 +27,7 @@ export async function checkNothingLost({
   stream,
   sent,
   drainTimeoutMs,
-}: CheckOptions): Promise<Counts> {
+}: CheckOptions): Promise<{ readonly stored: number; readonly parked: number }> {
   await eventually(() => checkAllRead(redis, stream), { timeoutMs: drainTimeoutMs, intervalMs: 250 });
 
   const good = sent.filter((timed) => 'record' in timed);

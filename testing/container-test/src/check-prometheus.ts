@@ -19,15 +19,9 @@ export async function checkPrometheus(stack: Stack): Promise<void> {
   };
   await eventually(
     async () => {
-      const { data } = await get<QueryAnswer>('/api/v1/query?query=up%20%3D%3D%201');
-      const jobs = data.result.map(({ metric }) => metric.job).toSorted();
+      const { data: up } = await get<QueryAnswer>('/api/v1/query?query=up%20%3D%3D%201');
+      const jobs = up.result.map(({ metric }) => metric.job).toSorted();
       assert.deepEqual(jobs, ['live-gateway', 'live-gateway', 'processor']);
-      return true;
-    },
-    { timeoutMs: scrapeTimeoutMs, intervalMs: 500 },
-  );
-  await eventually(
-    async () => {
       const { data } = await get<RulesAnswer>('/api/v1/rules');
       const health = data.groups.flatMap(({ rules }) => rules.map((rule) => rule.health));
       assert.ok(health.length > 10, `only ${health.length} rules`);

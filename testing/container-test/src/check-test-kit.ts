@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { migrate } from '@app/migrate/migrate';
+import { onServer } from '@app/test-kit/database';
 import { startTestServers } from '@app/test-kit/test-servers';
 import { Redis } from 'ioredis';
-import postgres from 'postgres';
 import { docker } from './docker.ts';
 
 /** The test kit can start its servers in containers and removes them. */
@@ -32,15 +32,12 @@ async function checkRedis(url: string): Promise<void> {
 }
 
 async function checkPostgres(url: string, template: string): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => undefined });
-  try {
+  await onServer(url, async (sql) => {
     const [found] = await sql<{ version: number }[]>`
       select current_setting('server_version_num')::int as version
       from pg_database where datname = ${template} and not datallowconn`;
     assert.ok((found?.version ?? 0) >= 170_000, 'the migrated template database is missing');
-  } finally {
-    await sql.end();
-  }
+  });
 }
 
 async function listContainers(): Promise<readonly string[]> {

@@ -11,22 +11,7 @@ export interface Container {
   readonly exitCode: number;
 }
 
-/** The system in containers, in its own compose project, so that a developer's stack is not touched. */
-export interface Stack extends AsyncDisposable {
-  readonly httpUrl: string;
-  readonly liveUrl: string;
-  readonly redisUrl: string;
-  readonly postgresUrl: string;
-  readonly prometheusUrl: string;
-  build(): Promise<void>;
-  up(services: readonly string[]): Promise<void>;
-  containersOf(service: string): Promise<readonly Container[]>;
-  containerOf(service: string): Promise<Container>;
-  /** Waits until the container is healthy. */
-  untilHealthy(name: string): Promise<void>;
-  /** The last log lines of all containers. */
-  recentLogs(): Promise<string>;
-}
+export type Stack = Awaited<ReturnType<typeof prepareStack>>;
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 const project = 'live-tracking-container-test';
@@ -37,7 +22,8 @@ const buildTimeoutMs = 480_000;
 const upTimeoutMs = 240_000;
 const healthyTimeoutMs = 120_000;
 
-export async function prepareStack(): Promise<Stack> {
+/** The system in containers, in its own compose project, so that a developer's stack is not touched. */
+export async function prepareStack() {
   const [http, redis, postgres, prometheus] = await Promise.all([
     findFreePort(),
     findFreePort(),
@@ -90,26 +76,25 @@ export async function prepareStack(): Promise<Stack> {
     build: async () => {
       await compose(['build', '--quiet'], { timeoutMs: buildTimeoutMs });
     },
-    up: async (services) => {
+    up: async (services: readonly string[]) => {
       await compose(['up', '--detach', '--no-build', ...services], { timeoutMs: upTimeoutMs });
     },
     containersOf,
-    containerOf: async (service) => {
+    containerOf: async (service: string): Promise<Container> => {
       const [container, ...more] = await containersOf(service);
       if (container === undefined || more.length > 0)
         throw new Error(`${service} has ${more.length + 1} containers`);
       return container;
     },
-    untilHealthy: async (name) => {
-      await eventually(
-        async () => {
-          const { health } = await inspect(name);
-          if (health !== 'healthy') throw new Error(`${name} is ${health}`);
-          return true;
-        },
-        { timeoutMs: healthyTimeoutMs, intervalMs: 200 },
-      );
+    untilHealthy: async (name: string) => {
+      const check = async (): Promise<true> => {
+        const { health } = await inspect(name);
+        if (health !== 'healthy') throw new Error(`${name} is ${health}`);
+        return true;
+      };
+      await eventually(check, { timeoutMs: healthyTimeoutMs, intervalMs: 200 });
     },
+    /** The last log lines of all containers. */
     recentLogs: () => compose(['logs', '--no-color', '--tail', '40']),
     [Symbol.asyncDispose]: async () => {
       await down();

@@ -9,7 +9,6 @@ interface ComposeFile {
     Record<
       string,
       {
-        readonly image: string;
         readonly command?: readonly string[];
         readonly environment?: Readonly<Record<string, string>>;
         readonly ports?: readonly string[];

@@ -1,111 +1,112 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { Link, type Direction } from './faulty-link.ts';
 import { findFreePort } from './free-port.ts';
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** A TCP network between a client and a server that can be made to fail, for connections open and to come. */
-export interface FaultyNetwork extends AsyncDisposable {
+export class FaultyNetwork implements AsyncDisposable {
   /** Where clients connect, on 127.0.0.1. */
   readonly port: number;
+  readonly #server: Server;
+  readonly #links = new Set<Link>();
+  #delayMs = { toServer: 0, toClient: 0 };
+  #swallows = { toServer: false, toClient: false };
+
+  constructor(target: Address, port: number) {
+    this.port = port;
+    // Half-open allowed: a client that has sent all it has may still wait for the answer.
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+      const link = new Link(client, target, () => this.#links.delete(link));
+      this.#links.add(link);
+      for (const direction of directions.both) {
+        link.delay(this.#delayMs[direction], direction);
+        if (this.#swallows[direction]) link.swallow(direction);
+      }
+    });
+  }
+
   /** The same URL, through this network. */
-  through(url: string): string;
-  /** How many connections are open on either side. */
-  openConnections(): number;
+  through(url: string): string {
+    const rewritten = new URL(url);
+    rewritten.hostname = '127.0.0.1';
+    rewritten.port = String(this.port);
+    return rewritten.href;
+  }
+
   /** Everything arrives `ms` later, in order. */
-  delay(ms: number, direction?: Direction): void;
+  delay(ms: number, direction: Direction = 'both'): void {
+    for (const each of directions[direction]) {
+      this.#delayMs[each] = ms;
+      for (const link of this.#links) link.delay(ms, each);
+    }
+  }
+
   /** What is sent vanishes, closes included; connections stay open and new ones are still accepted. */
-  swallow(direction?: Direction): void;
-  /**
-   * The clients of the present connections are gone without a word: the server keeps its end open, and what it
-   * sends vanishes. New connections are well.
-   */
-  halfOpen(): void;
-  /** Resets the present connections on both sides (RST). New ones are well. */
-  cut(): void;
-  /** New connections are refused; the present ones go on. */
-  refuse(): Promise<void>;
-  /**
-   * All is well again. What was delayed still arrives at its time; a connection that lost bytes is reset on both
-   * sides, for a stream with a hole cannot go on.
-   */
-  heal(): Promise<void>;
+  swallow(direction: Direction = 'both'): void {
+    for (const each of directions[direction]) {
+      this.#swallows[each] = true;
+      for (const link of this.#links) link.swallow(each);
+    }
+  }
+
+  /** The clients of open connections vanish: the server keeps its end, and what it sends is lost. New ones work. */
+  halfOpen(): void {
+    for (const link of this.#links) link.abandonClient();
+  }
+
+  /** Resets open connections on both sides (RST). New ones work. */
+  cut(): void {
+    for (const link of this.#links) link.reset();
+  }
+
+  /** Refuses new connections; open ones continue. */
+  async refuse(): Promise<void> {
+    // It stops listening at once; it is closed when the last connection is.
+    if (this.#server.listening) this.#server.close();
+  }
+
+  /** Ends all faults. Delayed bytes still arrive at their time; a connection that lost bytes is reset on both sides. */
+  async heal(): Promise<void> {
+    this.#delayMs = { toServer: 0, toClient: 0 };
+    this.#swallows = { toServer: false, toClient: false };
+    for (const link of this.#links) link.heal();
+    await this.listen();
+  }
+
+  async listen(): Promise<void> {
+    if (this.#server.listening) return;
+    this.#server.listen({ port: this.port, host: '127.0.0.1', exclusive: true });
+    await once(this.#server, 'listening');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.refuse();
+    this.cut();
+  }
 }
+
+const directions = {
+  both: ['toServer', 'toClient'],
+  toServer: ['toServer'],
+  toClient: ['toClient'],
+} as const;
 
 export async function startFaultyNetwork(options: {
   /** A server's URL, or its address. */
-  readonly target: string | { readonly host: string; readonly port: number };
+  readonly target: string | Address;
 }): Promise<FaultyNetwork> {
   const target = typeof options.target === 'string' ? addressOf(options.target) : options.target;
-  const port = await findFreePort();
-  const links = new Set<Link>();
-  const fault = { delayMs: { toServer: 0, toClient: 0 }, swallows: { toServer: false, toClient: false } };
-
-  // Half-open allowed: a client that has sent all it has may still wait for the answer.
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    const link = new Link(client, target, () => links.delete(link));
-    links.add(link);
-    for (const direction of ['toServer', 'toClient'] as const) {
-      link.delay(fault.delayMs[direction], direction);
-      if (fault.swallows[direction]) link.swallow(direction);
-    }
-  });
-  const listen = async (): Promise<void> => {
-    if (server.listening) return;
-    server.listen({ port, host: '127.0.0.1', exclusive: true });
-    await once(server, 'listening');
-  };
-  const refuse = async (): Promise<void> => {
-    // It listens no more from here on; that it is closed it says when the last connection is.
-    if (server.listening) server.close();
-  };
-  await listen();
-
-  return {
-    port,
-    through: (url) => {
-      const rewritten = new URL(url);
-      rewritten.hostname = '127.0.0.1';
-      rewritten.port = String(port);
-      return rewritten.href;
-    },
-    openConnections: () => links.size,
-    delay: (ms, direction = 'both') => {
-      for (const each of eachOf(direction)) {
-        fault.delayMs[each] = ms;
-        for (const link of links) link.delay(ms, each);
-      }
-    },
-    swallow: (direction = 'both') => {
-      for (const each of eachOf(direction)) {
-        fault.swallows[each] = true;
-        for (const link of links) link.swallow(each);
-      }
-    },
-    halfOpen: () => {
-      for (const link of links) link.abandonClient();
-    },
-    cut: () => {
-      for (const link of links) link.reset();
-    },
-    refuse,
-    heal: async () => {
-      fault.delayMs = { toServer: 0, toClient: 0 };
-      fault.swallows = { toServer: false, toClient: false };
-      for (const link of links) link.heal();
-      await listen();
-    },
-    [Symbol.asyncDispose]: async () => {
-      await refuse();
-      for (const link of links) link.reset();
-    },
-  };
+  const network = new FaultyNetwork(target, await findFreePort());
+  await network.listen();
+  return network;
 }
 
-function eachOf(direction: Direction): readonly ('toServer' | 'toClient')[] {
-  return direction === 'both' ? ['toServer', 'toClient'] : [direction];
-}
-
-function addressOf(url: string): { readonly host: string; readonly port: number } {
+function addressOf(url: string): Address {
   const { hostname, port } = new URL(url);
   if (port === '') throw new Error('The URL of a faulty network names no port');
   return { host: hostname, port: Number(port) };

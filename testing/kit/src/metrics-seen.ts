@@ -1,5 +1,5 @@
 import type { DocumentedMetric } from './documented-metrics.ts';
-import { readMetric } from './read-metric.ts';
+import { readMetric, readSeries } from './read-metric.ts';
 
 /** The largest value seen of each series, for metrics with a prefix. */
 export class MetricsSeen {
@@ -56,12 +56,8 @@ export function whatIsMissing(
 /** Values by label of a metric's series. */
 function labelsOf(exposition: string, name: string): ReadonlyMap<string, ReadonlySet<string>> {
   const seen = new Map<string, Set<string>>();
-  for (const line of exposition.split('\n')) {
-    const [, series, labels = ''] = /^([a-z_]+)(?:\{(.*)\})? \S+$/u.exec(line) ?? [];
-    if (series !== name) continue;
-    for (const [, label = '', value = ''] of labels.matchAll(/([a-z]+)="([^"]*)"/gu)) {
-      seen.set(label, (seen.get(label) ?? new Set()).add(value));
-    }
+  for (const series of readSeries(exposition).filter((each) => each.name === name)) {
+    for (const [label, value] of series.labels) seen.set(label, (seen.get(label) ?? new Set()).add(value));
   }
   return seen;
 }

@@ -9,7 +9,7 @@ export type ServerContainer = { readonly url: string; readonly from: string } & 
 
 const redisImage = 'redis:8-trixie';
 const postgresImage = 'postgres:17-trixie';
-const timescaleImage = 'timescale/timescaledb:latest-pg17';
+export const timescaleImage = 'timescale/timescaledb:latest-pg17';
 
 // The engine opens the port before the server listens.
 const readyTimeoutMs = 60_000;
@@ -21,27 +21,13 @@ export async function startRedisContainer(
     image: redisImage,
     port: 6379,
     // Protected mode refuses connections through a forwarded port.
-    command: [
-      'redis-server',
-      '--bind',
-      '0.0.0.0',
-      '--protected-mode',
-      'no',
-      '--save',
-      '',
-      '--appendonly',
-      'no',
-    ],
+    command: ['redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', ''],
     environment: {},
   });
   if ('missing' in container) return container;
   const url = `redis://${container.host}:${container.port}`;
   await eventually(() => pingOnce(url), { timeoutMs: readyTimeoutMs, intervalMs: 50 });
-  return {
-    url,
-    from: `container ${redisImage}`,
-    [Symbol.asyncDispose]: () => container[Symbol.asyncDispose](),
-  };
+  return { ...container, url, from: `container ${redisImage}` };
 }
 
 export async function startPostgresContainer(
@@ -63,14 +49,7 @@ export async function startPostgresContainer(
   if ('missing' in container) return container;
   const url = `postgres://postgres:${password}@${container.host}:${container.port}/postgres`;
   await eventually(() => connectOnce(url), { timeoutMs: readyTimeoutMs, intervalMs: 50 });
-  return { url, from: `container ${image}`, [Symbol.asyncDispose]: () => container[Symbol.asyncDispose]() };
-}
-
-export async function startTimescaleContainer(
-  engine: ContainerEngine,
-  settings: PostgresSettings,
-): Promise<ServerContainer | { readonly missing: string }> {
-  return await startPostgresContainer(engine, settings, timescaleImage);
+  return { ...container, url, from: `container ${image}` };
 }
 
 async function pingOnce(url: string): Promise<boolean> {

@@ -1,4 +1,3 @@
-import postgres from 'postgres';
 import { createDatabase, onServer, type TestDatabase } from './database.ts';
 import { createDirectusTables } from './directus-tables.ts';
 import { fastSettings } from './postgres-server.ts';
@@ -37,12 +36,7 @@ async function createTemplate(
 ): Promise<TestDatabase> {
   const database = await createDatabase(serverUrl, 'template');
   await migrate(database.url);
-  const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
-  try {
-    await createDirectusTables(sql);
-  } finally {
-    await sql.end();
-  }
+  await onServer(database.url, createDirectusTables);
   // A template must have no connections, and TimescaleDB's workers would open one.
   await onServer(serverUrl, async (admin) => {
     await admin`alter database ${admin(database.name)} with allow_connections false`;

@@ -2,20 +2,19 @@ import { findContainerEngine } from './container-engine.ts';
 import { createDatabase } from './database.ts';
 import { fastSettings, type PostgresSettings } from './postgres-server.ts';
 import { Program } from './program.ts';
-import { startTimescaleContainer } from './server-containers.ts';
+import { startPostgresContainer, timescaleImage } from './server-containers.ts';
 import { readSources, type ServerSource } from './servers.ts';
 
 export interface TestTimescale extends AsyncDisposable {
   readonly url: string;
-  /** The WebAssembly build has one session: a second client waits until the first has closed its own. */
-  readonly maxConnections: number;
   /** `TIMESCALE_URL`, `container …` or `WebAssembly`. */
   readonly from: string;
 }
 
 /**
  * A new empty database of a server with TimescaleDB: the server at `TIMESCALE_URL`, else a container, else WebAssembly
- * (PostgreSQL 17, TimescaleDB 2.23), which takes two seconds. Prints the source.
+ * (PostgreSQL 17, TimescaleDB 2.23), which takes two seconds and has one session: a second client waits until the first
+ * has closed its own. Prints the source.
  */
 export async function startTimescale(
   options: { readonly from?: 'WebAssembly' } = {},
@@ -55,7 +54,7 @@ async function findInEnvironment(): Promise<TestTimescale | undefined> {
   if (serverUrl === undefined || serverUrl === '') return undefined;
   // In template1 TimescaleDB's image already has the extension.
   const database = await createDatabase(serverUrl, 'test', 'template0');
-  return { ...database, maxConnections: 10, from: 'TIMESCALE_URL' };
+  return { ...database, from: 'TIMESCALE_URL' };
 }
 
 // Asking again for a missing image takes seconds.
@@ -65,7 +64,7 @@ async function startInContainer(settings: PostgresSettings): Promise<TestTimesca
   const engine = noContainer === undefined ? await findContainerEngine() : undefined;
   if (engine === undefined) return undefined;
   await using stack = new AsyncDisposableStack();
-  const container = await startTimescaleContainer(engine, settings);
+  const container = await startPostgresContainer(engine, settings, timescaleImage);
   if ('missing' in container) {
     noContainer = container.missing;
     printOnce(`timescale: no container (${noContainer})`);
@@ -76,7 +75,6 @@ async function startInContainer(settings: PostgresSettings): Promise<TestTimesca
   const owned = stack.move();
   return {
     url: database.url,
-    maxConnections: 10,
     from: container.from,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -90,7 +88,6 @@ async function startWebAssembly(): Promise<TestTimescale> {
   const owned = stack.move();
   return {
     url: `postgres://postgres:postgres@127.0.0.1:${String(port)}/postgres`,
-    maxConnections: 1,
     from: 'WebAssembly',
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

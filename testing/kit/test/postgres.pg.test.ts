@@ -34,18 +34,6 @@ test('a test database has the tables of the migrations and of Directus and is dr
   expect(await sql`select 1 from pg_tables where schemaname = 'public'`).toHaveLength(0);
 });
 
-test('ten databases can be created at once and are separate', async () => {
-  await using stack = new AsyncDisposableStack();
-  const databases = await Promise.all(
-    Array.from({ length: 10 }, async () => stack.use(await startPostgres())),
-  );
-  for (const { url } of databases) {
-    await using sql = connect(url);
-    await sql`insert into events (id) values (gen_random_uuid())`;
-    expect(await sql`select from events`).toHaveLength(1);
-  }
-});
-
 test('a seeded event is joined to its devices by UUID, and a device may be in two events', async () => {
   await using database = await startPostgres();
   await using sql = connect(database.url);

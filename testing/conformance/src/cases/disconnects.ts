@@ -168,13 +168,10 @@ export const disconnectCases = [
       await client.send({ type: 'subscribe', topic: `event:${target.eventId}` });
       await client.next('subscribed');
       const downAtMs = performance.now();
-      await target.directus.setMode('503');
-      try {
+      await target.directus.during('503', async () => {
         equal(await client.closed(target.answerMs + 10_000), 1013);
         ok(performance.now() - downAtMs >= 2_000, 'closed within the grace period');
-      } finally {
-        await target.directus.setMode('ok');
-      }
+      });
     },
     { covers: ['close 1013'] },
   ),

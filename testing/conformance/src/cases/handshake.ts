@@ -116,12 +116,9 @@ export const handshakeCases = [
       ['directus'],
       async (target) => {
         const session = target.directus.newViewer();
-        await target.directus.setMode(mode);
-        try {
+        await target.directus.during(mode, async () => {
           await expectRetryLater(target, { origin: target.origin, session });
-        } finally {
-          await target.directus.setMode('ok');
-        }
+        });
         using client = await connect(target, 'plain', session);
         await client.roundTrip();
       },

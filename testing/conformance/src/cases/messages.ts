@@ -220,15 +220,12 @@ function messageCases(dialect: Dialect): readonly ConformanceCase[] {
       'a subscribe beyond the limit is answered too-many-subscriptions; those being authorised count',
       ['directus'],
       async (client, { directus, limits }) => {
-        await directus.setMode('slow');
-        try {
+        await directus.during('slow', async () => {
           for (let id = 0; id <= limits.subscriptions; id += 1)
             await client.send({ type: 'subscribe', id, topic: unknownEvent() });
           const error = await client.next('error', ({ code }) => code === 'too-many-subscriptions');
           deepEqual([error.id, error.temporary], [limits.subscriptions, false]);
-        } finally {
-          await directus.setMode('ok');
-        }
+        });
       },
       'error too-many-subscriptions',
     ),
@@ -274,8 +271,7 @@ function messageCases(dialect: Dialect): readonly ConformanceCase[] {
       async ({ directus, ...target }) => {
         await using event = await target.openTestEvent();
         using client = await connect(target, dialect, event.session);
-        await directus.setMode('slow');
-        try {
+        await directus.during('slow', async () => {
           client.sendNow({ type: 'subscribe', id: 'in', topic: event.topic });
           client.sendNow({ type: 'unsubscribe', id: 'out', topic: event.topic });
           await client.until('both are answered', () =>
@@ -284,9 +280,7 @@ function messageCases(dialect: Dialect): readonly ConformanceCase[] {
             ),
           );
           deepEqual(client.all('subscribed'), []);
-        } finally {
-          await directus.setMode('ok');
-        }
+        });
         client.sendNow({ type: 'subscribe', id: 'again', topic: event.topic });
         equal((await client.next('subscribed')).id, 'again');
       },
@@ -298,15 +292,12 @@ function messageCases(dialect: Dialect): readonly ConformanceCase[] {
         async ({ directus, ...target }) => {
           await using event = await target.openTestEvent();
           using client = await connect(target, dialect, event.session);
-          await directus.setMode(mode);
-          try {
+          await directus.during(mode, async () => {
             client.sendNow({ type: 'subscribe', id: 1, topic: event.topic });
             const error = await client.next('error');
             deepEqual([error.id, error.code, error.temporary], [1, 'unavailable', true]);
             ok((error.retryAfterMs ?? 0) > 0, 'no retryAfterMs');
-          } finally {
-            await directus.setMode('ok');
-          }
+          });
           client.sendNow({ type: 'subscribe', id: 2, topic: event.topic });
           equal((await client.next('subscribed')).id, 2);
         },

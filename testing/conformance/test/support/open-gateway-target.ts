@@ -58,14 +58,10 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
     command: {
       args: [
         gateway.wsUrl,
-        '--origin',
-        testOrigin,
-        '--event',
-        emptyEvent,
-        '--stream',
-        stream,
-        '--refresh-ms',
-        '3000',
+        `--origin=${testOrigin}`,
+        `--event=${emptyEvent}`,
+        `--stream=${stream}`,
+        '--refresh-ms=3000',
       ],
       env: {
         LIVE_SESSION: newViewer(emptyEvent).cookie,
@@ -95,9 +91,13 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
       expire: ({ cookie }) => directus.expireSession(cookie.slice(cookieName.length + 1)),
       allow: (userId, eventId_) => directus.allow(userId, eventId_),
       forbid: (userId, eventId_) => directus.forbid(userId, eventId_),
-      setMode: async (mode) => {
-        if (mode === 'ok') await fixture.healDirectus();
-        else directus.misbehave(mode, { slowMs: 200 });
+      during: async (mode, act) => {
+        directus.misbehave(mode, { slowMs: 200 });
+        try {
+          await act();
+        } finally {
+          await fixture.healDirectus();
+        }
       },
       calls: () =>
         directus.calls.map(({ headerNames, cookieNames }) => ({

@@ -285,19 +285,11 @@ async function compile(source: string): Promise<string> {
   const folder = mkdtempSync(join(repositoryPath('tools/repo/node_modules'), '.manifests-'));
   try {
     writeFileSync(join(folder, 'manifests.ts'), source);
-    const options = [
-      '--noEmit',
-      '--strict',
-      '--skipLibCheck',
-      '--module',
-      'nodenext',
-      '--types',
-      '',
-      '--pretty',
-      'false',
-    ];
+    const options = '--ignoreConfig --noEmit --strict --skipLibCheck --module nodenext --pretty false'.split(
+      ' ',
+    );
     const tsc = repositoryPath('node_modules/.bin/tsc');
-    await promisify(execFile)(tsc, ['--ignoreConfig', ...options, join(folder, 'manifests.ts')]);
+    await promisify(execFile)(tsc, [...options, '--types', '', join(folder, 'manifests.ts')]);
     return '';
   } catch (error) {
     if (error instanceof Error && 'stdout' in error) return String(error.stdout);

@@ -44,11 +44,6 @@ describe('the summary of a run', () => {
     expect(run).toMatchObject({ failures: ['no test ran'], isSuccess: false });
   });
 
-  test('an unfinished test has failed', () => {
-    const results: Results = { ...none, tests: [{ file: 'a.test.ts', name: 'hangs', state: 'pending' }] };
-    expect(summariseResults(results, exitCodeZero, []).summary).toBe('0 passed, 1 failed, 0 skipped');
-  });
-
   test.for(['exit code 1', 'SIGKILL'])('an unexplained %s is a failure', (exit) => {
     expect(summariseResults(onePassed, exit, [])).toEqual({
       failures: [`vitest exited with ${exit}`],

@@ -1,21 +1,9 @@
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { spawnSync } from 'node:child_process';
 import { repositoryPath } from '../../../src/deploy/repository.ts';
 
 /** Path of a program on the PATH or installed by `./run test`; undefined if there is none. */
 export function findProgram(name: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), repositoryPath('.toolchain/bin')];
-  return folders
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, name))
-    .find(isProgram);
-}
-
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  const env = { PATH: `${process.env['PATH']}:${repositoryPath('.toolchain/bin')}` };
+  const { stdout } = spawnSync('sh', ['-c', `command -v ${name}`], { env, encoding: 'utf8' });
+  return stdout.trim() || undefined;
 }
