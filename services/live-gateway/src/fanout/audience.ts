@@ -121,12 +121,12 @@ export class Audience {
     const members = [...this.#members()];
     const addedIndexes = this.devices.change(change, (index) => {
       for (const group of this.#groups.values()) group.forgetIndex(index);
-      for (const { pending, shown } of members) {
-        pending?.delete(index);
+      for (const { unsent, shown } of members) {
+        unsent?.delete(index);
         shown?.delete(index);
       }
     });
-    this.#markPending(addedIndexes);
+    this.#markUnsent(addedIndexes);
     this.#addControlFrames(encodeDevices(this.topic, idsOf(change.added), idsOf(change.removed)));
   }
 
@@ -138,7 +138,7 @@ export class Audience {
     const ids = indexes.flatMap((index) => this.devices.at(index)?.device.id ?? []);
     if (ids.length === 0) return;
     for (const { shown } of this.#members()) for (const index of indexes) shown?.delete(index);
-    this.#markPending(indexes);
+    this.#markUnsent(indexes);
     this.#addControlFrames(encodeDevices(this.topic, ids, ids));
   }
 
@@ -164,13 +164,13 @@ export class Audience {
   }
 
   /**
-   * Marks devices as changed, and at once as pending where a subscription is catching up. If that waited for the group's
-   * next flush, the subscription could be sent its last pending device before, with a cursor that covers these too.
+   * Marks devices as changed, and at once as unsent where a subscription is catching up. If that waited for the group's
+   * next flush, the subscription could be sent its last unsent device before, with a cursor that covers these too.
    */
-  #markPending(indexes: readonly number[]): void {
+  #markUnsent(indexes: readonly number[]): void {
     for (const index of indexes) {
       this.#markIndex(index);
-      for (const { pending } of this.#members()) pending?.add(index);
+      for (const { unsent } of this.#members()) unsent?.add(index);
     }
   }
 

@@ -3,7 +3,7 @@ import { delay } from '@app/runtime/retry';
 import { maxChunkBytes } from '@app/shared/protocol';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
 import type { SubscriptionRegistry } from '../subscriptions/subscription-registry.ts';
-import { flushPending } from './flush-pending.ts';
+import { flushUnsent } from './flush-unsent.ts';
 import { planTick } from './plan-tick.ts';
 import type { Delivery } from './plan-tick.ts';
 import type { FanOutMeter, WriteContext } from './write-context.ts';
@@ -101,7 +101,7 @@ export class FanOut {
     const { audience, group, flush, shared, planNumber } = delivery;
     const { meter, nowMs } = this.#context;
     for (const subscription of flush.live) {
-      // Ended, or changed its view since the plan: these frames are not for it, and the devices are pending for it.
+      // Ended, or changed its view since the plan: these frames are not for it, and the devices are unsent for it.
       if (subscription.changedAtPlan >= planNumber) continue;
       writeLive(subscription, delivery, this.#context);
       if (this.#isEndOfSlice()) await yieldToEventLoop();
@@ -113,7 +113,7 @@ export class FanOut {
     group.noteDelivered();
     for (const subscription of flush.catchingUp) {
       if (subscription.changedAtPlan >= planNumber) continue;
-      flushPending(subscription, group, audience, this.#context);
+      flushUnsent(subscription, group, audience, this.#context);
       if (this.#isEndOfSlice()) await yieldToEventLoop();
     }
   }

@@ -24,7 +24,7 @@ const noDevices = new DeviceSet();
  * The subscriptions of one event with the same dialect, rate and tick phase.
  *
  * The live ones share one set of changed devices and get the same frames. Each one that is catching up has its own set
- * (`Subscription.pending`), and becomes live once that is written.
+ * (`Subscription.unsent`), and becomes live once that is written.
  */
 export class RateGroup {
   readonly dialect: Dialect;
@@ -35,7 +35,7 @@ export class RateGroup {
   #changed = new DeviceSet();
   /** Devices of the flush being written; a member that leaves meanwhile may not have been sent them. */
   #inFlight: DeviceSet | undefined;
-  /** Entries up to here have been sent to live subscriptions, and sent or marked as pending for the others. */
+  /** Entries up to here have been sent to live subscriptions, and sent or marked as unsent for the others. */
   #coveredOffset: string | undefined;
   readonly #live = new Set<Subscription>();
   readonly #catchingUp = new Set<Subscription>();
@@ -65,7 +65,7 @@ export class RateGroup {
     return this.#catchingUp.size;
   }
 
-  /** The stream offset for the cursor of a member without pending devices. */
+  /** The stream offset for the cursor of a member without unsent devices. */
   get coveredOffset(): string | undefined {
     return this.#coveredOffset;
   }
@@ -79,11 +79,11 @@ export class RateGroup {
   reclassify(subscription: Subscription): void {
     if (subscription.hasEnded) return;
     if (subscription.isCaughtUp) {
-      subscription.pending = undefined;
+      subscription.unsent = undefined;
       this.#catchingUp.delete(subscription);
       this.#live.add(subscription);
     } else {
-      subscription.pending ??= new DeviceSet();
+      subscription.unsent ??= new DeviceSet();
       this.#live.delete(subscription);
       this.#catchingUp.add(subscription);
     }
@@ -93,13 +93,13 @@ export class RateGroup {
     return this.#live.has(subscription);
   }
 
-  /** Removes a member. Devices that it may not have been sent become pending for it. */
+  /** Removes a member. Devices that it may not have been sent become unsent for it. */
   remove(subscription: Subscription): void {
     this.#live.delete(subscription);
     this.#catchingUp.delete(subscription);
-    const pending = (subscription.pending ??= new DeviceSet());
-    pending.addAll(this.#changed);
-    if (this.#inFlight !== undefined) pending.addAll(this.#inFlight);
+    const unsent = (subscription.unsent ??= new DeviceSet());
+    unsent.addAll(this.#changed);
+    if (this.#inFlight !== undefined) unsent.addAll(this.#inFlight);
   }
 
   /** @returns false if the device was already marked: its previous position will not be sent. */
@@ -112,7 +112,7 @@ export class RateGroup {
   }
 
   /**
-   * Starts a flush of the devices changed since the last one, and marks them as pending for subscriptions that are
+   * Starts a flush of the devices changed since the last one, and marks them as unsent for subscriptions that are
    * catching up. The recipients are copied, because the frames are built for these.
    */
   takeChanges(streamOffset: string | undefined, controlSeq: number): Flush {
@@ -122,7 +122,7 @@ export class RateGroup {
     this.#coveredOffset = streamOffset;
     this.controlSeq = controlSeq;
     let conflated = 0;
-    for (const subscription of this.#catchingUp) conflated += subscription.pending?.addAll(changed) ?? 0;
+    for (const subscription of this.#catchingUp) conflated += subscription.unsent?.addAll(changed) ?? 0;
     return { changed, live: [...this.#live], catchingUp: [...this.#catchingUp], conflated };
   }
 

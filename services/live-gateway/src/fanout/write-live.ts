@@ -2,12 +2,12 @@ import type { Bbox } from '@app/shared/messages';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import { DeviceSet } from './device-set.ts';
 import { flushControlFrames } from './flush-control-frames.ts';
-import { flushPending } from './flush-pending.ts';
+import { flushUnsent } from './flush-unsent.ts';
 import type { Delivery } from './plan-tick.ts';
 import { writeBboxRows } from './write-bbox-rows.ts';
 import type { WriteContext } from './write-context.ts';
 
-/** Writes a flush to one live subscription. What the client does not take becomes pending. */
+/** Writes a flush to one live subscription. What the client does not take becomes unsent. */
 export function writeLive(subscription: Subscription, delivery: Delivery, context: WriteContext): void {
   const { bbox } = subscription;
   if (bbox === undefined) writeSharedFrames(subscription, delivery, context);
@@ -32,12 +32,12 @@ function writeSharedFrames(
     subscription.needsCursor = false;
     return;
   }
-  const pending = new DeviceSet();
+  const unsent = new DeviceSet();
   for (const [n, { indexes }] of frames.entries()) {
     if (n < written) meter.onPositionsSent(indexes.length);
-    else for (const index of indexes) pending.add(index);
+    else for (const index of indexes) unsent.add(index);
   }
-  subscription.pending = pending;
+  subscription.unsent = unsent;
   // The last frame has the cursor, and it was not written.
   if (dialect === 'batched') subscription.needsCursor = true;
   group.reclassify(subscription);
@@ -60,6 +60,6 @@ function writeThroughBbox(
   }
   // Writing may have closed the connection.
   if (subscription.hasEnded) return;
-  subscription.pending = DeviceSet.from(flush.changed);
-  flushPending(subscription, group, audience, context);
+  subscription.unsent = DeviceSet.from(flush.changed);
+  flushUnsent(subscription, group, audience, context);
 }

@@ -4,7 +4,7 @@ import { DeviceSet } from '../fanout/device-set.ts';
 import type { EntryStamp } from '../latest/latest-fixes.ts';
 
 export interface MissedDevices {
-  readonly pending: DeviceSet;
+  readonly unsent: DeviceSet;
   /** `devices.id` of devices whose position at the client may be invalid: the client must drop it first. */
   readonly invalidIds: readonly string[];
 }
@@ -17,7 +17,7 @@ export interface MissedDevices {
  * invalid position of a device that has no fix, or whose fix is not newer than one that was marked faulty.
  */
 export function missedSince(appliedIds: readonly string[], devices: DeviceIndex): MissedDevices {
-  const pending = new DeviceSet();
+  const unsent = new DeviceSet();
   const invalidIds: string[] = [];
   const isAfter = (stamp: EntryStamp): boolean =>
     compareEntryIds(stamp.id, appliedIds[stamp.stream] ?? '0-0') > 0;
@@ -27,7 +27,7 @@ export function missedSince(appliedIds: readonly string[], devices: DeviceIndex)
     const { fix, faultyAtMs } = indexed.held;
     const isInvalid = fix?.stamp === undefined || (faultyAtMs !== undefined && fix.fixAtMs <= faultyAtMs);
     if (isInvalid) invalidIds.push(indexed.device.id);
-    if (isInvalid || isAfter(fix.stamp)) pending.add(index);
+    if (isInvalid || isAfter(fix.stamp)) unsent.add(index);
   }
-  return { pending, invalidIds };
+  return { unsent, invalidIds };
 }

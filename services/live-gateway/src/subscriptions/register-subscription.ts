@@ -6,9 +6,9 @@ import { Subscription } from './subscription.ts';
 
 /**
  * Replies to an authorised `subscribe`, marks the devices of the snapshot, or those missed since the cursor, as
- * pending, and registers the subscription. The fan-out writes the pending devices, each read when it is written.
+ * unsent, and registers the subscription. The fan-out writes the unsent devices, each read when it is written.
  *
- * One synchronous block, so there is no gap between snapshot and live: entries applied before it are in the pending
+ * One synchronous block, so there is no gap between snapshot and live: entries applied before it are in the unsent
  * devices, entries applied after it are marked for the subscription.
  */
 export function registerSubscription(request: SubscribeRequest, context: RegisterContext): Subscription {

@@ -7,7 +7,7 @@ import type { RegisterContext, SubscribeRequest } from './subscribe-request.ts';
 import { evaluateResume } from './resume.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Replies `subscribed`. If the client is resumed, the devices it missed become pending, otherwise all devices. */
+/** Replies `subscribed`. If the client is resumed, the devices it missed become unsent, otherwise all devices. */
 export function replyBatched(
   subscription: Subscription,
   { topic, id, recipient, resumeFrom }: SubscribeRequest,
@@ -38,18 +38,18 @@ function resumeSubscription(
   devices: DeviceIndex,
 ): void {
   const { topic, recipient, bbox, shown } = subscription;
-  const { pending, invalidIds } = missedSince(appliedIds, devices);
+  const { unsent, invalidIds } = missedSince(appliedIds, devices);
   if (invalidIds.length > 0) {
     // `devices` invalidates the client's cursor.
     subscription.needsCursor = true;
     for (const frame of encodeDevices(topic, invalidIds, invalidIds)) recipient.reply(frame);
   }
-  subscription.pending = pending;
+  subscription.unsent = unsent;
   if (bbox === undefined || shown === undefined) return;
   for (const index of devices.indexes()) {
     const fix = devices.at(index)?.held.fix;
     // A missed device may have been inside when the client saw it. If it is outside now, the client must be told.
-    if (pending.has(index) || (fix !== undefined && isInside(bbox, fix.latitude, fix.longitude)))
+    if (unsent.has(index) || (fix !== undefined && isInside(bbox, fix.latitude, fix.longitude)))
       shown.add(index);
   }
 }

@@ -6,7 +6,7 @@ import { encodePlainSubscribed } from '../protocol/plain-dialect.ts';
 import type { RegisterContext, SubscribeRequest } from './subscribe-request.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Replies with the snapshot. Devices that do not fit into its frame become pending. */
+/** Replies with the snapshot. Devices that do not fit into its frame become unsent. */
 export function replyPlain(
   subscription: Subscription,
   { topic, id, recipient }: SubscribeRequest,
@@ -15,14 +15,14 @@ export function replyPlain(
   context: RegisterContext,
 ): void {
   const nowMs = context.nowMs();
-  const pending = new DeviceSet();
+  const unsent = new DeviceSet();
   const fixes = Array.from(devices.indexes()).flatMap((index) => {
     const fix = visibleFix(subscription, devices.at(index), context.latest, nowMs);
     if (fix === undefined) return [];
-    pending.add(index);
+    unsent.add(index);
     return fix;
   });
-  subscription.pending = pending;
+  subscription.unsent = unsent;
   const snapshot = encodePlainSubscribed({ topic, id, fixes, isDegraded, maxBytes: maxSnapshotFrameBytes });
   recipient.reply(snapshot.frame);
   context.onSnapshot(snapshot.included.length);

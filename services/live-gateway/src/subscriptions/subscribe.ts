@@ -23,7 +23,7 @@ type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
  * 3. If the client resumes from a cursor ahead of this gateway, wait until the gateway has caught up
  *    (`is-still-ahead.ts`).
  * 4. Reply with a resume or a snapshot, and register (`register-subscription.ts`). From then on the fan-out writes to
- *    the subscription: first what is pending for it, then, once it has caught up, the shared frames of its group.
+ *    the subscription: first what is unsent for it, then, once it has caught up, the shared frames of its group.
  *
  * It ends when its entry is released: by `unsubscribe` (`connection/handle-message.ts`), a withdrawn permission
  * (`reauthorizer.ts`), or the end of the connection (`connection/accept-client.ts`). That may happen during each wait,

@@ -90,7 +90,7 @@ export class SubscriptionRegistry {
     );
   }
 
-  /** From now on the subscription is sent its pending devices and everything that changes. */
+  /** From now on the subscription is sent its unsent devices and everything that changes. */
   register(subscription: Subscription, audience: Audience): void {
     this.#audiences.set(audience.eventId, audience);
     subscription.controlSeq = audience.controlSeq;

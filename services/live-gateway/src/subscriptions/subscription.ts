@@ -21,7 +21,7 @@ export interface Recipient {
  * One client's authorised subscription to one event. Subscribing again creates a new object.
  *
  * A live subscription has no state of its own: its group knows what to send next. One that is catching up (it is in its
- * snapshot, or its client could not take everything) has its own set of pending devices.
+ * snapshot, or its client could not take everything) has its own set of unsent devices.
  */
 export class Subscription {
   readonly eventId: string;
@@ -37,10 +37,10 @@ export class Subscription {
   /** The last control frames that the client was sent, see `Audience`. */
   controlSeq = 0;
   /** Devices whose newest position is still to be sent; undefined if the subscription is live. */
-  pending: DeviceSet | undefined;
+  unsent: DeviceSet | undefined;
   /** With a box: the devices that the client shows. */
   shown: DeviceSet | undefined;
-  /** Where the next selection of pending devices starts, so that each device is sent in turn. */
+  /** Where the next selection of unsent devices starts, so that each device is sent in turn. */
   nextIndex = 0;
   /** The number of the next part of the snapshot; undefined after the last one. */
   snapshotPart: number | undefined;
@@ -82,11 +82,11 @@ export class Subscription {
     return this.#bboxHash;
   }
 
-  /** Marks all devices as pending, for a snapshot that replaces everything the client shows. */
+  /** Marks all devices as unsent, for a snapshot that replaces everything the client shows. */
   startSnapshot(deviceIndexes: Iterable<number>): void {
-    const pending = new DeviceSet();
-    for (const index of deviceIndexes) pending.add(index);
-    this.pending = pending;
+    const unsent = new DeviceSet();
+    for (const index of deviceIndexes) unsent.add(index);
+    this.unsent = unsent;
     if (this.shown !== undefined) this.shown = new DeviceSet();
     this.nextIndex = 0;
     this.snapshotPart = 0;
@@ -95,7 +95,7 @@ export class Subscription {
 
   /** The device's newest position has been written. */
   noteSent(index: number): void {
-    this.pending?.delete(index);
+    this.unsent?.delete(index);
     this.shown?.add(index);
   }
 
@@ -111,7 +111,7 @@ export class Subscription {
   /** Whether nothing is left to be sent to this client alone. */
   get isCaughtUp(): boolean {
     return (
-      (this.pending?.size ?? 0) === 0 &&
+      (this.unsent?.size ?? 0) === 0 &&
       this.snapshotPart === undefined &&
       !this.needsResync &&
       !this.needsCursor

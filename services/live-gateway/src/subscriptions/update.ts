@@ -51,22 +51,22 @@ export function changeView(
   });
 }
 
-/** Marks the devices as pending that the new box shows and the old one did not, or the other way round. */
+/** Marks the devices as unsent that the new box shows and the old one did not, or the other way round. */
 function markVisibilityChanges(
   subscription: Subscription,
   devices: DeviceIndex,
   { latest, nowMs: now }: UpdateContext,
 ): void {
   const { shown: shownBefore } = subscription;
-  const pending = (subscription.pending ??= new DeviceSet());
+  const unsent = (subscription.unsent ??= new DeviceSet());
   const shown = new DeviceSet();
   const nowMs = now();
   for (const index of devices.indexes()) {
-    // Without a box the client shows every device, and perhaps those that are pending.
+    // Without a box the client shows every device, and perhaps those that are unsent.
     const wasShown = shownBefore?.has(index) ?? true;
     if (wasShown) shown.add(index);
     const isVisible = visibleFix(subscription, devices.at(index), latest, nowMs) !== undefined;
-    if (isVisible !== wasShown) pending.add(index);
+    if (isVisible !== wasShown) unsent.add(index);
   }
   subscription.shown = subscription.bbox === undefined ? undefined : shown;
   if (subscription.dialect === 'batched') subscription.needsCursor = true;

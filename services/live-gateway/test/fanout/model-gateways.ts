@@ -17,7 +17,7 @@ export interface SubscribeValues {
   readonly box: number;
 }
 
-/** Ticks after which everything pending has been written. */
+/** Ticks after which everything unsent has been written. */
 const ticksToRest = 64;
 
 /** Two gateways on one stream and database, and their viewers. */
@@ -48,7 +48,7 @@ export class ModelGateways {
     this.replicas[replica]?.admit(viewer);
   }
 
-  /** Applies everything, reconnects all viewers, and writes until nothing is pending. */
+  /** Applies everything, reconnects all viewers, and writes until nothing is unsent. */
   async comeToRest(storage: ModelStorage, assigned: number): Promise<void> {
     for (const replica of this.replicas) {
       await replica.finishTick();
@@ -74,7 +74,7 @@ export class ModelGateways {
 /** Expects that the viewer never went back in time and has the newest fix of each device that it may see. */
 export function expectUpToDate(viewer: ModelViewer, storage: ModelStorage): void {
   expect(viewer.violations).toEqual([]);
-  expect(viewer.subscription?.pending).toBeUndefined();
+  expect(viewer.subscription?.unsent).toBeUndefined();
   const { held, dialect, bbox, eventId, replica } = viewer;
   const devices = [...(replica?.registry.devicesOf(eventId).values() ?? [])];
   const expected = devices.flatMap(({ id, imei }) => {

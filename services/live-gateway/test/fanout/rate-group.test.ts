@@ -51,7 +51,7 @@ describe('the covered offset of a rate group', () => {
   });
 });
 
-test('a subscription that leaves its group has the changed devices and those being written pending', () => {
+test('a subscription that leaves its group has the changed devices and those being written as unsent', () => {
   const group = newGroup();
   const leaving = newSubscription();
   group.reclassify(leaving);
@@ -59,7 +59,7 @@ test('a subscription that leaves its group has the changed devices and those bei
   group.takeChanges('2-0', 0);
   group.markChanged(8);
   group.remove(leaving);
-  expect([...(leaving.pending ?? [])]).toEqual([7, 8]);
+  expect([...(leaving.unsent ?? [])]).toEqual([7, 8]);
   expect(group.size).toBe(0);
 });
 

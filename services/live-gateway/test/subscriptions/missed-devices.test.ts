@@ -37,7 +37,7 @@ test('devices with a later entry in its own stream, or with a fix from Postgres,
   const missed = missedSince(['120-0', '200-0'], devices);
   const namesOf = (indexes: Iterable<number>): readonly string[] =>
     Array.from(indexes, (index) => devices.at(index)?.device.imei ?? '');
-  expect(namesOf(missed.pending)).toEqual(['after', 'postgres', 'none', 'was faulty']);
+  expect(namesOf(missed.unsent)).toEqual(['after', 'postgres', 'none', 'was faulty']);
   expect(missed.invalidIds).toEqual(['id of postgres', 'id of none', 'id of was faulty']);
-  expect(namesOf(missedSince(['120-0', '129-0'], devices).pending)).toContain('other stream');
+  expect(namesOf(missedSince(['120-0', '129-0'], devices).unsent)).toContain('other stream');
 });

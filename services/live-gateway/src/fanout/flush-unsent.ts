@@ -12,7 +12,7 @@ import type { Audience } from './audience.ts';
 import type { IndexedDevice } from './device-index.ts';
 import { flushControlFrames } from './flush-control-frames.ts';
 import type { RateGroup } from './rate-group.ts';
-import { selectPending } from './select-pending.ts';
+import { selectUnsent } from './select-unsent.ts';
 import { visibleFix } from './visible-fix.ts';
 import type { WriteContext } from './write-context.ts';
 
@@ -23,7 +23,7 @@ const maxBytesPerFlush = 65_536;
  * Writes what one subscription alone needs until its client takes no more: control frames, `resync`, devices that left
  * its box, then positions. A subscription with nothing left becomes live.
  */
-export function flushPending(
+export function flushUnsent(
   subscription: Subscription,
   group: RateGroup,
   audience: Audience,
@@ -53,7 +53,7 @@ function writeBatched(
 }
 
 /**
- * Writes which of the pending devices have left the client's box.
+ * Writes which of the unsent devices have left the client's box.
  *
  * @returns false if the client takes no more.
  */
@@ -63,11 +63,11 @@ function writeHidden(
   { latest }: WriteContext,
   nowMs: number,
 ): boolean {
-  const { pending, shown, recipient } = subscription;
-  if (pending === undefined || shown === undefined) return true;
+  const { unsent, shown, recipient } = subscription;
+  if (unsent === undefined || shown === undefined) return true;
   const indexes: number[] = [];
   const ids: string[] = [];
-  for (let index = pending.next(0); index >= 0; index = pending.next(index + 1)) {
+  for (let index = unsent.next(0); index >= 0; index = unsent.next(index + 1)) {
     const indexed = audience.devices.at(index);
     if (indexed === undefined || !shown.has(index)) continue;
     if (visibleFix(subscription, indexed, latest, nowMs) !== undefined) continue;
@@ -80,7 +80,7 @@ function writeHidden(
   if (recipient.writeRows(frames) < frames.length) return false;
   for (const index of indexes) {
     shown.delete(index);
-    pending.delete(index);
+    unsent.delete(index);
   }
   return true;
 }
@@ -97,7 +97,7 @@ function writePositions(
   const options = { maxBytes: rowBytes, encode: encodeRow };
   let bytes = 0;
   while (bytes < maxBytesPerFlush && recipient.canTake()) {
-    const selected = selectPending(subscription, audience.devices, latest, nowMs, options);
+    const selected = selectUnsent(subscription, audience.devices, latest, nowMs, options);
     const { indexes, rows, isTruncated } = selected;
     const { snapshotPart: part } = subscription;
     if (indexes.length === 0 && part === undefined && !subscription.needsCursor) return;
@@ -129,7 +129,7 @@ function writePlain(
   { latest, meter, nowMs }: WriteContext,
 ): void {
   const { topic, recipient } = subscription;
-  const { indexes, rows } = selectPending(subscription, audience.devices, latest, nowMs(), {
+  const { indexes, rows } = selectUnsent(subscription, audience.devices, latest, nowMs(), {
     maxBytes: maxBytesPerFlush,
     encode: (_indexed: IndexedDevice, fix: LatestFix) => encodePlainPosition(topic, fix),
   });

@@ -3,21 +3,21 @@ import type { Subscription } from '../subscriptions/subscription.ts';
 import type { DeviceIndex, IndexedDevice } from './device-index.ts';
 import { visibleFix } from './visible-fix.ts';
 
-export interface PendingRows {
+export interface UnsentRows {
   readonly indexes: number[];
   readonly rows: string[];
-  /** Not all pending devices fitted. */
+  /** Not all unsent devices fitted. */
   isTruncated: boolean;
 }
 
 /**
- * Selects as many of the pending devices as fit. Each fix is read now, so a client that lagged gets the newest position.
+ * Selects as many of the unsent devices as fit. Each fix is read now, so a client that lagged gets the newest position.
  * Continues after the last device selected before, so that no device starves however far the client lags. Devices
- * without a visible fix are dropped from the pending set.
+ * without a visible fix are dropped from the unsent set.
  *
  * @param options.encode returns ASCII; one byte is added per row for the separator.
  */
-export function selectPending(
+export function selectUnsent(
   subscription: Subscription,
   devices: DeviceIndex,
   latest: LatestFixes,
@@ -26,19 +26,19 @@ export function selectPending(
     readonly maxBytes: number;
     readonly encode: (indexed: IndexedDevice, fix: LatestFix) => string;
   },
-): PendingRows {
-  const { pending } = subscription;
-  const selected: PendingRows = { indexes: [], rows: [], isTruncated: false };
-  if (pending === undefined || pending.size === 0) return selected;
+): UnsentRows {
+  const { unsent } = subscription;
+  const selected: UnsentRows = { indexes: [], rows: [], isTruncated: false };
+  if (unsent === undefined || unsent.size === 0) return selected;
   let bytes = 0;
-  let left = pending.size;
-  let index = pending.next(subscription.nextIndex);
+  let left = unsent.size;
+  let index = unsent.next(subscription.nextIndex);
   while (left > 0) {
-    if (index < 0) index = pending.next(0);
+    if (index < 0) index = unsent.next(0);
     const indexed = devices.at(index);
     const fix = visibleFix(subscription, indexed, latest, nowMs);
     if (indexed === undefined || fix === undefined) {
-      pending.delete(index);
+      unsent.delete(index);
       subscription.shown?.delete(index);
     } else {
       const row = options.encode(indexed, fix);
@@ -51,7 +51,7 @@ export function selectPending(
       selected.rows.push(row);
     }
     left -= 1;
-    index = pending.next(index + 1);
+    index = unsent.next(index + 1);
   }
   subscription.nextIndex = (selected.indexes.at(-1) ?? -1) + 1;
   return selected;
