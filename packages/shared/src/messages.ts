@@ -96,7 +96,7 @@ const bothDialects = [
     })
     .readonly(),
   z.object({ type: z.literal('updated'), ...addressed }).readonly(),
-  /** The gateway fell behind the stream; a snapshot follows. */
+  /** The stream was rewound, its epoch changed, or the client missed too many control frames; a snapshot follows. */
   z.object({ type: z.literal('resync'), topic }).readonly(),
   /** The server is about to close the connection. */
   z.object({ type: z.literal('reconnect'), afterMs: count }).readonly(),

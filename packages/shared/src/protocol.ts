@@ -29,8 +29,9 @@ export const errorCodes = [
   'too-many-subscriptions',
   'rate-limited',
   'bad-bbox',
-  /** Directus does not respond. */
+  /** Directus does not respond, or the gateway is behind the cursor of the client. */
   'unavailable',
+  /** No gateway sends these two; clients accept them. */
   'draining',
   'internal',
 ] as const;
@@ -48,21 +49,20 @@ export function isTemporaryError(code: ErrorCode): boolean {
   return temporaryErrors.has(code);
 }
 
-/** Close codes that a server sends. */
+/** Close codes that a gateway sends. */
 export const closeCode = {
-  goingAway: 1001,
   restart: 1012,
-  overload: 1013,
-  /** Reconnect: maximum connection age, rebalancing. */
+  tryAgainLater: 1013,
+  /** Reconnect: the connection has reached its maximum age. */
   reconnect: 4000,
   /** The session is no longer valid: refresh it over HTTP and reconnect once. */
   sessionInvalid: 4001,
   /** Lagged for too long. Often seen as 1006, because a client over its backpressure limit never gets the close frame. */
   tooSlow: 4002,
-  noSignOfLife: 4003,
+  pingTimeout: 4003,
   /** Reconnect after 5 s or more. */
   tooManyMessages: 4005,
-  brokeProtocol: 4400,
+  protocolViolation: 4400,
   /** The user has too many connections; the oldest is closed. */
   tooManyConnections: 4403,
 } as const;

@@ -13,7 +13,7 @@ test('temporary errors', () => {
 test('a client reconnects after every close code except those that end it', () => {
   const final = Object.entries(closeCode).filter(([, code]) => !shouldReconnect(code));
   expect(final).toEqual([
-    ['brokeProtocol', 4400],
+    ['protocolViolation', 4400],
     ['tooManyConnections', 4403],
   ]);
 });

@@ -41,7 +41,7 @@ export function meterDirectus(metrics: Metrics, operation: 'authenticate' | 'aut
 }
 
 /** A client may close with any code up to 4999; codes outside the protocol share one label. */
-const knownCloseCodes: ReadonlySet<number> = new Set([1000, 1005, 1006, ...Object.values(closeCode)]);
+const knownCloseCodes: ReadonlySet<number> = new Set([1000, 1001, 1005, 1006, ...Object.values(closeCode)]);
 
 function closeLabel(code: number): string {
   return knownCloseCodes.has(code) ? String(code) : 'other';

@@ -12,7 +12,7 @@ export const closeReasons = {
   /** Shutdown: the client has been sent its reconnect delay. */
   restart: { code: closeCode.restart, reason: 'server restarting' },
   /** Directus could not confirm a permission within `REAUTHORIZE_GRACE_MS`. */
-  permissionUnconfirmed: { code: closeCode.overload, reason: 'permission could not be confirmed' },
+  permissionUnconfirmed: { code: closeCode.tryAgainLater, reason: 'permission could not be confirmed' },
   /** Open for longer than `LIVE_MAX_CONNECTION_AGE_MS`. */
   maxAge: { code: closeCode.reconnect, reason: 'maximum connection age reached' },
   /** Directus rejects the session, or the user is suspended. */
@@ -24,11 +24,11 @@ export const closeReasons = {
   /** uWebSockets.js dropped a frame, so the client's state is incomplete and the client cannot detect it. */
   frameDropped: { code: closeCode.tooSlow, reason: 'frame dropped' },
   /** Nothing received for 2.5 ping intervals. */
-  pingTimeout: { code: closeCode.noSignOfLife, reason: 'ping timeout' },
+  pingTimeout: { code: closeCode.pingTimeout, reason: 'ping timeout' },
   /** The client kept sending after `rate-limited` errors. */
   tooManyMessages: { code: closeCode.tooManyMessages, reason: 'too many messages' },
-  binaryMessage: { code: closeCode.brokeProtocol, reason: 'messages must be text' },
-  messageTooLong: { code: closeCode.brokeProtocol, reason: `message exceeds ${maxMessageBytes} bytes` },
+  binaryMessage: { code: closeCode.protocolViolation, reason: 'messages must be text' },
+  messageTooLong: { code: closeCode.protocolViolation, reason: `message exceeds ${maxMessageBytes} bytes` },
   /** The user has opened more than `LIVE_MAX_CONNECTIONS_PER_USER`: the oldest connection is closed. */
   tooManyConnections: { code: closeCode.tooManyConnections, reason: 'too many connections of this user' },
 } as const satisfies Record<string, CloseReason>;
