@@ -19,6 +19,10 @@ const hourMs = 3_600_000;
 /** The gateway's environment variables, with description, unit and default. */
 export const gatewaySettings = z.object({
   ...commonSettings,
+  INSTANCE_ID: name().optional().meta({
+    description: 'Name of this replica; must be unique.',
+    example: 'live-gateway-1',
+  }),
   LIVE_WS_HOST: string({ maxLength: 255 })
     .default('0.0.0.0')
     .meta({ description: 'Address to accept clients on.' }),
@@ -69,7 +73,7 @@ export const gatewaySettings = z.object({
     .meta({ description: 'Maximum connections per user and replica; a further one closes the oldest.' }),
   LIVE_MAX_CONNECTION_AGE_MS: durationMs().default(0).meta({
     description:
-      'Age from which a connection is asked to reconnect, spread over a tenth of it; 0 for no limit.',
+      'Age from which a connection is closed (4000), at a random time, on average a tenth of it later; 0 for no limit.',
   }),
   LIVE_MAX_HEADER_BYTES: byteCount({ min: 1024, max: 65_536 }).default(16_384).meta({
     description:
@@ -96,20 +100,25 @@ export const gatewaySettings = z.object({
     .meta({ description: 'Age beyond which a latest fix is not shown.' }),
   LIVE_HYDRATE_LOOKBACK_MS: durationMs()
     .default(24 * hourMs)
-    .meta({ description: 'How far back Postgres is searched for the latest fix of a device.' }),
+    .meta({
+      description:
+        'How far back Postgres is searched for the latest fix of a device; capped by LIVE_MAX_FIX_AGE_MS.',
+    }),
   LIVE_WARM_WINDOW_MS: durationMs().default(60_000).meta({
     description:
       'Window of the stream replayed at start-up; must exceed the worst expected lag of the processor.',
   }),
-  LIVE_DEVICE_EVENT_REFRESH_MS: durationMs({ min: 100 })
-    .default(30_000)
-    .meta({ description: 'Interval between reads of assignments and latest fixes from Postgres.' }),
+  LIVE_DEVICE_EVENT_REFRESH_MS: durationMs({ min: 100 }).default(30_000).meta({
+    description:
+      'Interval between reads of assignments and latest fixes from Postgres, and between checks for suspended users.',
+  }),
   LIVE_WS_PING_INTERVAL_MS: durationMs({ min: 1000 }).default(20_000).meta({
     description: 'Interval between pings; a connection is closed after 2.5 intervals without any data.',
   }),
-  LIVE_HEARTBEAT_MS: durationMs({ min: 100 })
-    .default(25_000)
-    .meta({ description: 'Time without a frame after which a client is sent a heartbeat.' }),
+  LIVE_HEARTBEAT_MS: durationMs({ min: 100 }).default(25_000).meta({
+    description:
+      'Time without a frame after which a client is sent a heartbeat. Keep it below 30 s: clients count a server that is silent for 35 s as gone.',
+  }),
   LIVE_PLAIN_DIALECT: z
     .enum(['on', 'off'])
     .default('on')

@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client';
 export type Metrics = ReturnType<typeof createMetrics>;
 
 const tickBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
-// A fix waits for up to one interval of its rate class, which is 2 s at most.
+// A fix waits for up to one interval of its rate class, which is 2 s at most with the default LIVE_TICK_MS.
 const deliveryBuckets = [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 3, 5, 10, 30];
 const fixAgeBuckets = [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600];
 const callBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -60,7 +60,7 @@ export function createMetrics(registry: Registry) {
     framesSent: summed('live_frames_sent_total', 'Frames written to sockets.'),
     positionsSent: summed(
       'live_positions_sent_total',
-      'Positions written to sockets, per client; includes snapshots of the plain dialect.',
+      'Positions written to sockets, per client, snapshots included.',
     ),
     bytesSent: summed('live_bytes_sent_total', 'Payload bytes written to sockets, without frame headers.'),
     positionsConflated: counter(
@@ -79,12 +79,12 @@ export function createMetrics(registry: Registry) {
     ),
     deliveryLatencySeconds: histogram(
       'live_delivery_latency_seconds',
-      "Time from a fix's arrival in the stream (Redis' clock) to its write to the last live client.",
+      "Time from a fix's arrival in the stream (Redis' clock) to the end of the flush of a rate group.",
       deliveryBuckets,
     ),
     fixAgeSeconds: histogram(
       'live_fix_age_seconds',
-      "Time from a fix (the tracker's clock) to its write to the last live client.",
+      "Time from a fix (the tracker's clock) to the end of the flush of a rate group.",
       fixAgeBuckets,
     ),
     streamLagSeconds: gauge(
@@ -112,6 +112,6 @@ export function createMetrics(registry: Registry) {
       'outcome',
     ),
     resumes: counter('live_resumes_total', 'Subscribe requests with a cursor, by outcome.', 'outcome'),
-    snapshotDevices: histogram('live_snapshot_devices', 'Positions per snapshot.', deviceBuckets),
+    snapshotDevices: histogram('live_snapshot_devices', 'Devices per snapshot.', deviceBuckets),
   };
 }

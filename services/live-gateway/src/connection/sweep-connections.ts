@@ -7,7 +7,7 @@ export interface SweepLimits {
   readonly pingIntervalMs: number;
   /** Maximum time a client may lag. */
   readonly lagLimitMs: number;
-  /** Age above which a connection is closed; 0 for no limit. */
+  /** Age from which a connection is closed, at a random time, on average a tenth of it later; 0 for no limit. */
   readonly maxAgeMs: number;
   /** Time without a frame after which a heartbeat is sent. */
   readonly heartbeatMs: number;
@@ -31,7 +31,8 @@ export function sweepConnections(
   random: () => number = Math.random,
 ): number {
   const { maxAgeMs } = limits;
-  // Connections opened in one storm must not close in one: each sweep closes a random share, over a tenth of the age.
+  // Clients that connected together must not reconnect together. Each sweep closes a random share of the connections
+  // above the age, so that a connection is closed a tenth of the age later on average.
   const expiringShare = (10 * sweepIntervalMs) / maxAgeMs;
   let lagging = 0;
   // A copy: `end` calls the close handler synchronously, which removes the connection from the set.
