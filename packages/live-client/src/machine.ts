@@ -70,7 +70,7 @@ export class Machine {
 
   /** End of the wait, attempt or request; in `open`, the deadline of a ping. */
   #phaseEndsAtMs = Infinity;
-  /** The server does not want a connection before. */
+  /** No connection attempt before this time: the server has asked for a delay. */
   #notBeforeMs = -Infinity;
   #attemptAtMs = -Infinity;
   #openedAtMs = -Infinity;
@@ -160,7 +160,7 @@ export class Machine {
         this.#subscriptions.onTimer(nowMs);
         break;
       case 'stop':
-        this.#end('closed', { reason: 'closed by this side' });
+        this.#end('closed', { reason: 'closed by the client' });
     }
   }
 

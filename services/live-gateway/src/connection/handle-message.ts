@@ -15,7 +15,8 @@ export interface MessageContext extends SubscribeContext {
 }
 
 /**
- * Handles one text frame of a client. Every frame gets a reply, invalid ones an `error`.
+ * Handles one text frame of a client. Every frame gets a reply, invalid ones an `error`, unless the connection is
+ * closed.
  *
  * Every frame costs a token, invalid ones included. Without a token the frame is parsed for its id only and answered
  * `rate-limited`; a client that keeps sending is disconnected.

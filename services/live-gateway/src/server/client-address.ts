@@ -24,7 +24,7 @@ export function parseTrustedProxies(value: string): TrustedProxies | string {
 
 /**
  * The client's address: the socket's own, or, if that is a trusted proxy, the last one in `X-Forwarded-For` that is not
- * a trusted proxy. Addresses further left are the client's own claim.
+ * a trusted proxy. Addresses further left are as asserted by the client.
  */
 export function clientAddress(socketAddress: string, forwardedFor: string, trusted: TrustedProxies): string {
   let address = unmapAddress(socketAddress);

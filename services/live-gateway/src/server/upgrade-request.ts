@@ -28,7 +28,7 @@ export function readUpgradeRequest(response: HttpResponse, request: HttpRequest)
 
 /**
  * All `X-Forwarded-For` lines joined. `getHeader` returns only the first: a proxy that appends a line of its own, as
- * HAProxy does, leaves the client's own claim there.
+ * HAProxy does, leaves the address asserted by the client there.
  */
 function readForwardedFor(request: HttpRequest): string {
   const lines: string[] = [];

@@ -1,7 +1,7 @@
 import type { Bbox, MessageId } from '@app/shared/messages';
 import type { Subscription } from './subscription.ts';
 
-/** A client's claim to a topic, from its `subscribe` until it is released. */
+/** A client's reservation of a topic, from its `subscribe` until it is released. */
 export class SubscriptionEntry {
   readonly topic: string;
   /** An `update` changes it as long as there is no subscription. */

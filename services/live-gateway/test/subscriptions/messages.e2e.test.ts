@@ -41,9 +41,9 @@ async function open(...eventIds: readonly string[]): Promise<Viewer> {
 
 describe('an invalid message', () => {
   test.each([
-    ['invalid JSON', '{"type":', 'bad-message', undefined],
-    ['not an object', '[1]', 'bad-message', undefined],
-    ['null', 'null', 'bad-message', undefined],
+    ['of invalid JSON', '{"type":', 'bad-message', undefined],
+    ['that is not an object', '[1]', 'bad-message', undefined],
+    ['that is null', 'null', 'bad-message', undefined],
     ['without a type', '{"id":1}', 'bad-message', 1],
     ['of an unknown type', '{"type":"dance","id":"x"}', 'unknown-type', 'x'],
     ['with the prototype as a type', '{"type":"__proto__","id":2}', 'unknown-type', 2],
@@ -67,7 +67,7 @@ describe('an invalid message', () => {
       'not-subscribed',
       6,
     ],
-  ] as const)('(%s) is answered with an error', async (_name, frame, code, id) => {
+  ] as const)('%s is answered with an error', async (_name, frame, code, id) => {
     using viewer = await open();
     viewer.send(frame);
     const error = await viewer.next('error');
@@ -87,7 +87,7 @@ describe('an invalid message', () => {
     `${randomUUID()}/../x`,
     `${randomUUID()}?fields=*`,
     `${randomUUID()}\n`,
-  ])('(the event %j) is refused without a Directus call', async (wrongId) => {
+  ])('that names the event %j is refused without a Directus call', async (wrongId) => {
     using viewer = await open();
     const callsBefore = fixture.directus.calls.length;
     viewer.send({ type: 'subscribe', id: 1, topic: `event:${wrongId}` });
@@ -95,7 +95,7 @@ describe('an invalid message', () => {
     expect(fixture.directus.calls.length).toBe(callsBefore);
   });
 
-  test('(binary, or longer than 4 KiB) closes the connection with 4400', async () => {
+  test('that is binary or longer than 4 KiB closes the connection with 4400', async () => {
     using binary = await open();
     binary.socket.send(Buffer.from('{"type":"ping"}'));
     expect(await binary.closed()).toBe(4400);
@@ -107,7 +107,7 @@ describe('an invalid message', () => {
     expect(await huge.closed()).toBe(1006);
   });
 
-  test('(beyond the rate limit) is answered rate-limited, and further ones close the connection with 4005', async () => {
+  test('beyond the rate limit is answered rate-limited, and further ones close the connection with 4005', async () => {
     using viewer = await open();
     for (let id = 0; id < 250; id += 1) viewer.send({ type: 'ping', id });
     const limited = await viewer.next('error', (error) => error.code === 'rate-limited');
