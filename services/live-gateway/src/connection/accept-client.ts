@@ -5,7 +5,7 @@ import type { ClientLimits } from './client.ts';
 import type { Clients } from './clients.ts';
 import { handleMessage } from './handle-message.ts';
 import type { MessageContext } from './handle-message.ts';
-import { heartbeatReply } from '../protocol/heartbeat.ts';
+import { heartbeatReply } from '../subscriptions/heartbeat.ts';
 import { helloReply } from '../protocol/hello.ts';
 
 /** Registers a client, answers its messages, and removes its subscriptions when it disconnects. */

@@ -1,6 +1,6 @@
 import type { Client } from '../connection/client.ts';
-import type { SubscriptionRegistry } from '../subscriptions/subscription-registry.ts';
-import { encodeReply } from './replies.ts';
+import { encodeReply } from '../protocol/replies.ts';
+import type { SubscriptionRegistry } from './subscription-registry.ts';
 
 /**
  * Sent to a client that was sent nothing else for the heartbeat interval. A client with one subscription that is up to
