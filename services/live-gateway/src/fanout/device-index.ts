@@ -2,13 +2,25 @@ import { createHash } from 'node:crypto';
 import type { Device } from '../assignments/assignments.ts';
 import type { DeviceChange } from '../assignments/diff-assignments.ts';
 import type { HeldFix, LatestFix } from '../latest/latest-fixes.ts';
+import { encodeRow } from '../protocol/batched-dialect.ts';
 
 export interface IndexedDevice {
   readonly device: Device;
   readonly held: HeldFix;
-  /** The fix that `encodedRow` encodes. A fix is immutable, so its row is encoded once. */
+  /** The fix that `encodedRow` encodes, see `encodeRowOnce`. */
   encodedFix: LatestFix | undefined;
   encodedRow: string;
+}
+
+/**
+ * The device's row in the batched dialect. A fix is immutable, so its row is encoded once, whatever the number of groups
+ * and clients. Cached in the object, because a look-up in a `WeakMap` for every row would be slower.
+ */
+export function encodeRowOnce(indexed: IndexedDevice, fix: LatestFix): string {
+  if (indexed.encodedFix === fix) return indexed.encodedRow;
+  indexed.encodedFix = fix;
+  indexed.encodedRow = encodeRow(indexed.device.id, fix);
+  return indexed.encodedRow;
 }
 
 /** The devices of one event by small numbers, so that a `DeviceSet` of them is small. */

@@ -1,14 +1,9 @@
 import type { LatestFix } from '../latest/latest-fixes.ts';
-import {
-  encodeHidden,
-  encodePositions,
-  encodeResync,
-  encodeRow,
-  encodeSnapshot,
-} from '../protocol/batched-dialect.ts';
+import { encodeHidden, encodePositions, encodeResync, encodeSnapshot } from '../protocol/batched-dialect.ts';
 import { encodePlainPosition } from '../protocol/plain-dialect.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Audience } from './audience.ts';
+import { encodeRowOnce } from './device-index.ts';
 import type { IndexedDevice } from './device-index.ts';
 import { flushControlFrames } from './flush-control-frames.ts';
 import type { RateGroup } from './rate-group.ts';
@@ -94,7 +89,7 @@ function writePositions(
   nowMs: number,
 ): void {
   const { topic, recipient } = subscription;
-  const options = { maxBytes: rowBytes, encode: encodeRow };
+  const options = { maxBytes: rowBytes, encode: encodeRowOnce };
   let bytes = 0;
   while (bytes < maxBytesPerFlush && recipient.canTake()) {
     const selected = selectUnsent(subscription, audience.devices, latest, nowMs, options);

@@ -1,6 +1,7 @@
 import type { LatestFix, LatestFixes } from '../latest/latest-fixes.ts';
-import { encodePositions, encodeRow } from '../protocol/batched-dialect.ts';
+import { encodePositions } from '../protocol/batched-dialect.ts';
 import { encodePlainPosition } from '../protocol/plain-dialect.ts';
+import { encodeRowOnce } from './device-index.ts';
 import type { DeviceIndex, IndexedDevice } from './device-index.ts';
 import type { DeviceSet } from './device-set.ts';
 
@@ -48,7 +49,7 @@ export function packRows(
   const packs: { rows: string[]; indexes: number[] }[] = [];
   let bytesLeft = 0;
   for (const { index, indexed, fix } of shown) {
-    const row = encodeRow(indexed, fix);
+    const row = encodeRowOnce(indexed, fix);
     if (row.length + 1 > bytesLeft) {
       packs.push({ rows: [], indexes: [] });
       bytesLeft = rowBytes;

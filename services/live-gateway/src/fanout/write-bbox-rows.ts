@@ -1,8 +1,9 @@
 import type { Bbox } from '@app/shared/messages';
-import { encodeHidden, encodePositionsHead, encodeRow } from '../protocol/batched-dialect.ts';
+import { encodeHidden, encodePositionsHead } from '../protocol/batched-dialect.ts';
 import type { Frame, Subscription } from '../subscriptions/subscription.ts';
 import type { Audience } from './audience.ts';
 import { isWithin } from './bbox.ts';
+import { encodeRowOnce } from './device-index.ts';
 import type { DeviceSet } from './device-set.ts';
 import type { RateGroup } from './rate-group.ts';
 import type { ShownDevice } from './shared-frames.ts';
@@ -32,7 +33,7 @@ export function encodeRows(changed: DeviceSet, shown: readonly ShownDevice[]): E
     const shownIndexes = new Set(shown.map(({ index }) => index));
     for (const index of changed) if (!shownIndexes.has(index)) notShown.push(index);
   }
-  const rows = shown.map(({ indexed, fix }) => `${encodeRow(indexed, fix)},`);
+  const rows = shown.map(({ indexed, fix }) => `${encodeRowOnce(indexed, fix)},`);
   const starts = new Int32Array(rows.length + 1);
   for (const [n, { length }] of rows.entries()) starts[n + 1] = (starts[n] ?? 0) + length;
   return {

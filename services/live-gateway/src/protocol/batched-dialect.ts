@@ -1,4 +1,3 @@
-import type { IndexedDevice } from '../fanout/device-index.ts';
 import type { LatestFix } from '../latest/latest-fixes.ts';
 
 /** Maximum device ids per frame; keeps it below 16 KiB. */
@@ -7,12 +6,10 @@ const idsPerFrame = 380;
 // Everything in these frames is ASCII and needs no JSON escaping: numbers, UUIDs, topics, cursors, epochs. So the length
 // of a string is its length in bytes.
 
-/** A row in the order of `columns`. Encoded once per fix, whatever the number of groups and clients. */
-export function encodeRow(indexed: IndexedDevice, fix: LatestFix): string {
-  if (indexed.encodedFix === fix) return indexed.encodedRow;
-  indexed.encodedFix = fix;
-  indexed.encodedRow = JSON.stringify([
-    indexed.device.id,
+/** A row in the order of `columns`. */
+export function encodeRow(deviceId: string, fix: LatestFix): string {
+  return JSON.stringify([
+    deviceId,
     fix.longitude,
     fix.latitude,
     fix.fixAtMs,
@@ -20,7 +17,6 @@ export function encodeRow(indexed: IndexedDevice, fix: LatestFix): string {
     fix.courseDeg,
     fix.altitudeM,
   ]);
-  return indexed.encodedRow;
 }
 
 /** @param cursor only in the last frame of a flush. */
