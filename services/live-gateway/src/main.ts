@@ -97,30 +97,30 @@ await runService({
     );
     const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: connectionName, log }), closeRedis);
     const lagMarkers = new LagMarkers(redis, config.LIVE_BROADCAST_GROUP_PREFIX, instanceId(config), log);
-    const ending = new AbortController();
-    const { running, monitoring } = startLoops({
+    const stopLoops = new AbortController();
+    const { allLoops, monitorLoop } = startLoops({
       config,
       state,
       resources: { postgres, redis, lagMarkers },
       access: { suspended, reauthorizer },
       telemetry: { metrics, trace, log },
       nowMs,
-      signal: ending.signal,
+      signal: stopLoops.signal,
     });
-    await Promise.race([running, stop.aborted ? undefined : once(stop, 'abort')]);
+    await Promise.race([allLoops, stop.aborted ? undefined : once(stop, 'abort')]);
 
     // The loops keep serving connected clients until the drain is over.
     log.info({ connections: clients.size }, 'draining');
-    const draining = drain({
+    const drained = drain({
       readiness,
       server,
       connections: () => clients.connections(),
       noticeMs: config.LIVE_WS_DRAIN_NOTICE_MS,
       windowMs: config.LIVE_WS_DRAIN_TIMEOUT_MS,
     });
-    await Promise.race([running, draining]);
-    ending.abort();
-    await Promise.allSettled([monitoring]);
+    await Promise.race([allLoops, drained]);
+    stopLoops.abort();
+    await Promise.allSettled([monitorLoop]);
     await lagMarkers
       .destroy(config.REDIS_TELEMETRY_STREAM)
       .catch((error: unknown) =>

@@ -4,7 +4,7 @@ import type { GatewayState } from './gateway-state.ts';
 import type { MonitoredLoop } from './server/check-progress.ts';
 
 const tickLimitMs = 15_000;
-/** Time in one iteration of a read loop besides XREAD: applying, lingering, backoff. */
+/** Time in one iteration of a read loop besides XREAD: applying, waiting for a tick, backoff. */
 const readOverheadMs = 15_000;
 
 /** The loops that the liveness probe watches, with the longest time each may go without progress. */

@@ -13,7 +13,7 @@ import type { GatewayConfig } from './config.ts';
 import { runSweepLoop } from './connection/sweep-connections.ts';
 import { feedStream } from './feed/feed-stream.ts';
 import type { LagMarkers } from './feed/lag-markers.ts';
-import { lingerMs } from './feed/linger.ts';
+import { waitBeforeReadMs } from './feed/read-timing.ts';
 import { monitorStreams } from './feed/monitor-streams.ts';
 import type { StreamCursor, StreamInfo } from './feed/stream-cursor.ts';
 import { createSyncEpoch } from './feed/sync-epoch.ts';
@@ -44,12 +44,12 @@ interface LoopContext {
 /**
  * Starts all loops: Postgres → assignments and latest fixes; stream → latest fixes → tick → sockets.
  *
- * @returns two promises that never resolve. `running` rejects with the first failure of a loop, or with the signal's
- * reason; `monitoring` rejects once the lag-marker groups are no longer updated.
+ * @returns two promises that never resolve. `allLoops` rejects with the first failure of a loop, or with the signal's
+ * reason; `monitorLoop` rejects once the lag-marker groups are no longer updated.
  */
 export function startLoops(context: LoopContext): {
-  readonly running: Promise<unknown>;
-  readonly monitoring: Promise<unknown>;
+  readonly allLoops: Promise<unknown>;
+  readonly monitorLoop: Promise<unknown>;
 } {
   const { config, state, access, telemetry, signal } = context;
   const unassigned = new UnassignedDevices({
@@ -57,20 +57,20 @@ export function startLoops(context: LoopContext): {
     report: (imei) => telemetry.log.info({ device: shortDeviceId(imei) }, 'fix from unassigned device'),
   });
   const assigned = Promise.withResolvers<void>();
-  const refreshing = startRefresh(context, unassigned, assigned.resolve);
+  const refreshLoop = startRefresh(context, unassigned, assigned.resolve);
   // Reading starts after the first assignments: until then every device would count as unassigned.
-  const feeding = assigned.promise.then(() => startFeeds(context, unassigned));
-  const monitoring = startMonitor(context);
-  const running = Promise.all([
-    refreshing,
-    feeding,
-    monitoring,
+  const feedLoops = assigned.promise.then(() => startFeeds(context, unassigned));
+  const monitorLoop = startMonitor(context);
+  const allLoops = Promise.all([
+    refreshLoop,
+    feedLoops,
+    monitorLoop,
     state.fanOut.run(config.LIVE_TICK_MS, signal),
     startSweep(context),
     startSuspensionPoll(context),
     access.reauthorizer.run(signal),
   ]);
-  return { running, monitoring };
+  return { allLoops, monitorLoop };
 }
 
 function startRefresh(
@@ -110,7 +110,8 @@ async function startFeeds(context: LoopContext, unassigned: UnassignedDevices): 
       batchSize: config.LIVE_BROADCAST_BATCH_SIZE,
       blockMs: config.LIVE_BROADCAST_BATCH_BLOCK_MS,
       warmWindowMs: config.LIVE_WARM_WINDOW_MS,
-      lingerMs: (appliedMs: number) => lingerMs(fanOut.untilTickMs, config.LIVE_TICK_MS, appliedMs),
+      waitBeforeReadMs: (appliedMs: number) =>
+        waitBeforeReadMs(fanOut.untilTickMs, config.LIVE_TICK_MS, appliedMs),
     },
     target: { latest, registry, unassigned, futureFlagMs: config.FUTURE_FLAG_MS },
     trace,

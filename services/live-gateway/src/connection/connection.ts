@@ -109,14 +109,14 @@ export class Connection {
   }
 
   /** Whether a write would go out instead of into a queue. False for a client that is lagging or closed. */
-  canTake(): boolean {
+  isWritable(): boolean {
     return this.#isOpen && this.#queuedReplies.length === 0 && !this.#isLagging();
   }
 
   /** Sends a reply, or queues it while the client is lagging. Replies keep their order and precede later rows. */
   reply(frame: string): void {
     if (!this.#isOpen) return;
-    if (this.canTake()) {
+    if (this.isWritable()) {
       this.#send([frame]);
     } else if (this.#queuedReplies.length < this.#limits.maxQueuedReplies) {
       this.#queuedReplies.push(frame);
@@ -129,7 +129,7 @@ export class Connection {
    * Writes frames until the client is lagging. The caller keeps the rest.
    * @returns the number of frames written; 0 if the client is lagging or closed.
    */
-  writeRows(frames: readonly (string | Uint8Array)[]): number {
+  writeFrames(frames: readonly (string | Uint8Array)[]): number {
     return this.#queuedReplies.length === 0 ? this.#send(frames) : 0;
   }
 

@@ -86,7 +86,7 @@ export class Audience {
     const group = this.#groups.get(key) ?? new RateGroup(subscription, this.#controlSeq, streamOffset);
     this.#groups.set(key, group);
     group.advanceIfUnchanged(streamOffset);
-    group.reclassify(subscription);
+    group.updateMembership(subscription);
   }
 
   /**
@@ -156,7 +156,7 @@ export class Audience {
     subscription.controlSeq = this.#controlSeq;
     if (subscription.dialect === 'batched') subscription.needsResync = true;
     else subscription.snapshotPart = undefined;
-    group.reclassify(subscription);
+    group.updateMembership(subscription);
   }
 
   *#members(): Generator<Subscription, void, void> {

@@ -13,8 +13,8 @@ export interface IndexedDevice {
 }
 
 /**
- * The device's row in the batched dialect. A fix is immutable, so its row is encoded once, whatever the number of groups
- * and clients. Cached in the object, because a look-up in a `WeakMap` for every row would be slower.
+ * The device's row in the batched dialect. A fix is immutable, so its row is encoded once, whatever the number of
+ * groups and clients. Cached in the object, because a look-up in a `WeakMap` for every row would be slower.
  */
 export function encodeRowOnce(indexed: IndexedDevice, fix: LatestFix): string {
   if (indexed.encodedFix === fix) return indexed.encodedRow;

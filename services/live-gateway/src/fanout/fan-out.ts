@@ -101,8 +101,8 @@ export class FanOut {
     const { audience, group, flush, shared, planNumber } = delivery;
     const { meter, nowMs } = this.#context;
     for (const subscription of flush.live) {
-      // Ended, or changed its view since the plan: these frames are not for it, and the devices are unsent for it.
-      if (subscription.changedAtPlan >= planNumber) continue;
+      // The devices are unsent for a subscription that is no longer in the plan.
+      if (!subscription.isInPlan(planNumber)) continue;
       writeLive(subscription, delivery, this.#context);
       if (this.#isEndOfSlice()) await yieldToEventLoop();
     }
@@ -112,7 +112,7 @@ export class FanOut {
     }
     group.noteDelivered();
     for (const subscription of flush.catchingUp) {
-      if (subscription.changedAtPlan >= planNumber) continue;
+      if (!subscription.isInPlan(planNumber)) continue;
       flushUnsent(subscription, group, audience, this.#context);
       if (this.#isEndOfSlice()) await yieldToEventLoop();
     }

@@ -6,7 +6,7 @@ import type { RateGroup } from './rate-group.ts';
  * Writes the control frames that the subscription has not been sent yet. If some of them are no longer kept, it starts
  * a new snapshot instead.
  *
- * @returns false if the client takes no more.
+ * @returns false if the connection is no longer writable.
  */
 export function flushControlFrames(
   subscription: Subscription,
@@ -20,7 +20,7 @@ export function flushControlFrames(
     return true;
   }
   for (const { seq, frames } of missed) {
-    if (subscription.recipient.writeRows(frames) < frames.length) return false;
+    if (subscription.recipient.writeFrames(frames) < frames.length) return false;
     subscription.controlSeq = seq;
     // The client's cursors are of the devices before the change.
     subscription.needsCursor = true;

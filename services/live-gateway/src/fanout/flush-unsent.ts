@@ -15,8 +15,8 @@ import type { WriteContext } from './write-context.ts';
 const maxBytesPerFlush = 65_536;
 
 /**
- * Writes what one subscription alone needs until its client takes no more: control frames, `resync`, devices that left
- * its box, then positions. A subscription with nothing left becomes live.
+ * Writes what one subscription alone needs until the connection is no longer writable: control frames, `resync`,
+ * devices that left its box, then positions. A subscription with nothing left becomes live.
  */
 export function flushUnsent(
   subscription: Subscription,
@@ -24,11 +24,11 @@ export function flushUnsent(
   audience: Audience,
   context: WriteContext,
 ): void {
-  if (subscription.recipient.canTake()) {
+  if (subscription.recipient.isWritable()) {
     if (subscription.dialect === 'plain') writePlain(subscription, audience, context);
     else writeBatched(subscription, group, audience, context);
   }
-  group.reclassify(subscription);
+  group.updateMembership(subscription);
 }
 
 function writeBatched(
@@ -39,7 +39,7 @@ function writeBatched(
 ): void {
   if (!flushControlFrames(subscription, group, audience)) return;
   if (subscription.needsResync) {
-    if (subscription.recipient.writeRows([encodeResync(subscription.topic)]) === 0) return;
+    if (subscription.recipient.writeFrames([encodeResync(subscription.topic)]) === 0) return;
     subscription.needsResync = false;
   }
   const nowMs = context.nowMs();
@@ -50,7 +50,7 @@ function writeBatched(
 /**
  * Writes which of the unsent devices have left the client's box.
  *
- * @returns false if the client takes no more.
+ * @returns false if the connection is no longer writable.
  */
 function writeHidden(
   subscription: Subscription,
@@ -72,7 +72,7 @@ function writeHidden(
   if (indexes.length === 0) return true;
   const frames = encodeHidden(subscription.topic, ids);
   // If only some frames were written, all are written again: `hidden` is idempotent.
-  if (recipient.writeRows(frames) < frames.length) return false;
+  if (recipient.writeFrames(frames) < frames.length) return false;
   for (const index of indexes) {
     shown.delete(index);
     unsent.delete(index);
@@ -91,7 +91,7 @@ function writePositions(
   const { topic, recipient } = subscription;
   const options = { maxBytes: rowBytes, encode: encodeRowOnce };
   let bytes = 0;
-  while (bytes < maxBytesPerFlush && recipient.canTake()) {
+  while (bytes < maxBytesPerFlush && recipient.isWritable()) {
     const selected = selectUnsent(subscription, audience.devices, latest, nowMs, options);
     const { indexes, rows, isTruncated } = selected;
     const { snapshotPart: part } = subscription;
@@ -101,7 +101,7 @@ function writePositions(
       part === undefined
         ? encodePositions(topic, rows, cursor)
         : encodeSnapshot(topic, part, rows, isTruncated ? undefined : { cursor });
-    if (recipient.writeRows([frame]) === 0) return;
+    if (recipient.writeFrames([frame]) === 0) return;
     for (const index of indexes) subscription.noteSent(index);
     bytes += frame.length;
     meter.onPositionsSent(indexes.length);
@@ -128,7 +128,7 @@ function writePlain(
     maxBytes: maxBytesPerFlush,
     encode: (_indexed: IndexedDevice, fix: LatestFix) => encodePlainPosition(topic, fix),
   });
-  const written = rows.length > 0 ? recipient.writeRows(rows) : 0;
+  const written = rows.length > 0 ? recipient.writeFrames(rows) : 0;
   meter.onPositionsSent(written);
   for (const index of indexes.slice(0, written)) subscription.noteSent(index);
 }

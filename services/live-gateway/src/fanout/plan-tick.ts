@@ -4,7 +4,7 @@ import type { Frame, Subscription } from '../subscriptions/subscription.ts';
 import type { Audience } from './audience.ts';
 import { eventPhase, isDue } from './rate-class.ts';
 import type { Flush, RateGroup } from './rate-group.ts';
-import { packPlain, packRows, shownDevices } from './shared-frames.ts';
+import { packPlain, packRows, recentDevices } from './shared-frames.ts';
 import type { SharedFrame } from './shared-frames.ts';
 import { encodeRows } from './write-bbox-rows.ts';
 import type { EncodedRows } from './write-bbox-rows.ts';
@@ -24,13 +24,13 @@ interface SharedRows {
   readonly fixes: readonly LatestFix[];
   /** For subscriptions without a box. */
   readonly frames: readonly SharedFrame[];
-  /** The bytes of `frames`. */
-  readonly bytes: readonly Frame[];
+  /** The payloads of `frames`. */
+  readonly payloads: readonly Frame[];
   /** For subscriptions with a box. Undefined if there are none, and in the plain dialect. */
   readonly encodedRows: EncodedRows | undefined;
 }
 
-const nothingShared: SharedRows = { fixes: [], frames: [], bytes: [], encodedRows: undefined };
+const nothingShared: SharedRows = { fixes: [], frames: [], payloads: [], encodedRows: undefined };
 
 /**
  * Plans one tick synchronously: takes the changes of each group that is due and encodes them. Subscriptions that are
@@ -53,7 +53,7 @@ export function planTick(
       if (!isFlushed && group.catchingUpCount === 0) continue;
       const flush = isFlushed
         ? group.takeChanges(streamOffset, audience.controlSeq)
-        : group.takeCatchingUp(streamOffset);
+        : group.flushForCatchingUp(streamOffset);
       if (flush.conflated > 0) context.meter.onConflated(flush.conflated);
       const shared =
         flush.live.length === 0
@@ -73,15 +73,15 @@ function encodeShared(
   { latest, nowMs, rowBytes }: WriteContext,
 ): SharedRows {
   const { topic } = audience;
-  const shown = shownDevices(changed, audience.devices, latest, nowMs());
-  const fixes = shown.map(({ fix }) => fix);
+  const recent = recentDevices(changed, audience.devices, latest, nowMs());
+  const fixes = recent.map(({ fix }) => fix);
   const isPlain = group.dialect === 'plain';
-  const encodedRows = !isPlain && live.some(hasBbox) ? encodeRows(changed, shown) : undefined;
+  const encodedRows = !isPlain && live.some(hasBbox) ? encodeRows(changed, recent) : undefined;
   if (live.every(hasBbox)) return { ...nothingShared, fixes, encodedRows };
   const frames = isPlain
-    ? packPlain(topic, shown)
-    : packRows(topic, shown, audience.cursorAt(group.coveredOffset, ''), hasControlFrames, rowBytes);
-  return { fixes, frames, bytes: frames.map(({ bytes }) => bytes), encodedRows };
+    ? packPlain(topic, recent)
+    : packRows(topic, recent, audience.cursorAt(group.coveredOffset, ''), hasControlFrames, rowBytes);
+  return { fixes, frames, payloads: frames.map(({ payload }) => payload), encodedRows };
 }
 
 function hasBbox({ bbox }: Subscription): boolean {

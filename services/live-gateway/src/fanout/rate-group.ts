@@ -76,7 +76,7 @@ export class RateGroup {
   }
 
   /** Moves a subscription to the live ones or to those that are catching up. One that has ended stays removed. */
-  reclassify(subscription: Subscription): void {
+  updateMembership(subscription: Subscription): void {
     if (subscription.hasEnded) return;
     if (subscription.isCaughtUp) {
       subscription.unsent = undefined;
@@ -127,7 +127,7 @@ export class RateGroup {
   }
 
   /** A flush for the subscriptions that are catching up only: they are written to in every tick. */
-  takeCatchingUp(streamOffset: string | undefined): Flush {
+  flushForCatchingUp(streamOffset: string | undefined): Flush {
     this.advanceIfUnchanged(streamOffset);
     return { changed: noDevices, live: [], catchingUp: [...this.#catchingUp], conflated: 0 };
   }

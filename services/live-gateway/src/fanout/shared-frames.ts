@@ -7,31 +7,31 @@ import type { DeviceSet } from './device-set.ts';
 
 /** A frame serialised once for all live subscriptions of a group, and the devices whose positions it contains. */
 export interface SharedFrame {
-  readonly bytes: Uint8Array;
+  readonly payload: Uint8Array;
   readonly indexes: readonly number[];
 }
 
-/** A device with a fix recent enough to be shown. */
-export interface ShownDevice {
+/** A device with a fix recent enough to be sent, whatever the boxes of the clients. */
+export interface RecentDevice {
   readonly index: number;
   readonly indexed: IndexedDevice;
   readonly fix: LatestFix;
 }
 
-export function shownDevices(
+export function recentDevices(
   changed: DeviceSet,
   devices: DeviceIndex,
   latest: LatestFixes,
   nowMs: number,
-): readonly ShownDevice[] {
-  const shown: ShownDevice[] = [];
+): readonly RecentDevice[] {
+  const recent: RecentDevice[] = [];
   for (let index = changed.next(0); index >= 0; index = changed.next(index + 1)) {
     const indexed = devices.at(index);
     const fix = indexed?.held.fix;
-    if (indexed !== undefined && fix !== undefined && latest.isShown(fix, nowMs))
-      shown.push({ index, indexed, fix });
+    if (indexed !== undefined && fix !== undefined && latest.isRecent(fix, nowMs))
+      recent.push({ index, indexed, fix });
   }
-  return shown;
+  return recent;
 }
 
 /**
@@ -41,14 +41,14 @@ export function shownDevices(
  */
 export function packRows(
   topic: string,
-  shown: readonly ShownDevice[],
+  recent: readonly RecentDevice[],
   cursor: string | undefined,
   needsCursor: boolean,
   rowBytes: number,
 ): readonly SharedFrame[] {
   const packs: { rows: string[]; indexes: number[] }[] = [];
   let bytesLeft = 0;
-  for (const { index, indexed, fix } of shown) {
+  for (const { index, indexed, fix } of recent) {
     const row = encodeRowOnce(indexed, fix);
     if (row.length + 1 > bytesLeft) {
       packs.push({ rows: [], indexes: [] });
@@ -60,15 +60,15 @@ export function packRows(
   }
   if (packs.length === 0 && needsCursor) packs.push({ rows: [], indexes: [] });
   return packs.map(({ rows, indexes }, n) => ({
-    bytes: Buffer.from(encodePositions(topic, rows, n === packs.length - 1 ? cursor : undefined), 'latin1'),
+    payload: Buffer.from(encodePositions(topic, rows, n === packs.length - 1 ? cursor : undefined), 'latin1'),
     indexes,
   }));
 }
 
 /** Frames of the plain dialect, one per position. */
-export function packPlain(topic: string, shown: readonly ShownDevice[]): readonly SharedFrame[] {
-  return shown.map(({ index, fix }) => ({
-    bytes: Buffer.from(encodePlainPosition(topic, fix), 'latin1'),
+export function packPlain(topic: string, recent: readonly RecentDevice[]): readonly SharedFrame[] {
+  return recent.map(({ index, fix }) => ({
+    payload: Buffer.from(encodePlainPosition(topic, fix), 'latin1'),
     indexes: [index],
   }));
 }

@@ -11,6 +11,6 @@ export function visibleFix(
   nowMs: number,
 ): LatestFix | undefined {
   const fix = indexed?.held.fix;
-  if (fix === undefined || !latest.isShown(fix, nowMs)) return undefined;
+  if (fix === undefined || !latest.isRecent(fix, nowMs)) return undefined;
   return bbox === undefined || isInside(bbox, fix.latitude, fix.longitude) ? fix : undefined;
 }

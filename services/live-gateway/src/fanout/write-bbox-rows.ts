@@ -6,7 +6,7 @@ import { isWithin } from './bbox.ts';
 import { encodeRowOnce } from './device-index.ts';
 import type { DeviceSet } from './device-set.ts';
 import type { RateGroup } from './rate-group.ts';
-import type { ShownDevice } from './shared-frames.ts';
+import type { RecentDevice } from './shared-frames.ts';
 
 /**
  * The changed devices of one flush with their rows, encoded once for all live subscriptions with a box. Typed arrays
@@ -20,29 +20,29 @@ export interface EncodedRows {
   readonly bytes: Buffer;
   /** The offset of each row in `bytes`, and the end of the last one. */
   readonly starts: Int32Array;
-  /** Changed devices without a fix to show. */
-  readonly notShown: readonly number[];
+  /** Changed devices without a recent fix. */
+  readonly notRecent: readonly number[];
 }
 
 const closingBracket = 0x5d;
 const closingBrace = 0x7d;
 
-export function encodeRows(changed: DeviceSet, shown: readonly ShownDevice[]): EncodedRows {
-  const notShown: number[] = [];
-  if (shown.length < changed.size) {
-    const shownIndexes = new Set(shown.map(({ index }) => index));
-    for (const index of changed) if (!shownIndexes.has(index)) notShown.push(index);
+export function encodeRows(changed: DeviceSet, recent: readonly RecentDevice[]): EncodedRows {
+  const notRecent: number[] = [];
+  if (recent.length < changed.size) {
+    const recentIndexes = new Set(recent.map(({ index }) => index));
+    for (const index of changed) if (!recentIndexes.has(index)) notRecent.push(index);
   }
-  const rows = shown.map(({ indexed, fix }) => `${encodeRowOnce(indexed, fix)},`);
+  const rows = recent.map(({ indexed, fix }) => `${encodeRowOnce(indexed, fix)},`);
   const starts = new Int32Array(rows.length + 1);
   for (const [n, { length }] of rows.entries()) starts[n + 1] = (starts[n] ?? 0) + length;
   return {
-    indexes: Int32Array.from(shown, ({ index }) => index),
-    latitudes: Float64Array.from(shown, ({ fix }) => fix.latitude),
-    longitudes: Float64Array.from(shown, ({ fix }) => fix.longitude),
+    indexes: Int32Array.from(recent, ({ index }) => index),
+    latitudes: Float64Array.from(recent, ({ fix }) => fix.latitude),
+    longitudes: Float64Array.from(recent, ({ fix }) => fix.longitude),
     bytes: Buffer.from(rows.join(''), 'latin1'),
     starts,
-    notShown,
+    notRecent,
   };
 }
 
@@ -50,24 +50,24 @@ export function encodeRows(changed: DeviceSet, shown: readonly ShownDevice[]): E
  * Writes one flush to a live subscription with a box, if all of it fits into one frame, as it usually does.
  *
  * The frame is built in `scratch` by copying runs of adjacent rows. A new string or buffer per subscription and flush
- * would make garbage collection the largest cost. The socket has copied the frame when `writeRows` returns.
+ * would make garbage collection the largest cost. The socket has copied the frame when `writeFrames` returns.
  *
  * @returns the number of positions written; undefined if the caller must write everything again in the ordinary way.
  */
 export function writeBboxRows(
   subscription: Subscription,
   bbox: Bbox,
-  { indexes, latitudes, longitudes, bytes, starts, notShown }: EncodedRows,
+  { indexes, latitudes, longitudes, bytes, starts, notRecent }: EncodedRows,
   group: RateGroup,
   audience: Audience,
   scratch: Buffer,
 ): number | undefined {
   const { shown, recipient, topic } = subscription;
-  if (shown === undefined || subscription.controlSeq !== audience.controlSeq || !recipient.canTake())
+  if (shown === undefined || subscription.controlSeq !== audience.controlSeq || !recipient.isWritable())
     return undefined;
   const head = encodePositionsHead(topic, audience.cursorAt(group.coveredOffset, subscription.bboxHash));
   let frameBytes = scratch.write(head, 0, 'latin1');
-  const hidden = notShown.length > 0 ? notShown.filter((index) => shown.has(index)) : [];
+  const hidden = notRecent.length > 0 ? notRecent.filter((index) => shown.has(index)) : [];
   let positions = 0;
   // The run of adjacent rows that has not been copied yet.
   let runStart = 0;
@@ -106,7 +106,7 @@ export function writeBboxRows(
     frames.push(scratch.subarray(0, frameBytes + 1));
   }
   if (frames.length === 0) return 0;
-  if (recipient.writeRows(frames) < frames.length) return undefined;
+  if (recipient.writeFrames(frames) < frames.length) return undefined;
   for (const index of hidden) shown.delete(index);
   return positions;
 }

@@ -7,7 +7,7 @@ import type { Delivery } from './plan-tick.ts';
 import { writeBboxRows } from './write-bbox-rows.ts';
 import type { WriteContext } from './write-context.ts';
 
-/** Writes a flush to one live subscription. What the client does not take becomes unsent. */
+/** Writes a flush to one live subscription. Positions that could not be written become unsent. */
 export function writeLive(subscription: Subscription, delivery: Delivery, context: WriteContext): void {
   const { bbox } = subscription;
   if (bbox === undefined) writeSharedFrames(subscription, delivery, context);
@@ -19,15 +19,15 @@ function writeSharedFrames(
   { group, audience, shared }: Delivery,
   { meter }: WriteContext,
 ): void {
-  const { frames, bytes, fixes } = shared;
+  const { frames, payloads, fixes } = shared;
   const { recipient, dialect } = subscription;
   const hasAllControlFrames = subscription.controlSeq === audience.controlSeq || dialect === 'plain';
-  const canTakeRows =
-    hasAllControlFrames || (recipient.canTake() && flushControlFrames(subscription, group, audience));
+  const canWriteRows =
+    hasAllControlFrames || (recipient.isWritable() && flushControlFrames(subscription, group, audience));
   // It had missed too many control frames and has just started a new snapshot.
-  if (canTakeRows && subscription.snapshotPart !== undefined) return;
-  const written = canTakeRows ? recipient.writeRows(bytes) : 0;
-  if (written === bytes.length) {
+  if (canWriteRows && subscription.snapshotPart !== undefined) return;
+  const written = canWriteRows ? recipient.writeFrames(payloads) : 0;
+  if (written === payloads.length) {
     meter.onPositionsSent(fixes.length);
     subscription.needsCursor = false;
     return;
@@ -40,7 +40,7 @@ function writeSharedFrames(
   subscription.unsent = unsent;
   // The last frame has the cursor, and it was not written.
   if (dialect === 'batched') subscription.needsCursor = true;
-  group.reclassify(subscription);
+  group.updateMembership(subscription);
 }
 
 /** A subscription with a box gets frames of its own, copied from rows that were encoded once for all. */

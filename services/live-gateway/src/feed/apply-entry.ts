@@ -51,7 +51,7 @@ export function applyEntry(entry: StreamEntry, streamNumber: number, target: App
     courseDeg: position.courseDeg,
     speedKmh: position.speedKmh,
     arrivedAtMs,
-    stamp: { stream: streamNumber, id: entry.id },
+    entryRef: { stream: streamNumber, id: entry.id },
   };
   const isGood = fixQuality(position, arrivedAtMs, target.futureFlagMs) === 0;
   if (!target.registry.isAssigned(deviceId)) {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { delay } from '@app/runtime/retry';
-import { detectRewind } from './detect-rewind.ts';
+import { checkForRewind } from './check-for-rewind.ts';
 import type { LagMarkers } from './lag-markers.ts';
 import { measureLagSeconds } from './measure-lag.ts';
 import type { StreamCursor, StreamInfo } from './stream-cursor.ts';
@@ -9,8 +9,8 @@ import type { SyncEpoch } from './sync-epoch.ts';
 const intervalMs = 1_000;
 
 /**
- * Every second, per stream: detects a rewind, syncs the epoch, measures the lag, moves the lag-marker group. Reading the
- * streams does not depend on any of it, so a failure is reported and retried. Rejects with the signal's reason.
+ * Every second, per stream: checks for a rewind, syncs the epoch, measures the lag, moves the lag-marker group. Reading
+ * the streams does not depend on any of it, so a failure is reported and retried. Rejects with the signal's reason.
  */
 export async function monitorStreams(
   cursors: readonly StreamCursor[],
@@ -32,7 +32,7 @@ export async function monitorStreams(
   for (;;) {
     try {
       for (const cursor of cursors) {
-        const { info, isRewound } = await detectRewind(redis, cursor);
+        const { info, isRewound } = await checkForRewind(redis, cursor);
         if (isRewound) onRewound(cursor, info);
         if (await syncEpoch(cursor, nowMs())) onNewEpoch(cursor.stream);
         onLag(cursor.stream, await measureLagSeconds(redis, cursor, nowMs()));

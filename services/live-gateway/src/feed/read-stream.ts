@@ -18,7 +18,7 @@ export interface ReadSettings {
   readonly blockMs: number;
   readonly warmWindowMs: number;
   /** How long to wait after a read that was not full and took `appliedMs` to apply. */
-  readonly lingerMs: (appliedMs: number) => number;
+  readonly waitBeforeReadMs: (appliedMs: number) => number;
 }
 
 export type ReadEvent =
@@ -55,7 +55,7 @@ export async function* readStream(
     signal.addEventListener('abort', disconnect, { once: true });
     try {
       const info = await withDeadline(readStreamInfo(redis, cursor.stream), deadlineMs, 'XINFO STREAM');
-      yield { type: 'located', info, isRewound: cursor.locate(info, settings.warmWindowMs) };
+      yield { type: 'located', info, isRewound: cursor.relocate(info, settings.warmWindowMs) };
       for (;;) {
         const fromId = cursor.appliedId ?? beforeAllEntries;
         const reading = xread(redis, cursor.stream, fromId, batchSize, blockMs);
@@ -67,7 +67,7 @@ export async function* readStream(
         const appliedMs = performance.now() - readAtMs;
         // XREAD returns with the first entry; without a pause each entry would cost a read of its own.
         if (entries.length > 0 && entries.length < batchSize)
-          await delay(settings.lingerMs(appliedMs), signal);
+          await delay(settings.waitBeforeReadMs(appliedMs), signal);
       }
     } catch (error) {
       signal.throwIfAborted();

@@ -64,13 +64,13 @@ export class StreamCursor {
   }
 
   /**
-   * Places the cursor in the stream after a connect. The first time it starts `warmWindowMs` before the stream's end, by
+   * Moves the cursor to where the next read starts. The first time that is `warmWindowMs` before the stream's end, by
    * Redis' clock, to read what the processor may not have stored yet. If the stream now ends before the applied entry
-   * (it was deleted, or a failover lost its end), the cursor moves to the stream's end.
+   * (it was deleted, or a failover lost its end), it is the stream's end. Otherwise the cursor stays.
    *
    * @returns true if the stream was rewound.
    */
-  locate(info: StreamInfo, warmWindowMs: number): boolean {
+  relocate(info: StreamInfo, warmWindowMs: number): boolean {
     const { lastGeneratedId } = info;
     if (lastGeneratedId !== beforeAllEntries) this.#lastEntryAtMs = entryArrivedAtMs(lastGeneratedId);
     if (this.#appliedId === undefined) {

@@ -31,9 +31,9 @@ export async function hydrateLatest(
   await options.applyHydration(() => {
     const moved: string[] = [];
     const retracted: string[] = [];
-    for (const { deviceId, newest, heldFaultyAtMs, faultyAtMs } of results) {
-      latest.noteFaulty(deviceId, faultyAtMs);
-      if (heldFaultyAtMs !== undefined && latest.retract(deviceId, heldFaultyAtMs, newest)) {
+    for (const { deviceId, newest, heldFaultyFixAtMs, faultyFixAtMs } of results) {
+      latest.noteFaulty(deviceId, faultyFixAtMs);
+      if (heldFaultyFixAtMs !== undefined && latest.retract(deviceId, heldFaultyFixAtMs, newest)) {
         retracted.push(deviceId);
       } else if (newest !== undefined && latest.offer(newest)) {
         moved.push(deviceId);

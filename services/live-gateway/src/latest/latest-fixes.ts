@@ -1,5 +1,5 @@
-/** The stream entry that a fix came from. */
-export interface EntryStamp {
+/** Identifies the stream entry that a fix came from. */
+export interface EntryRef {
   /** Index of the stream in `REDIS_TELEMETRY_STREAM`. */
   readonly stream: number;
   readonly id: string;
@@ -18,7 +18,7 @@ export interface LatestFix {
   /** When its entry was added to the stream, by Redis' clock; undefined if it was read from Postgres. */
   readonly arrivedAtMs: number | undefined;
   /** Its entry; undefined if it was read from Postgres. */
-  readonly stamp: EntryStamp | undefined;
+  readonly entryRef: EntryRef | undefined;
 }
 
 /** The latest fix of one device. The object stays the same for as long as the device is assigned. */
@@ -28,7 +28,7 @@ export interface HeldFix {
    * Fix time of the newest fix marked faulty, if it is newer than every good one in Postgres. A gateway that has not
    * refreshed yet may still show it.
    */
-  readonly faultyAtMs: number | undefined;
+  readonly faultyFixAtMs: number | undefined;
   /** Whether the device has been compared with Postgres. Until then Postgres may hold a fix that this process does not know. */
   readonly isHydrated: boolean;
 }
@@ -67,14 +67,14 @@ export class LatestFixes {
       held.fix = fix;
       return true;
     }
-    // Postgres had the fix before this process read its entry: take over the entry's stamp.
-    if (held.fix.stamp === undefined && isSameFix(held.fix, fix)) held.fix = fix;
+    // Postgres had the fix before this process read its entry: take over the reference to the entry.
+    if (held.fix.entryRef === undefined && isSameFix(held.fix, fix)) held.fix = fix;
     return false;
   }
 
   /** Sets the fix time of the newest fix that is marked faulty and newer than all good ones, if there is one. */
   noteFaulty(deviceId: string, fixAtMs: number | undefined): void {
-    this.#hold(deviceId).faultyAtMs = fixAtMs;
+    this.#hold(deviceId).faultyFixAtMs = fixAtMs;
   }
 
   /**
@@ -89,7 +89,7 @@ export class LatestFixes {
   }
 
   /** Whether the fix is recent enough to be sent to clients. */
-  isShown(fix: LatestFix, nowMs: number): boolean {
+  isRecent(fix: LatestFix, nowMs: number): boolean {
     return nowMs - fix.fixAtMs <= this.#maxFixAgeMs;
   }
 
@@ -97,7 +97,7 @@ export class LatestFixes {
   expire(nowMs: number): readonly string[] {
     const expired: string[] = [];
     for (const [deviceId, held] of this.#held) {
-      if (held.fix === undefined || this.isShown(held.fix, nowMs)) continue;
+      if (held.fix === undefined || this.isRecent(held.fix, nowMs)) continue;
       held.fix = undefined;
       expired.push(deviceId);
     }
@@ -154,5 +154,5 @@ function isSameFix(a: LatestFix, b: LatestFix): boolean {
 }
 
 function newHeld(): Writable {
-  return { fix: undefined, faultyAtMs: undefined, isHydrated: false };
+  return { fix: undefined, faultyFixAtMs: undefined, isHydrated: false };
 }

@@ -13,9 +13,9 @@ export interface NewestFixResult {
   /** The newest fix within the look-back that is neither flagged nor marked faulty. */
   readonly newest: LatestFix | undefined;
   /** `heldFixAtMs`, if that fix is marked faulty. */
-  readonly heldFaultyAtMs: number | undefined;
+  readonly heldFaultyFixAtMs: number | undefined;
   /** Fix time of the newest fix marked faulty, if it is newer than `newest`. */
-  readonly faultyAtMs: number | undefined;
+  readonly faultyFixAtMs: number | undefined;
 }
 
 interface Row {
@@ -89,8 +89,8 @@ export async function readNewestFixes(
 function toResult(row: Row): NewestFixResult {
   return {
     deviceId: row.device_id,
-    heldFaultyAtMs: row.is_held_faulty && row.held_at_ms !== null ? row.held_at_ms : undefined,
-    faultyAtMs: row.faulty_at_ms ?? undefined,
+    heldFaultyFixAtMs: row.is_held_faulty && row.held_at_ms !== null ? row.held_at_ms : undefined,
+    faultyFixAtMs: row.faulty_at_ms ?? undefined,
     newest:
       row.fix_at_ms === null
         ? undefined
@@ -103,7 +103,7 @@ function toResult(row: Row): NewestFixResult {
             courseDeg: row.angle,
             speedKmh: row.speed,
             arrivedAtMs: undefined,
-            stamp: undefined,
+            entryRef: undefined,
           },
   };
 }

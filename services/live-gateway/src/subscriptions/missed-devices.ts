@@ -1,7 +1,7 @@
 import { compareEntryIds } from '@app/shared/entry';
 import type { DeviceIndex } from '../fanout/device-index.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
-import type { EntryStamp } from '../latest/latest-fixes.ts';
+import type { EntryRef } from '../latest/latest-fixes.ts';
 
 export interface MissedDevices {
   readonly unsent: DeviceSet;
@@ -19,15 +19,16 @@ export interface MissedDevices {
 export function missedSince(appliedIds: readonly string[], devices: DeviceIndex): MissedDevices {
   const unsent = new DeviceSet();
   const invalidIds: string[] = [];
-  const isAfter = (stamp: EntryStamp): boolean =>
-    compareEntryIds(stamp.id, appliedIds[stamp.stream] ?? '0-0') > 0;
+  const isAfter = (entryRef: EntryRef): boolean =>
+    compareEntryIds(entryRef.id, appliedIds[entryRef.stream] ?? '0-0') > 0;
   for (const index of devices.indexes()) {
     const indexed = devices.at(index);
     if (indexed === undefined) continue;
-    const { fix, faultyAtMs } = indexed.held;
-    const isInvalid = fix?.stamp === undefined || (faultyAtMs !== undefined && fix.fixAtMs <= faultyAtMs);
+    const { fix, faultyFixAtMs } = indexed.held;
+    const isInvalid =
+      fix?.entryRef === undefined || (faultyFixAtMs !== undefined && fix.fixAtMs <= faultyFixAtMs);
     if (isInvalid) invalidIds.push(indexed.device.id);
-    if (isInvalid || isAfter(fix.stamp)) unsent.add(index);
+    if (isInvalid || isAfter(fix.entryRef)) unsent.add(index);
   }
   return { unsent, invalidIds };
 }

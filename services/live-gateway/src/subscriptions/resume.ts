@@ -23,7 +23,12 @@ export type Resume =
   | { readonly outcome: 'recovered'; readonly appliedIds: readonly string[] }
   | { readonly outcome: Exclude<ResumeOutcome, 'recovered'> | 'none' };
 
-/** A client is resumed if epoch and view are the same and this gateway has read every entry after the cursor. */
+/**
+ * A client is resumed if epoch and view are the same and this gateway has read every entry after the cursor.
+ *
+ * `subscribe` calls this after `waitForCatchUp`, so `ahead` means that the stream was rewound in between. Like every
+ * outcome but `recovered` it leads to a snapshot.
+ */
 export function evaluateResume(
   point: ResumePoint | undefined,
   timeline: Timeline,

@@ -3,7 +3,7 @@ import { parseTopic } from '@app/shared/topics';
 import type { Authorize } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
 import { errorReply } from '../protocol/replies.ts';
-import { catchUpLimitMs, isStillAhead } from './is-still-ahead.ts';
+import { catchUpLimitMs, waitForCatchUp } from './wait-for-catch-up.ts';
 import { refusePermission } from './refuse-permission.ts';
 import { registerSubscription } from './register-subscription.ts';
 import type { RegisterContext } from './subscribe-request.ts';
@@ -15,13 +15,13 @@ export interface SubscribeContext extends RegisterContext {
 type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
 
 /**
- * Handles `subscribe`: the life of a subscription from its request until it is live.
+ * Handles `subscribe`: the stages of a subscription from its request until it is live.
  *
  * 0. `server/handle-upgrade.ts` has upgraded the connection and `server/admit.ts` has admitted its user.
  * 1. Reserve the topic on this connection (`subscription-entries.ts`).
  * 2. Authorise the user for the event (`access/authorize.ts`, `refuse-permission.ts`).
  * 3. If the client resumes from a cursor ahead of this gateway, wait until the gateway has caught up
- *    (`is-still-ahead.ts`).
+ *    (`wait-for-catch-up.ts`).
  * 4. Reply with a resume or a snapshot, and register (`register-subscription.ts`). From then on the fan-out writes to
  *    the subscription: first what is unsent for it, then, once it has caught up, the shared frames of its group.
  *
@@ -58,9 +58,9 @@ export async function subscribe(
   }
 
   const resumeFrom = cursor === undefined || epoch === undefined ? undefined : { cursor, epoch };
-  const isAhead = resumeFrom !== undefined && (await isStillAhead(resumeFrom, context.timeline));
+  const isBehind = resumeFrom !== undefined && (await waitForCatchUp(resumeFrom, context.timeline));
   if (entry.signal.aborted) return;
-  if (isAhead) {
+  if (isBehind) {
     // A snapshot would be older than what the client has.
     context.onResume('ahead');
     client.subscriptions.release(topic);

@@ -12,16 +12,16 @@ export interface Recipient {
   /** Sends or queues a reply; replies precede all rows written later. */
   reply(frame: string): void;
   /** False while the client is lagging, and after the connection was closed. */
-  canTake(): boolean;
+  isWritable(): boolean;
   /** @returns how many of the frames were written, from the first on. */
-  writeRows(frames: readonly Frame[]): number;
+  writeFrames(frames: readonly Frame[]): number;
 }
 
 /**
  * One client's authorised subscription to one event. Subscribing again creates a new object.
  *
  * A live subscription has no state of its own: its group knows what to send next. One that is catching up (it is in its
- * snapshot, or its client could not take everything) has its own set of unsent devices.
+ * snapshot, or its connection was not writable) has its own set of unsent devices.
  */
 export class Subscription {
   readonly eventId: string;
@@ -51,6 +51,7 @@ export class Subscription {
   needsCursor = false;
   #bbox: Bbox | undefined;
   #bboxHash = '';
+  #hasEnded = false;
 
   constructor(options: {
     readonly eventId: string;
@@ -101,11 +102,16 @@ export class Subscription {
 
   /** No planned frame is written to it any more, and no group adds it again. */
   end(): void {
-    this.changedAtPlan = Number.POSITIVE_INFINITY;
+    this.#hasEnded = true;
   }
 
   get hasEnded(): boolean {
-    return this.changedAtPlan === Number.POSITIVE_INFINITY;
+    return this.#hasEnded;
+  }
+
+  /** Whether frames of this plan may be written to it: it has neither ended nor changed its view since the plan. */
+  isInPlan(planNumber: number): boolean {
+    return !this.#hasEnded && this.changedAtPlan < planNumber;
   }
 
   /** Whether nothing is left to be sent to this client alone. */

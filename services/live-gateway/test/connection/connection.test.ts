@@ -20,7 +20,7 @@ describe('a connection', () => {
     const connection = await server.connection();
     const rows = Array.from({ length: 50 }, (_, n) => Buffer.from(`row ${n}`));
     connection.reply('first');
-    expect(connection.writeRows(rows)).toBe(50);
+    expect(connection.writeFrames(rows)).toBe(50);
     await eventually(() => received.length === 51);
     expect(received).toEqual(['first', ...rows.map(String)]);
   });
@@ -31,10 +31,10 @@ describe('a connection', () => {
     const connection = await server.connection();
     let taken = 0;
     for (let round = 0; round < 1_000 && connection.laggingSinceMs === undefined; round += 1) {
-      taken += connection.writeRows(frames(100));
+      taken += connection.writeFrames(frames(100));
     }
-    expect(connection.canTake()).toBe(false);
-    expect(connection.writeRows([frame])).toBe(0);
+    expect(connection.isWritable()).toBe(false);
+    expect(connection.writeFrames([frame])).toBe(0);
     expect(taken).toBeGreaterThan(0);
     expect(server.dropped()).toBe(0);
     expect(connection.isOpen).toBe(true);
@@ -63,11 +63,11 @@ describe('a connection', () => {
     writeUntilLagging(connection);
     connection.reply('reply 1');
     connection.reply('reply 2');
-    expect(connection.writeRows([Buffer.from('row')])).toBe(0);
+    expect(connection.writeFrames([Buffer.from('row')])).toBe(0);
     client.resume();
-    await eventually(() => connection.canTake());
+    await eventually(() => connection.isWritable());
     expect(connection.laggingSinceMs).toBeUndefined();
-    expect(connection.writeRows([Buffer.from('row')])).toBe(1);
+    expect(connection.writeFrames([Buffer.from('row')])).toBe(1);
     await eventually(() => received.at(-1) === 'row');
     expect(received.slice(-3)).toEqual(['reply 1', 'reply 2', 'row']);
   });
@@ -77,23 +77,23 @@ describe('a connection', () => {
     openStalledClient(server.port);
     const connection = await server.connection();
     server.passMs(5_000);
-    expect(connection.canTake()).toBe(true);
+    expect(connection.isWritable()).toBe(true);
     // The kernel would take megabytes: only the pongs are missing.
-    expect(connection.writeRows(frames(100))).toBe(41);
-    expect(connection.canTake()).toBe(false);
+    expect(connection.writeFrames(frames(100))).toBe(41);
+    expect(connection.isWritable()).toBe(false);
     server.passMs(1_000);
     expect(connection.laggingSinceMs).toBe(5_000);
-    expect(connection.writeRows([frame])).toBe(0);
+    expect(connection.writeFrames([frame])).toBe(0);
     connection.reply('queued');
     // Unsolicited and repeated pongs are ignored.
     connection.notePong(7);
-    expect(connection.canTake()).toBe(false);
+    expect(connection.isWritable()).toBe(false);
     connection.notePong(1);
-    expect(connection.canTake()).toBe(true);
+    expect(connection.isWritable()).toBe(true);
     expect(connection.laggingSinceMs).toBeUndefined();
     connection.notePong(2);
     connection.notePong(1);
-    expect(connection.writeRows(frames(100))).toBe(39);
+    expect(connection.writeFrames(frames(100))).toBe(39);
   });
 
   test('takes any amount of rows for a client that answers pings', async () => {
@@ -105,7 +105,7 @@ describe('a connection', () => {
     let taken = 0;
     await eventually(
       () => {
-        taken += connection.writeRows(frames(50));
+        taken += connection.writeFrames(frames(50));
         return taken >= 1_000;
       },
       { intervalMs: 1 },
@@ -124,7 +124,7 @@ describe('a connection', () => {
     // Four flushes per second for five seconds, each followed by a sweep.
     for (let n = 0; n < 20; n += 1) {
       server.passMs(250);
-      connection.writeRows([frame]);
+      connection.writeFrames([frame]);
       expect(connection.isPingDue(server.nowMs(), 10_000)).toBe(false);
     }
     await eventually(() => received.length === 22);

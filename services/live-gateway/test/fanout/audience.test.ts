@@ -5,11 +5,11 @@ import { Subscription } from '../../src/subscriptions/subscription.ts';
 
 const eventId = '00000000-0000-4000-8000-000000000001';
 const topic = `event:${eventId}`;
-const held = { fix: undefined, faultyAtMs: undefined, isHydrated: true };
+const held = { fix: undefined, faultyFixAtMs: undefined, isHydrated: true };
 
 function createAudience(subscribers: number, rateClass: number, groupSize = defaultGroupSize) {
   const audience = new Audience({ eventId, topic, devices: [], hold: () => held, groupSize });
-  const recipient = { reply: () => undefined, canTake: () => true, writeRows: () => 0 };
+  const recipient = { reply: () => undefined, isWritable: () => true, writeFrames: () => 0 };
   const options = { eventId, topic, dialect: 'batched', recipient, rateClass, bbox: undefined } as const;
   const subscriptions = Array.from({ length: subscribers }, () => {
     const subscription = new Subscription(options);

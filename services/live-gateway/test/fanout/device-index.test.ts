@@ -3,7 +3,7 @@ import { DeviceIndex } from '../../src/fanout/device-index.ts';
 import type { HeldFix } from '../../src/latest/latest-fixes.ts';
 
 function hold(): HeldFix {
-  return { fix: undefined, faultyAtMs: undefined, isHydrated: true };
+  return { fix: undefined, faultyFixAtMs: undefined, isHydrated: true };
 }
 
 test('the hash depends on the current devices only, and a freed index is reused', () => {

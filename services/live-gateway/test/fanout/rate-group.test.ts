@@ -11,7 +11,7 @@ function newSubscription(): Subscription {
     eventId: 'e',
     topic: 'event:e',
     dialect: 'batched',
-    recipient: { reply: () => undefined, canTake: () => true, writeRows: (frames) => frames.length },
+    recipient: { reply: () => undefined, isWritable: () => true, writeFrames: (frames) => frames.length },
     rateClass: 1,
     bbox: undefined,
   });
@@ -22,7 +22,7 @@ describe('the covered offset of a rate group', () => {
     const group = newGroup();
     group.advanceIfUnchanged('2-0');
     expect(group.coveredOffset).toBe('2-0');
-    group.takeCatchingUp('3-0');
+    group.flushForCatchingUp('3-0');
     expect(group.coveredOffset).toBe('3-0');
   });
 
@@ -30,7 +30,7 @@ describe('the covered offset of a rate group', () => {
     const group = newGroup();
     group.markChanged(7);
     group.advanceIfUnchanged('2-0');
-    group.takeCatchingUp('2-0');
+    group.flushForCatchingUp('2-0');
     expect(group.coveredOffset).toBe('1-0');
     group.takeChanges('3-0', 0);
     expect(group.coveredOffset).toBe('3-0');
@@ -42,7 +42,7 @@ describe('the covered offset of a rate group', () => {
       for (const index of indexes) group.markChanged(index);
       group.takeChanges('2-0', 1);
       group.advanceIfUnchanged('3-0');
-      group.takeCatchingUp('3-0');
+      group.flushForCatchingUp('3-0');
       expect(group.coveredOffset).toBe('2-0');
       group.noteDelivered();
       group.advanceIfUnchanged('3-0');
@@ -54,7 +54,7 @@ describe('the covered offset of a rate group', () => {
 test('a subscription that leaves its group has the changed devices and those being written as unsent', () => {
   const group = newGroup();
   const leaving = newSubscription();
-  group.reclassify(leaving);
+  group.updateMembership(leaving);
   group.markChanged(7);
   group.takeChanges('2-0', 0);
   group.markChanged(8);
@@ -67,6 +67,6 @@ test('a subscription that has ended is not added to its group again', () => {
   const group = newGroup();
   const ended = newSubscription();
   ended.end();
-  group.reclassify(ended);
+  group.updateMembership(ended);
   expect(group.size).toBe(0);
 });

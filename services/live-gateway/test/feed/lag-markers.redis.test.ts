@@ -34,7 +34,7 @@ test('the lag-marker group shows the cursor and its lag, is recreated when lost,
   const { redis, stream, add, groups, lagMarkers } = await openStream();
   for (const id of ['1000-0', '2000-0', '3000-0', '4000-0']) await add(id);
   const cursor = new StreamCursor(stream);
-  cursor.locate(await readStreamInfo(redis, stream), 1_500);
+  cursor.relocate(await readStreamInfo(redis, stream), 1_500);
   cursor.advance(['3000-0', '4000-0']);
   await add('5000-0');
   await add('6000-0');
@@ -63,7 +63,7 @@ test('a missing stream gets no lag-marker group and is not created', async () =>
   const cursor = new StreamCursor(stream);
   const info = await readStreamInfo(redis, stream);
   expect(info).toMatchObject({ exists: false, lastGeneratedId: '0-0' });
-  cursor.locate(info, 1_000);
+  cursor.relocate(info, 1_000);
   await lagMarkers.update(cursor, info.lastGeneratedId);
   expect(await redis.exists(stream)).toBe(0);
 });
@@ -76,7 +76,7 @@ test('lag-marker groups more than an hour behind the stream are deleted, others 
   await redis.xgroup('CREATE', stream, 'processor', '1000-0');
   const info = await readStreamInfo(redis, stream);
   const cursor = new StreamCursor(stream);
-  cursor.locate(info, 0);
+  cursor.relocate(info, 0);
   await lagMarkers.update(cursor, info.lastGeneratedId);
   expect(new Set((await groups()).keys())).toEqual(
     new Set(['processor', 'live-broadcast-slow', 'live-broadcast-a']),
@@ -88,7 +88,7 @@ test('the lag is the age of the first entry that is not applied', async () => {
   await add('1000-0');
   const cursor = new StreamCursor(stream);
   expect(await measureLagSeconds(redis, cursor, 9_000)).toBeNaN();
-  cursor.locate(await readStreamInfo(redis, stream), 0);
+  cursor.relocate(await readStreamInfo(redis, stream), 0);
   cursor.advance(['1000-0']);
   expect(await measureLagSeconds(redis, cursor, 9_000)).toBe(0);
   await add('5000-0');

@@ -8,7 +8,7 @@ function streamEndingAt(lastGeneratedId: string, entriesAdded = 100) {
 describe('a stream cursor', () => {
   test("starts the warm window before the stream's end and has caught up once it reaches that end", () => {
     const cursor = new StreamCursor('s');
-    expect(cursor.locate(streamEndingAt('90000-3'), 60_000)).toBe(false);
+    expect(cursor.relocate(streamEndingAt('90000-3'), 60_000)).toBe(false);
     expect(cursor.appliedId).toBe('30000-0');
     expect(cursor.isCaughtUp).toBe(false);
     expect(cursor.entriesRead).toBeUndefined();
@@ -25,10 +25,10 @@ describe('a stream cursor', () => {
 
   test('starts at the first entry of a young stream and has caught up with a missing one', () => {
     const young = new StreamCursor('s');
-    young.locate(streamEndingAt('5000-0'), 60_000);
+    young.relocate(streamEndingAt('5000-0'), 60_000);
     expect(young.appliedId).toBe('0-0');
     const absent = new StreamCursor('s');
-    absent.locate({ exists: false, length: 0, lastGeneratedId: '0-0', entriesAdded: 0 }, 60_000);
+    absent.relocate({ exists: false, length: 0, lastGeneratedId: '0-0', entriesAdded: 0 }, 60_000);
     expect(absent.isCaughtUp).toBe(true);
     expect(absent.lastEntryAtMs).toBeNaN();
     absent.advance(['7-0']);
@@ -37,18 +37,18 @@ describe('a stream cursor', () => {
 
   test('has caught up when nothing is left to read because the last entries were deleted', () => {
     const cursor = new StreamCursor('s');
-    cursor.locate(streamEndingAt('90000-3'), 60_000);
+    cursor.relocate(streamEndingAt('90000-3'), 60_000);
     cursor.advance([]);
     expect(cursor.isCaughtUp).toBe(true);
   });
 
   test('stays in place after a reconnect and moves to the end of a rewound stream', () => {
     const cursor = new StreamCursor('s');
-    cursor.locate(streamEndingAt('90000-0'), 60_000);
+    cursor.relocate(streamEndingAt('90000-0'), 60_000);
     cursor.advance(['90000-0', '95000-0']);
-    expect(cursor.locate(streamEndingAt('99000-0', 120), 60_000)).toBe(false);
+    expect(cursor.relocate(streamEndingAt('99000-0', 120), 60_000)).toBe(false);
     expect(cursor.appliedId).toBe('95000-0');
-    expect(cursor.locate(streamEndingAt('94000-0', 7), 60_000)).toBe(true);
+    expect(cursor.relocate(streamEndingAt('94000-0', 7), 60_000)).toBe(true);
     expect(cursor.appliedId).toBe('94000-0');
     expect(cursor.isCaughtUp).toBe(true);
     cursor.advance(['94000-1']);

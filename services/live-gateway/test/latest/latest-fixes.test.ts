@@ -15,7 +15,7 @@ function fixAt(deviceId: string, fixAtMs: number, latitude = 46): LatestFix {
     courseDeg: 0,
     speedKmh: 0,
     arrivedAtMs: undefined,
-    stamp: undefined,
+    entryRef: undefined,
   };
 }
 
@@ -40,25 +40,25 @@ describe('latest fixes', () => {
     );
   });
 
-  test('read from Postgres take over the stamp of their own entry only', () => {
+  test('read from Postgres take over the reference to their own entry only', () => {
     const latest = new LatestFixes(hourMs);
-    const stamp = { stream: 0, id: '1000-0' };
+    const entryRef = { stream: 0, id: '1000-0' };
     latest.offer(fixAt('a', 1000));
     // The same fix time with other content: another entry, perhaps one that the processor has rejected.
-    expect(latest.offer({ ...fixAt('a', 1000, 47), arrivedAtMs: 1000, stamp })).toBe(false);
+    expect(latest.offer({ ...fixAt('a', 1000, 47), arrivedAtMs: 1000, entryRef })).toBe(false);
     expect(latest.hold('a').fix).toEqual(fixAt('a', 1000));
-    expect(latest.offer({ ...fixAt('a', 1000), arrivedAtMs: 1000, stamp })).toBe(false);
-    expect(latest.hold('a').fix).toEqual({ ...fixAt('a', 1000), arrivedAtMs: 1000, stamp });
+    expect(latest.offer({ ...fixAt('a', 1000), arrivedAtMs: 1000, entryRef })).toBe(false);
+    expect(latest.hold('a').fix).toEqual({ ...fixAt('a', 1000), arrivedAtMs: 1000, entryRef });
     // A duplicate entry changes nothing.
-    latest.offer({ ...fixAt('a', 1000), arrivedAtMs: 2000, stamp: { stream: 0, id: '2000-0' } });
-    expect(latest.hold('a').fix?.stamp).toEqual(stamp);
+    latest.offer({ ...fixAt('a', 1000), arrivedAtMs: 2000, entryRef: { stream: 0, id: '2000-0' } });
+    expect(latest.hold('a').fix?.entryRef).toEqual(entryRef);
   });
 
   test('older than the maximum age are not shown, and still not replaced by older ones', () => {
     const latest = new LatestFixes(hourMs);
     latest.offer(fixAt('a', 1000));
-    expect(latest.isShown(fixAt('a', 1000), 1000 + hourMs)).toBe(true);
-    expect(latest.isShown(fixAt('a', 1000), 1001 + hourMs)).toBe(false);
+    expect(latest.isRecent(fixAt('a', 1000), 1000 + hourMs)).toBe(true);
+    expect(latest.isRecent(fixAt('a', 1000), 1001 + hourMs)).toBe(false);
     expect(latest.offer(fixAt('a', 999))).toBe(false);
   });
 
@@ -109,6 +109,6 @@ describe('latest fixes', () => {
     latest.noteFaulty('a', 2000);
     latest.markHydrated(['a']);
     latest.keepOnly(() => false);
-    expect(latest.hold('a')).toEqual({ fix: fixAt('a', 1000), faultyAtMs: undefined, isHydrated: false });
+    expect(latest.hold('a')).toEqual({ fix: fixAt('a', 1000), faultyFixAtMs: undefined, isHydrated: false });
   });
 });

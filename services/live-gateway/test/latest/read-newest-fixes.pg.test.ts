@@ -40,7 +40,7 @@ describe('the newest-fix query', () => {
             courseDeg: 90,
             speedKmh: 33.5,
             arrivedAtMs: undefined,
-            stamp: undefined,
+            entryRef: undefined,
           },
         ],
         [old.imei, undefined],

@@ -14,7 +14,7 @@ const fix: fc.Arbitrary<LatestFix> = fc.record({
   courseDeg: fc.constantFrom(0, 359.5),
   speedKmh: fc.constantFrom(0, 12.25),
   arrivedAtMs: fc.constantFrom(undefined, 5),
-  stamp: fc.constant(undefined),
+  entryRef: fc.constant(undefined),
 });
 const id = fc.option(fc.oneof(fc.integer(), fc.string({ maxLength: 64 })), { nil: undefined });
 

@@ -4,7 +4,7 @@ import { LatestFixes } from '../../src/latest/latest-fixes.ts';
 import type { LatestFix } from '../../src/latest/latest-fixes.ts';
 import { missedSince } from '../../src/subscriptions/missed-devices.ts';
 
-function fixOf(deviceId: string, fixAtMs: number, stamp: LatestFix['stamp']): LatestFix {
+function fixOf(deviceId: string, fixAtMs: number, entryRef: LatestFix['entryRef']): LatestFix {
   return {
     deviceId,
     fixAtMs,
@@ -14,7 +14,7 @@ function fixOf(deviceId: string, fixAtMs: number, stamp: LatestFix['stamp']): La
     courseDeg: 4,
     speedKmh: 5,
     arrivedAtMs: undefined,
-    stamp,
+    entryRef,
   };
 }
 

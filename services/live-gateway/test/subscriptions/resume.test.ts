@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { StreamCursor } from '../../src/feed/stream-cursor.ts';
 import { Timeline } from '../../src/feed/timeline.ts';
 import { evaluateResume } from '../../src/subscriptions/resume.ts';
-import { isStillAhead } from '../../src/subscriptions/is-still-ahead.ts';
+import { waitForCatchUp } from '../../src/subscriptions/wait-for-catch-up.ts';
 
 /** Two streams, read from 100-0 to 150-0 and from 200-0 to 250-0. */
 function openTimeline(): { timeline: Timeline; first: StreamCursor } {
@@ -11,7 +11,7 @@ function openTimeline(): { timeline: Timeline; first: StreamCursor } {
   for (const [n, cursor] of cursors.entries()) {
     timeline.setEpoch(cursor, `epoch-${n}`);
     const start = (n + 1) * 100;
-    cursor.locate({ exists: true, length: 1, lastGeneratedId: `${start}-0`, entriesAdded: 1 }, 0);
+    cursor.relocate({ exists: true, length: 1, lastGeneratedId: `${start}-0`, entriesAdded: 1 }, 0);
     cursor.advance([`${start + 50}-0`]);
   }
   timeline.noteProgress();
@@ -49,7 +49,7 @@ describe('a cursor ahead of this gateway', () => {
 
   test('is no longer ahead once the stream has been applied up to it', async () => {
     const { timeline, first } = openTimeline();
-    const waiting = isStillAhead(point, timeline, 60_000);
+    const waiting = waitForCatchUp(point, timeline, 60_000);
     first.advance(['155-0']);
     timeline.noteProgress();
     first.advance(['160-0']);
@@ -58,12 +58,12 @@ describe('a cursor ahead of this gateway', () => {
   });
 
   test('is still ahead after the limit', async () => {
-    expect(await isStillAhead(point, openTimeline().timeline, 20)).toBe(true);
+    expect(await waitForCatchUp(point, openTimeline().timeline, 20)).toBe(true);
   });
 
   test('is no longer ahead once the epoch changes', async () => {
     const { timeline, first } = openTimeline();
-    const waiting = isStillAhead(point, timeline, 60_000);
+    const waiting = waitForCatchUp(point, timeline, 60_000);
     timeline.invalidateEpoch(first);
     expect(await waiting).toBe(false);
     expect(timeline.epoch).toBe('own.epoch-1');

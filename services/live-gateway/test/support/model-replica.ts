@@ -31,7 +31,7 @@ export class ModelReplica {
   /** @param warmEntries number of entries replayed at start-up. */
   constructor(storage: ModelStorage, bits: number, warmEntries: number) {
     this.#storage = storage;
-    this.#cursor.locate(
+    this.#cursor.relocate(
       {
         exists: true,
         length: 0,
@@ -82,7 +82,7 @@ export class ModelReplica {
       else if (this.latest.offer(fix)) this.registry.markChanged(fix.deviceId);
     }
     this.#applied += next.length;
-    this.#cursor.advance(next.map(({ stamp }) => stamp?.id ?? ''));
+    this.#cursor.advance(next.map(({ entryRef }) => entryRef?.id ?? ''));
     this.#timeline.noteProgress();
   }
 

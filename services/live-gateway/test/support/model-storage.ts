@@ -38,8 +38,8 @@ export class ModelStorage {
     return queries.map(({ deviceId, heldFixAtMs }) => ({
       deviceId,
       newest: this.newest(deviceId),
-      heldFaultyAtMs: this.#faulty.has(`${deviceId} ${heldFixAtMs}`) ? heldFixAtMs : undefined,
-      faultyAtMs: this.#newestFaulty(deviceId),
+      heldFaultyFixAtMs: this.#faulty.has(`${deviceId} ${heldFixAtMs}`) ? heldFixAtMs : undefined,
+      faultyFixAtMs: this.#newestFaulty(deviceId),
     }));
   }
 
@@ -54,7 +54,7 @@ export class ModelStorage {
   newest(deviceId: string): LatestFix | undefined {
     const valid = this.entries.filter((fix) => fix.deviceId === deviceId && !this.#faulty.has(keyOf(fix)));
     const newest = valid.toSorted((a, b) => b.fixAtMs - a.fixAtMs)[0];
-    return newest === undefined ? undefined : { ...newest, arrivedAtMs: undefined, stamp: undefined };
+    return newest === undefined ? undefined : { ...newest, arrivedAtMs: undefined, entryRef: undefined };
   }
 }
 
@@ -69,7 +69,7 @@ function fixOf(deviceId: string, fixAtMs: number, id: string): LatestFix {
     courseDeg: 4,
     speedKmh: 5,
     arrivedAtMs: Number(id),
-    stamp: { stream: 0, id: `${id}-0` },
+    entryRef: { stream: 0, id: `${id}-0` },
   };
 }
 

@@ -58,8 +58,8 @@ export class ModelViewer {
     const isOpen = (): boolean => this.#connection === connection;
     return {
       reply: (frame) => this.receive(frame),
-      canTake: () => isOpen() && this.frameBudget > 0,
-      writeRows: (frames: readonly Frame[]) => {
+      isWritable: () => isOpen() && this.frameBudget > 0,
+      writeFrames: (frames: readonly Frame[]) => {
         const taken = isOpen() ? frames.slice(0, this.frameBudget) : [];
         this.frameBudget -= taken.length;
         for (const frame of taken)

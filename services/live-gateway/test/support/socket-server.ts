@@ -95,5 +95,5 @@ export function frames(count: number): readonly Buffer[] {
 }
 
 export function writeUntilLagging(connection: Connection): void {
-  while (connection.canTake()) connection.writeRows(frames(100));
+  while (connection.isWritable()) connection.writeFrames(frames(100));
 }

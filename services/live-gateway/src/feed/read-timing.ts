@@ -9,7 +9,7 @@ const maxLeadShare = 0.5;
  *
  * @param appliedMs how long applying the entries of the last read took; twice as long is reserved for the next.
  */
-export function lingerMs(untilTickMs: number, tickMs: number, appliedMs: number): number {
+export function waitBeforeReadMs(untilTickMs: number, tickMs: number, appliedMs: number): number {
   const leadMs = Math.min(tickMs * replyShare + 2 * appliedMs, tickMs * maxLeadShare);
   const waitMs = untilTickMs - leadMs;
   // Timers are some ms early or late: if little is left, the read for this tick has just been made.
