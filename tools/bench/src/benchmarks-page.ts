@@ -1,29 +1,13 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Outcome } from './benchmark.ts';
-
-const head = `# Benchmarks
-
-Measured by \`./run bench <benchmark>\`; with \`--docs\` it writes its section and charts here. Ratios are against peers in
-the same run, since machines differ and are noisy.
-`;
 
 /** Writes one benchmark's section into docs/benchmarks.md, and its charts; other sections stay. */
 export async function writeBenchmarksPage(docs: URL, name: string, outcome: Outcome): Promise<void> {
   const page = new URL('benchmarks.md', docs);
   const folder = new URL('benchmarks/', docs);
-  await mkdir(folder, { recursive: true });
   for (const [fileName, svg] of Object.entries(outcome.charts))
     await writeFile(new URL(fileName, folder), svg);
-  await writeFile(page, withSection(await readPage(page), name, outcome.section));
-}
-
-async function readPage(page: URL): Promise<string> {
-  try {
-    return await readFile(page, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return head;
-    throw error;
-  }
+  await writeFile(page, withSection(await readFile(page, 'utf8'), name, outcome.section));
 }
 
 /** Replaces the benchmark's section, or appends it. */

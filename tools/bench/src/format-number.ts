@@ -1,9 +1,7 @@
-/** `12,345`. */
-export function whole(value: number): string {
-  return Math.round(value).toLocaleString('en');
-}
-
-/** With a fixed number of decimals. */
-export function fixed(value: number, digits: number): string {
-  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+/** `12,345`, `12.3` or `1.23`; `?` for NaN. */
+export function formatNumber(value: number): string {
+  if (Number.isNaN(value)) return '?';
+  const size = Math.abs(value);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  return value.toLocaleString('en', { maximumFractionDigits: digits });
 }

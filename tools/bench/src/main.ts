@@ -1,8 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { runTool } from '@app/runtime/run-tool';
-import { benchmarks } from './benchmarks.ts';
+import type { Benchmark } from './benchmark.ts';
 import { writeBenchmarksPage } from './benchmarks-page.ts';
+import { benchGateway } from './gateway/bench-gateway.ts';
+import { benchInserts } from './inserts/bench-inserts.ts';
+import { benchProcessor } from './processor/bench-processor.ts';
 import { readArguments, usage } from './read-arguments.ts';
+
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  processor: benchProcessor,
+  gateway: benchGateway,
+  inserts: benchInserts,
+};
 
 const quickWarning =
   '--quick: small sizes on cold servers. Only the full run tells whether a goal is reached.';

@@ -10,7 +10,16 @@ export function processCpuUs(pid: number): number {
 
 /** Including its children, running and ended. */
 export function processTreeCpuUs(pid: number): number {
-  const { ownUs, endedChildrenUs } = readStat(pid);
+  for (;;) {
+    const { endedChildrenUs } = readStat(pid);
+    const childrenUs = runningChildrenUs(pid);
+    const parent = readStat(pid);
+    // A child that ended meanwhile may be missing from both sums.
+    if (parent.endedChildrenUs === endedChildrenUs) return parent.ownUs + endedChildrenUs + childrenUs;
+  }
+}
+
+function runningChildrenUs(pid: number): number {
   let childrenUs = 0;
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/u.test(name)) continue;
@@ -21,13 +30,7 @@ export function processTreeCpuUs(pid: number): number {
       // It has ended since the folder was listed.
     }
   }
-  return ownUs + endedChildrenUs + childrenUs;
-}
-
-/** Peak resident memory of a process. */
-export function peakRssBytes(pid: number): number {
-  const kib = /^VmHWM:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kib) * 1024;
+  return childrenUs;
 }
 
 export function parentOf(pid: number): number {
@@ -53,13 +56,21 @@ function readStat(pid: number): {
   };
 }
 
-/** The limit of open files and sockets of a process. */
-export function openFilesLimit(pid: number): number {
-  return Number(/^Max open files\s+(\d+)/mu.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.[1]);
+/** Peak resident memory of a process. */
+export function peakRssBytes(pid: number): number {
+  return readNumber(pid, 'status', /^VmHWM:\s+(\d+)/mu) * 1024;
 }
 
 /** Resident memory of a process. */
 export function rssBytes(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kib) * 1024;
+  return readNumber(pid, 'status', /^VmRSS:\s+(\d+)/mu) * 1024;
+}
+
+/** The limit of open files and sockets of a process. */
+export function openFilesLimit(pid: number): number {
+  return readNumber(pid, 'limits', /^Max open files\s+(\d+)/mu);
+}
+
+function readNumber(pid: number, file: string, pattern: RegExp): number {
+  return Number(pattern.exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'))?.[1]);
 }

@@ -24,13 +24,10 @@ export interface BenchServers extends AsyncDisposable {
 /** Versions, and how durable a commit is: what the servers print of themselves. */
 export interface ServerSettings {
   readonly redis: string;
-  readonly redisAppendOnly: string;
   readonly postgres: string;
   readonly timescaledb: string;
   readonly fsync: string;
   readonly synchronousCommit: string;
-  readonly fullPageWrites: string;
-  readonly walSyncMethod: string;
   /** Time of a small commit, in ms: reveals a disk that does not really flush. */
   readonly commitMs: number;
 }
@@ -104,35 +101,27 @@ export async function connectServers(
 }
 
 async function askSettings(redis: Redis, sql: postgres.Sql): Promise<ServerSettings> {
-  const [settings] = await sql<Omit<ServerSettings, 'redis' | 'redisAppendOnly' | 'commitMs'>[]>`
+  const [settings] = await sql<Omit<ServerSettings, 'redis' | 'commitMs'>[]>`
     select current_setting('server_version') as postgres,
            coalesce((select extversion from pg_extension where extname = 'timescaledb'), 'none') as timescaledb,
-           current_setting('fsync') as fsync, current_setting('synchronous_commit') as "synchronousCommit",
-           current_setting('full_page_writes') as "fullPageWrites",
-           current_setting('wal_sync_method') as "walSyncMethod"`;
+           current_setting('fsync') as fsync, current_setting('synchronous_commit') as "synchronousCommit"`;
   if (settings === undefined) throw new Error('Postgres returned no settings');
   return {
     ...settings,
     redis: infoOf(await redis.info('server'), 'redis_version') ?? 'unknown',
-    redisAppendOnly: infoOf(await redis.info('persistence'), 'aof_enabled') === '1' ? 'on' : 'off',
     commitMs: await measureCommit(sql),
   };
 }
 
+/** The median time of the smallest transaction that is flushed. */
 async function measureCommit(sql: postgres.Sql): Promise<number> {
-  const one = await sql.reserve();
-  try {
-    // The smallest transaction that is flushed.
-    const timesMs: number[] = [];
-    for (let n = 0; n < 50; n += 1) {
-      const startedAtMs = performance.now();
-      await one`select pg_logical_emit_message(true, 'bench', 'x')`;
-      timesMs.push(performance.now() - startedAtMs);
-    }
-    return median(timesMs);
-  } finally {
-    one.release();
+  const timesMs: number[] = [];
+  for (let n = 0; n < 50; n += 1) {
+    const startedAtMs = performance.now();
+    await sql`select pg_logical_emit_message(true, 'bench', 'x')`;
+    timesMs.push(performance.now() - startedAtMs);
   }
+  return median(timesMs);
 }
 
 function infoOf(info: string, name: string): string | undefined {
@@ -147,19 +136,14 @@ async function redisCpuUs(redis: Redis): Promise<number> {
 
 /** The parent of all server processes, if it runs on this machine and is visible. */
 async function findPostmaster(sql: postgres.Sql): Promise<number | undefined> {
-  const own = await sql.reserve();
+  const [row] = await sql<{ pid: number }[]>`
+    select pid from pg_stat_activity where backend_type = 'checkpointer'`;
+  if (row === undefined) return undefined;
   try {
-    const [backend] = await own<{ pid: number; port: number | null }[]>`
-      select pg_backend_pid() as pid, inet_client_port() as port`;
-    if (backend === undefined) return undefined;
-    // The title has the client's port. The pid of a server in a container may belong to another process here.
-    const title = readFileSync(`/proc/${backend.pid}/cmdline`, 'utf8');
-    return title.startsWith('postgres') && title.includes(`(${backend.port})`)
-      ? parentOf(backend.pid)
-      : undefined;
+    // The pid of a server in a container or on another machine may belong to another process here.
+    const title = readFileSync(`/proc/${row.pid}/cmdline`, 'utf8');
+    return title.includes('checkpointer') ? parentOf(row.pid) : undefined;
   } catch {
     return undefined;
-  } finally {
-    own.release();
   }
 }

@@ -3,21 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Program } from '@app/test-kit/program';
-import { median } from '../quantile.ts';
-import { startClients } from './clients-process.ts';
-import {
-  type Count,
-  expectAllOpen,
-  measureServer,
-  openGateway,
-  openRaw,
-  portOf,
-  readers,
-} from './fan-out-servers.ts';
+import { median, quantile } from '../quantile.ts';
+import { type Count, openAudience, sumCounts } from './audience.ts';
 import { east, west } from './feeder.ts';
-import { type Latency, latencyOf } from './latency.ts';
-import type { PeerOptions } from './peer-options.ts';
-import { clientsOptions, type Race, startFeed } from './race.ts';
+import type { PeerOptions } from './peer-server.ts';
+import { clientsOptions, type Race, startFeed, startGateway, whileFed } from './race.ts';
 
 export interface FanOutSizes {
   /** One measurement each. */
@@ -35,7 +25,6 @@ export interface FanOutSizes {
 
 /** Throughput of a server and the CPU of its process. */
 export interface Sent {
-  readonly connections: number;
   readonly framesPerS: number;
   readonly positionsPerS: number;
   readonly bytesPerS: number;
@@ -43,18 +32,16 @@ export interface Sent {
   readonly cpuUsPerPosition: number;
   /** Positions per second of CPU. */
   readonly positionsPerCoreS: number;
-}
-
-export interface Received extends Sent {
-  /** From the fix time, which is the send time, to the arrival. */
-  readonly toClient: Latency;
+  /** From the fix time, which is the send time, to the arrival at the client; meaningless for the raw limit. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
 }
 
 export interface FanOutRow {
   readonly connections: number;
   readonly hasBoxes: boolean;
-  readonly gateway: Received;
-  /** A bare uWebSockets.js loop that sends the same bytes to as many sockets. */
+  readonly gateway: Sent;
+  /** A bare uWebSockets.js loop that sends the same frames to as many sockets. */
   readonly raw: Sent;
   /** Median of the ratios of the rounds. */
   readonly ratioToRaw: number;
@@ -62,22 +49,10 @@ export interface FanOutRow {
 
 export interface FanOutResults {
   readonly rows: readonly FanOutRow[];
-  readonly socketIo: Received;
-  readonly ws: Received;
-  readonly devices: number;
-  readonly warmUpMs: number;
-  readonly rounds: number;
-  /** Clients whose frames the raw limit sends again. */
-  readonly readers: number;
-  /** The default interval between two flushes to a client. */
-  readonly intervalMs: number;
-  readonly ratioToRaw: number;
-  readonly ratioToSocketIo: number;
-  readonly ratioToWs: number;
-  readonly p99Ms: number;
+  readonly socketIo: Sent;
+  readonly ws: Sent;
+  readonly sizes: FanOutSizes;
 }
-
-const flushMs = 250;
 
 export async function benchFanOut(
   race: Race,
@@ -89,40 +64,19 @@ export async function benchFanOut(
     for (const connections of sizes.connections) {
       const row = await measureRow(race, connections, hasBoxes, sizes);
       rows.push(row);
-      const { gateway, raw } = row;
+      const { gateway, raw, ratioToRaw } = row;
       print(
-        `fan-out to ${connections}${hasBoxes ? ' with boxes' : ''}: ${gateway.cpuUsPerFrame.toFixed(1)} µs a frame, raw ${raw.cpuUsPerFrame.toFixed(1)}, ratio ${row.ratioToRaw.toFixed(2)}, p99 ${gateway.toClient.p99Ms} ms`,
+        `fan-out to ${connections}${hasBoxes ? ' with boxes' : ''}: ${gateway.cpuUsPerFrame.toFixed(1)} µs per frame, raw ${raw.cpuUsPerFrame.toFixed(1)}, ratio ${ratioToRaw.toFixed(2)}, p99 ${gateway.p99Ms} ms`,
       );
     }
   }
   await using feed = await startFeed(race);
-  const socketIo = await measurePeer(
-    race,
-    new URL('./socket-io-server.ts', import.meta.url),
-    'socketIo',
-    sizes,
-  );
-  print(`socket.io: ${socketIo.cpuUsPerPosition.toFixed(2)} µs a position`);
-  const ws = await measurePeer(race, new URL('./ws-server.ts', import.meta.url), 'bare', sizes);
-  print(`ws: ${ws.cpuUsPerPosition.toFixed(2)} µs a position`);
+  const socketIo = await measurePeer(race, 'socket.io', sizes);
+  print(`socket.io: ${socketIo.cpuUsPerPosition.toFixed(2)} µs per position`);
+  const ws = await measurePeer(race, 'ws', sizes);
+  print(`ws: ${ws.cpuUsPerPosition.toFixed(2)} µs per position`);
   if (!feed.isRunning) throw await feed.exitError();
-  const shared = rows.filter(({ hasBoxes }) => !hasBoxes);
-  const largest = shared.at(-1);
-  const smallest = shared[0];
-  return {
-    rows,
-    socketIo,
-    ws,
-    devices: race.imeis.length,
-    warmUpMs: sizes.warmUpMs,
-    rounds: sizes.rounds,
-    readers,
-    intervalMs: flushMs,
-    ratioToRaw: largest?.ratioToRaw ?? Number.NaN,
-    ratioToSocketIo: (smallest?.gateway.positionsPerCoreS ?? Number.NaN) / socketIo.positionsPerCoreS,
-    ratioToWs: (smallest?.gateway.positionsPerCoreS ?? Number.NaN) / ws.positionsPerCoreS,
-    p99Ms: Math.max(...shared.map(({ gateway }) => gateway.toClient.p99Ms)),
-  };
+  return { rows, socketIo, ws, sizes };
 }
 
 /**
@@ -133,89 +87,90 @@ async function measureRow(
   race: Race,
   connections: number,
   hasBoxes: boolean,
-  sizes: FanOutSizes,
+  { warmUpMs, settleMs, measureMs, rounds }: FanOutSizes,
 ): Promise<FanOutRow> {
+  await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
-  try {
-    const recording = join(folder, 'frames.json');
-    await using gateway = await openGateway(race, connections, hasBoxes ? boxes : [], sizes, recording);
-    await using raw = await openRaw(race, connections, sizes, recording);
-    const rounds = [];
-    for (let round = 0; round < sizes.rounds; round += 1) {
-      rounds.push({ ...(await gateway.measure()), rawSent: await raw.measure() });
-    }
-    const sent = sumCounts(rounds.map((round) => round.sent));
-    const rawSent = sumCounts(rounds.map((round) => round.rawSent));
-    // The frames are the gateway's, with as many positions each.
-    const rawPositions = (rawSent.frames * sent.positions) / sent.frames;
-    const ratios = rounds.map(
-      (round) => round.rawSent.cpuUs / round.rawSent.frames / (round.sent.cpuUs / round.sent.frames),
-    );
-    return {
-      connections,
-      hasBoxes,
-      gateway: {
-        ...sentOf(connections, sent),
-        toClient: latencyOf(rounds.flatMap(({ latenciesMs }) => latenciesMs)),
-      },
-      raw: sentOf(connections, { ...rawSent, positions: rawPositions }),
-      ratioToRaw: median(ratios),
-    };
-  } finally {
-    await rm(folder, { recursive: true });
+  stack.defer(() => rm(folder, { recursive: true }));
+  const recording = join(folder, 'frames.json');
+
+  const gateway = stack.use(await startGateway(race));
+  const clients = clientsOptions(race, gateway.url, connections, { boxes: hasBoxes ? boxes : [] });
+  const audience = stack.use(await openAudience(clients));
+  await whileFed(race, warmUpMs, () => audience.record(measureMs, recording));
+
+  const raw = stack.use(
+    new Program({ main: new URL('raw-broadcaster.ts', import.meta.url), env: { RECORDING: recording } }),
+  );
+  const rawUrl = `ws://127.0.0.1:${await portOf(raw)}/`;
+  const rawAudience = stack.use(
+    await openAudience(clientsOptions(race, rawUrl, connections, { dialect: 'raw' })),
+  );
+  async function measureRaw(afterMs: number): Promise<Count> {
+    raw.send({ isSending: true });
+    await sleep(afterMs);
+    const count = await rawAudience.measure(raw.pid, measureMs);
+    raw.send({ isSending: false });
+    return count;
   }
+  await measureRaw(warmUpMs);
+
+  const counts: Count[] = [];
+  const rawCounts: Count[] = [];
+  const ratios: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const count = await whileFed(race, settleMs, () => audience.measure(gateway.pid, measureMs));
+    const rawCount = await measureRaw(settleMs);
+    counts.push(count);
+    rawCounts.push(rawCount);
+    ratios.push(rawCount.cpuUs / rawCount.frames / (count.cpuUs / count.frames));
+  }
+  return {
+    connections,
+    hasBoxes,
+    gateway: sentOf(sumCounts(counts)),
+    raw: sentOf(sumCounts(rawCounts)),
+    ratioToRaw: median(ratios),
+  };
 }
 
 /** Measures a server that sends a message per position. */
-async function measurePeer(
-  race: Race,
-  main: URL,
-  dialect: 'socketIo' | 'bare',
-  sizes: FanOutSizes,
-): Promise<Received> {
-  const { servers, stream } = race;
+async function measurePeer(race: Race, peer: PeerOptions['peer'], sizes: FanOutSizes): Promise<Sent> {
+  const { redisUrl, keyPrefix } = race.servers;
   const options: PeerOptions = {
-    redisUrl: servers.redisUrl,
-    stream,
-    adapterStream: `${servers.keyPrefix}socket.io`,
+    peer,
+    redisUrl,
+    stream: race.stream,
+    adapterStream: `${keyPrefix}socket.io`,
   };
-  await using peer = new Program({ main, env: { PEER: JSON.stringify(options) } });
-  const url = `ws://127.0.0.1:${await portOf(peer)}/${dialect === 'socketIo' ? 'socket.io/?EIO=4&transport=websocket' : ''}`;
-  await using clients = startClients();
-  await using reading = startClients();
-  const connections = sizes.peerConnections;
-  await clients.open(clientsOptions(race, url, connections - readers, { dialect }));
-  await reading.open(clientsOptions(race, url, readers, { dialect, readsPositions: true }));
+  await using server = new Program({
+    main: new URL('peer-server.ts', import.meta.url),
+    env: { PEER: JSON.stringify(options) },
+  });
+  const path = peer === 'ws' ? '' : 'socket.io/?EIO=4&transport=websocket';
+  await using audience = await openAudience(
+    clientsOptions(race, `ws://127.0.0.1:${await portOf(server)}/${path}`, sizes.peerConnections, {
+      dialect: peer === 'ws' ? 'bare' : 'socketIo',
+    }),
+  );
   await sleep(sizes.warmUpMs);
-  await reading.reset();
-  const { frames, bytes, cpuUs, seconds } = await measureServer(peer, clients, sizes.measureMs);
-  const { latenciesMs } = await reading.report();
-  await expectAllOpen(clients, reading);
-  // The same process also serves the readers, whose frames are not counted here.
-  const share = connections / (connections - readers);
-  const all = { frames: frames * share, positions: frames * share, bytes: bytes * share, cpuUs, seconds };
-  return { ...sentOf(connections, all), toClient: latencyOf(latenciesMs) };
+  return sentOf(await audience.measure(server.pid, sizes.measureMs));
 }
 
-function sumCounts(counts: readonly Count[]): Count {
-  return counts.reduce((a, b) => ({
-    frames: a.frames + b.frames,
-    positions: a.positions + b.positions,
-    bytes: a.bytes + b.bytes,
-    cpuUs: a.cpuUs + b.cpuUs,
-    seconds: a.seconds + b.seconds,
-  }));
+async function portOf(server: Program): Promise<number> {
+  return await server.line(({ port }) => (typeof port === 'number' ? port : undefined));
 }
 
-function sentOf(connections: number, { frames, positions, bytes, cpuUs, seconds }: Count): Sent {
+function sentOf({ frames, positions, bytes, cpuUs, seconds, latenciesMs }: Count): Sent {
   return {
-    connections,
     framesPerS: frames / seconds,
     positionsPerS: positions / seconds,
     bytesPerS: bytes / seconds,
     cpuUsPerFrame: cpuUs / frames,
     cpuUsPerPosition: cpuUs / positions,
     positionsPerCoreS: (positions / cpuUs) * 1e6,
+    p50Ms: quantile(latenciesMs, 0.5),
+    p99Ms: quantile(latenciesMs, 0.99),
   };
 }
 

@@ -3,19 +3,17 @@ import { describeMachine } from '../describe-machine.ts';
 import { openServers } from '../servers.ts';
 import { benchFanOut, type FanOutSizes } from './bench-fan-out.ts';
 import { benchIdle } from './bench-idle.ts';
-import { benchSlow } from './bench-slow.ts';
+import { benchSlow, type SlowSizes } from './bench-slow.ts';
 import { benchStorm } from './bench-storm.ts';
-import { gatewayCharts } from './charts.ts';
 import { openRace } from './race.ts';
-import { gatewaySection } from './report.ts';
-import type { GatewayResults } from './results.ts';
+import { reportGateway } from './report.ts';
 
 interface Sizes {
   readonly users: number;
   readonly fanOut: FanOutSizes;
   readonly idleConnections: number;
   readonly stormConnections: number;
-  readonly slow: { readonly connections: number; readonly measureMs: number; readonly rounds: number };
+  readonly slow: SlowSizes;
 }
 
 const devices = 200;
@@ -63,10 +61,9 @@ async function runGatewayBenchmark(isQuick: boolean, print: (line: string) => vo
   const machine = describeMachine();
   await using servers = await openServers(print);
   await using race = await openRace(servers, devices, sizes.users);
-  const fanout = await benchFanOut(race, sizes.fanOut, print);
+  const fanOut = await benchFanOut(race, sizes.fanOut, print);
   const slow = await benchSlow(race, sizes.slow, print);
   const storm = await benchStorm(race, sizes.stormConnections, print);
   const idle = await benchIdle(race, sizes.idleConnections, print);
-  const results: GatewayResults = { machine, servers: servers.settings, fanout, idle, storm, slow };
-  return { results, section: gatewaySection(results), charts: gatewayCharts(results) };
+  return reportGateway({ machine, servers: servers.settings, devices, fanOut, idle, storm, slow });
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readMetric } from '@app/test-kit/read-metric';
-import { startClients } from './clients-process.ts';
+import { Clients } from './clients.ts';
 import { clientsOptions, type Race, startFeed, startGateway } from './race.ts';
 
 export interface StormResults {
@@ -27,8 +27,7 @@ export async function benchStorm(
 ): Promise<StormResults> {
   await using feed = await startFeed(race);
   await using gateway = await startGateway(race);
-  await using clients = startClients();
-  await clients.open(clientsOptions(race, gateway.url, connections, { resumes: true }));
+  await using clients = await Clients.open(clientsOptions(race, gateway.url, connections, { resumes: true }));
   // Longer than the cache TTL of sessions, so that Directus is asked again.
   await sleep(10_500);
   const queriesBefore = await transactions(race);
@@ -36,7 +35,7 @@ export async function benchStorm(
   const { liveAfterMs, recovered } = await clients.reconnect(withinMs);
   const directusCalls = race.directus.calls.length - callsBefore;
   const databaseQueries = (await transactions(race)) - queriesBefore;
-  const connected = readMetric(await gateway.metrics(), 'live_connections');
+  const connected = readMetric(await gateway.exposition(), 'live_connections');
   if (connected !== connections) throw new Error(`${connected} of ${connections} clients are back`);
   if (!feed.isRunning) throw await feed.exitError();
   print(

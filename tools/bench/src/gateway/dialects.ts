@@ -84,4 +84,7 @@ const bare: Dialect = {
   },
 };
 
-export const dialects = { live, socketIo, bare } as const;
+/** The raw limit, which sends recorded frames of the gateway. */
+const raw: Dialect = { ...bare, fixTimes: live.fixTimes };
+
+export const dialects = { live, socketIo, bare, raw } as const;

@@ -1,8 +1,8 @@
 import { WebSocket } from 'ws';
-import type { ClientsOptions } from './clients-process.ts';
+import type { ClientsOptions } from './clients.ts';
 import { type Dialect, dialects } from './dialects.ts';
 
-/** One client. It counts frames, and parses them only if the options print so. */
+/** One client. It counts frames, and parses them only with `readsPositions`. */
 export class LoadClient {
   frames = 0;
   bytes = 0;

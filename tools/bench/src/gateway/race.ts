@@ -1,11 +1,13 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { eventTopic } from '@app/shared/topics';
 import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
 import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
 import { Program } from '@app/test-kit/program';
+import type { Service } from '@app/test-kit/service';
 import { startService } from '../start-service.ts';
 import type { BenchServers } from '../servers.ts';
-import type { ClientsOptions } from './clients-process.ts';
+import type { ClientsOptions } from './clients.ts';
 import type { FeederOptions } from './feeder.ts';
 
 const origin = 'https://bench.example.org';
@@ -19,13 +21,6 @@ export interface Race extends AsyncDisposable {
   readonly imeis: readonly string[];
   /** Session cookies of users who may watch the event. */
   readonly sessions: readonly string[];
-}
-
-export interface BenchGateway extends AsyncDisposable {
-  readonly pid: number;
-  readonly url: string;
-  /** The text of `/metrics`. */
-  readonly metrics: () => Promise<string>;
 }
 
 export async function openRace(servers: BenchServers, devices: number, users: number): Promise<Race> {
@@ -65,8 +60,17 @@ export async function startFeed({ servers, stream, imeis }: Race): Promise<Progr
   return feeder;
 }
 
+/** Runs `measure` while the devices send, from `afterMs` after they began. */
+export async function whileFed<T>(race: Race, afterMs: number, measure: () => Promise<T>): Promise<T> {
+  await using feed = await startFeed(race);
+  await sleep(afterMs);
+  const result = await measure();
+  if (!feed.isRunning) throw await feed.exitError();
+  return result;
+}
+
 /** Starts the real service with its defaults, except for what many clients of few users need. */
-export async function startGateway(race: Race): Promise<BenchGateway> {
+export async function startGateway(race: Race): Promise<Service & { readonly url: string }> {
   const service = await startService('live-gateway', {
     INSTANCE_ID: `bench-${process.pid}`,
     REDIS_URL: race.servers.redisUrl,
@@ -85,12 +89,7 @@ export async function startGateway(race: Race): Promise<BenchGateway> {
     LIVE_DEVICE_EVENT_REFRESH_MS: '600000',
   });
   await service.untilReady();
-  return {
-    pid: service.pid,
-    url: `ws://127.0.0.1:${await service.readNumber('wsPort')}/ws-live`,
-    metrics: () => service.exposition(),
-    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
-  };
+  return Object.assign(service, { url: `ws://127.0.0.1:${await service.readNumber('wsPort')}/ws-live` });
 }
 
 /** Clients of a gateway; by default they only count frames. */

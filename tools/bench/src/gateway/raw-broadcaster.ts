@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { App, us_socket_local_port, type WebSocket } from 'uWebSockets.js';
-import type { Recording } from './clients-process.ts';
+import type { Recording } from './clients.ts';
 
 const { forMs, frames, clients }: Recording = JSON.parse(
   readFileSync(process.env['RECORDING'] ?? '', 'utf8'),

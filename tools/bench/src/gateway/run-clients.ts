@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientsOptions, Command, Reconnected, Recording, Report } from './clients-process.ts';
+import type { ClientsOptions, Command, Reconnected, Recording, Report } from './clients.ts';
 import { LoadClient } from './load-client.ts';
 
 const clients: LoadClient[] = [];
@@ -23,7 +23,7 @@ async function run(command: Command): Promise<object> {
     case 'record':
       return await record(command.forMs, command.file);
     case 'stall':
-      for (const client of clients.slice(0, command.clients)) client.stall();
+      for (const client of clients) client.stall();
       return {};
     case 'reconnect':
       return await reconnect(command.withinMs);
@@ -50,17 +50,17 @@ async function open(options: ClientsOptions): Promise<object> {
 }
 
 function report(): Report {
+  const closed = clients.filter(({ isClosed }) => isClosed).length;
+  if (closed > 0) throw new Error(`the server closed ${closed} clients`);
   const sum = (of: (client: LoadClient) => number): number =>
     clients.reduce((total, client) => total + of(client), 0);
   return {
     frames: sum(({ frames }) => frames),
     bytes: sum(({ bytes }) => bytes),
     latenciesMs: clients.flatMap(({ latenciesMs }) => latenciesMs),
-    closed: sum(({ isClosed }) => (isClosed ? 1 : 0)),
   };
 }
 
-/** Writes every frame that arrives, with its time, into a file. */
 async function record(forMs: number, file: string): Promise<object> {
   const frames: Recording['frames'][number][] = [];
   const startedAtMs = performance.now();

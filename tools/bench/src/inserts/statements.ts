@@ -16,18 +16,6 @@ const recordsetSql = `
     satellites smallint, priority smallint, codec text, quality smallint, attributes jsonb)
   ${conflict}`;
 
-const plainSql = `
-  insert into positions (${columns})
-  select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
-         attributes::jsonb
-  from rows from (
-    unnest($1::text::text[], $2::text::timestamptz[], $3::text::float8[], $4::text::float8[], $5::text::real[],
-           $6::text::real[], $7::text::real[], $8::text::smallint[], $9::text::smallint[], $10::text::text[],
-           $11::text::smallint[]),
-    string_to_table($12::text, E'\\x1e')
-  ) as row (${columns})
-  ${conflict}`;
-
 const driverArraysSql = `
   insert into positions (${columns})
   select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
@@ -51,10 +39,6 @@ const payloadSql = `
 
 export const insertStatements = {
   'array literals, attributes as one string (the processor)': insertPositions,
-  'the same without reporting existing rows': (sql, rows) =>
-    sql.unsafe(plainSql, [...columnsOf(rows).map(arrayLiteral), rows.map(attributesOf).join('\u001e')], {
-      prepare: true,
-    }),
   'arrays encoded by the driver': (sql, rows) =>
     sql.unsafe(driverArraysSql, columnsOf(rows).concat([rows.map(attributesOf)]), { prepare: true }),
   'array literals, payload passed through': (sql, rows) =>
@@ -79,6 +63,10 @@ export const insertStatements = {
 } satisfies Readonly<Record<string, InsertStatement>>;
 
 export type InsertStatementName = keyof typeof insertStatements;
+
+export const insertStatementNames = Object.keys(insertStatements).filter(
+  (name): name is InsertStatementName => Object.hasOwn(insertStatements, name),
+);
 
 /** By column, without the attributes. */
 function columnsOf(rows: readonly Fix[]): (string | number)[][] {

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
+import { Program } from '@app/test-kit/program';
 import { nodeOptionsOfImage } from '@app/test-kit/service';
-import { runToLine } from '../run-to-line.ts';
 import { fillStream } from './backlog.ts';
 import type { BenchServers } from '../servers.ts';
-import { cpuCosts, memoryCosts, type StepCostOptions, steps } from './step-costs.ts';
+import { type StepCostOptions, stepCosts, steps } from './step-costs.ts';
 
 export interface Shape {
   readonly devices: number;
@@ -11,52 +11,31 @@ export interface Shape {
   readonly attributes?: number;
 }
 
-export type StepCosts = Readonly<
-  { devices: number } & z.output<typeof cpuCosts> & z.output<typeof memoryCosts>
->;
+export type Costs = Readonly<{ devices: number } & z.output<typeof stepCosts>>;
 
-const main = new URL('./step-costs.ts', import.meta.url);
-// Memory is measured in a separate run: these options change the garbage collector and its CPU.
-const memoryOptions = ['--expose-gc', '--max-semi-space-size=128', '--min-semi-space-size=128'];
-const maxMemoryEntries = 10_000;
-
-/** CPU and memory per position and step, for each shape. */
+/** CPU per position and step, for each shape. */
 export async function benchCosts(
   { redis, redisUrl, postgresUrl, keyPrefix }: BenchServers,
   entries: number,
   shapes: readonly Shape[],
   print: (line: string) => void,
-): Promise<readonly StepCosts[]> {
+): Promise<readonly Costs[]> {
   const stream = `${keyPrefix}costs`;
-  const results: StepCosts[] = [];
+  const options: StepCostOptions = { redisUrl, postgresUrl, stream, entries };
+  const results: Costs[] = [];
   for (const shape of shapes) {
     await fillStream(redis, stream, { entries, ...shape, repeatedPercent: 0 });
-    const options = { redisUrl, postgresUrl, stream };
-    const cpu = await runToLine(
-      {
-        main,
-        env: { STEP_COSTS: stepCostOptions({ ...options, entries }) },
-        nodeOptions: nodeOptionsOfImage('processor'),
-      },
-      (line) => cpuCosts.safeParse(line['costs']).data,
-    );
-    const memory = await runToLine(
-      {
-        main,
-        env: { STEP_COSTS: stepCostOptions({ ...options, entries: Math.min(entries, maxMemoryEntries) }) },
-        nodeOptions: memoryOptions,
-      },
-      (line) => memoryCosts.safeParse(line['costs']).data,
-    );
-    const costs = { devices: shape.devices, ...cpu, ...memory };
+    await using program = new Program({
+      main: new URL('./step-costs.ts', import.meta.url),
+      env: { STEP_COSTS: JSON.stringify(options) },
+      nodeOptions: nodeOptionsOfImage('processor'),
+    });
+    const measured = await program.line((line) => stepCosts.safeParse(line['costs']).data);
+    const costs = { devices: shape.devices, ...measured };
     const us = steps.map((step) => `${step} ${costs.cpuUs[step].toFixed(1)}`);
     print(`cost with ${costs.devices} devices, ${costs.attributes} attributes: ${us.join(', ')} µs`);
     results.push(costs);
     await redis.unlink(stream);
   }
   return results;
-}
-
-function stepCostOptions(options: StepCostOptions): string {
-  return JSON.stringify(options);
 }

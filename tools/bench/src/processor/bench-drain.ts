@@ -1,48 +1,33 @@
-import { peakRssBytes } from '../process-usage.ts';
 import { Program } from '@app/test-kit/program';
-import { runToLine } from '../run-to-line.ts';
 import { median } from '../quantile.ts';
-import { type BacklogOptions, fillStream, countRows } from './backlog.ts';
-import { measureDrain } from './drain.ts';
+import type { BenchServers } from '../servers.ts';
+import { type BacklogOptions, countRows, fillStream } from './backlog.ts';
+import { type Drained, measureDrain } from './drain.ts';
 import { rawLimit, type RawLimitOptions } from './raw-limit.ts';
 import { batchSize, concurrency, group, startProcessor } from './run-processor.ts';
-import type { BenchServers } from '../servers.ts';
 
-/** CPU in µs per position. Postgres' is NaN if it runs on another machine. */
-export interface CpuUs {
-  readonly node: number;
-  readonly postgres: number;
-  readonly redis: number;
-}
-
-export interface Peer {
-  readonly positionsPerS: number;
-  readonly cpuUs: CpuUs;
-}
-
-export interface DrainRound {
-  readonly raw: Peer;
-  readonly processor: Peer & { readonly peakRssBytes: number };
-  readonly naive: Peer;
+/** A rate with the CPU per position, in µs. Postgres' is NaN if it runs on another machine. */
+export interface Peer extends Drained {
+  readonly postgresUs: number;
+  readonly redisUs: number;
+  readonly totalUs: number;
 }
 
 export interface DrainResults {
   readonly entries: number;
   readonly devices: number;
-  readonly conflictPercent: number;
-  readonly batchSize: number;
-  readonly concurrency: number;
-  readonly positionsPerS: number;
+  readonly repeatedPercent: number;
+  readonly rounds: number;
+  /** Medians of the rounds. */
+  readonly raw: Peer;
+  readonly processor: Peer;
+  readonly naive: Peer;
   /** Medians of the ratios of the rounds. */
   readonly ratioToRaw: number;
   readonly ratioToNaive: number;
   /** Total CPU per position of the raw limit divided by the processor's: the ratio to expect if no core is idle. */
   readonly cpuRatioToRaw: number;
-  readonly rounds: readonly DrainRound[];
 }
-
-const rawMain = new URL('./raw-limit.ts', import.meta.url);
-const naiveMain = new URL('./naive-consumer.ts', import.meta.url);
 
 export async function benchDrain(
   servers: BenchServers,
@@ -50,12 +35,11 @@ export async function benchDrain(
   devices: number,
   print: (line: string) => void,
 ): Promise<DrainResults> {
-  const { redis, keyPrefix } = servers;
-  const stream = `${keyPrefix}drain`;
+  const stream = `${servers.keyPrefix}drain`;
   const backlog = { entries: sizes.entries, devices, repeatedPercent: 1 };
   print(`filling a stream with ${backlog.entries} entries`);
-  await fillStream(redis, stream, backlog);
-  const rounds: DrainRound[] = [];
+  await fillStream(servers.redis, stream, backlog);
+  const rounds = [];
   // All peers in each round, so that noise of the machine affects all.
   for (let number = 1; number <= sizes.rounds; number += 1) {
     const raw = await runRaw(servers, { ...backlog, batchSize, concurrency });
@@ -67,24 +51,17 @@ export async function benchDrain(
       `drain, round ${number} of ${sizes.rounds}: raw ${rates[0]}, processor ${rates[1]}, naive ${rates[2]} positions/s`,
     );
   }
-  await redis.unlink(stream);
-  const medianOf = (pick: (round: DrainRound) => number): number => median(rounds.map(pick));
+  await servers.redis.unlink(stream);
   return {
-    entries: backlog.entries,
-    devices,
-    conflictPercent: backlog.repeatedPercent,
-    batchSize,
-    concurrency,
-    positionsPerS: medianOf(({ processor }) => processor.positionsPerS),
-    ratioToRaw: medianOf(({ raw, processor }) => processor.positionsPerS / raw.positionsPerS),
-    ratioToNaive: medianOf(({ naive, processor }) => processor.positionsPerS / naive.positionsPerS),
-    cpuRatioToRaw: medianOf(({ raw, processor }) => totalCpuUs(raw) / totalCpuUs(processor)),
-    rounds,
+    ...backlog,
+    rounds: sizes.rounds,
+    raw: medianPeer(rounds.map(({ raw }) => raw)),
+    processor: medianPeer(rounds.map(({ processor }) => processor)),
+    naive: medianPeer(rounds.map(({ naive }) => naive)),
+    ratioToRaw: median(rounds.map(({ raw, processor }) => processor.positionsPerS / raw.positionsPerS)),
+    ratioToNaive: median(rounds.map(({ naive, processor }) => processor.positionsPerS / naive.positionsPerS)),
+    cpuRatioToRaw: median(rounds.map(({ raw, processor }) => raw.totalUs / processor.totalUs)),
   };
-}
-
-function totalCpuUs({ cpuUs: { node, postgres, redis } }: Peer): number {
-  return node + postgres + redis;
 }
 
 /** Runs the raw limit. */
@@ -93,14 +70,13 @@ export async function runRaw(
   options: Omit<RawLimitOptions, 'postgresUrl'>,
 ): Promise<Peer> {
   await prepare(servers);
-  const before = await servers.cpuUs();
-  const raw = await runToLine(
-    { main: rawMain, env: { RAW_LIMIT: JSON.stringify({ ...options, postgresUrl: servers.postgresUrl }) } },
-    (line) => rawLimit.safeParse(line['raw']).data,
-  );
-  const cpuUs = await serversCpuUs(servers, before, options.entries);
+  const peer = await withServersCpu(servers, options.entries, async () => {
+    const env = { RAW_LIMIT: JSON.stringify({ ...options, postgresUrl: servers.postgresUrl }) };
+    await using program = new Program({ main: new URL('./raw-limit.ts', import.meta.url), env });
+    return await program.line((line) => rawLimit.safeParse(line['raw']).data);
+  });
   await expectRows(servers, countRows(options));
-  return { positionsPerS: raw.positionsPerS, cpuUs: { ...cpuUs, node: raw.cpuUsPerPosition } };
+  return peer;
 }
 
 /** Runs the service over a backlog that is already in the stream, with its defaults except for `env`. */
@@ -109,53 +85,50 @@ export async function drainWithProcessor(
   stream: string,
   backlog: BacklogOptions,
   env: Readonly<Record<string, string>> = {},
-): Promise<DrainRound['processor']> {
+): Promise<Peer> {
   await prepare(servers, stream);
-  const before = await servers.cpuUs();
-  await using processor = await startProcessor(servers.redisUrl, servers.postgresUrl, stream, env);
-  const drained = await measureDrain(servers.redis, stream, group, backlog.entries, processor);
-  const cpuUs = await serversCpuUs(servers, before, backlog.entries);
+  const peer = await withServersCpu(servers, backlog.entries, async () => {
+    await using processor = await startProcessor(servers.redisUrl, servers.postgresUrl, stream, env);
+    return await measureDrain(servers.redis, stream, backlog.entries, processor);
+  });
   await expectRows(servers, countRows(backlog));
-  return {
-    positionsPerS: drained.positionsPerS,
-    cpuUs: { ...cpuUs, node: drained.cpuUsPerPosition },
-    peakRssBytes: peakRssBytes(processor.pid),
-  };
+  return peer;
 }
 
 async function drainNaively(servers: BenchServers, stream: string, entries: number): Promise<Peer> {
   await prepare(servers, stream);
-  const before = await servers.cpuUs();
-  await using naive = new Program({
-    main: naiveMain,
-    env: { REDIS_URL: servers.redisUrl, POSTGRES_URL: servers.postgresUrl, STREAM: stream, GROUP: group },
+  return await withServersCpu(servers, entries, async () => {
+    await using naive = new Program({
+      main: new URL('./naive-consumer.ts', import.meta.url),
+      env: { REDIS_URL: servers.redisUrl, POSTGRES_URL: servers.postgresUrl, STREAM: stream, GROUP: group },
+    });
+    return await measureDrain(servers.redis, stream, entries, naive);
   });
-  const drained = await measureDrain(servers.redis, stream, group, entries, naive);
-  const cpuUs = await serversCpuUs(servers, before, entries);
-  return { positionsPerS: drained.positionsPerS, cpuUs: { ...cpuUs, node: drained.cpuUsPerPosition } };
 }
 
-async function serversCpuUs(
+async function withServersCpu(
   servers: BenchServers,
-  before: Omit<CpuUs, 'node'>,
   positions: number,
-): Promise<Omit<CpuUs, 'node'>> {
+  drain: () => Promise<Drained>,
+): Promise<Peer> {
+  const before = await servers.cpuUs();
+  const drained = await drain();
   const after = await servers.cpuUs();
-  return {
-    redis: (after.redis - before.redis) / positions,
-    postgres: (after.postgres - before.postgres) / positions,
-  };
+  const redisUs = (after.redis - before.redis) / positions;
+  const postgresUs = (after.postgres - before.postgres) / positions;
+  return { ...drained, redisUs, postgresUs, totalUs: drained.nodeUs + redisUs + postgresUs };
 }
 
 /** The median of each number. */
 export function medianPeer(peers: readonly Peer[]): Peer {
+  const of = (pick: (peer: Peer) => number): number => median(peers.map(pick));
   return {
-    positionsPerS: median(peers.map(({ positionsPerS }) => positionsPerS)),
-    cpuUs: {
-      node: median(peers.map(({ cpuUs }) => cpuUs.node)),
-      postgres: median(peers.map(({ cpuUs }) => cpuUs.postgres)),
-      redis: median(peers.map(({ cpuUs }) => cpuUs.redis)),
-    },
+    positionsPerS: of((peer) => peer.positionsPerS),
+    nodeUs: of((peer) => peer.nodeUs),
+    postgresUs: of((peer) => peer.postgresUs),
+    redisUs: of((peer) => peer.redisUs),
+    totalUs: of((peer) => peer.totalUs),
+    peakRssBytes: of((peer) => peer.peakRssBytes),
   };
 }
 

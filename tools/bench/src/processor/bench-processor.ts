@@ -1,12 +1,9 @@
 import type { Benchmark, Outcome } from '../benchmark.ts';
 import { describeMachine } from '../describe-machine.ts';
-import { median } from '../quantile.ts';
 import { benchCosts, type Shape } from './bench-costs.ts';
 import { benchDrain } from './bench-drain.ts';
-import { processorCharts } from './charts.ts';
 import { benchLatency } from './latency.ts';
-import { processorSection } from './report.ts';
-import type { ProcessorResults } from './results.ts';
+import { reportProcessor } from './report.ts';
 import { openServers, openTimescale } from '../servers.ts';
 
 const devices = 1000;
@@ -65,18 +62,6 @@ async function runProcessorBenchmark(isQuick: boolean, print: (line: string) => 
           servers: timescaleServers.settings,
           drain: await benchDrain(timescaleServers, sizes.drain, devices, print),
         };
-  const bySteps = await benchCosts(servers, sizes.costEntries, sizes.shapes, print);
-  const results: ProcessorResults = {
-    machine,
-    servers: servers.settings,
-    drain,
-    timescale,
-    latency,
-    cost: {
-      cpuUsPerPosition: median(drain.rounds.map(({ processor }) => processor.cpuUs.node)),
-      peakRssBytes: Math.max(...drain.rounds.map(({ processor }) => processor.peakRssBytes)),
-      bySteps,
-    },
-  };
-  return { results, section: processorSection(results), charts: processorCharts(results) };
+  const costs = await benchCosts(servers, sizes.costEntries, sizes.shapes, print);
+  return reportProcessor({ machine, servers: servers.settings, drain, timescale, latency, costs });
 }

@@ -17,7 +17,7 @@ export interface RawLimitOptions extends BacklogOptions {
 }
 
 /** The line that the program prints. */
-export const rawLimit = z.object({ positionsPerS: z.number(), cpuUsPerPosition: z.number() });
+export const rawLimit = z.object({ positionsPerS: z.number(), nodeUs: z.number(), peakRssBytes: z.number() });
 
 // Batches prepared at once: more would measure the garbage collector, fewer the end of a round, when not all inserts run.
 const batchesInRound = 100;
@@ -46,7 +46,11 @@ async function measureRawLimit(options: RawLimitOptions): Promise<z.output<typeo
       const { user, system } = process.cpuUsage(cpuAtStart);
       cpuUs += user + system;
     }
-    return { positionsPerS: entries / (insertingMs / 1000), cpuUsPerPosition: cpuUs / entries };
+    return {
+      positionsPerS: entries / (insertingMs / 1000),
+      nodeUs: cpuUs / entries,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    };
   } finally {
     await sql.end();
   }

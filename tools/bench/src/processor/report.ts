@@ -1,188 +1,153 @@
-import { machineRow } from '../describe-machine.ts';
-import { fixed, whole } from '../format-number.ts';
-import { type Goal, goalTable, markdownTable } from '../markdown-table.ts';
-import { type DrainResults, medianPeer, type Peer } from './bench-drain.ts';
-import type { ProcessorResults } from './results.ts';
-import { charts, goals } from './charts.ts';
+import { barChart } from '../bar-chart.ts';
+import type { Outcome } from '../benchmark.ts';
+import type { Machine } from '../describe-machine.ts';
+import { formatNumber } from '../format-number.ts';
+import { conditions, goalTable, markdownTable } from '../report.ts';
+import type { ServerSettings } from '../servers.ts';
+import type { Costs } from './bench-costs.ts';
+import type { DrainResults, Peer } from './bench-drain.ts';
+import type { Latency } from './latency.ts';
+import { batchSize, concurrency } from './run-processor.ts';
 import { steps } from './step-costs.ts';
 
-/** The results as a section of docs/benchmarks.md. */
-export function processorSection(results: ProcessorResults): string {
-  const { drain, cost } = results;
+export interface ProcessorResults {
+  readonly machine: Machine;
+  readonly servers: ServerSettings;
+  readonly drain: DrainResults;
+  /** The same on a TimescaleDB; null where there is none. */
+  readonly timescale: { readonly servers: ServerSettings; readonly drain: DrainResults } | null;
+  readonly latency: readonly Latency[];
+  readonly costs: readonly Costs[];
+}
+
+const goals = {
+  positionsPerS: 40_000,
+  ratioToRaw: 0.8,
+  ratioToNaive: 3,
+  p99Ms: 50,
+  p99AtPerS: 5000,
+} as const;
+
+export function reportProcessor(results: ProcessorResults): Outcome {
+  const { drain, latency, costs } = results;
+  const charts = {
+    'processor-drain.svg': barChart({
+      title: 'Drain of a backlog',
+      unit: 'positions/s',
+      bars: [
+        { label: 'raw limit', value: drain.raw.positionsPerS },
+        { label: 'processor', value: drain.processor.positionsPerS },
+        { label: 'naive consumer', value: drain.naive.positionsPerS },
+      ],
+      goal: goals.positionsPerS,
+    }),
+    'processor-latency.svg': barChart({
+      title: 'p99 latency from XADD to commit',
+      unit: 'ms',
+      bars: latency.map(({ ratePerS, p99Ms }) => ({
+        label: `${formatNumber(ratePerS)} positions/s`,
+        value: p99Ms,
+      })),
+      goal: goals.p99Ms,
+    }),
+    'processor-cost.svg': barChart({
+      title: 'CPU per position',
+      unit: 'µs',
+      bars: costs.map((cost) => ({
+        label: `${formatNumber(cost.devices)} devices × ${cost.attributes} attributes`,
+        value: sumOf(cost),
+      })),
+    }),
+  };
+  return { results, section: section(results), charts };
+}
+
+function section({ machine, servers, drain, timescale, latency, costs }: ProcessorResults): string {
   return `## Processor
 
-${conditions(results)}
-${busyNote(results)}
-${goalTable(goalsOf(results))}
+${conditions(machine, servers)}
+
+${goalTable([
+  { name: 'drain: ratio to the raw limit', measured: drain.ratioToRaw, atLeast: goals.ratioToRaw },
+  {
+    name: 'drain: positions/s on 2 cores',
+    measured: drain.processor.positionsPerS,
+    atLeast: goals.positionsPerS,
+  },
+  { name: 'drain: ratio to a naive consumer', measured: drain.ratioToNaive, atLeast: goals.ratioToNaive },
+  {
+    name: `latency: p99 in ms at ${formatNumber(goals.p99AtPerS)}/s`,
+    measured: latency.find(({ ratePerS }) => ratePerS === goals.p99AtPerS)?.p99Ms ?? Number.NaN,
+    atMost: goals.p99Ms,
+  },
+])}
 
 ### Drain of a backlog
-![bar chart of positions per second](benchmarks/${charts.drain})
+
+![bar chart of positions per second](benchmarks/processor-drain.svg)
 
 ${drainTable(drain)}
 
-Medians of ${drain.rounds.length} round(s), each with all three; ratios are medians of the rounds' ratios. All share the machine with Redis and Postgres, so
-CPU limits them; on a busy machine CPU is the steadier number. A rate counts entries, repeated ones included, from the first read to the
-last acknowledgement. Each run checks that every row is stored.${cpuRatio(drain)}
+${formatNumber(drain.entries)} positions of ${formatNumber(drain.devices)} devices, ${costs[0]?.attributes} attributes and ${costs[0]?.payloadBytes} bytes of payload on average, ${drain.repeatedPercent} % repeated, in batches
+of ${formatNumber(batchSize)}, ${concurrency} concurrent inserts. Medians of ${drain.rounds} round(s), each with all three. Redis and Postgres share the machine, so CPU
+limits all; on a busy machine CPU is the steadier number. A rate counts from the first read to the last acknowledgement, and
+each run checks that every row is stored. In total CPU the raw limit takes ${formatNumber(drain.cpuRatioToRaw)} of the processor, the ratio to expect if no
+core is idle. The naive consumer reads 100, validates with zod, inserts with \`VALUES\`, awaits, acknowledges.
 
-${timescaleSection(results)}
+${
+  timescale === null
+    ? 'Measured without TimescaleDB. With `TIMESCALE_URL` or a container engine the drain is measured on one as well.'
+    : `On TimescaleDB ${timescale.servers.timescaledb} (PostgreSQL ${timescale.servers.postgres}):\n\n${drainTable(timescale.drain)}`
+}
 
 ### Latency from XADD to commit
-![bar chart of latencies](benchmarks/${charts.latency})
 
-${latencyTable(results)}
+![bar chart of latencies](benchmarks/processor-latency.svg)
 
-Open loop: the generator is a separate process that does not wait for the consumer. A position is sent when its XADD is written to the
-socket, and committed when another session sees it, after the flush to disk. That session polls every millisecond, less often on a busy
-machine; the delay counts as latency, and the last column is its 99th percentile.
+${markdownTable(
+  ['requested per s', 'sent per s', 'p50 ms', 'p99 ms', 'p99.9 ms'],
+  latency.map(({ ratePerS, sentPerS, p50Ms, p99Ms, p999Ms }) => [ratePerS, sentPerS, p50Ms, p99Ms, p999Ms]),
+)}
 
-### Cost per position
-![bar chart of CPU by step](benchmarks/${charts.cost})
+Open loop: the generator is a separate process that does not wait for the consumer. A position is sent when its XADD is
+written to the socket, and committed when another session is notified of it, after the flush to disk.
 
-${costTable(results)}
+### CPU per position
 
-CPU in µs of all threads of the processor's process, by step run one after the other; allocated memory in bytes, most of it short-lived. In
-flight is what a position retains from its read to its acknowledgement. During the drain the process takes ${fixed(cost.cpuUsPerPosition, 1)} µs per position and
-at most ${whole(cost.peakRssBytes / 2 ** 20)} MiB of memory. The state of a device takes ${whole(cost.bySteps[0]?.stateBytesPerDevice ?? 0)} bytes.`;
+![bar chart of CPU by shape](benchmarks/processor-cost.svg)
+
+${markdownTable(
+  ['devices', 'attributes', ...steps.map((step) => `${step} µs`), 'sum µs'],
+  costs.map((cost) => [cost.devices, cost.attributes, ...steps.map((step) => cost.cpuUs[step]), sumOf(cost)]),
+)}
+
+All threads of the processor's process, by step run one after the other.`;
 }
 
-function conditions({ machine, servers, drain, cost }: ProcessorResults): string {
-  const record = cost.bySteps[0];
+function drainTable({ raw, processor, naive, ratioToRaw, ratioToNaive }: DrainResults): string {
   return markdownTable(
-    ['', ''],
+    ['', 'positions/s', 'Node µs', 'Postgres µs', 'Redis µs', 'total CPU µs', 'peak MiB', ''],
     [
-      machineRow(machine),
-      [
-        'versions',
-        `Node ${machine.node}, Redis ${servers.redis}, PostgreSQL ${servers.postgres}, TimescaleDB ${servers.timescaledb}`,
-      ],
-      [
-        'durability',
-        `Postgres: fsync ${servers.fsync} (${servers.walSyncMethod}), synchronous_commit ${servers.synchronousCommit}, full_page_writes ${servers.fullPageWrites}, ${fixed(servers.commitMs, 2)} ms per commit; Redis: appendonly ${servers.redisAppendOnly}`,
-      ],
-      [
-        'rows',
-        `${whole(drain.entries)} of ${whole(drain.devices)} devices, ${record?.attributes} attributes and ${record?.payloadBytes} bytes of payload on average, ${drain.conflictPercent} % repeated`,
-      ],
-      ['batches', `of ${whole(drain.batchSize)}, ${drain.concurrency} concurrent inserts`],
+      peerRow('raw limit', raw, 'the same rows in memory, same statement and concurrency'),
+      peerRow('**processor**', processor, `**${formatNumber(ratioToRaw)} of the raw limit**`),
+      peerRow('naive consumer', naive, `the processor is ${formatNumber(ratioToNaive)} times as fast`),
     ],
   );
 }
 
-function busyNote({ machine }: ProcessorResults): string {
-  if (machine.loadBefore <= machine.cores / 2) return '';
-  return `
-**Measured with a load of ${machine.loadBefore.toFixed(0)} on ${machine.cores} cores.** Rates and latencies say little about the processor; CPU per position does.
-`;
+function sumOf({ cpuUs }: Costs): number {
+  return steps.reduce((sum, step) => sum + cpuUs[step], 0);
 }
 
-function goalsOf({ drain, latency }: ProcessorResults): readonly Goal[] {
-  const p99Ms = latency[goals.p99AtPerS]?.p99Ms ?? Number.NaN;
-  return [
-    {
-      goal: `drain: at least ${goals.ratioToRaw} of the raw limit`,
-      measured: fixed(drain.ratioToRaw, 2),
-      isReached: drain.ratioToRaw >= goals.ratioToRaw,
-    },
-    {
-      goal: `drain: at least ${whole(goals.positionsPerS)} positions/s on 2 cores`,
-      measured: whole(drain.positionsPerS),
-      isReached: drain.positionsPerS >= goals.positionsPerS,
-    },
-    {
-      goal: `drain: at least ${goals.ratioToNaive} times a naive consumer`,
-      measured: fixed(drain.ratioToNaive, 1),
-      isReached: drain.ratioToNaive >= goals.ratioToNaive,
-    },
-    {
-      goal: `latency: p99 at most ${goals.p99Ms} ms at ${whole(goals.p99AtPerS)}/s`,
-      measured: `${fixed(p99Ms, 1)} ms`,
-      isReached: p99Ms <= goals.p99Ms,
-    },
-  ];
-}
-
-function drainTable({ rounds, ratioToRaw, ratioToNaive }: DrainResults): string {
-  return markdownTable(
-    ['', 'positions/s', 'Node µs', 'Postgres µs', 'Redis µs', 'total CPU µs', ''],
-    [
-      peerRow(
-        'raw limit',
-        rounds.map(({ raw }) => raw),
-        'the same rows in memory, same statement and concurrency',
-      ),
-      peerRow(
-        '**processor**',
-        rounds.map(({ processor }) => processor),
-        `**${fixed(ratioToRaw, 2)} of the raw limit**`,
-      ),
-      peerRow(
-        'naive consumer',
-        rounds.map(({ naive }) => naive),
-        `COUNT 100, zod, multi-row VALUES, await, XACK; the processor is ${fixed(ratioToNaive, 1)} times as fast`,
-      ),
-    ],
-    [1, 2, 3, 4, 5],
-  );
-}
-
-function peerRow(name: string, peers: readonly Peer[], what: string): string[] {
-  const { positionsPerS, cpuUs } = medianPeer(peers);
-  const { node, postgres, redis } = cpuUs;
+function peerRow(name: string, peer: Peer, ratio: string): (string | number)[] {
   return [
     name,
-    whole(positionsPerS),
-    cpuCell(node),
-    cpuCell(postgres),
-    cpuCell(redis),
-    cpuCell(node + postgres + redis),
-    what,
+    peer.positionsPerS,
+    peer.nodeUs,
+    peer.postgresUs,
+    peer.redisUs,
+    peer.totalUs,
+    peer.peakRssBytes / 2 ** 20,
+    ratio,
   ];
-}
-
-function cpuCell(us: number): string {
-  return Number.isNaN(us) ? '?' : fixed(us, 1);
-}
-
-function cpuRatio({ cpuRatioToRaw }: DrainResults): string {
-  if (Number.isNaN(cpuRatioToRaw)) return '';
-  return ` In total CPU the raw limit takes ${fixed(cpuRatioToRaw, 2)} of the processor, the ratio to expect
-if no core is idle; the rest is reading, decoding, state and acknowledging.`;
-}
-
-function timescaleSection({ timescale }: ProcessorResults): string {
-  if (timescale === null) {
-    return `Measured without TimescaleDB. With \`TIMESCALE_URL\` or a container engine the drain is measured on one as well.`;
-  }
-  const { postgres, timescaledb, fsync, synchronousCommit } = timescale.servers;
-  return `On TimescaleDB ${timescaledb} (PostgreSQL ${postgres}, fsync ${fsync}, synchronous_commit ${synchronousCommit}):
-
-${drainTable(timescale.drain)}`;
-}
-
-function latencyTable({ latency }: ProcessorResults): string {
-  return markdownTable(
-    ['requested per s', 'sent per s', 'p50', 'p99', 'p99.9', 'observation delay'],
-    Object.values(latency).map(({ ratePerS, sentPerS, p50Ms, p99Ms, p999Ms, seenLateMs }) => [
-      whole(ratePerS),
-      whole(sentPerS),
-      `${fixed(p50Ms, 1)} ms`,
-      `${fixed(p99Ms, 1)} ms`,
-      `${fixed(p999Ms, 1)} ms`,
-      `${fixed(seenLateMs, 1)} ms`,
-    ]),
-    [0, 1, 2, 3, 4, 5],
-  );
-}
-
-function costTable({ cost }: ProcessorResults): string {
-  return markdownTable(
-    ['devices', 'attributes', ...steps, 'in flight'],
-    cost.bySteps.map(({ devices, attributes, cpuUs, allocatedBytes, inFlightBytes }) => [
-      whole(devices),
-      String(attributes),
-      ...steps.map((step) => `${fixed(cpuUs[step], 1)} µs, ${whole(allocatedBytes[step])} B`),
-      `${whole(inFlightBytes)} B`,
-    ]),
-    [0, 1, 2, 3, 4, 5, 6, 7],
-  );
 }

@@ -23,19 +23,16 @@ export interface ClientsOptions {
 
 export type Command =
   | { readonly type: 'open'; readonly options: ClientsOptions }
-  | { readonly type: 'reset' | 'report' }
+  | { readonly type: 'reset' | 'report' | 'stall' }
   | { readonly type: 'record'; readonly forMs: number; readonly file: string }
-  | { readonly type: 'stall'; readonly clients: number }
   | { readonly type: 'reconnect'; readonly withinMs: number };
 
 /** Counts since the last reset. */
 const report = z.object({
   frames: z.number(),
   bytes: z.number(),
-  /** From the fix time, which is the send time, to the arrival. */
+  /** From the fix time, which is the send time, to the arrival; one per position. */
   latenciesMs: z.array(z.number()),
-  /** Clients closed by the server since the start. */
-  closed: z.number(),
 });
 
 const reconnected = z.object({
@@ -56,37 +53,55 @@ export interface Recording {
 export type Report = z.infer<typeof report>;
 export type Reconnected = z.infer<typeof reconnected>;
 
-export interface Clients extends AsyncDisposable {
-  /** Resolves once all are live. */
-  open(options: ClientsOptions): Promise<void>;
-  /** Sets the counts to 0. */
-  reset(): Promise<void>;
-  report(): Promise<Report>;
-  record(forMs: number, file: string): Promise<void>;
-  stall(clients: number): Promise<void>;
-  reconnect(withinMs: number): Promise<Reconnected>;
-}
+/** A process that holds clients; see `run-clients.ts`. */
+export class Clients extends Program {
+  #lastNumber = 0;
 
-/** Starts a process that holds clients; see `run-clients.ts`. */
-export function startClients(): Clients {
-  // A report has the latency of every position.
-  const program = new Program({ main: new URL('run-clients.ts', import.meta.url), keptLines: 10 });
-  let lastNumber = 0;
-  async function run(command: Command): Promise<unknown> {
-    lastNumber += 1;
-    const number = lastNumber;
-    program.send({ number, command });
-    const reply = await program.line((line) => (line['number'] === number ? line : undefined));
+  private constructor() {
+    // A report has the latency of every position, so few lines are kept.
+    super({ main: new URL('run-clients.ts', import.meta.url), keptLines: 10 });
+  }
+
+  /** Resolves once all are live. */
+  static async open(options: ClientsOptions): Promise<Clients> {
+    await using stack = new AsyncDisposableStack();
+    const clients = stack.use(new Clients());
+    await clients.#run({ type: 'open', options });
+    stack.move();
+    return clients;
+  }
+
+  /** Sets the counts to 0. */
+  async reset(): Promise<void> {
+    await this.#run({ type: 'reset' });
+  }
+
+  /** Throws if the server has closed a client. */
+  async report(): Promise<Report> {
+    return report.parse(await this.#run({ type: 'report' }));
+  }
+
+  /** Writes every frame that arrives in this time into a file, as a `Recording`. */
+  async record(forMs: number, file: string): Promise<void> {
+    await this.#run({ type: 'record', forMs, file });
+  }
+
+  /** Stops reading. */
+  async stall(): Promise<void> {
+    await this.#run({ type: 'stall' });
+  }
+
+  /** Cuts all connections at once and reopens them over this time, with their cursors. */
+  async reconnect(withinMs: number): Promise<Reconnected> {
+    return reconnected.parse(await this.#run({ type: 'reconnect', withinMs }));
+  }
+
+  async #run(command: Command): Promise<unknown> {
+    this.#lastNumber += 1;
+    const number = this.#lastNumber;
+    this.send({ number, command });
+    const reply = await this.line((line) => (line['number'] === number ? line : undefined));
     if (typeof reply['failure'] === 'string') throw new Error(`${command.type}: ${reply['failure']}`);
     return reply['result'];
   }
-  return {
-    open: async (options) => void (await run({ type: 'open', options })),
-    reset: async () => void (await run({ type: 'reset' })),
-    report: async () => report.parse(await run({ type: 'report' })),
-    record: async (forMs, file) => void (await run({ type: 'record', forMs, file })),
-    stall: async (clients) => void (await run({ type: 'stall', clients })),
-    reconnect: async (withinMs) => reconnected.parse(await run({ type: 'reconnect', withinMs })),
-    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
-  };
 }
