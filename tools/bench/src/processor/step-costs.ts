@@ -26,7 +26,7 @@ export const steps = ['read', 'decode', 'write', 'state', 'ack'] as const;
 export const stepCosts = z.object({
   /** User and system time in µs of all threads, including the garbage collector. */
   cpuUs: z.record(z.enum(steps), z.number()),
-  /** Means of the records. */
+  /** Means of the last records. */
   attributes: z.number(),
   payloadBytes: z.number(),
 });
@@ -68,7 +68,9 @@ async function measureSteps({ redisUrl, postgresUrl, stream, entries }: StepCost
 
   const batches = Math.ceil(entries / batchSize);
   const warmUpBatches = Math.ceil(batches / 5);
-  const measured: Fix[] = [];
+  let positions = 0;
+  // Only one batch is kept: the collector's work on all of them would count as that of the steps.
+  let sample: readonly Fix[] = [];
   for (let number = 0; number < batches; number += 1) {
     if (number === warmUpBatches) cpuUs = { read: 0, decode: 0, write: 0, state: 0, ack: 0 };
     const args = ['GROUP', group, 'bench', 'COUNT', batchSize, 'STREAMS', stream, '>'];
@@ -81,11 +83,13 @@ async function measureSteps({ redisUrl, postgresUrl, stream, entries }: StepCost
     await measure('write', () => insertPositions(sql, sortByKey(fixes).unique));
     await measure('state', async () => states.commit(await states.next(fixes, signal)));
     await measure('ack', () => redis.xack(stream, group, ...batch.entries.map(({ id }) => id)));
-    if (number >= warmUpBatches) measured.push(...fixes);
+    if (number < warmUpBatches) continue;
+    positions += fixes.length;
+    sample = fixes;
   }
   const mean = (valueOf: (fix: Fix) => number): number =>
-    measured.reduce((sum, fix) => sum + valueOf(fix), 0) / measured.length;
-  for (const step of steps) cpuUs[step] /= measured.length;
+    sample.reduce((sum, fix) => sum + valueOf(fix), 0) / sample.length;
+  for (const step of steps) cpuUs[step] /= positions;
   return {
     cpuUs,
     attributes: Math.round(mean(({ position }) => Object.keys(JSON.parse(position.attributesJson)).length)),
