@@ -17,7 +17,9 @@ test.each([
           if (step === 'add') added += count;
           if (step === 'trim') {
             const next = Math.min(first + count, added + 1);
-            lost += Math.max(0, next - Math.max(first, delivered + 1));
+            const trimmed = Math.max(0, next - Math.max(first, delivered + 1));
+            lost += trimmed;
+            losses += trimmed === 0 ? 0 : 1;
             first = next;
           }
           const loss = detector.check({
@@ -28,7 +30,6 @@ test.each([
             lastDeliveredId: `${delivered}-0`,
             entriesRead,
           });
-          losses += loss === undefined ? 0 : 1;
           reported += loss?.entries ?? 0;
           const from = Math.max(first, delivered + 1);
           const to = Math.min(added, from + count);
