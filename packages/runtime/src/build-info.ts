@@ -10,15 +10,18 @@ export interface BuildInfo {
   readonly commit: string;
 }
 
-/** Registers `build_info{service,version,commit}`, always 1, and Node's own metrics. */
-export function registerBuildInfo(registry: Registry, service: string): void {
+/**
+ * Registers `build_info{service,version,commit,instance_id}`, always 1, and Node's own metrics. Two processes with one
+ * instance id show as two series with one `instance_id`.
+ */
+export function registerBuildInfo(registry: Registry, service: string, instanceId: string): void {
   const gauge = new Gauge({
     name: 'build_info',
-    help: 'Version and commit of this build; always 1.',
-    labelNames: ['service', 'version', 'commit'],
+    help: 'Version and commit of this build, and the instance id of the process; always 1.',
+    labelNames: ['service', 'version', 'commit', 'instance_id'],
     registers: [registry],
   });
-  gauge.set({ service, ...readBuildInfo() }, 1);
+  gauge.set({ service, ...readBuildInfo(), instance_id: instanceId }, 1);
   collectDefaultMetrics({ register: registry });
 }
 

@@ -27,9 +27,11 @@ test('a missing version or commit is unknown', () => {
 
 test("the registry gets build_info and Node's own metrics", async () => {
   const registry = new Registry();
-  registerBuildInfo(registry, 'processor');
+  registerBuildInfo(registry, 'processor', 'processor-2');
   const metrics = await registry.metrics();
-  expect(metrics).toMatch(/^build_info\{service="processor",version="[^"]+",commit="[^"]+"\} 1$/mu);
+  expect(metrics).toMatch(
+    /^build_info\{service="processor",version="[^"]+",commit="[^"]+",instance_id="processor-2"\} 1$/mu,
+  );
   expect(metrics).toMatch(/^nodejs_eventloop_lag_p99_seconds \d/mu);
   expect(metrics).toMatch(/^process_resident_memory_bytes \d/mu);
 });

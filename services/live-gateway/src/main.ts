@@ -45,7 +45,7 @@ await runService({
       }),
     );
     const metricsRegistry = new MetricsRegistry();
-    registerBuildInfo(metricsRegistry, 'live-gateway');
+    registerBuildInfo(metricsRegistry, 'live-gateway', instanceId(config));
     const metrics = createMetrics(metricsRegistry);
     const state = createGatewayState(config, metrics, log, nowMs);
     const { clients, registry, readiness } = state;

@@ -29,7 +29,7 @@ await runService({
   graceMs: (config) => config.DRAIN_TIMEOUT_MS + closingMs,
   async run({ config, log, stop }) {
     const registry = new Registry();
-    registerBuildInfo(registry, 'processor');
+    registerBuildInfo(registry, 'processor', config.INSTANCE_ID);
     const metrics = createMetrics(registry);
     const streams = config.REDIS_TELEMETRY_STREAM;
     const progress = new LoopProgress(

@@ -26,7 +26,7 @@ export async function exportedMetrics(): Promise<ReadonlyMap<string, ExportedMet
   });
   const processorRegistry = new Registry();
   createProcessorMetrics(processorRegistry);
-  registerBuildInfo(processorRegistry, 'any');
+  registerBuildInfo(processorRegistry, 'any', 'any-1');
   for (const registry of [gatewayRegistry, processorRegistry]) {
     for (const metric of await registry.getMetricsAsJSON()) {
       for (const name of seriesOf(metric)) {
