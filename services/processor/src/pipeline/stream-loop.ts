@@ -115,7 +115,7 @@ export class StreamLoop {
   async run(stop: AbortSignal, abandon: AbortSignal): Promise<void> {
     // One more batch is read ahead, but not decoded: its objects would be promoted to V8's old generation.
     const queue = new OrderedQueue(this.#options.config.WRITE_CONCURRENCY);
-    const giveUp = AbortSignal.any([abandon, queue.failed]);
+    const giveUp = AbortSignal.any([abandon, queue.failed, this.#acks.failed]);
     const stopReading = AbortSignal.any([stop, giveUp]);
     await this.#whenReady();
     for await (const batch of readBatches(this.#readerOptions, stopReading)) {

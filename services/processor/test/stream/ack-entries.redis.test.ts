@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 /** `count` entries read and not acknowledged, and an EntryAcks whose user may not (yet) acknowledge. */
-async function unacked(stream: string, count: number) {
+async function unacked(stream: string, count: number, permanentErrorLimitMs?: number) {
   await admin.call('ACL', 'SETUSER', 'noacks', '-xack');
   const sent = await send(admin, stream, records(count));
   await admin.xgroup('CREATE', stream, 'processor', '0');
@@ -26,9 +26,11 @@ async function unacked(stream: string, count: number) {
   const seen = observe();
   const redis = connectRedis(own.url.replace('//', '//noacks:x@'), { name: 'acks', log: seen.log });
   let retries = 0;
-  const acks = new EntryAcks(redis, { stream, group: 'processor' }, seen.metrics, seen.log, () => {
+  const onRetry = (): void => {
     retries += 1;
-  });
+  };
+  const target = { stream, group: 'processor' };
+  const acks = new EntryAcks(redis, target, seen.metrics, seen.log, onRetry, permanentErrorLimitMs);
   return {
     ...seen,
     acks,
@@ -106,4 +108,18 @@ test('concurrent batches are acknowledged, each id once', async () => {
   at.acks.add(['999999999999999-0'], never);
   await at.acks.flush(0);
   expect(await at.pending()).toBe(0);
+});
+
+test('acknowledgements that Redis keeps refusing fail with what to grant, and their entries stay pending', async () => {
+  await using at = await unacked('acks:refused', 2, 0);
+  at.acks.add(at.ids, never);
+  await expect(at.acks.flush(0)).rejects.toThrow(
+    /^Redis refuses XACK acks:refused: the user of REDIS_URL lacks the right \(NOPERM\); grant it/u,
+  );
+  expect(at.acks.failed.aborted).toBe(true);
+  await expect(at.acks.flush(2)).rejects.toThrow('Redis refuses XACK');
+  // Nothing is sent afterwards: the process ends.
+  await at.allow();
+  at.acks.add([], never);
+  expect(await at.pending()).toBe(2);
 });
