@@ -109,8 +109,11 @@ export const gatewaySettings = z.object({
       'Window of the stream replayed at start-up; must exceed the worst expected lag of the processor.',
   }),
   LIVE_DEVICE_EVENT_REFRESH_MS: durationMs({ min: 100 }).default(30_000).meta({
+    description: 'Interval between reads of assignments and latest fixes from Postgres.',
+  }),
+  LIVE_SUSPENDED_POLL_MS: durationMs({ min: 100 }).default(10_000).meta({
     description:
-      'Interval between reads of assignments and latest fixes from Postgres, and between checks for suspended users.',
+      'Interval between checks whether connected users are suspended; a user who connects is checked at once.',
   }),
   LIVE_WS_PING_INTERVAL_MS: durationMs({ min: 1000 }).default(20_000).meta({
     description: 'Interval between pings; a connection is closed after 2.5 intervals without any data.',

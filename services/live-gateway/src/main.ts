@@ -8,7 +8,7 @@ import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { createAccess } from './access/create-access.ts';
-import { SuspendedUsers } from './access/suspended-users.ts';
+import { SuspendedUsers, readSuspendedUsers } from './access/suspended-users.ts';
 import { gatewaySettings, instanceId, lagMarkerGroup } from './config.ts';
 import { LagMarkers } from './feed/lag-markers.ts';
 import { createGatewayState } from './gateway-state.ts';
@@ -56,7 +56,23 @@ await runService({
       trace,
       nowMs,
     });
-    const suspended = new SuspendedUsers();
+    const connectionName = lagMarkerGroup(config);
+    const postgres = cleanup.use(
+      new PostgresClient(
+        () =>
+          connectPostgres(config.POSTGRES_URL, {
+            name: connectionName,
+            log,
+            maxConnections: 2,
+            statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
+          }),
+        postgresDeadlineMs,
+      ),
+    );
+    const suspended = new SuspendedUsers({
+      read: (userIds) => postgres.run((sql) => readSuspendedUsers(sql, userIds), 'suspended-user query'),
+      onCheck: (outcome) => metrics.suspensionChecks.inc({ outcome }),
+    });
     const reauthorizer = new Reauthorizer({
       clients: () => clients.all(),
       authorize: access.authorize,
@@ -82,19 +98,6 @@ await runService({
     const server = cleanup.use(await startClientServer({ config, state, access, suspended, metrics, nowMs }));
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 
-    const connectionName = lagMarkerGroup(config);
-    const postgres = cleanup.use(
-      new PostgresClient(
-        () =>
-          connectPostgres(config.POSTGRES_URL, {
-            name: connectionName,
-            log,
-            maxConnections: 2,
-            statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
-          }),
-        postgresDeadlineMs,
-      ),
-    );
     const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: connectionName, log }), closeRedis);
     const lagMarkers = new LagMarkers(redis, config.LIVE_BROADCAST_GROUP_PREFIX, instanceId(config), log);
     const stopLoops = new AbortController();

@@ -111,6 +111,11 @@ export function createMetrics(registry: Registry) {
       'Re-authorisations of subscriptions, by outcome.',
       'outcome',
     ),
+    suspensionChecks: counter(
+      'live_suspension_checks_total',
+      'Checks at admission whether a user is suspended, by outcome.',
+      'outcome',
+    ),
     resumes: counter('live_resumes_total', 'Subscribe requests with a cursor, by outcome.', 'outcome'),
     snapshotDevices: histogram('live_snapshot_devices', 'Devices per snapshot.', deviceBuckets),
   };

@@ -4,7 +4,6 @@ import { connectRedis } from '@app/runtime/redis';
 import type { PostgresClient } from '@app/runtime/postgres-client';
 import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
-import { readSuspendedUsers } from './access/suspended-users.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
 import { refreshFromPostgres } from './assignments/refresh-from-postgres.ts';
 import { UnassignedDevices } from './assignments/unassigned-devices.ts';
@@ -179,23 +178,14 @@ function startSweep({ config, state, telemetry, nowMs, signal }: LoopContext): P
   });
 }
 
-function startSuspensionPoll({
-  config,
-  state,
-  resources,
-  access,
-  telemetry,
-  signal,
-}: LoopContext): Promise<never> {
-  const { postgres } = resources;
+function startSuspensionPoll({ config, state, access, telemetry, signal }: LoopContext): Promise<never> {
   return access.suspended.run({
-    read: (userIds) => postgres.run((sql) => readSuspendedUsers(sql, userIds), 'suspended-user query'),
     connectedUserIds: () => state.clients.userIds(),
     onSuspended: (userId) => state.clients.endSessionsOf(userId),
     onUnreadable: () =>
       telemetry.log.info('directus_users not readable; suspended users are rejected by Directus only'),
     onResult: createOutageReport(telemetry.log, 'suspended-user query to Postgres'),
-    intervalMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
+    intervalMs: config.LIVE_SUSPENDED_POLL_MS,
     signal,
   });
 }

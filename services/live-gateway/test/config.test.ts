@@ -28,6 +28,7 @@ test('a minimal configuration has the documented defaults and the host name as i
     LIVE_WS_PATH: '/ws-live',
     LIVE_TICK_MS: 125,
     LIVE_DEVICE_EVENT_REFRESH_MS: 30_000,
+    LIVE_SUSPENDED_POLL_MS: 10_000,
     AUTH_CACHE_TTL_MS: 10_000,
     DIRECTUS_SESSION_COOKIE: 'directus_session_token',
     DIRECTUS_BASE_URL: 'http://localhost:8055/directus',
@@ -57,8 +58,15 @@ test('all invalid settings are reported at once, by name', () => {
     LIVE_TRUSTED_PROXIES: 'my-proxy',
     LIVE_WS_PATH: 'ws-live',
     LIVE_TICK_MS: '1.5',
+    LIVE_SUSPENDED_POLL_MS: '99',
   });
   expect(new Set(problems.map((problem) => problem.split(' ')[0]))).toEqual(
-    new Set(['LIVE_ALLOWED_ORIGINS', 'LIVE_TICK_MS', 'LIVE_TRUSTED_PROXIES', 'LIVE_WS_PATH']),
+    new Set([
+      'LIVE_ALLOWED_ORIGINS',
+      'LIVE_SUSPENDED_POLL_MS',
+      'LIVE_TICK_MS',
+      'LIVE_TRUSTED_PROXIES',
+      'LIVE_WS_PATH',
+    ]),
   );
 });

@@ -53,16 +53,6 @@ function outcomes(outcome: string): Promise<number> {
   return gateway.metric('live_reauthorizations_total', { outcome });
 }
 
-async function addUser(): Promise<{ session: string; userId: string }> {
-  const viewer = fixture.addViewer(eventId);
-  await fixture.sql`insert into directus_users (id, status) values (${viewer.userId}, 'active')`;
-  return viewer;
-}
-
-function unreadableNotices(): number {
-  return gateway.log.filter(({ msg }) => String(msg).includes('directus_users')).length;
-}
-
 function permissionCalls(): number {
   return fixture.directus.calls.filter(({ path }) => path.startsWith('/items/events/')).length;
 }
@@ -185,41 +175,4 @@ test('checks of live subscriptions leave capacity for new clients', async () => 
   expect(calls).toBeLessThanOrEqual(16 + 1);
   for (const viewer of viewers) viewer[Symbol.dispose]();
   await busy.kill();
-});
-
-describe('a suspended user', () => {
-  test('is disconnected and refused until it is active again, although Directus 11 still accepts its session', async () => {
-    const { session, userId } = await addUser();
-    using viewer = await watch(session);
-    // Has no subscription.
-    using idle = await connect(gateway.wsUrl, { session });
-    using other = await watch((await addUser()).session);
-    await fixture.sql`update directus_users set status = 'suspended' where id = ${userId}`;
-    expect(await viewer.closed(15_000)).toBe(4001);
-    expect(await idle.closed(15_000)).toBe(4001);
-    expect(await tryConnect(gateway.wsUrl, { session })).toMatchObject({ status: 401 });
-    await expectUpdates(other);
-    await fixture.sql`update directus_users set status = 'active' where id = ${userId}`;
-    await expect
-      .poll(async () => {
-        const again = await tryConnect(gateway.wsUrl, { session });
-        if ('status' in again) return again.status;
-        again[Symbol.dispose]();
-        return 'admitted';
-      })
-      .toBe('admitted');
-  });
-
-  test('is not detected while directus_users cannot be read, which is logged once', async () => {
-    const { session, userId } = await addUser();
-    using viewer = await watch(session);
-    await fixture.sql`alter table directus_users rename to directus_users_away`;
-    await expect.poll(unreadableNotices, { timeout: 10_000 }).toBe(1);
-    await expectUpdates(viewer);
-    await fixture.sql`update directus_users_away set status = 'suspended' where id = ${userId}`;
-    await expectUpdates(viewer);
-    await fixture.sql`alter table directus_users_away rename to directus_users`;
-    expect(await viewer.closed(15_000)).toBe(4001);
-    expect(unreadableNotices()).toBe(1);
-  });
 });

@@ -93,6 +93,13 @@ async function driveUpgrades(driven: Driven): Promise<void> {
   aborted.destroy();
   await eventually(async () => (await gateway.metric('live_upgrades_total', { result: 'aborted' })) > 0);
   await fixture.healDirectus();
+  // A suspended user, and one whose status cannot be read.
+  const suspended = fixture.addViewer();
+  await fixture.sql`insert into directus_users (id, status) values (${suspended.userId}, 'suspended')`;
+  expect(await statusOf(suspended)).toBe(401);
+  await fixture.sql`alter table directus_users rename to directus_users_away`;
+  expect(await statusOf({ session })).toBe(101);
+  await fixture.sql`alter table directus_users_away rename to directus_users`;
   await driven.scrape();
 }
 

@@ -46,6 +46,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         LIVE_ALLOWED_ORIGINS: testOrigin,
         LIVE_TICK_MS: '50',
         LIVE_DEVICE_EVENT_REFRESH_MS: '200',
+        LIVE_SUSPENDED_POLL_MS: '200',
         LIVE_BROADCAST_BATCH_BLOCK_MS: '500',
         LIVE_WS_DRAIN_NOTICE_MS: '0',
         LIVE_WS_DRAIN_TIMEOUT_MS: '200',

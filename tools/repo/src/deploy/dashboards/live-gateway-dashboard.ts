@@ -133,6 +133,12 @@ export const liveGatewayDashboard: Dashboard = {
         'Periodic checks of live subscriptions.',
         'live_reauthorizations_total',
       ),
+      rateBy(
+        'outcome',
+        'Suspension checks',
+        'At admission. unchecked: Postgres did not answer, so Directus alone decided.',
+        'live_suspension_checks_total',
+      ),
       timeSeries(
         'Unconfirmed subscriptions',
         'Kept while Directus does not answer; closed after REAUTHORIZE_GRACE_MS.',
