@@ -36,14 +36,14 @@ function machineWithoutRedis(): BareMachine {
   return machine;
 }
 
-/** The same with a Redis, without browser and nginx; `./run test` prints `tests`. */
+/** The same with a Redis, without browser, nginx and PgBouncer; `./run test` prints `tests`. */
 function machineWithoutBrowser(): BareMachine {
   const machine = machineWithPnpm();
   machine.program('redis-server', 'echo "Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64"');
   for (const name of ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'apt-get']) {
     machine.program(name, 'echo "snap install chromium"; exit 1');
   }
-  machine.program('nginx', 'exit 1');
+  for (const name of ['nginx', 'pgbouncer']) machine.program(name, 'exit 1');
   machine.write('tools/repo/src/run-tests/main.ts', "console.log('tests');\n");
   return machine;
 }
@@ -179,13 +179,38 @@ describe('./run', () => {
       expect(await machine.run(['demo'])).toMatchObject({ code: 0, stdout: 'demo\n' });
     });
 
+    test('fetches the packages of the server even if one of them is installed, but no installed library', async () => {
+      using machine = machineWithoutRedis();
+      machine.program(
+        'apt-get',
+        `case $1 in
+  update) ;;
+  install) for name in redis-server redis-tools libjemalloc2 libssl3; do echo "'http://mirror/$name.deb' \${name}_1_amd64.deb 9 SHA256:0"; done ;;
+  download) shift; echo "$@" >"$ROOT/downloaded"; touch redis.deb ;;
+esac`,
+      );
+      machine.program(
+        'dpkg-query',
+        'for name; do :; done; case $name in redis-tools | libssl3) printf installed; esac',
+      );
+      machine.program(
+        'dpkg-deb',
+        `mkdir -p "$3/usr/bin" && printf '#!/bin/sh\necho "Redis server v=7.0.15"' >"$3/usr/bin/redis-server"
+chmod +x "$3/usr/bin/redis-server"`,
+      );
+      expect(await machine.run(['demo'])).toMatchObject({ code: 0, stdout: 'demo\n' });
+      expect(new Set(machine.read('downloaded').trim().split(' '))).toEqual(
+        new Set(['redis-server', 'redis-tools', 'libjemalloc2']),
+      );
+    });
+
     test('other commands do not need it', async () => {
       using machine = machineWithoutRedis();
       expect(await machine.run(['migrate'])).toMatchObject({ code: 7 });
     });
   });
 
-  describe('a command that needs a browser and nginx', () => {
+  describe('a command that needs a browser, nginx and PgBouncer', () => {
     test('warns if they are missing and cannot be installed, and continues', async () => {
       using machine = machineWithoutBrowser();
       const result = await machine.run(['test']);
@@ -194,16 +219,20 @@ describe('./run', () => {
       expect(result.stderr).toContain(
         'no nginx found: the test of two gateways behind a proxy will fail. Install nginx',
       );
+      expect(result.stderr).toContain(
+        'no PgBouncer found: the tests behind a pooler will fail. Install pgbouncer',
+      );
     });
 
     test('accepts installed ones', async () => {
       using machine = machineWithoutBrowser();
       machine.program('google-chrome', "echo 'Google Chrome 150.0.1'");
       machine.program('nginx', 'echo nginx version: nginx/1.26.3');
+      machine.program('pgbouncer', 'echo PgBouncer 1.24.1');
       expect(await machine.run(['test'])).toMatchObject({
         code: 0,
         stdout: 'tests\n',
-        stderr: expect.not.stringMatching(/Chromium|nginx/),
+        stderr: expect.not.stringMatching(/Chromium|nginx|PgBouncer/),
       });
     });
 
