@@ -51,6 +51,8 @@ export function isTemporaryError(code: ErrorCode): boolean {
 
 /** Close codes that a gateway sends. */
 export const closeCode = {
+  /** An unexpected error while the gateway served this client. */
+  internalError: 1011,
   restart: 1012,
   tryAgainLater: 1013,
   /** Reconnect: the connection has reached its maximum age. */

@@ -10,6 +10,7 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { createAccess } from './access/create-access.ts';
 import { SuspendedUsers, readSuspendedUsers } from './access/suspended-users.ts';
 import { gatewaySettings, instanceId, lagMarkerGroup } from './config.ts';
+import { createClientErrorReport } from './connection/client-errors.ts';
 import { LagMarkers } from './feed/lag-markers.ts';
 import { createGatewayState } from './gateway-state.ts';
 import { meterDirectus } from './meters.ts';
@@ -83,6 +84,11 @@ await runService({
       nowMs,
     });
 
+    const onError = createClientErrorReport(
+      log,
+      (operation) => metrics.clientErrors.inc({ operation }),
+      nowMs,
+    );
     registerStateGauges(metricsRegistry, { ...state, reauthorizer, nowMs });
     const loops = monitoredLoops(state, config);
     const ops = cleanup.use(
@@ -95,7 +101,9 @@ await runService({
         log,
       }),
     );
-    const server = cleanup.use(await startClientServer({ config, state, access, suspended, metrics, nowMs }));
+    const server = cleanup.use(
+      await startClientServer({ config, state, access, suspended, metrics, onError, nowMs }),
+    );
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 
     const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: connectionName, log }), closeRedis);

@@ -52,6 +52,11 @@ export function createMetrics(registry: Registry) {
       'Closed connections by close code; 1006 means without a close frame.',
       'code',
     ),
+    clientErrors: counter(
+      'live_client_errors_total',
+      'Unexpected errors that closed one connection (1011) or failed one upgrade (500); any value above 0 is a bug.',
+      'operation',
+    ),
     messagesReceived: counter(
       'live_messages_received_total',
       'Client messages by type, or by the error they were answered with.',

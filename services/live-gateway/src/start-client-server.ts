@@ -1,6 +1,7 @@
 import type { Access } from './access/create-access.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
 import type { GatewayConfig } from './config.ts';
+import type { ReportClientError } from './connection/client-errors.ts';
 import { createSocketHandlers } from './connection/socket-handlers.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { meterTraffic } from './meters.ts';
@@ -19,9 +20,10 @@ export async function startClientServer(options: {
   readonly access: Access;
   readonly suspended: SuspendedUsers;
   readonly metrics: Metrics;
+  readonly onError: ReportClientError;
   readonly nowMs: () => number;
 }): Promise<LiveServer> {
-  const { config, state, access, metrics, nowMs } = options;
+  const { config, state, access, metrics, onError, nowMs } = options;
   const { clients, registry, latest, timeline, readiness } = state;
   const limits = {
     maxSubscriptions: config.LIVE_MAX_SUBSCRIPTIONS,
@@ -52,10 +54,12 @@ export async function startClientServer(options: {
         maxQueuedReplies,
       },
       traffic: meterTraffic(metrics),
+      onError,
       nowMs,
     }),
     isDraining: () => readiness.isDraining,
     connectionCount: () => clients.size,
     onUpgrade: (result) => metrics.upgrades.inc({ result }),
+    onError,
   });
 }

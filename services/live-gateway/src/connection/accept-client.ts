@@ -1,3 +1,4 @@
+import { guardClient } from './client-errors.ts';
 import type { Connection } from './connection.ts';
 import type { ClientHandlers } from './socket-handlers.ts';
 import { Client } from './client.ts';
@@ -16,16 +17,21 @@ export function acceptClient(
   context: MessageContext,
 ): ClientHandlers {
   const client = new Client(connection, limits);
-  clients.add(client);
-  if (connection.isBatched) connection.reply(helloReply(limits, context.tickMs, context.nowMs()));
+  guardClient(connection, 'open', () => {
+    clients.add(client);
+    if (connection.isBatched)
+      connection.reply(helloReply(connection.id, limits, context.tickMs, context.nowMs()));
+  });
   connection.onIdle = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
   return {
-    // Not caught: a rejection is a bug and ends the process.
-    onMessage: (frame) => void handleMessage(client, frame, context),
+    onMessage: (frame) => {
+      handleMessage(client, frame, context).catch((error: unknown) => connection.fail('receive', error));
+    },
     onClosed: () => {
       clients.remove(client);
       for (const { subscription } of client.subscriptions.releaseAll()) {
-        if (subscription !== undefined) context.registry.unregister(subscription);
+        if (subscription === undefined) continue;
+        guardClient(connection, 'close', () => context.registry.unregister(subscription));
       }
     },
   };

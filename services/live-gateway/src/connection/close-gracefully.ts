@@ -1,4 +1,5 @@
 import { setImmediate as yieldToEventLoop, setTimeout as wait } from 'node:timers/promises';
+import { guardClient } from './client-errors.ts';
 import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 
@@ -59,8 +60,10 @@ export async function closeGracefully(
       if (!connection.isOpen || waitMs <= 0) break;
       await wait(Math.min(waitMs, maxWaitStepMs));
     }
-    connection.reply(reconnectMessage(reconnectAfterMs));
-    connection.end(closeReasons.restart);
+    guardClient(connection, 'drain', () => {
+      connection.reply(reconnectMessage(reconnectAfterMs));
+      connection.end(closeReasons.restart);
+    });
     if (at % sliceSize === sliceSize - 1) await yieldToEventLoop();
   }
 }

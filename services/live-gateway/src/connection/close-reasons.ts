@@ -11,6 +11,8 @@ export interface CloseReason {
 export const closeReasons = {
   /** Shutdown: the client has been sent its reconnect delay. */
   restart: { code: closeCode.restart, reason: 'server restarting' },
+  /** An unexpected error while the gateway served this client. */
+  internalError: { code: closeCode.internalError, reason: 'internal error' },
   /** Directus could not confirm a permission within `REAUTHORIZE_GRACE_MS`. */
   permissionUnconfirmed: { code: closeCode.tryAgainLater, reason: 'permission could not be confirmed' },
   /** Open for longer than `LIVE_MAX_CONNECTION_AGE_MS`. */

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import type { WebSocket } from 'uWebSockets.js';
 import type { Viewer } from '../access/visitor.ts';
+import type { ClientOperation, ReportClientError } from './client-errors.ts';
 import { closeReasons } from './close-reasons.ts';
 import type { CloseReason } from './close-reasons.ts';
 import { PingTracker } from './ping-tracker.ts';
@@ -33,6 +35,8 @@ const piggybackPingAfterMs = 1_700;
  * a system call.
  */
 export class Connection {
+  /** Identifies the connection in the log, and in captures of its messages. */
+  readonly id = randomUUID();
   readonly viewer: Viewer;
   /** Whether the client speaks `live.v1`. */
   readonly isBatched: boolean;
@@ -42,6 +46,7 @@ export class Connection {
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
   readonly #traffic: Traffic;
+  readonly #onError: ReportClientError;
   readonly #nowMs: () => number;
   readonly #pings: PingTracker;
   #isOpen = true;
@@ -63,6 +68,7 @@ export class Connection {
     readonly isBatched: boolean;
     readonly limits: ConnectionLimits;
     readonly traffic: Traffic;
+    readonly onError: ReportClientError;
     readonly nowMs: () => number;
   }) {
     this.viewer = options.viewer;
@@ -70,6 +76,7 @@ export class Connection {
     this.#socket = options.socket;
     this.#limits = options.limits;
     this.#traffic = options.traffic;
+    this.#onError = options.onError;
     this.#nowMs = options.nowMs;
     this.openedAtMs = options.nowMs();
     this.#pings = new PingTracker(this.openedAtMs);
@@ -143,6 +150,12 @@ export class Connection {
     this.#isOpen = false;
     this.#queuedReplies = [];
     this.#socket.end(code, reason);
+  }
+
+  /** Reports an unexpected error while this client was served, and closes its connection. */
+  fail(operation: ClientOperation, error: unknown): void {
+    this.#onError(operation, error, { connection: this.id, user: this.viewer.userId });
+    this.end(closeReasons.internalError);
   }
 
   /** For the socket's handlers: the client has sent something, pongs included. */

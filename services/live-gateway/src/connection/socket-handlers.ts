@@ -1,6 +1,8 @@
 import type { WebSocket, WebSocketBehavior } from 'uWebSockets.js';
 import { maxMessageBytes } from '@app/shared/protocol';
 import type { Viewer } from '../access/visitor.ts';
+import { guardClient } from './client-errors.ts';
+import type { ReportClientError } from './client-errors.ts';
 import { closeReasons } from './close-reasons.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionLimits } from './connection.ts';
@@ -38,9 +40,10 @@ export function createSocketHandlers(options: {
   readonly onOpen: (connection: Connection) => ClientHandlers;
   readonly limits: ConnectionLimits;
   readonly traffic: Traffic;
+  readonly onError: ReportClientError;
   readonly nowMs: () => number;
 }): Omit<WebSocketBehavior<SocketData>, 'upgrade'> {
-  const { limits, traffic, nowMs } = options;
+  const { limits, traffic, onError, nowMs } = options;
   return {
     maxPayloadLength: maxPayloadBytes,
     maxBackpressure: limits.highWaterBytes + backpressureMarginBytes,
@@ -50,7 +53,7 @@ export function createSocketHandlers(options: {
     open: (socket) => {
       const data = socket.getUserData();
       const { viewer, isBatched } = data;
-      const connection = new Connection({ socket, viewer, isBatched, limits, traffic, nowMs });
+      const connection = new Connection({ socket, viewer, isBatched, limits, traffic, onError, nowMs });
       const client = options.onOpen(connection);
       // If `onOpen` closed the connection, the close handler has run before there was a link.
       if (connection.isOpen) data.link = { connection, client };
@@ -64,13 +67,19 @@ export function createSocketHandlers(options: {
         return;
       }
       // Decoded now: the buffer is invalid after this handler returns.
-      link.client.onMessage(Buffer.from(message).toString('utf8'));
+      const frame = Buffer.from(message).toString('utf8');
+      guardClient(link.connection, 'receive', () => link.client.onMessage(frame));
     },
     pong: (socket, message) => {
       // The payload is the ping's number. NaN, from a client's own payload, matches no ping.
-      noteActivity(socket)?.connection.notePong(Number(Buffer.from(message).toString('latin1')));
+      const connection = noteActivity(socket)?.connection;
+      const pingNumber = Number(Buffer.from(message).toString('latin1'));
+      if (connection !== undefined) guardClient(connection, 'receive', () => connection.notePong(pingNumber));
     },
-    drain: (socket) => socket.getUserData().link?.connection.noteDrained(),
+    drain: (socket) => {
+      const connection = socket.getUserData().link?.connection;
+      if (connection !== undefined) guardClient(connection, 'receive', () => connection.noteDrained());
+    },
     dropped: (socket) => {
       // A dropped close frame does not count: its connection is no longer open.
       if (socket.getUserData().link?.connection.isOpen === true) traffic.onDropped();

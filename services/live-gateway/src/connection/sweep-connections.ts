@@ -1,5 +1,6 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { delay } from '@app/runtime/retry';
+import { guardClient } from './client-errors.ts';
 import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 
@@ -35,8 +36,7 @@ export function sweepConnections(
   // above the age, so that a connection is closed a tenth of the age later on average.
   const expiringShare = (10 * sweepIntervalMs) / maxAgeMs;
   let lagging = 0;
-  // A copy: `end` calls the close handler synchronously, which removes the connection from the set.
-  for (const connection of Array.from(connections)) {
+  const sweepOne = (connection: Connection): void => {
     const { laggingSinceMs } = connection;
     if (nowMs - connection.lastActivityAtMs > 2.5 * limits.pingIntervalMs) {
       connection.end(closeReasons.pingTimeout);
@@ -49,6 +49,10 @@ export function sweepConnections(
       if (nowMs - connection.sentAtMs >= limits.heartbeatMs) connection.onIdle();
       if (connection.isPingDue(nowMs, limits.pingIntervalMs)) connection.ping();
     }
+  };
+  // A copy: `end` calls the close handler synchronously, which removes the connection from the set.
+  for (const connection of Array.from(connections)) {
+    guardClient(connection, 'sweep', () => sweepOne(connection));
   }
   return lagging;
 }

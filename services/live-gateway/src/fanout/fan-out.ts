@@ -3,6 +3,7 @@ import { delay } from '@app/runtime/retry';
 import { maxChunkBytes } from '@app/shared/protocol';
 import type { LatestFixes } from '../latest/latest-fixes.ts';
 import type { SubscriptionRegistry } from '../subscriptions/subscription-registry.ts';
+import type { Subscription } from '../subscriptions/subscription.ts';
 import { flushUnsent } from './flush-unsent.ts';
 import { planTick } from './plan-tick.ts';
 import type { Delivery } from './plan-tick.ts';
@@ -103,7 +104,11 @@ export class FanOut {
     for (const subscription of flush.live) {
       // The devices are unsent for a subscription that is no longer in the plan.
       if (!subscription.isInPlan(planNumber)) continue;
-      writeLive(subscription, delivery, this.#context);
+      try {
+        writeLive(subscription, delivery, this.#context);
+      } catch (error) {
+        this.#fail(subscription, error);
+      }
       if (this.#isEndOfSlice()) await yieldToEventLoop();
     }
     if (shared.fixes.length > 0) {
@@ -113,9 +118,20 @@ export class FanOut {
     group.noteDelivered();
     for (const subscription of flush.catchingUp) {
       if (!subscription.isInPlan(planNumber)) continue;
-      flushUnsent(subscription, group, audience, this.#context);
+      try {
+        flushUnsent(subscription, group, audience, this.#context);
+      } catch (error) {
+        this.#fail(subscription, error);
+      }
       if (this.#isEndOfSlice()) await yieldToEventLoop();
     }
+  }
+
+  /** An unexpected error while writing to one subscription closes its connection; the tick goes on with the others. */
+  #fail(subscription: Subscription, error: unknown): void {
+    subscription.recipient.fail('write', error);
+    // Also if the connection was closed already: otherwise every tick would fail again.
+    this.#registry.unregister(subscription);
   }
 
   #isEndOfSlice(): boolean {

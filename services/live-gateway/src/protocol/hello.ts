@@ -1,15 +1,19 @@
-import { randomUUID } from 'node:crypto';
 import { columns, maxMessageBytes, subprotocol } from '@app/shared/protocol';
 import type { ClientLimits } from '../connection/client.ts';
 import { encodeReply } from './replies.ts';
 
 /** The first message to a client of the batched dialect. */
-export function helloReply(limits: ClientLimits, tickMs: number, nowMs: number): string {
+export function helloReply(
+  connectionId: string,
+  limits: ClientLimits,
+  tickMs: number,
+  nowMs: number,
+): string {
   return encodeReply({
     type: 'hello',
     protocol: subprotocol,
     // For debugging only: identifies one connection in captures.
-    connection: randomUUID(),
+    connection: connectionId,
     time: nowMs,
     tickMs,
     columns,

@@ -23,7 +23,9 @@ export type UpgradeResult =
   | 'unauthorised'
   | 'unavailable'
   /** The client disconnected before the response. */
-  | 'aborted';
+  | 'aborted'
+  /** An unexpected error. */
+  | 'internal';
 
 export type Admission =
   | { readonly isAdmitted: true; readonly viewer: Viewer }
@@ -31,7 +33,12 @@ export type Admission =
 
 export interface Refusal {
   readonly result: Exclude<UpgradeResult, 'accepted' | 'aborted'>;
-  readonly status: '400 Bad Request' | '401 Unauthorized' | '403 Forbidden' | '503 Service Unavailable';
+  readonly status:
+    | '400 Bad Request'
+    | '401 Unauthorized'
+    | '403 Forbidden'
+    | '500 Internal Server Error'
+    | '503 Service Unavailable';
   readonly message: string;
   readonly retryAfterS?: number;
 }

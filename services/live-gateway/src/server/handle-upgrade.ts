@@ -1,6 +1,7 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js';
 import { subprotocol } from '@app/shared/protocol';
+import type { ReportClientError } from '../connection/client-errors.ts';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import type { Admission, Refusal, UpgradeResult } from './admit.ts';
 import { offersSubprotocol, readUpgradeRequest } from './upgrade-request.ts';
@@ -8,7 +9,7 @@ import type { UpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeCork } from './upgrade-cork.ts';
 
 /**
- * Creates the handler of upgrade requests.
+ * Creates the handler of upgrade requests. It never rejects: an unexpected error is answered 500.
  *
  * @param onPending called with 1 before a request is checked and with -1 afterwards.
  * @param onResult called once per request.
@@ -18,8 +19,9 @@ export function createUpgradeHandler(options: {
   readonly upgradeCork: UpgradeCork;
   readonly onPending: (change: 1 | -1) => void;
   readonly onResult: (result: UpgradeResult) => void;
+  readonly onError: ReportClientError;
 }): (response: HttpResponse, request: HttpRequest, context: us_socket_context_t) => Promise<void> {
-  const { upgradeCork, onPending, onResult } = options;
+  const { upgradeCork, onPending, onResult, onError } = options;
   return async (response, request, context) => {
     // Registered before any await: without it a client that disconnects meanwhile aborts the process.
     let isAborted = false;
@@ -33,6 +35,9 @@ export function createUpgradeHandler(options: {
       admission = await options.admit(upgradeRequest);
       // A cached answer arrives inside the handler, where uWebSockets.js takes another code path to upgrade.
       await yieldToEventLoop();
+    } catch (error) {
+      onError('upgrade', error, {});
+      admission = { isAdmitted: false, refusal: internalError };
     } finally {
       onPending(-1);
     }
@@ -52,6 +57,12 @@ export function createUpgradeHandler(options: {
     }
   };
 }
+
+const internalError: Refusal = {
+  result: 'internal',
+  status: '500 Internal Server Error',
+  message: 'internal error',
+};
 
 function refuse(response: HttpResponse, refusal: Refusal): void {
   response.writeStatus(refusal.status).writeHeader('Content-Type', 'text/plain; charset=utf-8');

@@ -1,6 +1,7 @@
 import type { WebSocketBehavior } from 'uWebSockets.js';
 import type { AllowedOrigins } from '../access/allowed-origins.ts';
 import type { Authenticate } from '../access/authenticate.ts';
+import type { ReportClientError } from '../connection/client-errors.ts';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import { admit } from './admit.ts';
 import type { UpgradeResult } from './admit.ts';
@@ -27,6 +28,7 @@ export async function startLiveServer(options: {
   readonly isDraining: () => boolean;
   readonly connectionCount: () => number;
   readonly onUpgrade: (result: UpgradeResult) => void;
+  readonly onError: ReportClientError;
 }): Promise<LiveServer> {
   const { config } = options;
   const trustedProxies = parseTrustedProxies(config.LIVE_TRUSTED_PROXIES);
@@ -56,6 +58,7 @@ export async function startLiveServer(options: {
           pending += change;
         },
         onResult: options.onUpgrade,
+        onError: options.onError,
       }),
   });
 }

@@ -21,11 +21,15 @@ export class AdaptiveLimit {
     return this.#hasFailedLast;
   }
 
-  /** Runs a request; `hasFailed` tells from its result whether the server failed. */
+  /** Runs a request; `hasFailed` tells from its result whether the server failed. A rejection tells nothing about it. */
   async run<T>(request: () => Promise<T>, hasFailed: (result: T) => boolean): Promise<T> {
     this.#active += 1;
-    const result = await request();
-    this.#active -= 1;
+    let result: T;
+    try {
+      result = await request();
+    } finally {
+      this.#active -= 1;
+    }
     this.#hasFailedLast = hasFailed(result);
     this.#limit = this.#hasFailedLast
       ? Math.max(1, Math.floor(this.#limit / 2))

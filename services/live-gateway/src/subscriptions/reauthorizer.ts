@@ -1,5 +1,6 @@
 import { delay } from '@app/runtime/retry';
 import type { Authorize, Permission } from '../access/authorize.ts';
+import { guardClient } from '../connection/client-errors.ts';
 import type { Client } from '../connection/client.ts';
 import { closeReasons } from '../connection/close-reasons.ts';
 import { unsubscribedReply } from '../protocol/replies.ts';
@@ -81,7 +82,8 @@ export class Reauthorizer {
     for (const client of Array.from(this.#options.clients())) {
       for (const entry of client.subscriptions.all()) {
         // Without a subscription it is being authorised right now.
-        if (entry.subscription !== undefined) this.#inspect(client, entry, nowMs);
+        if (entry.subscription === undefined) continue;
+        guardClient(client.connection, 'reauthorise', () => this.#inspect(client, entry, nowMs));
       }
     }
     this.#startChecks();
@@ -113,12 +115,21 @@ export class Reauthorizer {
     while (this.#limit.hasCapacity) {
       const target = this.#waiting.shift();
       if (target === undefined) return;
-      // Not caught: a rejection is a bug and ends the process.
       void this.#check(target);
     }
   }
 
+  /** Never rejects: an unexpected error closes the client's connection. */
   async #check(target: Target): Promise<void> {
+    try {
+      await this.#confirm(target);
+    } catch (error) {
+      target.client.connection.fail('reauthorise', error);
+    }
+    this.#startChecks();
+  }
+
+  async #confirm(target: Target): Promise<void> {
     const { client, entry } = target;
     const check = this.#checks.get(entry);
     const { subscription } = entry;
@@ -133,7 +144,6 @@ export class Reauthorizer {
     this.#options.onOutcome(permission.kind);
     // Released during the check: the client has already been answered.
     if (!entry.signal.aborted) this.#apply(permission, target, subscription, check);
-    this.#startChecks();
   }
 
   #apply(

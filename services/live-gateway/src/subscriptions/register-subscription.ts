@@ -18,7 +18,13 @@ export function registerSubscription(request: SubscribeRequest, context: Registe
   // Postgres may have a fix that is not known here; it is sent once Postgres has answered.
   const isDegraded = !registry.hasAssignments || !audience.devices.isHydrated;
   const reply = request.dialect === 'plain' ? replyPlain : replyBatched;
-  reply(subscription, request, audience.devices, isDegraded, context);
-  registry.register(subscription, audience);
+  try {
+    reply(subscription, request, audience.devices, isDegraded, context);
+    registry.register(subscription, audience);
+  } catch (error) {
+    // Half registered, it would be written to for ever.
+    registry.unregister(subscription);
+    throw error;
+  }
   return subscription;
 }

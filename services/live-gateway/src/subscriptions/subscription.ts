@@ -1,4 +1,5 @@
 import type { Bbox } from '@app/shared/messages';
+import type { ClientOperation } from '../connection/client-errors.ts';
 import { hashBbox } from '../fanout/bbox.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
 
@@ -15,6 +16,8 @@ export interface Recipient {
   isWritable(): boolean;
   /** @returns how many of the frames were written, from the first on. */
   writeFrames(frames: readonly Frame[]): number;
+  /** Reports an unexpected error while this client was served, and closes its connection. */
+  fail(operation: ClientOperation, error: unknown): void;
 }
 
 /**

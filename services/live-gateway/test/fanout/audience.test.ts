@@ -9,7 +9,12 @@ const held = { fix: undefined, faultyFixAtMs: undefined, isHydrated: true };
 
 function createAudience(subscribers: number, rateClass: number, groupSize = defaultGroupSize) {
   const audience = new Audience({ eventId, topic, devices: [], hold: () => held, groupSize });
-  const recipient = { reply: () => undefined, isWritable: () => true, writeFrames: () => 0 };
+  const recipient = {
+    reply: () => undefined,
+    isWritable: () => true,
+    writeFrames: () => 0,
+    fail: () => undefined,
+  };
   const options = { eventId, topic, dialect: 'batched', recipient, rateClass, bbox: undefined } as const;
   const subscriptions = Array.from({ length: subscribers }, () => {
     const subscription = new Subscription(options);

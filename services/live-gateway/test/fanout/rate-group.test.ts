@@ -11,7 +11,12 @@ function newSubscription(): Subscription {
     eventId: 'e',
     topic: 'event:e',
     dialect: 'batched',
-    recipient: { reply: () => undefined, isWritable: () => true, writeFrames: (frames) => frames.length },
+    recipient: {
+      reply: () => undefined,
+      isWritable: () => true,
+      writeFrames: (frames) => frames.length,
+      fail: () => undefined,
+    },
     rateClass: 1,
     bbox: undefined,
   });

@@ -240,7 +240,7 @@ async function driveReauthorisation(driven: Driven): Promise<void> {
   await scrape();
 }
 
-/** Results that need other settings: a full gateway, and one with a wrong Directus URL. */
+/** Results that need other gateways: a full one, one with a wrong Directus URL, one with planted bugs. */
 async function driveOtherSettings({ fixture, seen, eventId }: Driven): Promise<void> {
   const misconfigured = await fixture.start({
     instanceId: 'misconfigured',
@@ -258,8 +258,17 @@ async function driveOtherSettings({ fixture, seen, eventId }: Driven): Promise<v
   using viewer = await connectBatched(full.wsUrl, { session });
   expect(viewer.socket.readyState).toBe(viewer.socket.OPEN);
   expect(await tryConnect(full.wsUrl, {})).toMatchObject({ status: 503 });
-  for (const { opsUrl } of [misconfigured, full]) seen.add(await (await fetch(`${opsUrl}/metrics`)).text());
-  await Promise.all([misconfigured.kill(), full.kill()]);
+  const [refused, closed] = [fixture.addViewer(), fixture.addViewer()];
+  const faulty = await fixture.start({
+    instanceId: 'faulty',
+    preload: new URL('planted-bugs.ts', import.meta.url),
+    env: { PLANTED_BUGS: JSON.stringify({ upgrade: refused.session, open: closed.userId }) },
+  });
+  expect(await tryConnect(faulty.wsUrl, refused)).toMatchObject({ status: 500 });
+  expect(await (await connect(faulty.wsUrl, closed)).closed()).toBe(1011);
+  for (const { opsUrl } of [misconfigured, full, faulty])
+    seen.add(await (await fetch(`${opsUrl}/metrics`)).text());
+  await Promise.all([misconfigured.kill(), full.kill(), faulty.kill()]);
 }
 
 /** Shutdown: upgrades are refused, connections closed. */

@@ -66,6 +66,9 @@ export class ModelViewer {
           this.receive(typeof frame === 'string' ? frame : Buffer.from(frame).toString());
         return taken.length;
       },
+      fail: (_operation, error) => {
+        throw error;
+      },
     };
   }
 

@@ -41,6 +41,7 @@ export async function openServer(limits: Partial<ConnectionLimits> = {}) {
         onDropped: () => (dropped += 1),
         onClosed: (code) => closes.push(code),
       },
+      onError: failTest,
       nowMs: () => nowMs,
     }),
     createUpgrade: (upgradeCork) =>
@@ -49,6 +50,7 @@ export async function openServer(limits: Partial<ConnectionLimits> = {}) {
         upgradeCork,
         onPending: () => undefined,
         onResult: () => undefined,
+        onError: failTest,
       }),
   });
   onTestFinished(() => server[Symbol.dispose]());
@@ -66,6 +68,10 @@ export async function openServer(limits: Partial<ConnectionLimits> = {}) {
     connection: (count = 1) =>
       eventually(() => (connections.length >= count ? connections[count - 1] : undefined)),
   };
+}
+
+function failTest(_operation: string, error: unknown): never {
+  throw error;
 }
 
 export async function openClient(port: number): Promise<WebSocket> {

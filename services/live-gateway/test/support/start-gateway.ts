@@ -6,6 +6,8 @@ export interface GatewayOptions {
   readonly directusUrl: string;
   readonly stream: string;
   readonly instanceId?: string;
+  /** A module that is loaded before its own code. */
+  readonly preload?: URL;
   /** Further settings, by their names in the environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -33,6 +35,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   await using stack = new AsyncDisposableStack();
   const gateway = stack.use(
     new Service('live-gateway', {
+      preload: options.preload === undefined ? [] : [options.preload],
       env: {
         NODE_ENV: 'test',
         INSTANCE_ID: options.instanceId ?? 'gateway-test',

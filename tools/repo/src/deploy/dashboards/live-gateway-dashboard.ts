@@ -57,7 +57,7 @@ export const liveGatewayDashboard: Dashboard = {
       rateBy(
         'code',
         'Closed connections',
-        '1001, 1006: by the client. 1012: roll-out. 4001: session ended. 4002: lagged. 4003: no pong.',
+        '1001, 1006: by the client. 1011: a bug. 1012: roll-out. 4001: session ended. 4002: lagged. 4003: no pong.',
         'live_closes_total',
       ),
       rateBy(
