@@ -55,6 +55,7 @@ await runService({
       config,
       meter: (operation) => meterDirectus(metrics, operation),
       trace,
+      log,
       nowMs,
     });
     const connectionName = lagMarkerGroup(config);

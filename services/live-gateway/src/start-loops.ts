@@ -131,6 +131,9 @@ function startMonitor(context: LoopContext): Promise<never> {
   const { redis, lagMarkers } = resources;
   const { metrics, log } = telemetry;
   const { cursors, timeline, registry, fanOut } = state;
+  const reportsByStream = new Map(
+    cursors.map(({ stream }) => [stream, createOutageReport(log, 'stream monitoring', { stream })]),
+  );
   return monitorStreams(
     cursors,
     {
@@ -143,7 +146,7 @@ function startMonitor(context: LoopContext): Promise<never> {
         log.info({ stream }, 'stream has a new epoch; resyncing clients');
       },
       onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
-      onIteration: createOutageReport(log, 'stream monitoring'),
+      onIteration: (stream, error) => reportsByStream.get(stream)?.(error),
       nowMs,
     },
     signal,

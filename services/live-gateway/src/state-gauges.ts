@@ -47,7 +47,7 @@ export function registerStateGauges(
   );
   const sinceLastEntry = new Gauge({
     name: 'live_seconds_since_last_record',
-    help: 'Seconds since the newest entry was added to the stream; NaN if it never had one.',
+    help: 'Seconds since the newest entry was added to the stream; NaN if it never had one, or cannot be read.',
     labelNames: ['stream'] as const,
     registers: [],
     collect() {

@@ -1,6 +1,7 @@
 import type { CallDirectus, DirectusReply } from './call-directus.ts';
 import { DirectusCache } from './directus-cache.ts';
 import type { CacheResult } from './directus-cache.ts';
+import type { ReportDirectus } from './report-directus.ts';
 import type { Visitor } from './visitor.ts';
 
 export interface CachedCallOptions {
@@ -11,6 +12,8 @@ export interface CachedCallOptions {
   /** Called after each Directus call; the duration includes the time in the queue. */
   readonly onCall: (outcome: string, durationMs: number) => void;
   readonly onCacheResult: (result: CacheResult) => void;
+  /** Called after each Directus call, with its failure if it failed. */
+  readonly onResult: ReportDirectus;
 }
 
 /** What a response means. */
@@ -39,7 +42,7 @@ const maxRefusalTtlMs = 5_000;
  * @param positiveKind the kind of result that is cached for `cacheTtlMs`; any other counts as a refusal.
  */
 export function createCachedDirectusCall<T extends Result>(
-  { callDirectus, timeoutMs, cacheTtlMs, nowMs, onCall, onCacheResult }: CachedCallOptions,
+  { callDirectus, timeoutMs, cacheTtlMs, nowMs, onCall, onCacheResult, onResult }: CachedCallOptions,
   positiveKind: T['kind'],
   maxEntries: number,
 ): CachedDirectusCall<T> {
@@ -55,7 +58,10 @@ export function createCachedDirectusCall<T extends Result>(
         const requestedAtMs = nowMs();
         const reply = await callDirectus(path, visitor, timeoutMs);
         const value = read(reply);
-        onCall(outcomeOf(reply, value), nowMs() - requestedAtMs);
+        const outcome = outcomeOf(reply, value);
+        onCall(outcome, nowMs() - requestedAtMs);
+        const cause = reply.answered ? `HTTP ${reply.status}` : reply.cause;
+        onResult(value.kind === 'unavailable' ? { reason: outcome, cause } : undefined);
         return { value, ttlMs: ttlMs(value) };
       },
       notBeforeMs,

@@ -1,10 +1,17 @@
 import pLimit from 'p-limit';
+import { causeOf } from './report-directus.ts';
 import type { Visitor } from './visitor.ts';
 
 /** A response of Directus with its parsed body, or the reason why there is none. */
 export type DirectusReply =
   | { readonly answered: true; readonly status: number; readonly body: unknown; readonly errorCode?: string }
-  | { readonly answered: false; readonly reason: UnavailableReason; readonly retryAfterMs?: number };
+  | {
+      readonly answered: false;
+      readonly reason: UnavailableReason;
+      /** See `DirectusFailure`. */
+      readonly cause?: string | undefined;
+      readonly retryAfterMs?: number;
+    };
 
 /** Why there is no response; the `outcome` label of `live_auth_duration_seconds`. */
 type UnavailableReason =
@@ -73,9 +80,11 @@ async function request(url: string, visitor: Visitor, signal: AbortSignal): Prom
       signal,
     });
     body = await response.text();
-  } catch {
-    // The error is dropped: its cause may contain the request, and with it the cookie.
-    return { answered: false, reason: signal.aborted ? 'timeout' : 'unreachable' };
+  } catch (error) {
+    // Only the code of its cause is kept: its message may contain the request, and with it the cookie.
+    return signal.aborted
+      ? { answered: false, reason: 'timeout' }
+      : { answered: false, reason: 'unreachable', cause: causeOf(error) };
   }
   return readReply(response.status, response.headers.get('retry-after'), body);
 }
@@ -85,10 +94,12 @@ function readReply(status: number, retryAfter: string | null, json: string): Dir
   if (status === 429 || status >= 500) {
     const retryAfterMs = parseRetryAfterMs(retryAfter);
     const reason = status === 429 ? 'rate_limited' : 'server_error';
-    return { answered: false, reason, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+    const cause = `HTTP ${status}`;
+    return { answered: false, reason, cause, ...(retryAfterMs !== undefined && { retryAfterMs }) };
   }
   const body = parseJson(json);
-  if (body === undefined) return { answered: false, reason: 'bad_reply' };
+  if (body === undefined)
+    return { answered: false, reason: 'bad_reply', cause: `HTTP ${status} without JSON` };
   const errorCode = readErrorCode(body);
   return { answered: true, status, body, ...(errorCode !== undefined && { errorCode }) };
 }

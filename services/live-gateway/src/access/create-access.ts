@@ -1,3 +1,4 @@
+import type { Logger } from '@app/runtime/log';
 import type { TraceStep } from '@app/runtime/tracing';
 import { createAuthenticate } from './authenticate.ts';
 import type { Authenticate } from './authenticate.ts';
@@ -5,6 +6,7 @@ import { createAuthorize } from './authorize.ts';
 import type { Authorize } from './authorize.ts';
 import type { CachedCallOptions } from './cached-directus-call.ts';
 import { createCallDirectus } from './call-directus.ts';
+import { createDirectusReport } from './report-directus.ts';
 import { traceDirectus } from './trace-directus.ts';
 
 /** Authentication and authorisation by Directus. */
@@ -30,11 +32,16 @@ export function createAccess(options: {
   };
   readonly meter: (operation: 'authenticate' | 'authorize') => DirectusMeter;
   readonly trace?: TraceStep | undefined;
+  readonly log: Logger;
   readonly nowMs: () => number;
 }): Access {
-  const { config, meter, trace, nowMs } = options;
+  const { config, meter, trace, log, nowMs } = options;
   const call = createCallDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxQueued });
-  const shared = { callDirectus: traceDirectus(trace, call), nowMs };
+  const shared = {
+    callDirectus: traceDirectus(trace, call),
+    onResult: createDirectusReport(log, nowMs),
+    nowMs,
+  };
   return {
     authenticate: createAuthenticate({
       ...shared,

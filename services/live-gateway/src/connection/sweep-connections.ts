@@ -15,6 +15,10 @@ export interface SweepLimits {
 }
 
 const sweepIntervalMs = 1_000;
+/** Ping intervals without anything from the client after which it counts as gone: two pings may get lost. */
+const pingTimeoutIntervals = 2.5;
+/** A connection above the maximum age stays on average this share of the age longer. */
+const expiryShare = 0.1;
 
 /**
  * Closes connections that have timed out, lag for too long or are too old; pings the others when due.
@@ -34,11 +38,11 @@ export function sweepConnections(
   const { maxAgeMs } = limits;
   // Clients that connected together must not reconnect together. Each sweep closes a random share of the connections
   // above the age, so that a connection is closed a tenth of the age later on average.
-  const expiringShare = (10 * sweepIntervalMs) / maxAgeMs;
+  const expiringShare = sweepIntervalMs / (expiryShare * maxAgeMs);
   let lagging = 0;
   const sweepOne = (connection: Connection): void => {
     const { laggingSinceMs } = connection;
-    if (nowMs - connection.lastActivityAtMs > 2.5 * limits.pingIntervalMs) {
+    if (nowMs - connection.lastActivityAtMs > pingTimeoutIntervals * limits.pingIntervalMs) {
       connection.end(closeReasons.pingTimeout);
     } else if (laggingSinceMs !== undefined && nowMs - laggingSinceMs > limits.lagLimitMs) {
       connection.end(closeReasons.laggingTooLong);

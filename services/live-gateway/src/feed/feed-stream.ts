@@ -36,6 +36,7 @@ export async function feedStream(
   const reportOutage = createOutageReport(log, 'stream read', { stream });
   for await (const event of readStream(cursor, settings, signal)) {
     if (event.type === 'failed') {
+      cursor.noteFailedRead();
       reportOutage(event.error);
     } else if (event.type === 'located') {
       const { exists, length } = event.info;

@@ -9,8 +9,9 @@ import type { SyncEpoch } from './sync-epoch.ts';
 const intervalMs = 1_000;
 
 /**
- * Every second, per stream: checks for a rewind, syncs the epoch, measures the lag, moves the lag-marker group. Reading
- * the streams does not depend on any of it, so a failure is reported and retried. Rejects with the signal's reason.
+ * Every second, per stream: checks for a rewind, measures the lag, syncs the epoch, moves the lag-marker group. Reading
+ * the streams does not depend on any of it, so a failure is reported and retried; it concerns one stream, and where the
+ * lag was measured before it, the lag is known. Rejects with the signal's reason.
  */
 export async function monitorStreams(
   cursors: readonly StreamCursor[],
@@ -22,27 +23,29 @@ export async function monitorStreams(
     readonly onNewEpoch: (stream: string) => void;
     /** NaN while the lag is unknown. */
     readonly onLag: (stream: string, lagSeconds: number) => void;
-    /** Called after each iteration, with the error if it failed. */
-    readonly onIteration: (error?: unknown) => void;
+    /** Called for each stream after each iteration, with the error if it failed. */
+    readonly onIteration: (stream: string, error?: unknown) => void;
     readonly nowMs: () => number;
   },
   signal: AbortSignal,
 ): Promise<never> {
   const { redis, syncEpoch, lagMarkers, onRewound, onNewEpoch, onLag, onIteration, nowMs } = options;
   for (;;) {
-    try {
-      for (const cursor of cursors) {
+    for (const cursor of cursors) {
+      const { stream } = cursor;
+      let lagSeconds = Number.NaN;
+      try {
         const { info, isRewound } = await checkForRewind(redis, cursor);
         if (isRewound) onRewound(cursor, info);
-        if (await syncEpoch(cursor, nowMs())) onNewEpoch(cursor.stream);
-        onLag(cursor.stream, await measureLagSeconds(redis, cursor, nowMs()));
+        lagSeconds = await measureLagSeconds(redis, cursor, nowMs());
+        if (await syncEpoch(cursor, nowMs())) onNewEpoch(stream);
         if (info.exists) await lagMarkers.update(cursor, info.lastGeneratedId);
+        onIteration(stream);
+      } catch (error) {
+        signal.throwIfAborted();
+        onIteration(stream, error);
       }
-      onIteration();
-    } catch (error) {
-      signal.throwIfAborted();
-      for (const { stream } of cursors) onLag(stream, Number.NaN);
-      onIteration(error);
+      onLag(stream, lagSeconds);
     }
     await delay(intervalMs, signal);
   }

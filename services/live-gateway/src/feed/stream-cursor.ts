@@ -23,6 +23,7 @@ export class StreamCursor {
   #entriesPastTarget = 0;
   #lastProgressAtMs = Number.NaN;
   #lastEntryAtMs = Number.NaN;
+  #isReadable = false;
 
   constructor(stream: string) {
     this.stream = stream;
@@ -54,9 +55,14 @@ export class StreamCursor {
       : undefined;
   }
 
-  /** When the newest known entry was added, by Redis' clock; NaN if there never was one. */
+  /** When the newest entry was added, by Redis' clock; NaN if there never was one, and while the stream cannot be read. */
   get lastEntryAtMs(): number {
-    return this.#lastEntryAtMs;
+    return this.#isReadable ? this.#lastEntryAtMs : Number.NaN;
+  }
+
+  /** The last read failed: there may be newer entries than the known ones. */
+  noteFailedRead(): void {
+    this.#isReadable = false;
   }
 
   noteProgress(nowMs: number): void {
@@ -72,6 +78,7 @@ export class StreamCursor {
    */
   relocate(info: StreamInfo, warmWindowMs: number): boolean {
     const { lastGeneratedId } = info;
+    this.#isReadable = true;
     if (lastGeneratedId !== beforeAllEntries) this.#lastEntryAtMs = entryArrivedAtMs(lastGeneratedId);
     if (this.#appliedId === undefined) {
       this.#target = info;

@@ -41,6 +41,13 @@ interface Target {
 /** Maximum concurrent checks: half of the calls to Directus, so that new clients get the other half. */
 const maxConcurrentChecks = 16;
 const maxRetryMs = 30_000;
+/** The wait after a failed check, as a share of the interval, up to `maxRetryMs`. */
+const retryShare = 0.1;
+/** A check is due after the interval, plus or minus up to this share of it. */
+const intervalSpread = 0.25;
+const maxSweepIntervalMs = 1_000;
+/** A short interval is swept this often at least. */
+const minSweepsPerInterval = 4;
 
 /**
  * Periodically confirms that each subscription is still permitted.
@@ -68,7 +75,7 @@ export class Reauthorizer {
   /** Sweeps until the signal; rejects with its reason. */
   async run(signal: AbortSignal): Promise<never> {
     for (;;) {
-      await delay(Math.min(1_000, this.#options.intervalMs / 4), signal);
+      await delay(Math.min(maxSweepIntervalMs, this.#options.intervalMs / minSweepsPerInterval), signal);
       this.#sweep();
     }
   }
@@ -105,7 +112,7 @@ export class Reauthorizer {
 
   /** Spreads the checks over half an interval, so that clients that connected together are not checked together. */
   #schedule(entry: SubscriptionEntry, nowMs: number): Check {
-    const atMs = nowMs + this.#options.intervalMs * (0.75 + 0.5 * Math.random());
+    const atMs = nowMs + this.#options.intervalMs * (1 - intervalSpread + 2 * intervalSpread * Math.random());
     const check = { dueAtMs: atMs, nextTryAtMs: atMs, isRunning: false };
     this.#checks.set(entry, check);
     return check;
@@ -172,7 +179,7 @@ export class Reauthorizer {
         }
         const waitMs = Math.max(
           permission.retryAfterMs ?? 0,
-          Math.min(maxRetryMs, this.#options.intervalMs / 10),
+          Math.min(maxRetryMs, this.#options.intervalMs * retryShare),
         );
         const nextTryAtMs = nowMs + waitMs * (1 + Math.random());
         this.#checks.set(entry, { dueAtMs, nextTryAtMs, isRunning: false });

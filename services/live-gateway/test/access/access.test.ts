@@ -36,7 +36,7 @@ function identityOf(status: number, body: unknown) {
   return toIdentity({ answered: true, status, body });
 }
 
-const ignored = { onCall: () => undefined, onCacheResult: () => undefined };
+const ignored = { onCall: () => undefined, onCacheResult: () => undefined, onResult: () => undefined };
 
 function openCache() {
   let nowMs = 1_000;
@@ -149,7 +149,7 @@ describe('authentication', () => {
     directus.misbehave('hang');
     const callDirectus = callerOf(directus, { maxInFlight: 2, maxQueued: 3 });
     const visitors = Array.from({ length: 10 }, (_, n) => visitorWith(`s${n}`));
-    const replies = await Promise.all(visitors.map((visitor) => callDirectus('/users/me', visitor, 200)));
+    const replies = await Promise.all(visitors.map((visitor) => callDirectus('/users/me', visitor, 1_000)));
     expect(directus.calls).toHaveLength(2);
     const reasons = replies.map((reply) => (reply.answered ? reply.status : reply.reason));
     // Two calls were made, three timed out in the queue, five were refused at once.
@@ -158,6 +158,7 @@ describe('authentication', () => {
     expect(await callDirectus('/users/me', visitorWith('s'), 1_000)).toEqual({
       answered: false,
       reason: 'rate_limited',
+      cause: 'HTTP 429',
       retryAfterMs: 1_000,
     });
   });
