@@ -114,6 +114,6 @@ function isStorableString(value: string): boolean {
 }
 
 /** An attribute's name in an error. A key that is not an IO id may contain anything, so it is not logged. */
-function attributeName(key: string): string {
+export function attributeName(key: string): string {
   return /^[0-9]{1,5}$/.test(key) ? `attribute ${key}` : 'an attribute';
 }

@@ -5,6 +5,7 @@ export type CodecReason =
   | 'not_json'
   | 'missing_field'
   | 'duplicate_field'
+  | 'duplicate_key'
   | 'wrong_type'
   | 'not_finite'
   | 'out_of_range'

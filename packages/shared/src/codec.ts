@@ -2,6 +2,8 @@ import { checkAttributes, encodeAttributes, isJsonObject } from './attributes.ts
 import { deviceIdPattern, flushToZero, maxAbs } from './bounds.ts';
 import { CodecError } from './codec-error.ts';
 import { findCanonicalAttributes } from './canonical-attributes.ts';
+import { encodeExactAttributes } from './exact-attributes.ts';
+import { findRepeatedKey, readMembers } from './json-members.ts';
 import type { DecodedPosition, Position, Priority } from './position.ts';
 import { latestTimestampMs, parseTimestamp } from './timestamp.ts';
 import { isLongerThan } from './utf8.ts';
@@ -17,29 +19,47 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Decodes the `payload` of a stream entry. Attributes in the form that `encodePosition` writes are passed through
- * unparsed, others are encoded again.
+ * unparsed, others are encoded again, with every digit of their numbers. A repeated key is an error.
  *
  * Never throws, takes linear time, and ignores unknown fields. The `positions` table accepts every position returned.
  */
 export function decodePosition(payload: Uint8Array | string): DecodedPosition | CodecError {
   const payloadJson = decodeUtf8(payload);
   if (typeof payloadJson !== 'string') return payloadJson;
-  const canonicalAt = findCanonicalAttributes(payloadJson);
-  const json = parseObject(
-    canonicalAt === undefined ? payloadJson : `${payloadJson.slice(0, canonicalAt)}null}`,
-  );
+  const canonical = findCanonicalAttributes(payloadJson);
+  const parsedJson = canonical === undefined ? payloadJson : `${payloadJson.slice(0, canonical.at)}null}`;
+  const json = parseObject(parsedJson);
   if (json instanceof CodecError) return json;
-  if (canonicalAt !== undefined) return decodeFixedFields(json, payloadJson.slice(canonicalAt, -1));
-  const fields = decodeFixedFields(json, '');
-  if (fields instanceof CodecError) return fields;
+  const fields = decodeFixedFields(json, canonical === undefined ? '' : payloadJson.slice(canonical.at, -1));
+  if (fields instanceof CodecError || canonical?.mayHaveOtherMembers === false) return fields;
+  const members = readMembers(parsedJson, parsedJson.indexOf('{'));
+  const repeatedField = findRepeatedKey(members.filter(({ key }) => fieldNames.has(key)));
+  if (repeatedField !== undefined) {
+    return new CodecError('duplicate_key', `${repeatedField} must be present once`);
+  }
+  if (canonical !== undefined) return fields;
   // Valid UTF-8 contains no lone surrogate and JSON no raw NUL, so only a \u escape can add one. A JavaScript string may
   // contain a lone surrogate as it is.
   const checkStrings = payloadJson.includes('\\u') || !payloadJson.isWellFormed();
   const attributes = checkAttributes(json['attributes'], checkStrings);
-  return attributes instanceof CodecError
-    ? attributes
-    : { ...fields, attributesJson: JSON.stringify(attributes) };
+  if (attributes instanceof CodecError) return attributes;
+  const attributesAt = members.find(({ key }) => key === 'attributes')?.at ?? 0;
+  const attributesJson = encodeExactAttributes(attributes, payloadJson, attributesAt);
+  return typeof attributesJson === 'string' ? { ...fields, attributesJson } : attributesJson;
 }
+
+const fieldNames: ReadonlySet<string> = new Set([
+  'device_id',
+  'timestamp',
+  'latitude',
+  'longitude',
+  'altitude',
+  'angle',
+  'speed',
+  'satellites',
+  'priority',
+  'attributes',
+]);
 
 function parseObject(payloadJson: string): Readonly<Record<string, unknown>> | CodecError {
   let json: unknown;

@@ -13,9 +13,9 @@ const daysOfMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
  *
  * Not `Date.parse`, which accepts `1`, 30 February and much else. As in the RFC, `T` and `Z` may be lower case, a
  * fraction has one digit or more, and `-00:00` is UTC. Digits below a millisecond are truncated, not rounded, so that no
- * fix becomes later than its tracker reported. A second of 60 is accepted only in the last minute of a UTC month, where a
- * leap second can be, and equals the first second of the next day, as in POSIX time. The result may lie in any year that
- * four digits and an offset can express; the caller checks the range.
+ * fix becomes later than its tracker reported. A leap second (`:60`) is not parsed: neither epoch milliseconds nor Postgres
+ * have it, and it would become the second after it. The result may lie in any year that four digits and an offset can
+ * express; the caller checks the range.
  */
 export function parseTimestamp(value: string): number | undefined {
   const year = twoDigits(value, 0) * 100 + twoDigits(value, 2);
@@ -26,7 +26,7 @@ export function parseTimestamp(value: string): number | undefined {
   const second = twoDigits(value, 17);
   // A character that is not a digit makes the number negative.
   if (year < 0 || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined;
-  if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) return undefined;
+  if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return undefined;
   if (!isOneOf(value, 4, '-', '-') || !isOneOf(value, 7, '-', '-')) return undefined;
   if (!isOneOf(value, 10, 'T', 't')) return undefined;
   if (!isOneOf(value, 13, ':', ':') || !isOneOf(value, 16, ':', ':')) return undefined;
@@ -48,10 +48,10 @@ export function parseTimestamp(value: string): number | undefined {
   const offsetMinutes = parseUtcOffset(value, at);
   if (offsetMinutes === undefined) return undefined;
 
-  const epochSeconds =
-    epochDays(year, month, day) * 86_400 + hour * 3600 + (minute - offsetMinutes) * 60 + second;
-  if (second === 60 && !isStartOfMonth(epochSeconds)) return undefined;
-  return epochSeconds * 1000 + fractionMs;
+  return (
+    (epochDays(year, month, day) * 86_400 + hour * 3600 + (minute - offsetMinutes) * 60 + second) * 1000 +
+    fractionMs
+  );
 }
 
 /** The UTC offset at `at`, where the string must end, in minutes ahead of UTC. */
@@ -96,8 +96,4 @@ function epochDays(year: number, month: number, day: number): number {
 function leapYearsBefore(year: number): number {
   const last = year - 1;
   return Math.floor(last / 4) - Math.floor(last / 100) + Math.floor(last / 400);
-}
-
-function isStartOfMonth(epochSeconds: number): boolean {
-  return epochSeconds % 86_400 === 0 && new Date(epochSeconds * 1000).getUTCDate() === 1;
 }

@@ -64,8 +64,9 @@ const attacks: Readonly<Record<string, readonly [(length: number) => string, Cod
     'bad_sentinel',
   ],
   'a long number': [(length) => withAttributes(`{"1":${repeated('9', length)}}`), 'not_finite'],
-  'a long fraction': [(length) => withAttributes(`{"1":0.${repeated('9', length)}}`), undefined],
-  'a long exponent': [(length) => withAttributes(`{"1":1e-${repeated('9', length)}}`), undefined],
+  'a long fraction': [(length) => withAttributes(`{"1":0.${repeated('9', length)}}`), 'out_of_range'],
+  'a long number with no digits': [(length) => withAttributes(`{"1":0.${repeated('0', length)}}`), undefined],
+  'a long exponent': [(length) => withAttributes(`{"1":1e-${repeated('9', length)}}`), 'out_of_range'],
   'a long bigint': [
     (length) => withAttributes(`{"1":{"__bigint":"${repeated('9', length)}"}}`),
     'bad_sentinel',
@@ -109,7 +110,15 @@ const attacks: Readonly<Record<string, readonly [(length: number) => string, Cod
     (length) => withAttributes(`{${numbered(length, (index) => `"${index * 7919}":1`)}}`),
     'too_many_attributes',
   ],
-  'one key repeated': [(length) => withAttributes(`{${numbered(length, () => '"1":1')}}`), undefined],
+  'one key repeated': [(length) => withAttributes(`{${numbered(length, () => '"1":1')}}`), 'duplicate_key'],
+  'a field repeated': [
+    (length) => `{${numbered(length, () => '"speed":1')},${good.slice(1)}`,
+    'duplicate_key',
+  ],
+  'an unknown field of blanks and backslashes': [
+    (length) => `{"x" : "${repeated('\\\\', length / 2)}"${repeated(' ', length / 2)},${good.slice(1)}`,
+    undefined,
+  ],
   'a sentinel with many keys': [
     (length) => withAttributes(`{"1":{${numbered(length, (index) => `"__bigint${index}":"1"`)}}}`),
     'wrong_type',

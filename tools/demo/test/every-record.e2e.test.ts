@@ -29,7 +29,7 @@ test('of 20,000 records each good one is stored once as it was sent, each bad on
   }));
   expect(inOneOrder(deadLetters)).toEqual(inOneOrder(expected));
 
-  expect(new Set(deadLetters.map(({ reason }) => reason)).size).toBe(10);
+  expect(new Set(deadLetters.map(({ reason }) => reason)).size).toBe(11);
   expect(counts).toMatchObject({ records: 20_000, bad: 200, conflicting: 0, distinct: sent.size });
   expect(counted).toEqual({
     stored: sent.size,

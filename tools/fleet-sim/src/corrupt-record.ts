@@ -33,6 +33,22 @@ const kinds: readonly { kind: string; reason: CodecReason; payload: (good: strin
     payload: replaced('timestamp', '"2026-02-30T12:00:00.000Z"'),
   },
   { kind: 'IMEI with a space', reason: 'bad_device_id', payload: replaced('device_id', '"0044 01"') },
+  { kind: 'latitude twice', reason: 'duplicate_key', payload: replaced('latitude', '48.1,"latitude":48.2') },
+  {
+    kind: 'an attribute twice',
+    reason: 'duplicate_key',
+    payload: replaced('attributes', '{"239":1,"240":0,"239":0}'),
+  },
+  {
+    kind: 'an attribute too small for a double',
+    reason: 'out_of_range',
+    payload: replaced('attributes', '{"239":1e-400}'),
+  },
+  {
+    kind: 'a leap second',
+    reason: 'bad_timestamp',
+    payload: replaced('timestamp', '"2016-12-31T23:59:60Z"'),
+  },
   {
     kind: '__proto__ among the attributes',
     reason: 'bad_key',

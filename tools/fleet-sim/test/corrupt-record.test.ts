@@ -10,10 +10,10 @@ if (record === undefined) throw new Error('no record was made');
 const decode = (fields: readonly (string | Buffer)[]) =>
   decodeFields(fields.map((field) => (typeof field === 'string' ? Buffer.from(field) : field)));
 
-test('there are ten kinds of corruption, each with its own reason', () => {
+test('there are fourteen kinds of corruption, with eleven reasons', () => {
   const corrupted = Array.from({ length: corruptionKinds }, (_, index) => corrupt(record, index));
-  expect(new Set(corrupted.map(({ kind }) => kind)).size).toBe(10);
-  expect(new Set(corrupted.map(({ reason }) => reason)).size).toBe(10);
+  expect(new Set(corrupted.map(({ kind }) => kind)).size).toBe(14);
+  expect(new Set(corrupted.map(({ reason }) => reason)).size).toBe(11);
 });
 
 test.for(Array.from({ length: corruptionKinds }, (_, index) => corrupt(record, index)))(
