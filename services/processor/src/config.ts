@@ -1,4 +1,4 @@
-import { commonSettings, durationMs, name, positiveInt } from '@app/runtime/config';
+import { commonSettings, durationMs, name, oneOf, positiveInt } from '@app/runtime/config';
 import { defaultFutureFlagMs, defaultFutureLimitMs } from '@app/shared/quality';
 import { z } from 'zod';
 
@@ -45,7 +45,11 @@ export const processorSettings = z.object({
       'Entries delivered more often than this are quarantined: processed one by one, and dead-lettered after two attempts that the process did not survive.',
   }),
   DLQ_MAX_LENGTH: positiveInt().default(100_000).meta({
-    description: 'Approximate maximum length of the dead-letter stream; older dead letters are trimmed.',
+    description: 'Maximum length of the dead-letter stream.',
+  }),
+  DLQ_WHEN_FULL: oneOf(['wait', 'trim']).default('wait').meta({
+    description:
+      'At DLQ_MAX_LENGTH: `wait` leaves entries to be dead-lettered pending until dead letters are replayed or purged; `trim` deletes the oldest dead letters.',
   }),
   DEVICE_STATE_CAP: positiveInt({ max: 10_000_000 })
     .default(100_000)

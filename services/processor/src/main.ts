@@ -99,6 +99,9 @@ await runService({
           if (!health.isReady()) return { ok: false, reason: 'Postgres does not answer' };
           if (loops.some((loop) => loop.isRetrying))
             return { ok: false, reason: 'a batch waits for Postgres' };
+          const waiting = loops.find((loop) => loop.deadLetterWaitReason !== undefined);
+          if (waiting !== undefined)
+            return { ok: false, reason: `dead letters wait: ${waiting.deadLetterWaitReason}` };
           return { ok: true };
         },
         log,

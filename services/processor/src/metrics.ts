@@ -95,6 +95,18 @@ export function createMetrics(registry: Registry) {
       labelNames: perStream,
       registers,
     }),
+    deadLettersWaiting: new Gauge({
+      name: 'processor_dead_letters_waiting',
+      help: 'Rejected entries that cannot be written to the dead-letter stream and stay pending; 0 while writing works.',
+      labelNames: perStream,
+      registers,
+    }),
+    deadLettersTrimmed: new Counter({
+      name: 'processor_dead_letters_trimmed_total',
+      help: 'Dead letters that DLQ_WHEN_FULL=trim deleted from the dead-letter stream; they are gone.',
+      labelNames: perStream,
+      registers,
+    }),
     acks: new Counter({
       name: 'processor_acks_total',
       help: 'Entries acknowledged.',

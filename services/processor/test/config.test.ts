@@ -38,6 +38,7 @@ test('three settings are required; all others have their documented defaults', (
     CLAIM_INTERVAL_MS: 15_000,
     MAX_DELIVERIES: 5,
     DLQ_MAX_LENGTH: 100_000,
+    DLQ_WHEN_FULL: 'wait',
     DEVICE_STATE_CAP: 100_000,
     FUTURE_FLAG_MS: 120_000,
     FUTURE_LIMIT_MS: 86_400_000,

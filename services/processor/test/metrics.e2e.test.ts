@@ -113,6 +113,25 @@ test(
     fixture.ownRedis.resume();
     await scrape();
 
+    // A full dead-letter stream, and one that is trimmed.
+    for (const [whenFull, metric] of [
+      ['wait', 'processor_dead_letters_waiting'],
+      ['trim', 'processor_dead_letters_trimmed_total'],
+    ] as const) {
+      const other = `${stream}:${whenFull}`;
+      const env = { INSTANCE_ID: whenFull, DLQ_MAX_LENGTH: '1', DLQ_WHEN_FULL: whenFull };
+      const full = await fixture.start({ stream: other, env });
+      await sendFields(redis, other, [
+        ['payload', 'garbage', 'codec', '8E'],
+        ['payload', 'garbage', 'codec', '8E'],
+      ]);
+      for (const name of [metric, 'processor_dead_letter_fill_ratio'])
+        await eventually(async () => (await full.metrics(name)) === 1, patience);
+      seen.add(await full.exposition());
+      const ready = whenFull === 'trim' ? 'ok' : `dead letters wait: ${other}:dlq has DLQ_MAX_LENGTH entries`;
+      await eventually(async () => (await full.readyz()).body === `${ready}\n`, patience);
+    }
+
     const largest = (name: string, labels?: Record<string, string>): number | undefined =>
       readMetric(seen.text, name, labels);
     const documented = await documentedMetrics('Processor', 'processor_');
@@ -121,7 +140,7 @@ test(
     // Metrics whose exact value is known.
     expect(largest('processor_position_writes_total', { status: 'conflicting' })).toBe(1);
     expect(largest('processor_position_writes_total', { status: 'rejected' })).toBe(1);
-    expect(largest('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(1);
+    expect(largest('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(2);
     expect(largest('processor_consumer_decode_errors_total', { reason: 'future_limit' })).toBe(1);
     expect(largest('processor_dead_letters_total', { reason: 'row_refused' })).toBe(1);
     expect(largest('processor_dead_letters_total', { reason: 'same_time' })).toBe(1);

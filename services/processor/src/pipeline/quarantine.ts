@@ -2,6 +2,7 @@ import type { Logger } from '@app/runtime/log';
 import { retry } from '@app/runtime/retry';
 import type { Redis } from 'ioredis';
 import type { Entry } from '../stream/entry-reply.ts';
+import { classifyRedisError, PermanentErrorLimit } from '../stream/redis-error.ts';
 
 /** Redis hash: entry id → isolated attempts at that entry that the process did not survive. */
 export function failedAttemptsKey(stream: string): string {
@@ -26,6 +27,7 @@ export interface QuarantineContext {
   readonly stream: string;
   readonly signal: AbortSignal;
   readonly onProgress: () => void;
+  readonly permanentErrorLimitMs?: number | undefined;
   readonly log: Logger;
 }
 
@@ -35,11 +37,16 @@ export async function processQuarantined(
   steps: QuarantineSteps,
   context: QuarantineContext,
 ): Promise<void> {
-  const { redis, stream, signal, onProgress, log } = context;
+  const { redis, stream, signal, onProgress, permanentErrorLimitMs, log } = context;
+  const limit = new PermanentErrorLimit(
+    `attempt counters in ${failedAttemptsKey(stream)}`,
+    permanentErrorLimitMs,
+  );
   const retrying = {
     signal,
     onRetry: (error: unknown, delayMs: number) => {
       onProgress();
+      limit.check(error);
       log.warn({ stream, error, delayMs }, 'attempt counter failed; retrying');
     },
   };
@@ -48,6 +55,7 @@ export async function processQuarantined(
     const failed = await retry(() => redis.hget(failedAttemptsKey(stream), entry.id), retrying);
     const attempt = new Attempt(redis, stream, entry.id, Number(failed ?? 0));
     await retry(() => attempt.begin(), retrying);
+    limit.reset();
     let hasSucceeded = false;
     try {
       if (attempt.failed >= maxFailedAttempts) await steps.reject(entry, attempt.failed);
@@ -79,9 +87,14 @@ export class Attempt {
     this.failed = failed;
   }
 
-  /** Sets the counter. Not an increment: a command that is sent again after a lost reply must not count twice. */
+  /**
+   * Sets the counter. Not an increment: a command that is sent again after a lost reply must not count twice. At
+   * `maxmemory` the attempt is not counted: waiting for memory would block the stream.
+   */
   async begin(): Promise<void> {
-    await this.#redis.hset(this.#key, this.#entryId, this.failed + 1);
+    await this.#redis.hset(this.#key, this.#entryId, this.failed + 1).catch((error: unknown) => {
+      if (classifyRedisError(error) !== 'out_of_memory') throw error;
+    });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.pause(), maxWorkMs);
   }
@@ -89,8 +102,14 @@ export class Attempt {
   /** Takes this attempt out of the counter. Best effort: one that stays counts one attempt too many. */
   async pause(): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.failed === 0) await this.end();
-    else await this.#redis.hset(this.#key, this.#entryId, this.failed).catch(() => undefined);
+    if (this.failed === 0) {
+      await this.end();
+      return;
+    }
+    await this.#redis.hset(this.#key, this.#entryId, this.failed).catch(async (error: unknown) => {
+      // Rather forget earlier attempts than count this one: a healthy entry must not be dead-lettered.
+      if (classifyRedisError(error) === 'out_of_memory') await this.end();
+    });
   }
 
   /** Deletes the counter. */

@@ -11,10 +11,10 @@ import type { Entry } from '../stream/entry-reply.ts';
 import { batchOf, type EntryBatch } from '../stream/entry-batch.ts';
 import { readBatches } from '../stream/read-batches.ts';
 import type { ReaderOptions } from '../stream/reader-context.ts';
+import { type Fix, type Rejected } from '../fix.ts';
 import { type AfterWrite, runAfterWrite } from './after-write.ts';
-import { type DeadLetterContext, deadLetterRejected, rejectConflicting } from './dead-letter-rejected.ts';
+import { DeadLetterQueue, type StopSignals } from './dead-letter-queue.ts';
 import { decodeEntries } from './decode-entries.ts';
-import type { Rejected } from '../fix.ts';
 import { InFlight } from './in-flight.ts';
 import { OrderedQueue } from './ordered-queue.ts';
 import { type Attempt, processQuarantined } from './quarantine.ts';
@@ -30,6 +30,8 @@ export interface StreamLoopOptions {
   /** Called at each iteration and before each retry; liveness is computed from it. */
   readonly onProgress: () => void;
   readonly trace?: TraceStep | undefined;
+  /** Default: `permanentErrorLimitMs` of redis-error.ts. */
+  readonly permanentErrorLimitMs?: number | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -55,15 +57,15 @@ export class StreamLoop {
   readonly #readerOptions: ReaderOptions;
   readonly #writer: FixWriter;
   readonly #states: DeviceStates;
-  readonly #deadLetters: DeadLetterContext;
+  readonly #deadLetters: DeadLetterQueue;
   readonly #acks: EntryAcks;
 
   constructor(options: StreamLoopOptions) {
-    const { stream, config, redis, postgres, onProgress, metrics, log } = options;
+    const { stream, config, redis, postgres, onProgress, permanentErrorLimitMs, metrics, log } = options;
     const consumer = consumerName(config);
     const member = { stream, group: config.REDIS_CONSUMER_GROUP, consumer };
     this.#options = options;
-    this.#acks = new EntryAcks(redis, member, metrics, log, onProgress);
+    this.#acks = new EntryAcks(redis, member, metrics, log, onProgress, permanentErrorLimitMs);
     this.#writer = new FixWriter({
       postgres,
       concurrency: config.WRITE_CONCURRENCY,
@@ -76,13 +78,15 @@ export class StreamLoop {
       (olderThanMs, signal) => this.#writer.run((sql) => selectLastFixes(sql, olderThanMs), signal),
       metrics,
     );
-    this.#deadLetters = {
+    this.#deadLetters = new DeadLetterQueue({
       redis,
-      target: { stream, consumer, maxLength: config.DLQ_MAX_LENGTH },
+      target: { ...member, maxLength: config.DLQ_MAX_LENGTH, whenFull: config.DLQ_WHEN_FULL },
+      acks: this.#acks,
       metrics,
       log,
       onRetry: onProgress,
-    };
+      permanentErrorLimitMs,
+    });
     this.#readerOptions = {
       ...member,
       redisUrl: config.REDIS_URL,
@@ -96,7 +100,8 @@ export class StreamLoop {
       claimIntervalMs: config.CLAIM_INTERVAL_MS,
       deleteConsumersAfterMs: 60 * config.CLAIM_IDLE_MS,
       maxDeliveries: config.MAX_DELIVERIES,
-      excludedIds: () => this.#inFlight.ids().union(this.#acks.unackedIds),
+      excludedIds: () =>
+        this.#inFlight.ids().union(this.#deadLetters.waitingIds).union(this.#acks.unackedIds),
       onProgress,
       metrics,
       log,
@@ -108,6 +113,11 @@ export class StreamLoop {
     return this.#writer.isRetrying;
   }
 
+  /** Why dead letters wait: not ready. Undefined while none does. */
+  get deadLetterWaitReason(): string | undefined {
+    return this.#deadLetters.waitReason;
+  }
+
   /**
    * Runs until `stop` aborts and everything that was read is acknowledged. Rejects with an error that
    * retrying cannot fix, and with `abandon`'s reason once that aborts; what is not acknowledged by then stays pending.
@@ -115,23 +125,25 @@ export class StreamLoop {
   async run(stop: AbortSignal, abandon: AbortSignal): Promise<void> {
     // One more batch is read ahead, but not decoded: its objects would be promoted to V8's old generation.
     const queue = new OrderedQueue(this.#options.config.WRITE_CONCURRENCY);
-    const giveUp = AbortSignal.any([abandon, queue.failed, this.#acks.failed]);
+    const giveUp = AbortSignal.any([abandon, queue.failed, this.#acks.failed, this.#deadLetters.failed]);
+    const signals = { stop, giveUp };
     const stopReading = AbortSignal.any([stop, giveUp]);
     await this.#whenReady();
     for await (const batch of readBatches(this.#readerOptions, stopReading)) {
       this.#inFlight.add(batch);
       if (batch.isQuarantined) {
         await queue.drain();
-        await this.#processQuarantined(batch, giveUp);
+        await this.#processQuarantined(batch, signals);
       } else {
         await queue.push(
           () => this.#insert(batch.entries, giveUp),
-          (result) => this.#finish(batch, result, giveUp),
+          (result) => this.#finish(batch, result, signals),
         );
       }
       await this.#whenReady();
     }
     await queue.drain();
+    await this.#deadLetters.flush();
     giveUp.throwIfAborted();
     await this.#acks.flush(0);
   }
@@ -157,8 +169,9 @@ export class StreamLoop {
   async #finish(
     batch: EntryBatch,
     { written, undecodable }: WrittenBatch,
-    giveUp: AbortSignal,
+    signals: StopSignals,
   ): Promise<void> {
+    const { giveUp } = signals;
     const { stream, afterWrite, onProgress, metrics, log } = this.#options;
     const { durable, refused, conflicting } = written;
     observeDurable(metrics, durable);
@@ -167,15 +180,32 @@ export class StreamLoop {
     this.#states.commit(proposed);
     for (const { reason } of undecodable) metrics.decodeErrors.inc({ reason });
     const rejected = [...undecodable, ...refused, ...conflicting.map(rejectConflicting)];
-    await deadLetterRejected(rejected, this.#deadLetters, giveUp);
     // Acknowledge last: a crash before this point must redeliver the batch.
-    this.#acks.add([...batch.entries.map(({ id }) => id), ...batch.vanishedIds], giveUp);
+    const acknowledged = this.#acknowledge(batch, rejected, signals);
     this.#inFlight.remove(batch);
+    await acknowledged;
     logBatch(log, stream, batch.entries, durable, rejected);
   }
 
-  async #processQuarantined(batch: EntryBatch, giveUp: AbortSignal): Promise<void> {
-    const { redis, stream, onProgress, log } = this.#options;
+  /** Takes over the ids of the batch before it returns. A batch with rejected entries waits for its dead letters. */
+  async #acknowledge(
+    { entries, vanishedIds }: EntryBatch,
+    rejected: readonly Rejected[],
+    signals: StopSignals,
+  ): Promise<void> {
+    const ids = [...entries.map(({ id }) => id), ...vanishedIds];
+    if (rejected.length === 0) {
+      this.#acks.add(ids, signals.giveUp);
+      return;
+    }
+    const rejectedIds = new Set(rejected.map(({ entry }) => entry.id));
+    const storedIds = ids.filter((id) => !rejectedIds.has(id));
+    await this.#deadLetters.add(storedIds, rejected, signals);
+  }
+
+  async #processQuarantined(batch: EntryBatch, signals: StopSignals): Promise<void> {
+    const { giveUp } = signals;
+    const { redis, stream, onProgress, permanentErrorLimitMs, log } = this.#options;
     const process = async (entry: Entry, attempt: Attempt): Promise<void> => {
       let hasWaited = false;
       const onWait = (): void => {
@@ -184,15 +214,20 @@ export class StreamLoop {
       };
       const result = await this.#insert([entry], giveUp, onWait);
       if (hasWaited) await attempt.begin();
-      await this.#finish(batchOf([entry]), result, giveUp);
+      await this.#finish(batchOf([entry]), result, signals);
     };
     const reject = async (entry: Entry, attempts: number): Promise<void> => {
       const detail = `the process crashed ${attempts} times while it processed this entry alone`;
-      await deadLetterRejected([{ entry, reason: 'ended_process', detail }], this.#deadLetters, giveUp);
-      this.#acks.add([entry.id], giveUp);
+      await this.#deadLetters.add([], [{ entry, reason: 'ended_process', detail }], signals);
     };
-    const context = { redis, stream, signal: giveUp, onProgress, log };
+    const context = { redis, stream, signal: giveUp, onProgress, permanentErrorLimitMs, log };
     await processQuarantined(batch.entries, { process, reject }, context);
     this.#inFlight.remove(batch);
   }
+}
+
+/** A fix whose device and time are stored with other content. */
+function rejectConflicting({ entry, position }: Fix): Rejected {
+  const detail = 'another record of this device with the same fix time and other content is stored already';
+  return { entry, reason: 'same_time', detail, deviceId: position.deviceId };
 }

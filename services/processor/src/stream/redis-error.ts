@@ -25,6 +25,12 @@ export function classifyRedisError(error: unknown): RedisErrorClass {
   return codes.includes('OOM') ? 'out_of_memory' : 'transient';
 }
 
+/** The first word of Redis' error, such as `OOM` or `MISCONF`; undefined if Redis has not answered. */
+export function redisErrorCode(error: unknown): string | undefined {
+  const [message] = replyMessages(error);
+  return message === undefined ? undefined : codeOf(message);
+}
+
 /** Ends retries once their errors have been permanent for `limitMs` without a break. */
 export class PermanentErrorLimit {
   readonly #command: string;

@@ -1,5 +1,5 @@
 import { eventually } from '@app/test-kit/eventually';
-import { startRedis } from '@app/test-kit/redis';
+import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
 import { entryOf } from '../support/fixes.ts';
@@ -20,11 +20,11 @@ afterAll(async () => {
 });
 
 /** Processes one quarantined entry on a stream of its own that has failed before. */
-async function openQuarantine(failed: number) {
+async function openQuarantine(failed: number, at = redis, permanentErrorLimitMs?: number) {
   streams += 1;
   const stream = `${servers.keyPrefix}${streams}`;
   const key = failedAttemptsKey(stream);
-  if (failed > 0) await redis.hset(key, '1-0', failed);
+  if (failed > 0) await at.hset(key, '1-0', failed);
   const seen = observe();
   const stop = new AbortController();
   let progress = 0;
@@ -36,12 +36,12 @@ async function openQuarantine(failed: number) {
     key,
     progress: () => progress,
     abort: (reason: Error) => stop.abort(reason),
-    counter: () => redis.hget(key, '1-0'),
+    counter: () => at.hget(key, '1-0'),
     run: (steps: Partial<QuarantineSteps>) =>
       processQuarantined(
         [entryOf('1-0', [])],
         { process: async () => undefined, reject: async () => undefined, ...steps },
-        { redis, stream, signal: stop.signal, onProgress, log: seen.log },
+        { redis: at, stream, signal: stop.signal, onProgress, permanentErrorLimitMs, log: seen.log },
       ),
   };
 }
@@ -121,4 +121,37 @@ test('a counter that cannot be read is logged and retried', async () => {
   await redis.del(at.key);
   await running;
   expect(await at.counter()).toBeNull();
+});
+
+test('a counter that Redis keeps refusing ends the processor with what to change', async () => {
+  const at = await openQuarantine(0, redis, 0);
+  await redis.sadd(at.key, 'a set');
+  await expect(at.run({})).rejects.toThrow(
+    `Redis refuses attempt counters in ${at.key}: the key holds another type (WRONGTYPE)`,
+  );
+});
+
+test('while Redis is at maxmemory entries are processed, and no attempt is counted', async () => {
+  await using own = await startOwnRedis({ keepsData: false });
+  const full = new Redis(own.url);
+  try {
+    const [first, second] = [await openQuarantine(0, full), await openQuarantine(1, full)];
+    await full.config('SET', 'maxmemory', '1');
+    const counters: (string | null)[] = [];
+    await first.run({
+      process: async () => {
+        counters.push(await first.counter());
+      },
+    });
+    await second.run({
+      process: async (_entry, attempt) => {
+        counters.push(await second.counter());
+        await attempt.pause();
+        counters.push(await second.counter());
+      },
+    });
+    expect(counters).toEqual([null, '1', null]);
+  } finally {
+    full.disconnect();
+  }
 });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { insertPositions } from '../../src/store/insert-positions.ts';
 import { writeDeadLetters } from '../../src/stream/write-dead-letters.ts';
 import { checkAllStored } from './expect-all-stored.ts';
-import { fixOf } from './fixes.ts';
+import { deadLetterOf, fixOf } from './fixes.ts';
 import { openFixture } from './open-fixture.ts';
 import { records, send } from './telemetry.ts';
 
@@ -25,8 +25,8 @@ test('the check fails for each way to break the promise', async () => {
   await expect(proof()).rejects.toThrow(`${poison.id}: missing instead of row_refused`);
   const entry = { id: poison.id, fields: poison.fields, deliveries: 1 };
   const letter = { entry, reason: 'row_refused', detail: 'no' };
-  const target = { stream, consumer: 'c', maxLength: 100 };
-  await writeDeadLetters(redis, target, [letter]);
+  const target = { stream, group: 'other', consumer: 'c', maxLength: 100, whenFull: 'wait' } as const;
+  await writeDeadLetters(redis, target, [deadLetterOf(letter)]);
 
   await expect(proof()).rejects.toThrow('the positions differ in 3 of 3');
   await insertPositions(sql, [fixOf(first), fixOf(second), fixOf(third)]);
@@ -48,6 +48,6 @@ test('the check fails for each way to break the promise', async () => {
   await expect(proof()).rejects.toThrow('2 times');
 
   const bent = { ...entry, fields: [...poison.fields.slice(0, -1), Buffer.from('bent')] };
-  await writeDeadLetters(redis, target, [{ ...letter, entry: bent }]);
+  await writeDeadLetters(redis, target, [deadLetterOf({ ...letter, entry: bent })]);
   await expect(proof()).rejects.toThrow('the bytes of the dead letters');
 });

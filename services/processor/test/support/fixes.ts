@@ -2,7 +2,9 @@ import { CodecError } from '@app/shared/codec';
 import { encodeFields, decodeFields, type DecodedRecord } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
 import { decodeEntries } from '../../src/pipeline/decode-entries.ts';
-import type { Fix } from '../../src/fix.ts';
+import type { Fix, Rejected } from '../../src/fix.ts';
+import { encodeDeadLetter } from '../../src/stream/dead-letter.ts';
+import type { EncodedDeadLetter } from '../../src/stream/write-dead-letters.ts';
 import type { Entry } from '../../src/stream/entry-reply.ts';
 import { record, type SentEntry } from './telemetry.ts';
 
@@ -34,4 +36,14 @@ function decode(entry: Entry): Fix {
   const [first] = fixes;
   if (first === undefined) throw new Error(`no fix: ${rejected[0]?.detail ?? ''}`);
   return first;
+}
+
+/** The dead letter of a rejected entry, to be written. */
+export function deadLetterOf(rejected: Rejected): EncodedDeadLetter {
+  const { entry, reason } = rejected;
+  return {
+    entryId: entry.id,
+    reason,
+    fields: encodeDeadLetter(rejected, 'processor-1', new Date().toISOString()),
+  };
 }

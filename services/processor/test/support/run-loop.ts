@@ -23,6 +23,7 @@ export function runLoop(options: {
   readonly stream: string;
   readonly afterWrite?: AfterWrite;
   readonly env?: Readonly<Record<string, string>>;
+  readonly permanentErrorLimitMs?: number;
 }): RunningLoop {
   const seen = observe();
   const { stream, afterWrite = async () => undefined } = options;
@@ -47,6 +48,7 @@ export function runLoop(options: {
     onProgress: () => {
       iterations += 1;
     },
+    permanentErrorLimitMs: options.permanentErrorLimitMs,
     metrics: seen.metrics,
     log: seen.log,
   });

@@ -44,7 +44,7 @@ export const processorDashboard: Dashboard = {
       ),
       stat(
         'Dead-letter stream fill',
-        'Share of DLQ_MAX_LENGTH. At 100 % the oldest dead letters are deleted.',
+        'Share of DLQ_MAX_LENGTH. At 100 % entries that need a dead letter wait.',
         'percentunit',
         'max(processor_dead_letter_fill_ratio)',
         [0.5, 0.8],
@@ -112,6 +112,15 @@ export const processorDashboard: Dashboard = {
         'Dead letters by reason',
         'docs/dead-letters.md explains the reasons and how to replay.',
         'processor_dead_letters_total',
+      ),
+      timeSeries(
+        'Dead letters waiting or trimmed',
+        'waiting: cannot be written; their entries stay pending. trimmed: deleted by DLQ_WHEN_FULL=trim.',
+        'short',
+        {
+          waiting: 'max by (stream) (processor_dead_letters_waiting)',
+          trimmed: 'sum by (stream) (increase(processor_dead_letters_trimmed_total[5m]))',
+        },
       ),
       rateBy(
         'reason',
