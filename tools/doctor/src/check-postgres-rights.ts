@@ -1,0 +1,69 @@
+import type { Reading } from './connect.ts';
+import { directusColumns } from './directus-columns.ts';
+import { failed, note, ok, type Finding } from './finding.ts';
+
+interface Right {
+  readonly role: string;
+  readonly relation: string;
+  /** Null for a right on the whole table. */
+  readonly column: string | null;
+  readonly privilege: string;
+}
+
+const rights: readonly Right[] = [
+  { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'select' },
+  { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'insert' },
+  { role: 'tracking_gateway', relation: 'positions', column: null, privilege: 'select' },
+  ...directusColumns.map(({ table, column }) => ({
+    role: 'tracking_gateway',
+    relation: table,
+    column,
+    privilege: 'select',
+  })),
+];
+
+/** Whether the services' roles have the rights of `grant_least_rights()`, and a login each. */
+export async function checkPostgresRights(read: Reading): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  for (const role of new Set(rights.map((right) => right.role))) {
+    findings.push(await checkRole(read, role));
+  }
+  return findings;
+}
+
+async function checkRole(read: Reading, role: string): Promise<Finding> {
+  const [found] = await read(
+    (sql) => sql<{ logins: string | null }[]>`
+      select (select string_agg(login.rolname, ', ')
+                from pg_auth_members join pg_roles as login on login.oid = member
+               where roleid = pg_roles.oid and login.rolcanlogin) as logins
+        from pg_roles where rolname = ${role}`,
+  );
+  if (found === undefined) return failed(role, 'does not exist', './run migrate');
+  const requested = JSON.stringify(rights.filter((right) => right.role === role));
+  // A table or a column that is missing is reported with Directus' collections.
+  const missing = await read(
+    (sql) => sql<{ relation: string; column: string | null; privilege: string }[]>`
+      select relation, "column", privilege
+        from json_to_recordset(${requested}::text::json) as r (role text, relation text, "column" text, privilege text)
+       where to_regclass(relation) is not null
+         and case when "column" is null then not has_table_privilege(role, relation, privilege)
+                  else exists (select from pg_attribute
+                                where attrelid = to_regclass(relation) and attname = "column"
+                                  and not has_column_privilege(role, attrelid, attnum, privilege))
+             end`,
+  );
+  if (missing.length > 0) {
+    const list = missing.map(({ relation, column, privilege }) =>
+      column === null ? `${privilege} on ${relation}` : `${privilege} (${column}) on ${relation}`,
+    );
+    return failed(
+      role,
+      `lacks ${list.join(', ')}`,
+      'As the owner of these tables: select grant_least_rights()',
+    );
+  }
+  return found.logins === null
+    ? note(role, 'no login is a member', 'Run the migration job with the passwords, or log in as an owner')
+    : ok(role, `${found.logins} has its rights`);
+}

@@ -1,0 +1,52 @@
+/** The result of one check. */
+export interface Finding {
+  /** `failed`: something does not work, or data is at risk. `note`: worth knowing, or it could not be checked. */
+  readonly level: 'ok' | 'note' | 'failed';
+  readonly check: string;
+  readonly found: string;
+  /** What to do about it. */
+  readonly todo?: string;
+}
+
+export interface Group {
+  readonly title: string;
+  readonly findings: readonly Finding[];
+}
+
+/** By a name for the case that one rejects. */
+export type Checks = Readonly<Record<string, () => Promise<readonly Finding[]>>>;
+
+export function ok(check: string, found: string): Finding {
+  return { level: 'ok', check, found };
+}
+
+export function note(check: string, found: string, todo?: string): Finding {
+  return { level: 'note', check, found, ...(todo !== undefined && { todo }) };
+}
+
+export function failed(check: string, found: string, todo: string): Finding {
+  return { level: 'failed', check, found, todo };
+}
+
+/** Runs the checks of a group; one that rejects becomes a failed finding. */
+export async function runChecks(title: string, checks: Checks): Promise<Group> {
+  const findings: Finding[] = [];
+  for (const [check, run] of Object.entries(checks)) {
+    try {
+      findings.push(...(await run()));
+    } catch (error) {
+      findings.push(
+        failed(check, `the check failed: ${messageOf(error)}`, 'See the message; then run it again'),
+      );
+    }
+  }
+  return { title, findings };
+}
+
+/** The message of an error, or of its first cause where it has none of its own. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
+  if (!(error instanceof Error)) return String(error);
+  if (error.message === 'fetch failed' && error.cause !== undefined) return messageOf(error.cause);
+  return error.message === '' ? error.name : error.message;
+}
