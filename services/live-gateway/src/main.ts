@@ -17,6 +17,7 @@ import { meterDirectus } from './meters.ts';
 import { createMetrics } from './metrics.ts';
 import { monitoredLoops } from './monitored-loops.ts';
 import { drain } from './server/drain.ts';
+import { RunClock } from './run-clock.ts';
 import { checkProgress } from './server/check-progress.ts';
 import { startClientServer } from './start-client-server.ts';
 import { startLoops } from './start-loops.ts';
@@ -51,11 +52,20 @@ await runService({
     const state = createGatewayState(config, metrics, log, nowMs);
     const { clients, registry, readiness } = state;
 
+    const clock = cleanup.use(
+      new RunClock((stoppedMs) =>
+        log.warn(
+          { stoppedMs: Math.round(stoppedMs) },
+          'process did not run; deadlines of clients are extended',
+        ),
+      ),
+    );
     const access = createAccess({
       config,
       meter: (operation) => meterDirectus(metrics, operation),
       trace,
       log,
+      clock,
       nowMs,
     });
     const connectionName = lagMarkerGroup(config);
@@ -83,6 +93,7 @@ await runService({
       intervalMs: config.REAUTHORIZE_INTERVAL_MS,
       graceMs: config.REAUTHORIZE_GRACE_MS,
       nowMs,
+      runClock: clock,
     });
 
     const onError = createClientErrorReport(
@@ -103,7 +114,7 @@ await runService({
       }),
     );
     const server = cleanup.use(
-      await startClientServer({ config, state, access, suspended, metrics, onError, nowMs }),
+      await startClientServer({ config, state, access, suspended, metrics, onError, clock, nowMs }),
     );
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 
@@ -116,6 +127,7 @@ await runService({
       resources: { postgres, redis, lagMarkers },
       access: { suspended, reauthorizer },
       telemetry: { metrics, trace, log },
+      clock,
       nowMs,
       signal: stopLoops.signal,
     });
@@ -129,6 +141,7 @@ await runService({
       connections: () => clients.connections(),
       noticeMs: config.LIVE_WS_DRAIN_NOTICE_MS,
       windowMs: config.LIVE_WS_DRAIN_TIMEOUT_MS,
+      nowMs: () => clock.nowMs(),
     });
     await Promise.race([allLoops, drained]);
     stopLoops.abort();

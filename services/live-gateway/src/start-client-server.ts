@@ -6,6 +6,7 @@ import { createSocketHandlers } from './connection/socket-handlers.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { meterTraffic } from './meters.ts';
 import type { Metrics } from './metrics.ts';
+import type { RunClock } from './run-clock.ts';
 import type { LiveServer } from './server/listen.ts';
 import { startLiveServer } from './server/start-live-server.ts';
 import { acceptClient } from './connection/accept-client.ts';
@@ -21,9 +22,10 @@ export async function startClientServer(options: {
   readonly suspended: SuspendedUsers;
   readonly metrics: Metrics;
   readonly onError: ReportClientError;
+  readonly clock: RunClock;
   readonly nowMs: () => number;
 }): Promise<LiveServer> {
-  const { config, state, access, metrics, onError, nowMs } = options;
+  const { config, state, access, metrics, onError, clock, nowMs } = options;
   const { clients, registry, latest, timeline, readiness } = state;
   const limits = {
     maxSubscriptions: config.LIVE_MAX_SUBSCRIPTIONS,
@@ -36,6 +38,7 @@ export async function startClientServer(options: {
     timeline,
     tickMs: config.LIVE_TICK_MS,
     nowMs,
+    clock,
     onSnapshot: (positions) => {
       metrics.snapshotDevices.observe(positions);
       metrics.positionsSent.inc(positions);
@@ -55,7 +58,7 @@ export async function startClientServer(options: {
       },
       traffic: meterTraffic(metrics),
       onError,
-      nowMs,
+      nowMs: () => clock.nowMs(),
     }),
     isDraining: () => readiness.isDraining,
     connectionCount: () => clients.size,

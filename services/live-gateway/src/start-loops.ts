@@ -18,6 +18,7 @@ import type { StreamCursor, StreamInfo } from './feed/stream-cursor.ts';
 import { createSyncEpoch } from './feed/sync-epoch.ts';
 import type { GatewayState } from './gateway-state.ts';
 import type { Metrics } from './metrics.ts';
+import type { RunClock } from './run-clock.ts';
 import { createOutageReport } from './report-outage.ts';
 import { readinessConditions } from './server/readiness.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
@@ -36,6 +37,7 @@ interface LoopContext {
     readonly trace: TraceStep | undefined;
     readonly log: Logger;
   };
+  readonly clock: RunClock;
   readonly nowMs: () => number;
   readonly signal: AbortSignal;
 }
@@ -166,7 +168,7 @@ function handleRewind(cursor: StreamCursor, info: StreamInfo, { state, telemetry
   );
 }
 
-function startSweep({ config, state, telemetry, nowMs, signal }: LoopContext): Promise<never> {
+function startSweep({ config, state, telemetry, clock, signal }: LoopContext): Promise<never> {
   return runSweepLoop({
     connections: () => state.clients.connections(),
     limits: {
@@ -175,7 +177,7 @@ function startSweep({ config, state, telemetry, nowMs, signal }: LoopContext): P
       maxAgeMs: config.LIVE_MAX_CONNECTION_AGE_MS,
       heartbeatMs: config.LIVE_HEARTBEAT_MS,
     },
-    nowMs,
+    nowMs: () => clock.nowMs(),
     onLagging: (connections) => telemetry.metrics.laggingConnections.set(connections),
     signal,
   });

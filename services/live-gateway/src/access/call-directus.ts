@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import type { RunClock } from '../run-clock.ts';
 import { causeOf } from './report-directus.ts';
 import type { Visitor } from './visitor.ts';
 
@@ -51,17 +52,24 @@ export function createCallDirectus(options: {
   readonly baseUrl: string;
   readonly maxInFlight: number;
   readonly maxQueued: number;
+  /** An answer that arrived while the process did not run is in time. */
+  readonly clock: RunClock;
 }): CallDirectus {
+  const { clock } = options;
   const limit = pLimit(options.maxInFlight);
   return async (path, visitor, timeoutMs) => {
     if (limit.pendingCount >= options.maxQueued) return { answered: false, reason: 'overloaded' };
     // The timeout includes the time in the queue, so it also bounds the client's handshake.
-    const signal = AbortSignal.timeout(timeoutMs);
-    const latestStartAtMs = performance.now() + timeoutMs * (1 - minTimeLeftShare);
-    return limit(async () => {
-      if (performance.now() > latestStartAtMs) return { answered: false, reason: 'overloaded' };
-      return request(`${options.baseUrl}${path}`, visitor, signal);
-    });
+    const { signal, cancel } = clock.abortAfter(timeoutMs);
+    const latestStartAtMs = clock.nowMs() + timeoutMs * (1 - minTimeLeftShare);
+    try {
+      return await limit(async () => {
+        if (clock.nowMs() > latestStartAtMs) return { answered: false, reason: 'overloaded' };
+        return request(`${options.baseUrl}${path}`, visitor, signal);
+      });
+    } finally {
+      cancel();
+    }
   };
 }
 

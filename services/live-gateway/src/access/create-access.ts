@@ -1,5 +1,6 @@
 import type { Logger } from '@app/runtime/log';
 import type { TraceStep } from '@app/runtime/tracing';
+import type { RunClock } from '../run-clock.ts';
 import { createAuthenticate } from './authenticate.ts';
 import type { Authenticate } from './authenticate.ts';
 import { createAuthorize } from './authorize.ts';
@@ -33,10 +34,11 @@ export function createAccess(options: {
   readonly meter: (operation: 'authenticate' | 'authorize') => DirectusMeter;
   readonly trace?: TraceStep | undefined;
   readonly log: Logger;
+  readonly clock: RunClock;
   readonly nowMs: () => number;
 }): Access {
-  const { config, meter, trace, log, nowMs } = options;
-  const call = createCallDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxQueued });
+  const { config, meter, trace, log, clock, nowMs } = options;
+  const call = createCallDirectus({ baseUrl: config.DIRECTUS_BASE_URL, maxInFlight, maxQueued, clock });
   const shared = {
     callDirectus: traceDirectus(trace, call),
     onResult: createDirectusReport(log, nowMs),

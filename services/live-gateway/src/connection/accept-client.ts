@@ -16,7 +16,7 @@ export function acceptClient(
   limits: ClientLimits,
   context: MessageContext,
 ): ClientHandlers {
-  const client = new Client(connection, limits);
+  const client = new Client(connection, limits, context.clock.stoppedMs);
   guardClient(connection, 'open', () => {
     clients.add(client);
     if (connection.isBatched)

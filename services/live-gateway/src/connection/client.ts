@@ -15,11 +15,12 @@ export class Client {
   readonly subscriptions: SubscriptionEntries;
   readonly messages: TokenBucket;
 
-  constructor(connection: Connection, limits: ClientLimits) {
+  /** @param stoppedMs see `RunClock`. */
+  constructor(connection: Connection, limits: ClientLimits, stoppedMs: number) {
     this.connection = connection;
     this.subscriptions = new SubscriptionEntries(limits.maxSubscriptions);
     const burst = 2 * limits.messageRatePerS;
-    this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs);
+    this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs, stoppedMs);
   }
 
   get dialect(): Dialect {

@@ -48,15 +48,17 @@ export async function closeGracefully(
   options: {
     readonly windowMs: number;
     readonly reconnectMessage: (afterMs: number) => string;
+    /** The run clock: after a stop of the process the schedule continues, and nobody is closed early. */
+    readonly nowMs: () => number;
   },
 ): Promise<void> {
-  const { windowMs, reconnectMessage } = options;
-  const startedAtMs = performance.now();
+  const { windowMs, reconnectMessage, nowMs } = options;
+  const startedAtMs = nowMs();
   const schedule = scheduleCloses(connections, windowMs, Math.random);
   for (const [at, { connection, closeAtMs, reconnectAfterMs }] of schedule.entries()) {
     // In steps, to notice when the remaining connections close on their own.
     for (;;) {
-      const waitMs = startedAtMs + closeAtMs - performance.now();
+      const waitMs = startedAtMs + closeAtMs - nowMs();
       if (!connection.isOpen || waitMs <= 0) break;
       await wait(Math.min(waitMs, maxWaitStepMs));
     }

@@ -40,6 +40,7 @@ export class Connection {
   readonly viewer: Viewer;
   /** Whether the client speaks `live.v1`. */
   readonly isBatched: boolean;
+  /** By the run clock, as all times of a connection. */
   readonly openedAtMs: number;
   /** Called when nothing was sent for the heartbeat interval. */
   onIdle: () => void = () => undefined;
@@ -89,7 +90,7 @@ export class Connection {
   }
 
   /**
-   * Since when the client has been lagging, by the process's clock: since its oldest unanswered ping, or since the
+   * Since when the client has been lagging: since its oldest unanswered ping, or since the
    * socket's buffer exceeded the high-water mark. Undefined if it is not lagging.
    */
   get laggingSinceMs(): number | undefined {

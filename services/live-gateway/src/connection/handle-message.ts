@@ -4,12 +4,14 @@ import { errorReply, pongReply, unsubscribedReply } from '../protocol/replies.ts
 import { subscribe } from '../subscriptions/subscribe.ts';
 import type { SubscribeContext } from '../subscriptions/subscribe.ts';
 import { update } from '../subscriptions/update.ts';
+import type { RunClock } from '../run-clock.ts';
 import type { Client } from './client.ts';
 import { closeReasons } from './close-reasons.ts';
 
 type UnsubscribeMessage = Extract<ClientMessage, { type: 'unsubscribe' }>;
 
 export interface MessageContext extends SubscribeContext {
+  readonly clock: Pick<RunClock, 'nowMs' | 'stoppedMs'>;
   /** Called once per message with its type, or with the code of the error that answers it. */
   readonly onReceived: (type: string) => void;
 }
@@ -22,7 +24,7 @@ export interface MessageContext extends SubscribeContext {
  * `rate-limited`; a client that keeps sending is disconnected.
  */
 export async function handleMessage(client: Client, frame: string, context: MessageContext): Promise<void> {
-  const hasToken = client.messages.take(context.nowMs());
+  const hasToken = client.messages.take(context.clock.nowMs(), context.clock.stoppedMs);
   if (!hasToken && client.messages.isAbused) {
     context.onReceived('rate-limited');
     client.connection.end(closeReasons.tooManyMessages);

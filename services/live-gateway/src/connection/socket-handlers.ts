@@ -41,6 +41,7 @@ export function createSocketHandlers(options: {
   readonly limits: ConnectionLimits;
   readonly traffic: Traffic;
   readonly onError: ReportClientError;
+  /** The run clock. */
   readonly nowMs: () => number;
 }): Omit<WebSocketBehavior<SocketData>, 'upgrade'> {
   const { limits, traffic, onError, nowMs } = options;

@@ -68,12 +68,15 @@ const sliceSize = 500;
 export async function runSweepLoop(options: {
   readonly connections: () => Iterable<Connection>;
   readonly limits: SweepLimits;
+  /** The run clock. */
   readonly nowMs: () => number;
   readonly onLagging: (connections: number) => void;
   readonly signal: AbortSignal;
 }): Promise<never> {
   const { connections, limits, nowMs, onLagging, signal } = options;
   for (;;) {
+    // Reads first what has arrived: after a stop of the process, or a long task, timers run before sockets are read.
+    await yieldToEventLoop();
     const all = Array.from(connections());
     let lagging = 0;
     for (let at = 0; at < all.length; at += sliceSize) {

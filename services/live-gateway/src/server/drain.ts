@@ -17,12 +17,14 @@ export async function drain(options: {
   readonly connections: () => Iterable<Connection>;
   readonly noticeMs: number;
   readonly windowMs: number;
+  /** The run clock. */
+  readonly nowMs: () => number;
 }): Promise<void> {
-  const { readiness, server, connections, noticeMs, windowMs } = options;
+  const { readiness, server, connections, noticeMs, windowMs, nowMs } = options;
   readiness.drain();
   await wait(noticeMs);
   server.stopListening();
-  await closeGracefully(connections(), { windowMs, reconnectMessage: reconnectReply });
+  await closeGracefully(connections(), { windowMs, reconnectMessage: reconnectReply, nowMs });
   // Connections whose upgrade was in progress when the schedule was made.
-  await closeGracefully(connections(), { windowMs: 0, reconnectMessage: reconnectReply });
+  await closeGracefully(connections(), { windowMs: 0, reconnectMessage: reconnectReply, nowMs });
 }

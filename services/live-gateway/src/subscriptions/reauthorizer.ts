@@ -22,12 +22,16 @@ interface ReauthorizerOptions {
   readonly intervalMs: number;
   readonly graceMs: number;
   readonly nowMs: () => number;
+  /** Measures the grace period. */
+  readonly runClock: { nowMs(): number };
 }
 
-/** The next check of a subscription. Times are by the process's clock. */
+/** The next check of a subscription. */
 interface Check {
-  /** When the permission must be confirmed; the grace period starts then. */
+  /** When the permission must be confirmed, by the process's clock: also after a stop of the process. */
   readonly dueAtMs: number;
+  /** When it was found due, by the run clock; undefined before. The grace period starts then. */
+  readonly foundDueAtMs: number | undefined;
   /** After a failure the next attempt is later than `dueAtMs`. */
   readonly nextTryAtMs: number;
   readonly isRunning: boolean;
@@ -97,12 +101,21 @@ export class Reauthorizer {
   }
 
   #inspect(client: Client, entry: SubscriptionEntry, nowMs: number): void {
-    const check = this.#checks.get(entry) ?? this.#schedule(entry, nowMs);
+    let check = this.#checks.get(entry) ?? this.#schedule(entry, nowMs);
+    if (check.dueAtMs <= nowMs && check.foundDueAtMs === undefined) {
+      check = { ...check, foundDueAtMs: this.#options.runClock.nowMs() };
+      this.#checks.set(entry, check);
+    }
     // Also counts subscriptions whose check has not been started because of the limit.
     const isUnconfirmed = this.#limit.hasFailedLast && check.dueAtMs <= nowMs;
     if (isUnconfirmed) this.#unconfirmed += 1;
-    if (isUnconfirmed && nowMs - check.dueAtMs > this.#options.graceMs) this.#closeUnconfirmed(client);
+    if (isUnconfirmed && this.#isGraceOver(check)) this.#closeUnconfirmed(client);
     else if (!check.isRunning && check.nextTryAtMs <= nowMs) this.#waiting.push({ client, entry });
+  }
+
+  #isGraceOver({ foundDueAtMs }: Check): boolean {
+    const { runClock, graceMs } = this.#options;
+    return foundDueAtMs !== undefined && runClock.nowMs() - foundDueAtMs > graceMs;
   }
 
   #closeUnconfirmed(client: Client): void {
@@ -113,7 +126,7 @@ export class Reauthorizer {
   /** Spreads the checks over half an interval, so that clients that connected together are not checked together. */
   #schedule(entry: SubscriptionEntry, nowMs: number): Check {
     const atMs = nowMs + this.#options.intervalMs * (1 - intervalSpread + 2 * intervalSpread * Math.random());
-    const check = { dueAtMs: atMs, nextTryAtMs: atMs, isRunning: false };
+    const check = { dueAtMs: atMs, foundDueAtMs: undefined, nextTryAtMs: atMs, isRunning: false };
     this.#checks.set(entry, check);
     return check;
   }
@@ -153,12 +166,7 @@ export class Reauthorizer {
     if (!entry.signal.aborted) this.#apply(permission, target, subscription, check);
   }
 
-  #apply(
-    permission: Permission,
-    { client, entry }: Target,
-    subscription: Subscription,
-    { dueAtMs }: Check,
-  ): void {
+  #apply(permission: Permission, { client, entry }: Target, subscription: Subscription, check: Check): void {
     const nowMs = this.#options.nowMs();
     switch (permission.kind) {
       case 'allowed':
@@ -173,7 +181,7 @@ export class Reauthorizer {
         client.connection.end(closeReasons.sessionInvalid);
         return;
       case 'unavailable': {
-        if (nowMs - dueAtMs > this.#options.graceMs) {
+        if (this.#isGraceOver(check)) {
           this.#closeUnconfirmed(client);
           return;
         }
@@ -182,7 +190,7 @@ export class Reauthorizer {
           Math.min(maxRetryMs, this.#options.intervalMs * retryShare),
         );
         const nextTryAtMs = nowMs + waitMs * (1 + Math.random());
-        this.#checks.set(entry, { dueAtMs, nextTryAtMs, isRunning: false });
+        this.#checks.set(entry, { ...check, nextTryAtMs, isRunning: false });
       }
     }
   }

@@ -9,6 +9,7 @@ import { createAuthenticate, toIdentity } from '../../src/access/authenticate.ts
 import { createAuthorize, toPermission } from '../../src/access/authorize.ts';
 import type { Authorize } from '../../src/access/authorize.ts';
 import { readSessionCookie } from '../../src/access/session-cookie.ts';
+import { RunClock } from '../../src/run-clock.ts';
 import type { Visitor } from '../../src/access/visitor.ts';
 
 const eventId = '0f0e0d0c-0b0a-4908-8706-050403020100';
@@ -27,7 +28,9 @@ async function openDirectus(): Promise<TestDirectus> {
 }
 
 function callerOf(directus: TestDirectus, limits = { maxInFlight: 32, maxQueued: 100 }) {
-  return createCallDirectus({ baseUrl: directus.url, ...limits });
+  const clock = new RunClock();
+  onTestFinished(() => clock[Symbol.dispose]());
+  return createCallDirectus({ baseUrl: directus.url, ...limits, clock });
 }
 
 const failing = (): Promise<never> => Promise.reject(new Error('down'));

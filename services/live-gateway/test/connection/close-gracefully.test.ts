@@ -19,7 +19,11 @@ describe('a graceful close', () => {
       messages.push(code);
       return messages;
     });
-    await closeGracefully(all, { windowMs: 50, reconnectMessage: (afterMs) => `reconnect ${afterMs < 50}` });
+    await closeGracefully(all, {
+      windowMs: 50,
+      reconnectMessage: (afterMs) => `reconnect ${afterMs < 50}`,
+      nowMs: () => performance.now(),
+    });
     expect(await Promise.all(received)).toEqual(Array.from({ length: 20 }, () => ['reconnect true', 1012]));
   });
 
@@ -29,7 +33,11 @@ describe('a graceful close', () => {
     const all = [await server.connection(1), await server.connection(2)];
     client.terminate();
     await eventually(() => server.closedClients() === 1);
-    const closing = closeGracefully(all, { windowMs: 86_400_000, reconnectMessage: String });
+    const closing = closeGracefully(all, {
+      windowMs: 86_400_000,
+      reconnectMessage: String,
+      nowMs: () => performance.now(),
+    });
     for (const connection of all) connection.end(closeReasons.maxAge);
     await closing;
     expect(server.closedClients()).toBe(2);

@@ -1,3 +1,4 @@
+import { eventually } from '@app/test-kit/eventually';
 import { Service } from '@app/test-kit/service';
 
 export interface GatewayOptions {
@@ -26,6 +27,10 @@ export interface RunningGateway extends AsyncDisposable {
   /** SIGTERM; resolves to the exit code. */
   stop(): Promise<number | null>;
   kill(): Promise<void>;
+  /** SIGSTOP; resolves after this time, with the process still stopped. */
+  freeze(ms: number): Promise<void>;
+  /** SIGCONT. */
+  resume(): void;
 }
 
 export const testOrigin = 'https://live.example.org';
@@ -69,6 +74,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     metric: async (name, labels) => (await gateway.metrics(name, labels)) ?? 0,
     stop: async () => (await gateway.stop()).code,
     kill: () => gateway.crash(),
+    freeze: async (ms) => {
+      gateway.kill('SIGSTOP');
+      const endsAtMs = performance.now() + ms;
+      await eventually(() => performance.now() >= endsAtMs, { timeoutMs: 2 * ms });
+    },
+    resume: () => gateway.kill('SIGCONT'),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
