@@ -97,8 +97,10 @@ await runService({
           if (stop.aborted) return { ok: false, reason: 'stopping' };
           if (redis.status !== 'ready') return { ok: false, reason: 'Redis is not ready' };
           if (!health.isReady()) return { ok: false, reason: 'Postgres does not answer' };
-          if (loops.some((loop) => loop.isRetrying))
-            return { ok: false, reason: 'a batch waits for Postgres' };
+          const retryReason = loops.find((loop) => loop.retryReason !== undefined)?.retryReason;
+          if (retryReason !== undefined) {
+            return { ok: false, reason: `a batch waits for Postgres (${retryReason})` };
+          }
           const waiting = loops.find((loop) => loop.deadLetterWaitReason !== undefined);
           if (waiting !== undefined)
             return { ok: false, reason: `dead letters wait: ${waiting.deadLetterWaitReason}` };

@@ -143,6 +143,12 @@ export function createMetrics(registry: Registry) {
       help: 'Device states evicted because of DEVICE_STATE_CAP.',
       registers,
     }),
+    deviceStateLookUps: new Counter({
+      name: 'processor_device_state_look_ups_total',
+      help: 'Devices whose last fix was looked up in Postgres, by result.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
     fixQuality: new Counter({
       name: 'processor_fix_quality_total',
       help: 'Fixes with a quality flag, by flag.',

@@ -74,7 +74,11 @@ async function refresh(
   try {
     await hydrateLatest(latest, [...assignments.eventsByImei.keys()], {
       readNewest: (queries) =>
-        postgres.run((sql) => readNewestFixes(sql, queries, lookbackMs), 'latest-fix query'),
+        readNewestFixes(
+          (statement) => postgres.run(statement, 'latest-fix query'),
+          queries,
+          nowMs() - lookbackMs,
+        ),
       applyHydration: (hydrate) =>
         fanOut.betweenTicks(() => {
           const { moved, retracted } = hydrate();

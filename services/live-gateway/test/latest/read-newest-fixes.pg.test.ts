@@ -8,6 +8,10 @@ import { readNewestFixes } from '../../src/latest/read-newest-fixes.ts';
 
 const hourMs = 3_600_000;
 
+function run(sql: postgres.Sql): Parameters<typeof readNewestFixes>[0] {
+  return async (statement) => await statement(sql);
+}
+
 describe('the newest-fix query', () => {
   test('returns the newest fix per device that is neither flagged, faulty nor older than the look-back', async () => {
     await using fixture = await openFixture();
@@ -26,7 +30,7 @@ describe('the newest-fix query', () => {
     await fixture.sql`update positions set faulty = true where ts = ${new Date(nowMs - 3_000)}`;
     await fixture.store(fixOf(old, { fixAtMs: nowMs - 2 * hourMs }));
     const queries = [good, old, none].map(({ imei }) => ({ deviceId: imei, heldFixAtMs: undefined }));
-    const results = await readNewestFixes(fixture.gatewaySql, queries, hourMs);
+    const results = await readNewestFixes(run(fixture.gatewaySql), queries, nowMs - hourMs);
     expect(new Map(results.map(({ deviceId, newest }) => [deviceId, newest]))).toEqual(
       new Map([
         [
@@ -47,7 +51,7 @@ describe('the newest-fix query', () => {
         [none.imei, undefined],
       ]),
     );
-    expect(await readNewestFixes(fixture.gatewaySql, [], hourMs)).toEqual([]);
+    expect(await readNewestFixes(run(fixture.gatewaySql), [], nowMs - hourMs)).toEqual([]);
   });
 
   test('finds that the current fix was marked faulty, and the latest fix is retracted', async () => {
@@ -60,7 +64,7 @@ describe('the newest-fix query', () => {
     const hydrate = async (): Promise<Hydration> => {
       const { promise, resolve } = Promise.withResolvers<Hydration>();
       await hydrateLatest(latest, [device.imei], {
-        readNewest: (queries) => readNewestFixes(fixture.gatewaySql, queries, hourMs),
+        readNewest: (queries) => readNewestFixes(run(fixture.gatewaySql), queries, nowMs - hourMs),
         applyHydration: async (change) => resolve(change()),
         nowMs: () => nowMs,
       });
@@ -72,6 +76,25 @@ describe('the newest-fix query', () => {
     await fixture.sql`update positions set faulty = true where ts = ${new Date(nowMs - 1_000)}`;
     expect(await hydrate()).toEqual({ moved: [], retracted: [device.imei] });
     expect(latest.hold(device.imei).fix?.fixAtMs).toBe(nowMs - 2_000);
+  });
+
+  test('is sent for at most 250 devices at a time, and answers for all', async () => {
+    await using fixture = await openFixture();
+    const queries = Array.from({ length: 501 }, (_, n) => ({
+      deviceId: `device-${n}`,
+      heldFixAtMs: undefined,
+    }));
+    let statements = 0;
+    const results = await readNewestFixes(
+      async (statement) => {
+        statements += 1;
+        return await statement(fixture.gatewaySql);
+      },
+      queries,
+      Date.now() - hourMs,
+    );
+    expect(statements).toBe(3);
+    expect(new Set(results.map(({ deviceId }) => deviceId)).size).toBe(501);
   });
 
   test('takes two index probes per device and never scans the table', async () => {
@@ -88,7 +111,7 @@ describe('the newest-fix query', () => {
     // One connection: only the session itself can flush its statistics.
     const sql = postgres(fixture.postgresUrl, { max: 1 });
     try {
-      const results = await readNewestFixes(sql, queries, 24 * hourMs);
+      const results = await readNewestFixes(run(sql), queries, Date.now() - 24 * hourMs);
       expect(results.filter(({ newest }) => newest !== undefined)).toHaveLength(50);
       await sql`select pg_stat_force_next_flush()`;
       const [scans] = await sql`

@@ -1,5 +1,5 @@
 import type { HealthStatus } from '@app/runtime/ops-server';
-import { maxRetryDelayMs } from '../store/write-fixes.ts';
+import { maxRetryDelayMs } from '../store/statement-runner.ts';
 import { replyGraceMs } from '../stream/stream-client.ts';
 
 /**

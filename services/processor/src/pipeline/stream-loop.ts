@@ -4,7 +4,9 @@ import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { consumerName, type ProcessorConfig } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
-import { DeviceStates, selectLastFixes } from '../state/device-states.ts';
+import { DeviceStates } from '../state/device-states.ts';
+import { lookUpLastFixes } from '../state/look-up-last-fixes.ts';
+import { StatementRunner } from '../store/statement-runner.ts';
 import { FixWriter, type WrittenFixes } from '../store/write-fixes.ts';
 import { EntryAcks } from '../stream/ack-entries.ts';
 import type { Entry } from '../stream/entry-reply.ts';
@@ -55,6 +57,7 @@ export class StreamLoop {
   readonly #options: StreamLoopOptions;
   readonly #inFlight = new InFlight();
   readonly #readerOptions: ReaderOptions;
+  readonly #statements: StatementRunner;
   readonly #writer: FixWriter;
   readonly #states: DeviceStates;
   readonly #deadLetters: DeadLetterQueue;
@@ -66,16 +69,21 @@ export class StreamLoop {
     const member = { stream, group: config.REDIS_CONSUMER_GROUP, consumer };
     this.#options = options;
     this.#acks = new EntryAcks(redis, member, metrics, log, onProgress, permanentErrorLimitMs);
-    this.#writer = new FixWriter({
+    this.#statements = new StatementRunner({
       postgres,
-      concurrency: config.WRITE_CONCURRENCY,
       metrics,
       log,
       onRetry: onProgress,
+      permanentErrorLimitMs,
+    });
+    this.#writer = new FixWriter({
+      statements: this.#statements,
+      concurrency: config.WRITE_CONCURRENCY,
+      metrics,
     });
     this.#states = new DeviceStates(
       config.DEVICE_STATE_CAP,
-      (olderThanMs, signal) => this.#writer.run((sql) => selectLastFixes(sql, olderThanMs), signal),
+      lookUpLastFixes(this.#statements, metrics, log),
       metrics,
     );
     this.#deadLetters = new DeadLetterQueue({
@@ -108,9 +116,9 @@ export class StreamLoop {
     };
   }
 
-  /** An insert is being retried: not ready. */
-  get isRetrying(): boolean {
-    return this.#writer.isRetrying;
+  /** Why a statement is being retried, for which the process is not ready; undefined if none is. */
+  get retryReason(): string | undefined {
+    return this.#statements.retryReason;
   }
 
   /** Why dead letters wait: not ready. Undefined while none does. */
@@ -150,7 +158,7 @@ export class StreamLoop {
 
   /** Back-pressure: nothing is read while an insert is retried, or too many acknowledgements are unanswered. */
   async #whenReady(): Promise<void> {
-    await this.#writer.whenNotRetrying();
+    await this.#statements.whenNotRetrying();
     await this.#acks.flush(maxUnacked);
   }
 

@@ -1,6 +1,4 @@
-import { densify } from '@app/runtime/postgres';
 import { LRUCache } from 'lru-cache';
-import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
 import type { Fix } from '../fix.ts';
 
@@ -35,7 +33,7 @@ export interface ProposedStates {
 
 const unseen: DeviceState = { lastFix: undefined, lastSeenAtMs: 0 };
 
-/** Finds each device's newest good fix that is older than the given time; devices without one are left out. */
+/** Finds each device's newest good fix that is older than the given time; devices without a known one are left out. */
 export type FindLastFixes = (
   olderThanMs: ReadonlyMap<string, number>,
   abandon: AbortSignal,
@@ -111,27 +109,4 @@ function fold(before: DeviceState, { position, quality, arrivedAtMs }: Fix): Dev
 function lastFixOf(position: Fix['position']): LastFix {
   const { fixAtMs, latitude, longitude, altitudeM, courseDeg, speedKmh } = position;
   return { fixAtMs, latitude, longitude, altitudeM, courseDeg, speedKmh };
-}
-
-/** FindLastFixes on the positions table: one statement, one index probe per device. */
-export async function selectLastFixes(
-  sql: postgres.Sql,
-  olderThanMs: ReadonlyMap<string, number>,
-): Promise<ReadonlyMap<string, LastFix>> {
-  const wanted = Array.from(olderThanMs, ([device_id, ms]) => ({
-    device_id,
-    before: new Date(ms).toISOString(),
-  }));
-  const rows = await sql<(LastFix & { deviceId: string })[]>`
-    select wanted.device_id as "deviceId", (extract(epoch from newest.ts) * 1000)::float8 as "fixAtMs",
-           newest.latitude, newest.longitude, newest.altitude as "altitudeM", newest.angle as "courseDeg",
-           newest.speed as "speedKmh"
-    from json_to_recordset(${JSON.stringify(wanted)}::text::json) as wanted (device_id text, before timestamptz)
-    cross join lateral (
-      select ts, latitude, longitude, altitude, angle, speed from positions
-      where positions.device_id = wanted.device_id and ts < wanted.before
-        and quality = 0 and not faulty
-      order by ts desc limit 1
-    ) as newest`;
-  return new Map(densify(rows).map(({ deviceId, ...lastFix }) => [deviceId, lastFix]));
 }

@@ -1,6 +1,7 @@
 import { densify } from '@app/runtime/postgres';
 import type postgres from 'postgres';
 import type { Fix } from '../fix.ts';
+import { timeLiteral } from './time-slices.ts';
 
 // One statement for every batch size, so that each connection prepares it once. Arrays, because json_to_recordset
 // costs Postgres as much as the insert itself. The attributes are joined by a control character, which cannot occur
@@ -29,12 +30,13 @@ const insertStatement = `
 
 // Compared in Postgres, after both sides were converted to the column types. The limit forces one index probe per row:
 // a plain join is planned for the default estimate of 1,000 rows per function, and scans the whole table if it is small
-// or has no statistics yet.
-const differStatement = `
+// or has no statistics yet. The range of times leaves the other chunks of a hypertable out of the plan.
+const differStatement = (fromMs: number, toMs: number): string => `
   select incoming.number::int from (${incoming}) as incoming
   cross join lateral (
     select latitude, longitude, altitude, angle, speed, satellites, priority, attributes from positions
     where positions.device_id = incoming.device_id and positions.ts = incoming.ts
+      and positions.ts between ${timeLiteral(fromMs)} and ${timeLiteral(toMs)}
     limit 1
   ) as stored
   where (stored.latitude, stored.longitude, stored.altitude, stored.angle, stored.speed, stored.satellites,
@@ -50,21 +52,23 @@ const differStatement = `
  * @returns the indexes of the rows whose keys already existed; all others were inserted.
  */
 export async function insertPositions(sql: postgres.Sql, rows: readonly Fix[]): Promise<readonly number[]> {
-  return pickRows(sql, insertStatement, rows);
+  const existing = await sql.unsafe<RowNumber[]>(insertStatement, encodeRows(rows), { prepare: true });
+  return toIndexes(existing);
 }
 
 /** Returns the indexes of the rows whose key is stored with different content. */
 export async function findDifferent(sql: postgres.Sql, rows: readonly Fix[]): Promise<readonly number[]> {
-  return pickRows(sql, differStatement, rows);
+  const times = rows.map(({ position }) => position.fixAtMs);
+  const statement = differStatement(Math.min(...times), Math.max(...times));
+  return toIndexes(await sql.unsafe<RowNumber[]>(statement, encodeRows(rows)));
 }
 
-async function pickRows(
-  sql: postgres.Sql,
-  statement: string,
-  rows: readonly Fix[],
-): Promise<readonly number[]> {
-  const picked = await sql.unsafe<{ number: number }[]>(statement, encodeRows(rows), { prepare: true });
-  return densify(picked).map(({ number }) => number - 1);
+interface RowNumber {
+  readonly number: number;
+}
+
+function toIndexes(rows: readonly RowNumber[]): readonly number[] {
+  return densify(rows).map(({ number }) => number - 1);
 }
 
 // IMEIs and codecs contain nothing that needs escaping, but an IMEI may be NULL, which is a string only in quotes.

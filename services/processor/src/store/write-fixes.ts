@@ -1,8 +1,4 @@
-import { DeadlineError } from '@app/runtime/deadline';
-import type { Logger } from '@app/runtime/log';
-import { classifyPostgresError, sqlState } from '@app/runtime/postgres';
-import type { PostgresClient } from '@app/runtime/postgres-client';
-import { retry } from '@app/runtime/retry';
+import { classifyPostgresError } from '@app/runtime/postgres';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
@@ -10,7 +6,9 @@ import type { Fix, Rejected } from '../fix.ts';
 import { type DuplicateKey, isExactDuplicate, sortByKey } from './duplicate-keys.ts';
 import { findDifferent, insertPositions } from './insert-positions.ts';
 import { assertFewRefusedDevices, refuseRow } from './refuse-row.ts';
-import { RetryState, type WriteRetries } from './retry-state.ts';
+import { isTooLarge } from './statement-errors.ts';
+import type { StatementControl, StatementRunner } from './statement-runner.ts';
+import { sliceByTime } from './time-slices.ts';
 
 /** The result of a batch: every fix is either durable or refused. */
 export interface WrittenFixes {
@@ -22,65 +20,42 @@ export interface WrittenFixes {
   readonly refused: readonly Rejected[];
 }
 
-export const maxRetryDelayMs = 15_000;
-const firstRetryDelayMs = 50;
-const statementTimeout = '57014';
+/** Rows compared in one statement: few enough to finish before its timeout, in few enough chunks. */
+const comparison = { maxRows: 1000, maxSpanMs: 7 * 86_400_000 };
 
 export interface WriterOptions {
-  readonly postgres: PostgresClient;
+  readonly statements: StatementRunner;
   /** Maximum batches written at the same time. */
   readonly concurrency: number;
   readonly metrics: Metrics;
-  readonly log: Logger;
-  /** Called when a retry begins. */
-  readonly onRetry: () => void;
-}
-
-/** Ends a write early, and reports its waits. */
-export interface WriteControl {
-  readonly abandon: AbortSignal;
-  /** Called before each wait for Postgres. */
-  readonly onWait?: (() => void) | undefined;
 }
 
 type PickRows = (sql: postgres.Sql, rows: readonly Fix[]) => Promise<readonly number[]>;
 
 /**
- * Writes batches of fixes. A transient error is retried as long as it lasts; a data error is bisected to its row and the
- * rest is stored. Any other error (a missing table, a wrong password) is fatal and thrown: dead-lettering would
- * empty the stream.
+ * Writes batches of fixes. A transient error is retried as long as it lasts; a statement that is too large is halved; a
+ * data error is bisected to its row and the rest is stored. Any other error (a missing table, a wrong password) is
+ * fatal and thrown: dead-lettering would empty the stream.
  */
 export class FixWriter {
   readonly #options: WriterOptions;
   readonly #limit: LimitFunction;
-  readonly #retries: RetryState;
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#limit = pLimit(options.concurrency);
-    this.#retries = new RetryState(options.log);
-  }
-
-  /** Whether a write is being retried: nothing more may be read, and the process is not ready. */
-  get isRetrying(): boolean {
-    return this.#retries.isRetrying;
-  }
-
-  /** Resolves when no write is being retried. */
-  async whenNotRetrying(): Promise<void> {
-    return this.#retries.whenNotRetrying();
   }
 
   /** Rejects with Postgres' error if it is fatal, or with the reason of `abandon` once that aborts. */
   async write(
     fixes: readonly Fix[],
     abandon: AbortSignal,
-    onWait?: WriteControl['onWait'],
+    onWait?: StatementControl['onWait'],
   ): Promise<WrittenFixes> {
     return this.#limit(() => this.#write(fixes, { abandon, onWait }));
   }
 
-  async #write(fixes: readonly Fix[], control: WriteControl): Promise<WrittenFixes> {
+  async #write(fixes: readonly Fix[], control: StatementControl): Promise<WrittenFixes> {
     const refused: Rejected[] = [];
     /** Keys that are in the table, with content yet to be compared. */
     const existing: Fix[] = [];
@@ -98,7 +73,10 @@ export class FixWriter {
       // If the first fix of a key was refused, the key is not in the table, and the next fix is inserted instead.
       ({ unique, duplicates } = sortByKey((stored.get('not') ?? []).map(({ fix }) => fix)));
     }
-    const different = new Set(await this.#bisect(findDifferent, existing, refused, control));
+    const different = new Set<Fix>();
+    for (const slice of sliceByTime(existing, ({ position }) => position.fixAtMs, comparison)) {
+      for (const fix of await this.#bisect(findDifferent, slice, refused, control)) different.add(fix);
+    }
     const duplicatesOfDifferent = exactDuplicates.filter(({ first }) => different.has(first));
     const conflicting = [...different, ...duplicatesOfDifferent.map(({ fix }) => fix)];
     const notInserted = existing.length + exactDuplicates.length;
@@ -113,88 +91,37 @@ export class FixWriter {
 
   /**
    * Runs a statement that picks some of its rows, and returns these. A data error halves the rows until the row that
-   * causes it is found, in O(k log n) statements for k such rows; these are added to `refused`.
+   * causes it is found, in O(k log n) statements for k such rows; these are added to `refused`. A statement that is too
+   * large is halved as well, down to a single row, which waits.
    */
   async #bisect(
     statement: PickRows,
     rows: readonly Fix[],
     refused: Rejected[],
-    control: WriteControl,
+    control: StatementControl,
   ): Promise<readonly Fix[]> {
     const [first] = rows;
     if (first === undefined) return [];
+    const { statements } = this.#options;
+    const isHalved = (error: unknown): boolean => rows.length > 1 && isTooLarge(error);
     try {
-      const picked = await this.#run((sql) => statement(sql, rows), control, rows.length);
+      const picked = await statements.run((sql) => statement(sql, rows), { ...control, isHandled: isHalved });
       return picked.flatMap((index) => rows[index] ?? []);
     } catch (error) {
-      const isSlow = isTooSlow(error, rows.length);
-      if (!isSlow && classifyPostgresError(error) !== 'data') throw error;
+      if (!isHalved(error) && classifyPostgresError(error) !== 'data') throw error;
       if (rows.length === 1) {
         refused.push(refuseRow(first, error));
         assertFewRefusedDevices(refused, error);
         return [];
       }
       // Behind a table lock every half times out as well, for minutes in all, so this counts as a retry.
-      using retrying = isSlow ? this.#beginRetrying(error, rows.length) : undefined;
+      using retrying = isHalved(error) ? statements.beginRetrying(error) : undefined;
       const middle = rows.length >> 1;
       const left = await this.#bisect(statement, rows.slice(0, middle), refused, control);
       const right = await this.#bisect(statement, rows.slice(middle), refused, control);
       retrying?.succeed();
       return [...left, ...right];
     }
-  }
-
-  /** Runs another statement of the same loop, retried like an insert. */
-  async run<T>(statement: (sql: postgres.Sql) => Promise<T>, abandon: AbortSignal): Promise<T> {
-    return this.#run(statement, { abandon }, 1);
-  }
-
-  /**
-   * Runs a statement until it succeeds or fails with an error that is not transient. A statement over several rows that
-   * timed out is not retried: the caller halves it.
-   */
-  async #run<T>(
-    statement: (sql: postgres.Sql) => Promise<T>,
-    { abandon, onWait }: WriteControl,
-    rowCount: number,
-  ): Promise<T> {
-    const { postgres: client, metrics } = this.#options;
-    using stack = new DisposableStack();
-    let retrying: WriteRetries | undefined;
-    const result = await retry(
-      async () => {
-        const end = metrics.writeDurationSeconds.startTimer();
-        try {
-          return await client.run(statement);
-        } finally {
-          end();
-        }
-      },
-      {
-        signal: abandon,
-        initialDelayMs: firstRetryDelayMs,
-        maxDelayMs: maxRetryDelayMs,
-        isRetryable: (error) => classifyPostgresError(error) === 'transient' && !isTooSlow(error, rowCount),
-        onRetry: (error) => {
-          onWait?.();
-          if (retrying === undefined) retrying = stack.use(this.#beginRetrying(error, rowCount));
-          else this.#countRetry(error);
-        },
-      },
-    );
-    retrying?.succeed();
-    return result;
-  }
-
-  #beginRetrying(cause: unknown, rowCount: number): WriteRetries {
-    this.#countRetry(cause);
-    return this.#retries.begin(cause, rowCount);
-  }
-
-  #countRetry(cause: unknown): void {
-    const { metrics, onRetry } = this.#options;
-    metrics.writeRetries.inc({ class: retryClass(cause) });
-    onRetry();
   }
 }
 
@@ -203,13 +130,4 @@ function isIn(refused: readonly Rejected[]): (fix: Fix) => boolean {
   if (refused.length === 0) return () => false;
   const ids = new Set(refused.map(({ entry }) => entry.id));
   return ({ entry }) => ids.has(entry.id);
-}
-
-function isTooSlow(error: unknown, rowCount: number): boolean {
-  return sqlState(error) === statementTimeout && rowCount > 1;
-}
-
-function retryClass(error: unknown): string {
-  if (error instanceof DeadlineError) return 'deadline';
-  return sqlState(error)?.slice(0, 2) ?? 'connection';
 }

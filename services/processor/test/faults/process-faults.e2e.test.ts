@@ -170,7 +170,7 @@ describe.concurrent('process faults', { timeout: 90_000 }, () => {
     await fixture.sql`alter table positions rename to moved`;
     const sent = await send(fixture.redis, fixture.stream, records(200));
     expect(await processor.exited).toEqual({ code: 1, signal: null });
-    expect(processor.lines.at(-1)).toMatchObject({ level: 'fatal', error: { code: '42P01' } });
+    expect(processor.lines.at(-1)).toMatchObject({ level: 'fatal', error: { cause: { code: '42P01' } } });
     expect(await readDeadLetters(fixture.redis, fixture.stream)).toEqual([]);
     await fixture.sql`alter table moved rename to positions`;
     await fixture.start();

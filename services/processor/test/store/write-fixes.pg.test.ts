@@ -1,42 +1,17 @@
+import { sqlState } from '@app/runtime/postgres';
 import { startPostgres } from '@app/test-kit/postgres';
 import { eventually } from '@app/test-kit/eventually';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { fix } from '../support/fixes.ts';
-import { observe } from '../support/observed.ts';
-import { openClient } from '../support/postgres-clients.ts';
+import { openWriter } from '../support/open-writer.ts';
 import { acceptRows, refuseRows } from '../support/refuse-rows.ts';
 import type { Fix } from '../../src/fix.ts';
-import { FixWriter } from '../../src/store/write-fixes.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
 const never = new AbortController().signal;
 const database = await startPostgres();
 const sql = postgres(database.url, { fetch_types: false, max: 2, onnotice: () => undefined });
-
-/** A writer with its log, metrics and connection count. */
-function openWriter(options: { readonly deadlineMs?: number; readonly statementTimeoutMs?: number } = {}) {
-  const seen = observe();
-  const connection = openClient(database.url, seen.log, options);
-  let retries = 0;
-  const writer = new FixWriter({
-    postgres: connection.client,
-    concurrency: 3,
-    metrics: seen.metrics,
-    log: seen.log,
-    onRetry: () => {
-      retries += 1;
-    },
-  });
-  return {
-    ...seen,
-    writer,
-    connects: connection.connects,
-    retries: () => retries,
-    statements: () => seen.metric('processor_position_write_duration_seconds_count'),
-    [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
-  };
-}
 
 function fixes(count: number, deviceId = 'good'): Fix[] {
   return Array.from({ length: count }, (_, n) => fix({ deviceId, fixAtMs: noon + n }, `${n + 1}-0`));
@@ -62,7 +37,7 @@ afterAll(async () => {
 });
 
 test('inserted, duplicate and conflicting rows are durable and counted separately', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   const [first, second] = fixes(2);
   if (!first || !second) throw new Error('two fixes');
   await at.writer.write([first], never);
@@ -82,7 +57,7 @@ test('inserted, duplicate and conflicting rows are durable and counted separatel
 });
 
 test('rewriting a batch yields only duplicates', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   const batch = fixes(100);
   for (let n = 0; n < 3; n += 1) {
     expect(await at.writer.write(batch, never)).toEqual({ durable: batch, conflicting: [], refused: [] });
@@ -92,7 +67,7 @@ test('rewriting a batch yields only duplicates', async () => {
 });
 
 test('an exact duplicate within a batch needs no statement and conflicts if the first fix does', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   const count = (status: string) => at.metric('processor_position_writes_total', { status });
   const [stored, other] = fixes(2);
   if (!stored || !other) throw new Error('two fixes');
@@ -114,7 +89,7 @@ test('an exact duplicate within a batch needs no statement and conflicts if the 
 });
 
 test('an exact duplicate of a refused row is refused too', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   await refuseRows(sql, 'bad', '22003');
   const first = fix({ deviceId: 'bad', fixAtMs: noon }, '1-0');
   const second = fix(first.position, '2-0');
@@ -133,7 +108,7 @@ test.each([
   ['priority', 2],
   ['attributes', { '239': 7 }],
 ] as const)('a fix that differs from the first in %s is not an exact duplicate', async (field, value) => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   const [first] = fixes(1);
   const second = fix({ deviceId: 'good', fixAtMs: noon, [field]: value }, '9-0');
   if (!first) throw new Error('a fix');
@@ -142,13 +117,13 @@ test.each([
 });
 
 test('an empty batch runs no statement', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   expect(await at.writer.write([], never)).toEqual({ durable: [], conflicting: [], refused: [] });
   expect(await at.statements()).toBe(0);
 });
 
 test('refused rows of every class in a batch of 1,000 are found in O(k log n) statements; the rest is stored', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   const states = ['22003', '22P02', '23502', '23503', '23514'];
   const batch = fixes(1000);
   for (const [n, state] of states.entries()) {
@@ -169,7 +144,7 @@ test('refused rows of every class in a batch of 1,000 are found in O(k log n) st
 });
 
 test('a refusal contains the SQLSTATE and no data of the row', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   await sql`alter table positions add constraint slow check (speed < 500)`;
   try {
     const { refused } = await at.writer.write([...fixes(3), fix({ deviceId: 'x', speedKmh: 501 })], never);
@@ -182,7 +157,7 @@ test('a refusal contains the SQLSTATE and no data of the row', async () => {
 });
 
 test('a fix with the key of a refused fix is not a duplicate of it', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   await sql`alter table positions add constraint slow check (speed < 500)`;
   try {
     const refusedFix = fix({ deviceId: 'x', speedKmh: 501 }, '1-0');
@@ -207,7 +182,7 @@ test('a fix with the key of a refused fix is not a duplicate of it', async () =>
 });
 
 test('the refused rows of one device are not limited', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   await refuseRows(sql, 'bad', '23514');
   const batch = fixes(200).map((row, n) => (n % 2 === 0 ? row : fix({ deviceId: 'bad', fixAtMs: noon + n })));
   const { durable, refused } = await at.writer.write(batch, never);
@@ -216,7 +191,7 @@ test('the refused rows of one device are not limited', async () => {
 });
 
 test('refused rows of more than ten devices in one batch are a fatal error and are not dead-lettered', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   const devices = Array.from({ length: 11 }, (_, n) => `bad${n}`);
   for (const deviceId of devices) await refuseRows(sql, deviceId, '23514');
   const bad = devices.map((deviceId) => fix({ deviceId }));
@@ -227,30 +202,31 @@ test('refused rows of more than ten devices in one batch are a fatal error and a
 });
 
 test('a fatal error is thrown without a retry', async () => {
-  for (const state of ['42P01', '42501', '28000', '3D000', '0A000', '21000', '53400', 'P0001']) {
-    await using at = openWriter();
+  for (const state of ['42P01', '42501', '28000', '3D000', '0A000', '21000', 'P0001']) {
+    await using at = openWriter(database.url);
     await refuseRows(sql, '*', state);
-    await expect(at.writer.write(fixes(8), never)).rejects.toMatchObject({ code: state });
+    const error: unknown = await at.writer.write(fixes(8), never).catch((each: unknown) => each);
+    expect(sqlState(error)).toBe(state);
     expect(await at.statements()).toBe(1);
-    expect(at.writer.isRetrying).toBe(false);
+    expect(at.runner.retryReason).toBeUndefined();
     await acceptRows(sql, '*');
   }
 });
 
 test('a transient error is retried until it ends, and the writer reports that it is retrying', async () => {
   for (const state of ['53100', '25006', '40001', '40P01', '55P03', '57P03', '58030', '08006']) {
-    await using at = openWriter();
+    await using at = openWriter(database.url);
     await refuseRows(sql, '*', state);
     const batch = fixes(4, `d${state}`);
     const writing = at.writer.write(batch, never);
     await eventually(() => at.retries() >= 2);
-    expect(at.writer.isRetrying).toBe(true);
-    const notRetrying = at.writer.whenNotRetrying().then(() => 'resolved');
+    expect(at.runner.retryReason).toBe(state);
+    const notRetrying = at.runner.whenNotRetrying().then(() => 'resolved');
     expect(await Promise.race([notRetrying, sql`select 1`.then(() => 'pending')])).toBe('pending');
     await acceptRows(sql, '*');
     expect((await writing).durable).toEqual(batch);
     expect(await notRetrying).toBe('resolved');
-    expect(at.writer.isRetrying).toBe(false);
+    expect(at.runner.retryReason).toBeUndefined();
     expect(await at.metric('processor_write_retries_total', { class: state.slice(0, 2) })).toBe(at.retries());
     // One line when retries begin and one when they end, whatever the number of attempts.
     expect(at.messages).toEqual(['warn: insert failed; retrying', 'info: insert succeeded after retries']);
@@ -258,7 +234,7 @@ test('a transient error is retried until it ends, and the writer reports that it
 });
 
 test('a statement that times out is halved until it succeeds, and counts as a retry', async () => {
-  await using at = openWriter({ statementTimeoutMs: 200 });
+  await using at = openWriter(database.url, { statementTimeoutMs: 200 });
   await sql`
     create or replace function refuse_row() returns trigger language plpgsql as
     $$ begin perform pg_sleep(0.02); return new; end $$`;
@@ -267,7 +243,7 @@ test('a statement that times out is halved until it succeeds, and counts as a re
   const wasRetrying: boolean[] = [];
   const writing = at.writer.write(fixes(32), never);
   await eventually(async () => {
-    wasRetrying.push(at.writer.isRetrying);
+    wasRetrying.push(at.runner.retryReason !== undefined);
     return (await storedCount()) > 0;
   });
   expect(wasRetrying).toContain(true);
@@ -277,11 +253,11 @@ test('a statement that times out is halved until it succeeds, and counts as a re
   expect(await storedCount()).toBe(32);
   expect(await at.metric('processor_write_retries_total', { class: '57' })).toBeGreaterThanOrEqual(2);
   expect(at.retries()).toBeGreaterThanOrEqual(2);
-  expect(at.writer.isRetrying).toBe(false);
+  expect(at.runner.retryReason).toBeUndefined();
 });
 
 test('a single row that times out is retried and never dead-lettered', async () => {
-  await using at = openWriter({ statementTimeoutMs: 50 });
+  await using at = openWriter(database.url, { statementTimeoutMs: 50 });
   const lock = await sql.reserve();
   await lock`begin`;
   await lock`lock table positions in access exclusive mode`;
@@ -293,7 +269,7 @@ test('a single row that times out is retried and never dead-lettered', async () 
 });
 
 test('a missed deadline replaces the Postgres client once, however many statements missed it', async () => {
-  await using at = openWriter({ deadlineMs: 100, statementTimeoutMs: 0 });
+  await using at = openWriter(database.url, { deadlineMs: 500, statementTimeoutMs: 0 });
   const lock = await sql.reserve();
   await lock`begin`;
   await lock`lock table positions in access exclusive mode`;
@@ -309,8 +285,8 @@ test('a missed deadline replaces the Postgres client once, however many statemen
 });
 
 test('two writers with the same rows in opposite order do not deadlock', async () => {
-  await using one = openWriter();
-  await using two = openWriter();
+  await using one = openWriter(database.url);
+  await using two = openWriter(database.url);
   const batch = Array.from({ length: 300 }, (_, n) => fix({ deviceId: `d${n % 30}`, fixAtMs: noon + n }));
   for (let round = 0; round < 10; round += 1) {
     await Promise.all([one.writer.write(batch, never), two.writer.write(batch.toReversed(), never)]);
@@ -321,19 +297,19 @@ test('two writers with the same rows in opposite order do not deadlock', async (
 });
 
 test('an abandoned write stops retrying and rejects with the abort reason', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   await refuseRows(sql, '*', '53100');
   const abandon = new AbortController();
   const stop = eventually(() => at.retries() >= 1).then(() => abandon.abort(new Error('enough')));
   await expect(at.writer.write(fixes(3), abandon.signal)).rejects.toThrow('enough');
   await stop;
-  await at.writer.whenNotRetrying();
+  await at.runner.whenNotRetrying();
   expect(await storedCount()).toBe(0);
   expect(at.messages).not.toContain('info: insert succeeded after retries');
 });
 
 test('concurrent statements do not exceed the concurrency limit', async () => {
-  await using at = openWriter();
+  await using at = openWriter(database.url);
   await sql`
     create or replace function refuse_row() returns trigger language plpgsql as
     $$ begin perform pg_sleep(0.05); return new; end $$`;

@@ -24,9 +24,10 @@ export function runLoop(options: {
   readonly afterWrite?: AfterWrite;
   readonly env?: Readonly<Record<string, string>>;
   readonly permanentErrorLimitMs?: number;
+  readonly statementTimeoutMs?: number;
 }): RunningLoop {
   const seen = observe();
-  const { stream, afterWrite = async () => undefined } = options;
+  const { stream, afterWrite = async () => undefined, statementTimeoutMs = 4000 } = options;
   const config = readConfig(processorSettings, {
     REDIS_URL: options.redisUrl,
     POSTGRES_URL: options.postgresUrl,
@@ -37,7 +38,7 @@ export function runLoop(options: {
     ...options.env,
   });
   const redis = connectRedis(options.redisUrl, { name: 'commands', log: seen.log });
-  const connection = openClient(options.postgresUrl, seen.log);
+  const connection = openClient(options.postgresUrl, seen.log, { statementTimeoutMs });
   let iterations = 0;
   const loop = new StreamLoop({
     stream,

@@ -1,7 +1,8 @@
 // CPU per position and step, with the processor's own functions called one after the other.
 import type { Fix } from '@app/processor/fix';
 import { decodeEntries } from '@app/processor/pipeline/decode-entries';
-import { DeviceStates, selectLastFixes } from '@app/processor/state/device-states';
+import { DeviceStates } from '@app/processor/state/device-states';
+import { selectLastFixes } from '@app/processor/state/look-up-last-fixes';
 import { parseEntriesReply } from '@app/processor/stream/entry-reply';
 import { insertPositions } from '@app/processor/store/insert-positions';
 import { StreamConnection } from '@app/processor/stream/stream-connection';
@@ -52,7 +53,7 @@ async function measureSteps({ redisUrl, postgresUrl, stream, entries }: StepCost
   );
   const states = new DeviceStates(
     1_000_000,
-    (olderThanMs) => selectLastFixes(sql, olderThanMs),
+    (olderThanMs) => selectLastFixes(sql, [...olderThanMs]),
     createMetrics(new Registry()),
   );
   const { signal } = new AbortController();

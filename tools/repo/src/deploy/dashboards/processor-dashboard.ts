@@ -148,6 +148,9 @@ export const processorDashboard: Dashboard = {
       timeSeries('Device states', 'Devices whose state is in memory.', 'short', {
         'in memory': 'sum(processor_device_state_size)',
         'evicted in 5 min': 'sum(increase(processor_device_state_evictions_total[5m]))',
+        'looked up in 5 min': 'sum(increase(processor_device_state_look_ups_total[5m]))',
+        'not found in time in 5 min':
+          'sum(increase(processor_device_state_look_ups_total{result="failed"}[5m]))',
       }),
     ],
     Process: processPanels('processor'),

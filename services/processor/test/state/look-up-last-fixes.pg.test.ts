@@ -2,7 +2,7 @@ import { startPostgres } from '@app/test-kit/postgres';
 import postgres from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fix } from '../support/fixes.ts';
-import { selectLastFixes } from '../../src/state/device-states.ts';
+import { lookBackMs, selectLastFixes } from '../../src/state/look-up-last-fixes.ts';
 import { insertPositions } from '../../src/store/insert-positions.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -28,13 +28,10 @@ afterAll(async () => {
 });
 
 test('the newest good fix of each device before its given time is found', async () => {
-  const found = await selectLastFixes(
-    sql,
-    new Map([
-      ['a', noon],
-      ['b', noon],
-    ]),
-  );
+  const found = await selectLastFixes(sql, [
+    ['a', noon],
+    ['b', noon],
+  ]);
   expect(found).toEqual(
     new Map([
       [
@@ -54,14 +51,24 @@ test('the newest good fix of each device before its given time is found', async 
 });
 
 test('a fix at exactly the given time is not found', async () => {
-  expect(await selectLastFixes(sql, new Map([['a', noon - 2000]]))).toMatchObject(
+  expect(await selectLastFixes(sql, [['a', noon - 2000]])).toMatchObject(
     new Map([['a', expect.objectContaining({ latitude: 1 })]]),
   );
-  expect(await selectLastFixes(sql, new Map([['a', noon - 3000]]))).toEqual(new Map());
+  expect(await selectLastFixes(sql, [['a', noon - 3000]])).toEqual(new Map());
 });
 
 test('a device without a good fix is left out', async () => {
-  expect(await selectLastFixes(sql, new Map([['nobody', noon]]))).toEqual(new Map());
+  expect(await selectLastFixes(sql, [['nobody', noon]])).toEqual(new Map());
+});
+
+test('a fix older than the look-back is not found, whatever the other devices ask for', async () => {
+  const [at, after] = [fix({ deviceId: 'at', fixAtMs: noon }), fix({ deviceId: 'after', fixAtMs: noon })];
+  await insertPositions(sql, [after, at]);
+  const found = await selectLastFixes(sql, [
+    ['at', noon + lookBackMs],
+    ['after', noon + lookBackMs + 1],
+  ]);
+  expect(found).toEqual(new Map([['at', expect.objectContaining({ fixAtMs: noon })]]));
 });
 
 test('times keep their milliseconds over the whole storable range', async () => {
@@ -71,6 +78,9 @@ test('times keep their milliseconds over the whole storable range', async () => 
     sql,
     years.map((fixAtMs, n) => ({ ...fix({ deviceId: `y${n}`, fixAtMs }), quality: 0 })),
   );
-  const found = await selectLastFixes(sql, new Map(years.map((fixAtMs, n) => [`y${n}`, fixAtMs + 1])));
+  const found = await selectLastFixes(
+    sql,
+    years.map((fixAtMs, n) => [`y${n}`, fixAtMs + 1] as const),
+  );
   expect(years.map((_, n) => found.get(`y${n}`)?.fixAtMs)).toEqual(years);
 });
