@@ -12,7 +12,7 @@ import {
 import { defaultFutureFlagMs } from '@app/shared/quality';
 import { z } from 'zod';
 import { parseAllowedOrigins } from './access/allowed-origins.ts';
-import { parseTrustedProxies } from './server/client-address.ts';
+import { forwardedHeaders, parseTrustedProxies } from './server/client-address.ts';
 
 const hourMs = 3_600_000;
 
@@ -59,8 +59,18 @@ export const gatewaySettings = z.object({
     })
     .meta({
       expected: 'a comma-separated list of addresses and networks',
-      description: 'Proxies whose X-Forwarded-For is trusted; none by default.',
+      description: 'Proxies whose LIVE_FORWARDED_HEADER is trusted; none by default.',
       example: '10.0.0.0/8',
+    }),
+  LIVE_FORWARDED_HEADER: z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(forwardedHeaders))
+    .default('x-forwarded-for')
+    .meta({
+      expected: 'x-forwarded-for or forwarded',
+      description:
+        'Header in which trusted proxies append the client address. Name the one that they set: the other one comes from the client.',
     }),
   LIVE_TICK_MS: durationMs({ min: 20, max: 1000 }).default(125).meta({
     description: 'Interval between writes of changed positions; limits the highest rate of a client.',

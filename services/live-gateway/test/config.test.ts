@@ -30,6 +30,7 @@ test('a minimal configuration has the documented defaults and the host name as i
     LIVE_DEVICE_EVENT_REFRESH_MS: 30_000,
     LIVE_SUSPENDED_POLL_MS: 10_000,
     AUTH_CACHE_TTL_MS: 10_000,
+    LIVE_FORWARDED_HEADER: 'x-forwarded-for',
     DIRECTUS_SESSION_COOKIE: 'directus_session_token',
     DIRECTUS_BASE_URL: 'http://localhost:8055/directus',
     LIVE_ALLOWED_ORIGINS: {
@@ -46,16 +47,35 @@ test.each([
   'https://live.example.org/',
   'live.example.org',
   'HTTPS://live.example.org',
+  'wss://live.example.org',
+  'file://localhost',
+  'capacitor://',
+  'capacitor://localhost/',
+  'Capacitor://localhost',
+  'data:text/html',
   '',
   ' , ',
 ])('%j is not a valid origin list', (origin) => {
   expect(problemsOf({ LIVE_ALLOWED_ORIGINS: origin })).toHaveLength(1);
 });
 
+test('origins of apps and browser extensions are accepted as they are sent', () => {
+  const origins = [
+    'capacitor://localhost',
+    'ionic://localhost',
+    'app://localhost:8100',
+    'moz-extension://0-a_b',
+  ];
+  expect(readConfig(gatewaySettings, { ...minimal, LIVE_ALLOWED_ORIGINS: origins.join(',') })).toMatchObject({
+    LIVE_ALLOWED_ORIGINS: { origins, allowMissing: false },
+  });
+});
+
 test('all invalid settings are reported at once, by name', () => {
   const problems = problemsOf({
     LIVE_ALLOWED_ORIGINS: 'null',
     LIVE_TRUSTED_PROXIES: 'my-proxy',
+    LIVE_FORWARDED_HEADER: 'x-real-ip',
     LIVE_WS_PATH: 'ws-live',
     LIVE_TICK_MS: '1.5',
     LIVE_SUSPENDED_POLL_MS: '99',
@@ -63,6 +83,7 @@ test('all invalid settings are reported at once, by name', () => {
   expect(new Set(problems.map((problem) => problem.split(' ')[0]))).toEqual(
     new Set([
       'LIVE_ALLOWED_ORIGINS',
+      'LIVE_FORWARDED_HEADER',
       'LIVE_SUSPENDED_POLL_MS',
       'LIVE_TICK_MS',
       'LIVE_TRUSTED_PROXIES',

@@ -25,7 +25,7 @@ export function parseAllowedOrigins(value: string): AllowedOrigins | string {
   // '*' would let any page use a user's session; 'null' is the origin of every sandboxed frame.
   const wrong = origins.find((entry) => !isOrigin(entry));
   if (wrong !== undefined) {
-    return `${JSON.stringify(wrong)} is not an origin: expected scheme, host and port as a browser sends them, such as https://live.example.org`;
+    return `${JSON.stringify(wrong)} is not an origin: expected scheme, host and port as a browser sends them, such as https://live.example.org or capacitor://localhost`;
   }
   return { origins, allowMissing: origins.length < entries.length };
 }
@@ -34,6 +34,13 @@ export function isAllowedOrigin(origin: string, allowed: AllowedOrigins): boolea
   return origin === '' ? allowed.allowMissing : allowed.origins.includes(origin);
 }
 
+/**
+ * Schemes of apps, such as `capacitor://localhost`: their origins are matched exactly, but are opaque to `URL`. Not those
+ * of pages, which are never sent so (`file`), or of a WebSocket (`ws`, `wss`).
+ */
+const appOrigin = /^(?!(?:file|wss?|ftp):)[a-z][a-z0-9+.-]*:\/\/[\w.-]+(?::\d{1,5})?$/;
+
 function isOrigin(value: string): boolean {
-  return URL.canParse(value) && /^https?:/.test(value) && new URL(value).origin === value;
+  if (!/^https?:/.test(value)) return appOrigin.test(value);
+  return URL.canParse(value) && new URL(value).origin === value;
 }

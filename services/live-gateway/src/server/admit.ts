@@ -5,8 +5,8 @@ import type { Authenticate } from '../access/authenticate.ts';
 import { readSessionCookie } from '../access/session-cookie.ts';
 import type { Viewer } from '../access/visitor.ts';
 import { clientAddress } from './client-address.ts';
-import type { TrustedProxies } from './client-address.ts';
-import { offersSubprotocol } from './upgrade-request.ts';
+import type { ForwardedHeader, TrustedProxies } from './client-address.ts';
+import { listsToken, offersSubprotocol } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** The result of an upgrade request; the `result` label of `live_upgrades_total`. */
@@ -14,7 +14,7 @@ export type UpgradeResult =
   | 'accepted'
   | 'draining'
   | 'full'
-  /** The Connection header lacks `Upgrade`. */
+  /** Not a handshake of RFC 6455. */
   | 'bad_request'
   | 'foreign_origin'
   /** `live.v1` is not offered, and `LIVE_PLAIN_DIALECT` is off. */
@@ -48,21 +48,22 @@ export interface AdmissionRules {
   readonly isFull: () => boolean;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustedProxies: TrustedProxies;
+  readonly forwardedHeader: ForwardedHeader;
   readonly allowsPlainDialect: boolean;
   readonly cookieName: string;
   readonly authenticate: Authenticate;
 }
 
+/** Of the WebSocket protocol. */
+export const supportedVersion = '13';
 const defaultRetryAfterS = { draining: 1, full: 10, unavailable: 5 } as const;
 
 /** Admits or refuses an upgrade request. The cheapest checks come first; only the last one calls Directus. */
 export async function admit(request: UpgradeRequest, rules: AdmissionRules): Promise<Admission> {
   if (rules.isDraining()) return refuseTemporarily('draining', 'server shutting down');
   if (rules.isFull()) return refuseTemporarily('full', 'too many connections');
-  // Required by RFC 6455. uWebSockets.js does not check it, and closes such a connection right after the upgrade.
-  if (!/\bupgrade\b/i.test(request.connection)) {
-    return refuse('bad_request', '400 Bad Request', 'Connection header must contain Upgrade');
-  }
+  const problem = problemOfHandshake(request);
+  if (problem !== undefined) return refuse('bad_request', '400 Bad Request', problem);
   if (!isAllowedOrigin(request.origin, rules.allowedOrigins)) {
     return refuse('foreign_origin', '403 Forbidden', 'origin not allowed');
   }
@@ -73,7 +74,12 @@ export async function admit(request: UpgradeRequest, rules: AdmissionRules): Pro
   if (cookie === undefined) return refuse('no_cookie', '401 Unauthorized', 'no session cookie');
   const visitor = {
     cookie,
-    address: clientAddress(request.socketAddress, request.forwardedFor, rules.trustedProxies),
+    address: clientAddress(
+      request.socketAddress,
+      request.forwarded,
+      rules.forwardedHeader,
+      rules.trustedProxies,
+    ),
   };
   const identity = await rules.authenticate(visitor);
   if (identity.kind === 'nobody') return refuse('unauthorised', '401 Unauthorized', 'session not valid');
@@ -83,6 +89,14 @@ export async function admit(request: UpgradeRequest, rules: AdmissionRules): Pro
   // Draining may have started during the Directus call.
   if (rules.isDraining()) return refuseTemporarily('draining', 'server shutting down');
   return { isAdmitted: true, viewer: { ...visitor, userId: identity.userId } };
+}
+
+/** What RFC 6455, section 4.2.1, requires of a request and uWebSockets.js does not check. */
+function problemOfHandshake({ connection, isClosing, upgrade, version }: UpgradeRequest): string | undefined {
+  if (!listsToken(connection, 'upgrade')) return 'Connection header must list Upgrade';
+  if (isClosing) return 'Connection: close must not precede Connection: Upgrade';
+  if (!listsToken(upgrade, 'websocket')) return 'Upgrade header must list websocket';
+  return version === supportedVersion ? undefined : `Sec-WebSocket-Version must be ${supportedVersion}`;
 }
 
 function refuse(result: Refusal['result'], status: Refusal['status'], message: string): Admission {

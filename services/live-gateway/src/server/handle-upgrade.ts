@@ -3,7 +3,9 @@ import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets
 import { subprotocol } from '@app/shared/protocol';
 import type { ReportClientError } from '../connection/client-errors.ts';
 import type { SocketData } from '../connection/socket-handlers.ts';
+import { supportedVersion } from './admit.ts';
 import type { Admission, Refusal, UpgradeResult } from './admit.ts';
+import type { ForwardedHeader } from './client-address.ts';
 import { offersSubprotocol, readUpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 import type { UpgradeCork } from './upgrade-cork.ts';
@@ -16,6 +18,7 @@ import type { UpgradeCork } from './upgrade-cork.ts';
  */
 export function createUpgradeHandler(options: {
   readonly admit: (request: UpgradeRequest) => Promise<Admission>;
+  readonly forwardedHeader: ForwardedHeader;
   readonly upgradeCork: UpgradeCork;
   readonly onPending: (change: 1 | -1) => void;
   readonly onResult: (result: UpgradeResult) => void;
@@ -28,7 +31,7 @@ export function createUpgradeHandler(options: {
     response.onAborted(() => {
       isAborted = true;
     });
-    const upgradeRequest = readUpgradeRequest(response, request);
+    const upgradeRequest = readUpgradeRequest(response, request, options.forwardedHeader);
     onPending(1);
     let admission: Admission;
     try {
@@ -66,6 +69,7 @@ const internalError: Refusal = {
 
 function refuse(response: HttpResponse, refusal: Refusal): void {
   response.writeStatus(refusal.status).writeHeader('Content-Type', 'text/plain; charset=utf-8');
+  if (refusal.result === 'bad_request') response.writeHeader('Sec-WebSocket-Version', supportedVersion);
   if (refusal.retryAfterS !== undefined) response.writeHeader('Retry-After', String(refusal.retryAfterS));
   response.end(`${refusal.message}\n`, true);
 }

@@ -6,6 +6,7 @@ import type { SocketData } from '../connection/socket-handlers.ts';
 import { admit } from './admit.ts';
 import type { UpgradeResult } from './admit.ts';
 import { parseTrustedProxies } from './client-address.ts';
+import type { ForwardedHeader } from './client-address.ts';
 import { createUpgradeHandler } from './handle-upgrade.ts';
 import { listen } from './listen.ts';
 import type { LiveServer } from './listen.ts';
@@ -18,6 +19,7 @@ export async function startLiveServer(options: {
     readonly LIVE_WS_PATH: string;
     readonly LIVE_ALLOWED_ORIGINS: AllowedOrigins;
     readonly LIVE_TRUSTED_PROXIES: string;
+    readonly LIVE_FORWARDED_HEADER: ForwardedHeader;
     readonly LIVE_MAX_CONNECTIONS: number;
     readonly LIVE_MAX_HEADER_BYTES: number;
     readonly LIVE_PLAIN_DIALECT: boolean;
@@ -40,6 +42,7 @@ export async function startLiveServer(options: {
     isFull: () => options.connectionCount() + pending > config.LIVE_MAX_CONNECTIONS,
     allowedOrigins: config.LIVE_ALLOWED_ORIGINS,
     trustedProxies,
+    forwardedHeader: config.LIVE_FORWARDED_HEADER,
     allowsPlainDialect: config.LIVE_PLAIN_DIALECT,
     cookieName: config.DIRECTUS_SESSION_COOKIE,
     authenticate: options.authenticate,
@@ -53,6 +56,7 @@ export async function startLiveServer(options: {
     createUpgrade: (upgradeCork) =>
       createUpgradeHandler({
         admit: (request) => admit(request, rules),
+        forwardedHeader: config.LIVE_FORWARDED_HEADER,
         upgradeCork,
         onPending: (change) => {
           pending += change;

@@ -1,41 +1,61 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import type { ForwardedHeader } from './client-address.ts';
 
 /** The parts of an upgrade request that the gateway reads, copied: uWebSockets.js' request is invalid after an await. */
 export interface UpgradeRequest {
   readonly connection: string;
+  /** uWebSockets.js will close the connection after its response, whatever that is. */
+  readonly isClosing: boolean;
+  readonly upgrade: string;
+  readonly version: string;
   readonly origin: string;
   readonly cookieHeader: string;
   readonly socketAddress: string;
-  readonly forwardedFor: string;
+  /** The header in which proxies append the address of their client. */
+  readonly forwarded: string;
   readonly key: string;
   readonly protocols: string;
   readonly extensions: string;
 }
 
-/** Missing headers are ''. */
-export function readUpgradeRequest(response: HttpResponse, request: HttpRequest): UpgradeRequest {
+/**
+ * Missing headers are ''. The lines of a header are joined, as RFC 9110 says: uWebSockets.js' `getHeader` returns the
+ * first only, which may be the one from the client where a proxy appends a line of its own, as HAProxy does.
+ *
+ * @param forwardedHeader the one that is read into `forwarded`.
+ */
+export function readUpgradeRequest(
+  response: HttpResponse,
+  request: HttpRequest,
+  forwardedHeader: ForwardedHeader,
+): UpgradeRequest {
+  const lines = new Map<string, string[]>();
+  request.forEach((name, value) => {
+    const values = lines.get(name);
+    if (values === undefined) lines.set(name, [value]);
+    else values.push(value);
+  });
+  const read = (name: string, separator = ','): string => lines.get(name)?.join(separator) ?? '';
   return {
-    connection: request.getHeader('connection'),
-    origin: request.getHeader('origin'),
-    cookieHeader: request.getHeader('cookie'),
-    forwardedFor: readForwardedFor(request),
+    connection: read('connection'),
+    // It takes any first line of this length for `close`.
+    isClosing: request.getHeader('connection').length === 'close'.length,
+    upgrade: read('upgrade'),
+    version: read('sec-websocket-version'),
+    origin: read('origin'),
+    // As browsers separate cookies; some proxies split the header of HTTP/2 into lines.
+    cookieHeader: read('cookie', '; '),
+    forwarded: read(forwardedHeader),
     socketAddress: Buffer.from(response.getRemoteAddressAsText()).toString('latin1'),
-    key: request.getHeader('sec-websocket-key'),
-    protocols: request.getHeader('sec-websocket-protocol'),
-    extensions: request.getHeader('sec-websocket-extensions'),
+    key: read('sec-websocket-key'),
+    protocols: read('sec-websocket-protocol'),
+    extensions: read('sec-websocket-extensions'),
   };
 }
 
-/**
- * All `X-Forwarded-For` lines joined. `getHeader` returns only the first: a proxy that appends a line of its own, as
- * HAProxy does, leaves the address asserted by the client there.
- */
-function readForwardedFor(request: HttpRequest): string {
-  const lines: string[] = [];
-  request.forEach((name, value) => {
-    if (name === 'x-forwarded-for') lines.push(value);
-  });
-  return lines.join(',');
+/** Whether a list such as `Connection` contains the token, in any position and case. */
+export function listsToken(header: string, token: string): boolean {
+  return header.split(',').some((each) => each.trim().toLowerCase() === token);
 }
 
 /** Whether a `Sec-WebSocket-Protocol` header contains the subprotocol. */

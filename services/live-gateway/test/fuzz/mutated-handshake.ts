@@ -68,6 +68,7 @@ function mutateLines(random: SeededRandom, lines: string[]): void {
         `Cookie: ${'a=b; '.repeat(500)}`,
         'Upgrade: h2c',
         'Connection: close',
+        'Connection: close\r\nConnection: Upgrade',
         'Sec-WebSocket-Version: 8',
         'Sec-WebSocket-Key: x',
       ]);

@@ -47,6 +47,7 @@ export async function openServer(limits: Partial<ConnectionLimits> = {}) {
     createUpgrade: (upgradeCork) =>
       createUpgradeHandler({
         admit: () => Promise.resolve({ isAdmitted: true, viewer }),
+        forwardedHeader: 'x-forwarded-for',
         upgradeCork,
         onPending: () => undefined,
         onResult: () => undefined,
