@@ -4,6 +4,7 @@ import { ChangeFeed } from './change-feed.ts';
 import type { Problem } from './subscriptions.ts';
 import { Machine } from './machine.ts';
 import type { Action, Ending, Input, LiveState, SessionRequest } from './machine.ts';
+import { asObject, asString } from './server-message.ts';
 import type { LivePosition } from './server-message.ts';
 import { responseTimeoutMs } from './timing.ts';
 import type { Change, View } from './topic.ts';
@@ -36,6 +37,13 @@ export interface ConnectOptions extends View {
   readonly checkSession?: ((signal: AbortSignal) => Promise<{ readonly status: number }>) | undefined;
   /** Refreshes the session after `checkSession` returned 401 or 403; 2xx is success. */
   readonly refreshSession?: ((signal: AbortSignal) => Promise<{ readonly status: number }>) | undefined;
+  /**
+   * Requests a ticket for the current session from the gateway. Default: a `fetch` POST with the browser's cookie; set
+   * it in Node.
+   */
+  readonly requestTicket?:
+    | ((url: string, signal: AbortSignal) => Promise<{ json(): Promise<unknown> }>)
+    | undefined;
   /** Called after each change of `state`; `ending` is set for `unauthorised` and `closed`. */
   readonly onState?: ((state: LiveState, ending: Ending | undefined) => void) | undefined;
   /** Called after `positions` has changed. */
@@ -53,6 +61,11 @@ export interface LiveClient extends AsyncIterable<Change>, Disposable {
   readonly positions: ReadonlyMap<string, ReadonlyMap<string, LivePosition>>;
   /** Changes the view; omitted properties stay unchanged. `bbox: null` shows the whole event. */
   update(view: View): void;
+  /**
+   * Call it after the page has refreshed its session: hands the new one over to the open connection, where the gateway
+   * supports that. Otherwise the client reconnects with it once the previous session has ended.
+   */
+  sessionRefreshed(): void;
   /** Closes the client for good and ends every iterator. */
   close(): void;
 }
@@ -64,7 +77,7 @@ export interface LiveClient extends AsyncIterable<Change>, Disposable {
  * @throws what `WebSocket` throws for an invalid URL. Later errors are reported as states and problems.
  */
 export function connect(options: ConnectOptions): LiveClient {
-  const { openSocket = openWebSocket } = options;
+  const { openSocket = openWebSocket, requestTicket = postForTicket } = options;
   const requests = { checkSession: options.checkSession, refreshSession: options.refreshSession };
   const machine = new Machine({
     topics: options.topics,
@@ -123,6 +136,11 @@ export function connect(options: ConnectOptions): LiveClient {
           dispatch({ type: 'response', number: action.number, status }),
         );
         break;
+      case 'ticket':
+        void ticketFor(action.connection).then((ticket) =>
+          dispatch({ type: 'ticket', connection: action.connection, ticket }),
+        );
+        break;
       case 'change':
         for (const feed of feeds) feed.add(action.change);
         call(() => options.onChange?.(action.change));
@@ -155,12 +173,26 @@ export function connect(options: ConnectOptions): LiveClient {
     opened.addEventListener('error', () => undefined);
   };
 
+  const requestSignal = (): AbortSignal =>
+    AbortSignal.any([ended.signal, AbortSignal.timeout(responseTimeoutMs)]);
+
   const request = async (name: SessionRequest): Promise<number | undefined> => {
     try {
-      const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(responseTimeoutMs)]);
-      return (await requests[name]?.(signal))?.status;
+      return (await requests[name]?.(requestSignal()))?.status;
     } catch {
       // A failed request must not stop the client.
+      return undefined;
+    }
+  };
+
+  const ticketFor = async (connection: string): Promise<string | undefined> => {
+    try {
+      const url = new URL(options.url);
+      url.protocol = url.protocol.replace('ws', 'http');
+      url.searchParams.set('connection', connection);
+      const response = await requestTicket(url.href, requestSignal());
+      return asString(asObject(await response.json())?.ticket);
+    } catch {
       return undefined;
     }
   };
@@ -197,6 +229,7 @@ export function connect(options: ConnectOptions): LiveClient {
     },
     positions,
     update: (view) => dispatch({ type: 'update', view }),
+    sessionRefreshed: () => dispatch({ type: 'refreshed' }),
     close,
     [Symbol.dispose]: close,
     [Symbol.asyncIterator]: iterate,
@@ -205,6 +238,10 @@ export function connect(options: ConnectOptions): LiveClient {
 
 function openWebSocket(url: string, protocol: string): LiveSocket {
   return new WebSocket(url, protocol);
+}
+
+function postForTicket(url: string, signal: AbortSignal): Promise<Response> {
+  return fetch(url, { method: 'POST', credentials: 'include', signal });
 }
 
 /** Globals of a page, missing in Node; `queueMicrotask` exists in both and makes `globalThis` assignable. */

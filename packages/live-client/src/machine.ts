@@ -1,5 +1,5 @@
 import { closeCode, shouldReconnect, subprotocol } from '@app/shared/protocol';
-import { asMs, parseServerMessage } from './server-message.ts';
+import { asMs, asString, parseServerMessage } from './server-message.ts';
 import { Subscriptions } from './subscriptions.ts';
 import type { SubscriptionAction } from './subscriptions.ts';
 import {
@@ -40,6 +40,10 @@ export type Input =
   | { readonly type: 'wake' }
   /** The HTTP status of a session request; undefined if it failed. */
   | { readonly type: 'response'; readonly number: number; readonly status: number | undefined }
+  /** The page has refreshed the session. */
+  | { readonly type: 'refreshed' }
+  /** A ticket for the session, or undefined if the request failed. */
+  | { readonly type: 'ticket'; readonly connection: string; readonly ticket: string | undefined }
   | { readonly type: 'update'; readonly view: View }
   | { readonly type: 'stop' };
 
@@ -50,6 +54,8 @@ export type Action =
   /** Close the socket and ignore its further events. */
   | { readonly type: 'disconnect' }
   | { readonly type: 'request'; readonly request: SessionRequest; readonly number: number }
+  /** Request a ticket that hands the browser's session over to this connection. */
+  | { readonly type: 'ticket'; readonly connection: string }
   | { readonly type: 'state'; readonly state: LiveState; readonly ending: Ending | undefined };
 
 /**
@@ -75,6 +81,8 @@ export class Machine {
   #attemptAtMs = -Infinity;
   #openedAtMs = -Infinity;
   #lastMessageAtMs = -Infinity;
+  /** The server's name of the connection, if it accepts tickets. */
+  #connection: string | undefined;
   /** When to disconnect, after a `reconnect` message. */
   #disconnectAtMs = Infinity;
 
@@ -155,6 +163,14 @@ export class Machine {
           this.#onResponse(input.status, nowMs);
         }
         break;
+      case 'refreshed':
+        this.#requestTicket();
+        break;
+      case 'ticket':
+        if (input.connection === this.#connection && input.ticket !== undefined) {
+          this.#subscriptions.reauthenticate(input.ticket);
+        }
+        break;
       case 'update':
         this.#subscriptions.setView(input.view, nowMs);
         this.#subscriptions.onTimer(nowMs);
@@ -196,6 +212,9 @@ export class Machine {
       this.#disconnectAtMs = nowMs + afterMs;
       this.#notBeforeMs = this.#disconnectAtMs;
     }
+    if (message.tickets === true) this.#connection = asString(message.connection);
+    // Usually the page has refreshed the session, and the previous one has ended: the browser has the new cookie.
+    if (message.type === 'session-ended') this.#requestTicket();
     this.#subscriptions.onMessage(message, nowMs);
     this.#subscriptions.onTimer(nowMs);
   }
@@ -210,6 +229,7 @@ export class Machine {
     }
     this.#failedToOpen = wasOpen ? 0 : this.#failedToOpen + 1;
     this.#disconnectAtMs = Infinity;
+    this.#connection = undefined;
     this.#isStale = false;
     this.#subscriptions.onClose();
     if (!shouldReconnect(code)) {
@@ -230,6 +250,11 @@ export class Machine {
     }
     if (mustCheck && this.#sessionRequests.includes('checkSession')) this.#send('checkSession', nowMs);
     else this.#scheduleRetry(nowMs);
+  }
+
+  /** Without a ticket nothing changes: the server closes with 4001 once the session has ended. */
+  #requestTicket(): void {
+    if (this.#connection !== undefined) this.#actions.push({ type: 'ticket', connection: this.#connection });
   }
 
   #scheduleRetry(nowMs: number): void {

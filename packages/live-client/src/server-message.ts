@@ -25,6 +25,9 @@ export type ServerMessage = {
       | 'devices'
       | 'reason'
       | 'afterMs'
+      | 'connection'
+      | 'ticket'
+      | 'tickets'
       | 'code'
       | 'message'
       | 'temporary'
@@ -35,11 +38,15 @@ export type ServerMessage = {
 /** Parses a frame; undefined if it is not a JSON object. */
 export function parseServerMessage(data: string): ServerMessage | undefined {
   try {
-    const json: unknown = JSON.parse(data);
-    return typeof json === 'object' && json !== null ? json : undefined;
+    return asObject(JSON.parse(data));
   } catch {
     return undefined;
   }
+}
+
+/** Undefined if it is not a JSON object. */
+export function asObject(json: unknown): ServerMessage | undefined {
+  return typeof json === 'object' && json !== null ? json : undefined;
 }
 
 /** Indexes of our columns in a row: a later server may order them differently or have more. */

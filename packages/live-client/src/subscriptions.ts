@@ -19,7 +19,7 @@ export type SubscriptionAction =
   | { readonly type: 'problem'; readonly problem: Problem };
 
 interface Request {
-  readonly type: 'subscribe' | 'update' | 'ping';
+  readonly type: 'subscribe' | 'update' | 'ping' | 'reauthenticate';
   readonly topic?: Topic;
   /** An `update` with another box. */
   readonly changesBox?: boolean;
@@ -127,6 +127,10 @@ export class Subscriptions {
 
   ping(): void {
     this.#sendRequest({ type: 'ping' }, {});
+  }
+
+  reauthenticate(ticket: string): void {
+    this.#sendRequest({ type: 'reauthenticate' }, { ticket });
   }
 
   /** Ignores unknown types and fields. */

@@ -159,3 +159,54 @@ describe('4001', () => {
     expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
   });
 });
+
+/** Live, on a connection that accepts tickets. */
+function liveWithTickets(): MachineDriver {
+  const driver = new MachineDriver({ sessionRequests: both }).goLive();
+  driver.receive({ type: 'hello', connection: 'c1', tickets: true });
+  return driver;
+}
+
+describe('a refreshed session', () => {
+  test('is handed over with a ticket, after `sessionRefreshed` and when the server says that the session has ended', () => {
+    const driver = liveWithTickets();
+    const request = [{ type: 'ticket', connection: 'c1' }];
+    expect(driver.dispatch({ type: 'refreshed' })).toEqual(request);
+    expect(driver.receive({ type: 'session-ended', afterMs: 10_000 })).toEqual(request);
+    driver.dispatch({ type: 'ticket', connection: 'c1', ticket: 't1' });
+    expect(driver.sent).toEqual([{ type: 'reauthenticate', id: expect.any(Number), ticket: 't1' }]);
+    expect(driver.receive({ type: 'reauthenticated', id: driver.sent[0]?.['id'] })).toEqual([]);
+    expect(driver.state).toBe('live');
+  });
+
+  test('changes nothing if there is no ticket, or the server accepts none', () => {
+    const driver = liveWithTickets();
+    expect(driver.dispatch({ type: 'ticket', connection: 'c1', ticket: undefined })).toEqual([]);
+    const without = new MachineDriver().goLive();
+    expect(without.receive({ type: 'hello', connection: 'c1' })).toEqual([]);
+    expect(without.dispatch({ type: 'refreshed' })).toEqual([]);
+  });
+
+  test('is not handed over to a later connection', () => {
+    const driver = liveWithTickets();
+    driver.close(1006);
+    expect(driver.dispatch({ type: 'refreshed' })).toEqual([]);
+    expect(driver.dispatch({ type: 'ticket', connection: 'c1', ticket: 't1' })).toEqual([]);
+    driver.goLive();
+    driver.receive({ type: 'hello', connection: 'c2', tickets: true });
+    expect(driver.dispatch({ type: 'ticket', connection: 'c1', ticket: 't1' })).toEqual([]);
+    expect(driver.dispatch({ type: 'refreshed' })).toEqual([{ type: 'ticket', connection: 'c2' }]);
+  });
+
+  test('that is refused is reported, and the later close with 4001 is handled as ever', () => {
+    const driver = liveWithTickets();
+    driver.dispatch({ type: 'ticket', connection: 'c1', ticket: 't1' });
+    const [sent] = driver.sent;
+    driver.receive({ type: 'error', id: sent?.['id'], code: 'bad-session', message: 'm', temporary: false });
+    expect(driver.actions).toEqual([
+      { type: 'problem', problem: { code: 'bad-session', message: 'm', isTemporary: false } },
+    ]);
+    driver.close(4001);
+    expect(driver.runTimer()).toEqual([{ type: 'connect' }]);
+  });
+});

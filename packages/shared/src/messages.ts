@@ -51,8 +51,19 @@ const unsubscribe = z.object({ type: z.literal('unsubscribe'), ...addressed }).r
 
 const ping = z.object({ type: z.literal('ping'), id: messageId.optional() }).readonly();
 
+/** Hands a new session over to the connection. Batched dialect, if `hello` has `tickets`. */
+const reauthenticate = z
+  .object({ type: z.literal('reauthenticate'), id: messageId.optional(), ticket: z.string() })
+  .readonly();
+
 /** A message from a client, in either dialect. */
-export const clientMessage = z.discriminatedUnion('type', [subscribe, update, unsubscribe, ping]);
+export const clientMessage = z.discriminatedUnion('type', [
+  subscribe,
+  update,
+  unsubscribe,
+  ping,
+  reauthenticate,
+]);
 export type ClientMessage = z.output<typeof clientMessage>;
 
 const epochMs = z.int().min(0);
@@ -133,6 +144,8 @@ const batchedOnly = [
       type: z.literal('hello'),
       protocol: z.literal(subprotocol),
       connection: z.string(),
+      /** Whether the client may reauthenticate with tickets. */
+      tickets: z.literal(true).optional(),
       time: epochMs,
       tickMs: count,
       columns: z.array(z.string()).readonly(),
@@ -183,6 +196,9 @@ const batchedOnly = [
       removed: z.array(deviceId).readonly(),
     })
     .readonly(),
+  /** The session has ended; the connection is closed after `afterMs` unless another session is handed over. */
+  z.object({ type: z.literal('session-ended'), afterMs: count }).readonly(),
+  z.object({ type: z.literal('reauthenticated'), id: messageId.optional() }).readonly(),
   /** These devices left the bbox. */
   z.object({ type: z.literal('hidden'), topic, devices: z.array(deviceId).readonly() }).readonly(),
 ] as const;

@@ -29,6 +29,8 @@ export const errorCodes = [
   'too-many-subscriptions',
   'rate-limited',
   'bad-bbox',
+  /** A ticket that is not valid here, or its session is not valid or of another user. */
+  'bad-session',
   /** Directus does not respond, or the gateway is behind the cursor of the client. */
   'unavailable',
   /** No gateway sends these two; clients accept them. */

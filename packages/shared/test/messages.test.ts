@@ -116,11 +116,14 @@ test('a row has a value for each column', () => {
 });
 
 test('the inferred types are discriminated by `type`', () => {
-  expectTypeOf<ClientMessage['type']>().toEqualTypeOf<'subscribe' | 'update' | 'unsubscribe' | 'ping'>();
+  expectTypeOf<ClientMessage['type']>().toEqualTypeOf<
+    'subscribe' | 'update' | 'unsubscribe' | 'ping' | 'reauthenticate'
+  >();
   expect(clientMessage.options.map((option) => option.safeParse({ type: 'ping' }).success)).toEqual([
     false,
     false,
     false,
     true,
+    false,
   ]);
 });

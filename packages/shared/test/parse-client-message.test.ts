@@ -78,6 +78,8 @@ describe('an invalid message results in a problem with a code, and with the id i
     ['a cursor without an epoch', { type: 'subscribe', topic, cursor: 'c' }, 'bad-message'],
     ['an epoch without a cursor', { type: 'subscribe', topic, epoch: 'e' }, 'bad-message'],
     ['a cursor that is not a string', { type: 'subscribe', topic, cursor: 1, epoch: 'e' }, 'bad-message'],
+    ['a reauthenticate without a ticket', { type: 'reauthenticate' }, 'bad-message'],
+    ['a ticket that is not a string', { type: 'reauthenticate', ticket: 1 }, 'bad-message'],
     ['an epoch that is not a string', { type: 'subscribe', topic, cursor: 'c', epoch: 1 }, 'bad-message'],
   ])('%s', (_, message, code) => {
     const problem = parse(message);
@@ -129,7 +131,7 @@ test('it never throws, and every problem names the rule', () => {
   const almostValid = fc
     .record(
       {
-        type: fc.constantFrom('subscribe', 'update', 'unsubscribe', 'ping', 'other'),
+        type: fc.constantFrom('subscribe', 'update', 'unsubscribe', 'ping', 'reauthenticate', 'other'),
         id: fc.oneof(fc.integer(), fc.string(), fc.jsonValue()),
         topic: fc.oneof(fc.constant(topic), fc.jsonValue()),
         maxHz: fc.oneof(fc.integer({ min: 0, max: 21 }), fc.jsonValue()),
@@ -139,6 +141,7 @@ test('it never throws, and every problem names the rule', () => {
         ),
         cursor: fc.jsonValue(),
         epoch: fc.jsonValue(),
+        ticket: fc.jsonValue(),
       },
       { requiredKeys: ['type'] },
     )

@@ -6,6 +6,7 @@ import {
   name,
   port,
   positiveInt,
+  secret,
   string,
   urlOf,
 } from '@app/runtime/config';
@@ -174,6 +175,11 @@ export const gatewaySettings = z.object({
   DIRECTUS_AUTHZ_TIMEOUT_MS: durationMs({ min: 100, max: 60_000 })
     .default(5000)
     .meta({ description: 'Deadline for authorising a client for an event at Directus, including queueing.' }),
+  LIVE_TICKET_KEY: secret(string().min(32)).optional().meta({
+    expected: 'at least 32 characters',
+    description:
+      'Secret shared by all replicas that encrypts session tickets; without it a refreshed session closes its connections (4001).',
+  }),
   AUTH_CACHE_TTL_MS: durationMs()
     .default(10_000)
     .meta({ description: 'Cache TTL of authenticated sessions.' }),

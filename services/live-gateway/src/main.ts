@@ -114,7 +114,17 @@ await runService({
       }),
     );
     const server = cleanup.use(
-      await startClientServer({ config, state, access, suspended, metrics, onError, clock, nowMs }),
+      await startClientServer({
+        config,
+        state,
+        access,
+        suspended,
+        reauthorizer,
+        metrics,
+        onError,
+        clock,
+        nowMs,
+      }),
     );
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 

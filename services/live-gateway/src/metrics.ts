@@ -116,6 +116,11 @@ export function createMetrics(registry: Registry) {
       'Re-authorisations of subscriptions, by outcome.',
       'outcome',
     ),
+    reauthentications: counter(
+      'live_reauthentications_total',
+      'Sessions handed over to open connections, by outcome.',
+      'outcome',
+    ),
     suspensionChecks: counter(
       'live_suspension_checks_total',
       'Checks at admission whether a user is suspended, by outcome.',

@@ -1,4 +1,5 @@
 import type { Access } from './access/create-access.ts';
+import { SessionTickets } from './access/session-tickets.ts';
 import type { SuspendedUsers } from './access/suspended-users.ts';
 import type { GatewayConfig } from './config.ts';
 import type { ReportClientError } from './connection/client-errors.ts';
@@ -11,6 +12,7 @@ import type { LiveServer } from './server/listen.ts';
 import { startLiveServer } from './server/start-live-server.ts';
 import { acceptClient } from './connection/accept-client.ts';
 import type { MessageContext } from './connection/handle-message.ts';
+import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
 
 const maxQueuedReplies = 64;
 
@@ -20,6 +22,7 @@ export async function startClientServer(options: {
   readonly state: GatewayState;
   readonly access: Access;
   readonly suspended: SuspendedUsers;
+  readonly reauthorizer: Reauthorizer;
   readonly metrics: Metrics;
   readonly onError: ReportClientError;
   readonly clock: RunClock;
@@ -27,12 +30,21 @@ export async function startClientServer(options: {
 }): Promise<LiveServer> {
   const { config, state, access, metrics, onError, clock, nowMs } = options;
   const { clients, registry, latest, timeline, readiness } = state;
+  const authenticate = options.suspended.wrapAuthenticate(access.authenticate);
+  const key = config.LIVE_TICKET_KEY;
+  const tickets =
+    key === undefined ? undefined : new SessionTickets(key, config.DIRECTUS_SESSION_COOKIE, nowMs);
   const limits = {
     maxSubscriptions: config.LIVE_MAX_SUBSCRIPTIONS,
     messageRatePerS: config.LIVE_MESSAGE_RATE_PER_S,
+    acceptsTickets: tickets !== undefined,
   };
   const messageContext: MessageContext = {
     authorize: access.authorize,
+    authenticate,
+    tickets,
+    onSessionReplaced: (client) => options.reauthorizer.recheck(client),
+    onReauthenticated: (outcome) => metrics.reauthentications.inc({ outcome }),
     registry,
     latest,
     timeline,
@@ -48,7 +60,8 @@ export async function startClientServer(options: {
   };
   return startLiveServer({
     config,
-    authenticate: options.suspended.wrapAuthenticate(access.authenticate),
+    authenticate,
+    tickets,
     handlers: createSocketHandlers({
       onOpen: (connection) => acceptClient(connection, clients, limits, messageContext),
       limits: {

@@ -161,6 +161,43 @@ describe('the client in Node, with the gateway', () => {
     expect(watching.sessionCalls).toEqual([]);
   });
 
+  test('whose session was refreshed hands the next one over by itself, through another replica', async () => {
+    const env = { ...settings, LIVE_TICKET_KEY: 'a key that all replicas of this test share' };
+    const [first, second] = await Promise.all([
+      fixture.start({ instanceId: 'tickets-one', env }),
+      fixture.start({ instanceId: 'tickets-two', env }),
+    ]);
+    await Promise.all([first.ready(), second.ready()]);
+    fixture.directus.refreshGraceMs = 0;
+    const urls: string[] = [];
+    using watching = await openWatchingClient(fixture, [first, second], {
+      requestTicket: async (url, signal) => {
+        urls.push(url);
+        const headers = { origin: testOrigin, cookie: `directus_session_token=${watching.session}` };
+        const { search } = new URL(url);
+        const replica = second.wsUrl.replace('ws:', 'http:');
+        return await fetch(`${replica}${search}`, { method: 'POST', headers, signal });
+      },
+    });
+    await expectState(watching, 'live');
+    const accepted = { outcome: 'accepted' };
+    // Told by the page, and found out by the gateway.
+    for (const tell of [() => watching.live.sessionRefreshed(), () => undefined]) {
+      const before = await first.metric('live_reauthentications_total', accepted);
+      watching.session = fixture.directus.renewSession(watching.session);
+      tell();
+      await eventually(async () => (await first.metric('live_reauthentications_total', accepted)) > before, {
+        timeoutMs: 10_000,
+      });
+    }
+    expect(urls[0]).toMatch(`${first.wsUrl.replace('ws:', 'http:')}?connection=`);
+    const allowed = { outcome: 'allowed' };
+    const checked = await first.metric('live_reauthorizations_total', allowed);
+    await eventually(async () => (await first.metric('live_reauthorizations_total', allowed)) > checked);
+    expect([watching.states, watching.sessionCalls]).toEqual([['live'], []]);
+    await Promise.all([first.kill(), second.kill()]);
+  });
+
   test('whose permission is withdrawn shows nothing of the event', async () => {
     using watching = await watch();
     const fixes = await publish(...watching.devices);

@@ -79,15 +79,18 @@ test('all invalid settings are reported at once, by name', () => {
     LIVE_WS_PATH: 'ws-live',
     LIVE_TICK_MS: '1.5',
     LIVE_SUSPENDED_POLL_MS: '99',
+    LIVE_TICKET_KEY: 'too short to be a key',
   });
   expect(new Set(problems.map((problem) => problem.split(' ')[0]))).toEqual(
     new Set([
       'LIVE_ALLOWED_ORIGINS',
       'LIVE_FORWARDED_HEADER',
       'LIVE_SUSPENDED_POLL_MS',
+      'LIVE_TICKET_KEY',
       'LIVE_TICK_MS',
       'LIVE_TRUSTED_PROXIES',
       'LIVE_WS_PATH',
     ]),
   );
+  expect(problems.join()).not.toContain('too short to be a key');
 });

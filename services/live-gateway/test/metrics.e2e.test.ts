@@ -14,6 +14,7 @@ test('every documented metric moves when the gateway is driven', { timeout: 120_
     AUTHZ_CACHE_TTL_MS: '1000',
     REAUTHORIZE_INTERVAL_MS: '300',
     REAUTHORIZE_GRACE_MS: '1500',
+    LIVE_TICKET_KEY: 'a key that all replicas of this test share',
     LIVE_MAX_CONNECTIONS_PER_USER: '2',
     LIVE_MAX_SUBSCRIPTIONS: '2',
     LIVE_WS_PING_INTERVAL_MS: '2000',

@@ -4,6 +4,7 @@ import { handshakeCases } from './cases/handshake.ts';
 import { bothDialectsCases } from './cases/messages.ts';
 import { plainCases } from './cases/plain.ts';
 import { resumeCases } from './cases/resume.ts';
+import { sessionCases } from './cases/sessions.ts';
 import type { ConformanceCase } from './conformance-case.ts';
 
 export const allCases: readonly ConformanceCase[] = [
@@ -13,4 +14,5 @@ export const allCases: readonly ConformanceCase[] = [
   ...batchedCases,
   ...resumeCases,
   ...disconnectCases,
+  ...sessionCases,
 ];

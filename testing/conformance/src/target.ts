@@ -36,6 +36,8 @@ export interface DirectusControls {
   shareToken(): Session;
   foreignSession(): Session;
   expire(session: Session): void;
+  /** Refreshes a session; the old one ends. */
+  refresh(session: Session): Session;
   allow(userId: string, eventId: string): void;
   forbid(userId: string, eventId: string): void;
   /** Runs `act` while Directus is slow or fails. */

@@ -3,7 +3,13 @@ import { dataAnswer, forbidden, invalidCredentials, invalidToken, tokenExpired }
 import type { DirectusAnswer } from './directus-answers.ts';
 
 type Session =
-  | { readonly kind: 'user'; readonly userId: string; isExpired: boolean }
+  | {
+      readonly kind: 'user';
+      readonly userId: string;
+      isExpired: boolean;
+      /** After a refresh: when it ends, and the session that replaces it. */
+      refreshed?: { readonly endsAtMs: number; readonly next: string };
+    }
   | { readonly kind: 'share' }
   | { readonly kind: 'foreign' };
 
@@ -32,6 +38,31 @@ export class Accounts {
     const session = this.#sessions.get(cookie);
     if (session?.kind !== 'user') throw new Error('No session of a user has this cookie');
     session.isExpired = true;
+  }
+
+  /** `SESSION_REFRESH_GRACE_PERIOD`: how long a session that was refreshed is still accepted. */
+  refreshGraceMs = 10_000;
+
+  /** `POST /auth/refresh` in the mode `session`: the cookie of the next session, or the refusal. */
+  refreshSession(cookie: string | undefined): string | DirectusAnswer {
+    const session = cookie === undefined ? undefined : this.#sessions.get(cookie);
+    const refusal = this.#refusal(session);
+    if (refusal !== undefined) return refusal;
+    if (session?.kind !== 'user') return invalidCredentials;
+    // Refreshed again, by another tab, it names the same next session.
+    if (session.refreshed === undefined) {
+      const next = randomBytes(24).toString('base64url');
+      this.addSession(next, session.userId);
+      session.refreshed = { next, endsAtMs: Date.now() + this.refreshGraceMs };
+    }
+    return session.refreshed.next;
+  }
+
+  /** Refreshes a session that is valid; returns the cookie of the next one. */
+  renewSession(cookie: string): string {
+    const next = this.refreshSession(cookie);
+    if (typeof next !== 'string') throw new Error('No valid session of a user has this cookie');
+    return next;
   }
 
   /** Someone who can log in by e-mail and password. */
@@ -103,6 +134,8 @@ export class Accounts {
     if (session === undefined) return invalidCredentials;
     if (session.kind === 'foreign') return invalidToken;
     if (session.kind === 'share') return undefined;
+    if (session.refreshed !== undefined && session.refreshed.endsAtMs <= Date.now())
+      return invalidCredentials;
     return session.isExpired ? tokenExpired : undefined;
   }
 }

@@ -16,7 +16,22 @@ export async function logIn(request: IncomingMessage, accounts: Accounts): Promi
     return invalidPayload('"email" and "password" are required');
   }
   if (mode !== 'session') return invalidPayload('"mode" must be "session": the gateway accepts no other');
-  const cookie = accounts.logIn(email, password);
+  return sessionAnswer(accounts.logIn(email, password));
+}
+
+/** `POST /auth/refresh` with `{"mode": "session"}` and the session's cookie. */
+export async function refresh(
+  request: IncomingMessage,
+  session: string | undefined,
+  accounts: Accounts,
+): Promise<DirectusAnswer> {
+  const body = await readJson(request);
+  const { mode }: { mode?: unknown } = typeof body === 'object' && body !== null ? body : {};
+  if (mode !== 'session') return invalidPayload('"mode" must be "session": the gateway accepts no other');
+  return sessionAnswer(accounts.refreshSession(session));
+}
+
+function sessionAnswer(cookie: string | DirectusAnswer): DirectusAnswer {
   if (typeof cookie !== 'string') return cookie;
   return dataAnswer(
     { expires: sessionMs },

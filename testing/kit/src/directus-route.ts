@@ -1,6 +1,6 @@
 /** The route of a request. */
 export type DirectusRoute =
-  | { readonly to: 'ping' | 'me' | 'event list' | 'log in' | 'login page' | 'nowhere' }
+  | { readonly to: 'ping' | 'me' | 'event list' | 'log in' | 'refresh' | 'login page' | 'nowhere' }
   | { readonly to: 'event'; readonly id: string };
 
 /**
@@ -9,7 +9,10 @@ export type DirectusRoute =
  */
 export function findRoute(method: string, rawPath: string): DirectusRoute {
   const path = `/${resolveDots(rawPath.split('/').slice(1)).join('/')}`;
-  if (method === 'POST') return { to: path === '/auth/login' ? 'log in' : 'nowhere' };
+  if (method === 'POST') {
+    if (path === '/auth/refresh') return { to: 'refresh' };
+    return { to: path === '/auth/login' ? 'log in' : 'nowhere' };
+  }
   if (method !== 'GET') return { to: 'nowhere' };
   if (path === '/server/ping') return { to: 'ping' };
   if (path === '/users/me') return { to: 'me' };

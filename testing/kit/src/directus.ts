@@ -10,7 +10,7 @@ import {
   underPressure,
   type DirectusAnswer,
 } from './directus-answers.ts';
-import { logIn, loginPage, sessionCookieName } from './directus-login.ts';
+import { logIn, loginPage, refresh, sessionCookieName } from './directus-login.ts';
 import { findRoute, type DirectusRoute } from './directus-route.ts';
 import { findFreePort } from './free-port.ts';
 
@@ -114,6 +114,8 @@ export class TestDirectus extends Accounts implements AsyncDisposable {
         return this.eventList(session);
       case 'log in':
         return await logIn(request, this);
+      case 'refresh':
+        return await refresh(request, session, this);
       case 'login page':
         return { status: 200, body: loginPage, headers: html };
       case 'nowhere':

@@ -173,6 +173,31 @@ test('a seeded user can log in for a session cookie', async () => {
   expect(await ask(directus, '/users/me', cookie)).toMatchObject({ status: 200, body: { id: userId } });
 });
 
+test('a refresh sets the next session; the previous one ends after the grace period, and names the same next one until then', async () => {
+  await using directus = await startWithSession();
+  const refresh = async (cookie: string, mode = 'session'): Promise<string> => {
+    const response = await fetch(`${directus.url}/auth/refresh`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Cookie: `directus_session_token=${cookie}` },
+      body: JSON.stringify({ mode }),
+    });
+    const [, next] = /^directus_session_token=([^;]+);/.exec(response.headers.get('set-cookie') ?? '') ?? [];
+    return next ?? String(response.status);
+  };
+  expect(await refresh('unknown')).toBe('401');
+  expect(await refresh('cookie', 'json')).toBe('400');
+  const next = await refresh('cookie');
+  expect(await refresh('cookie')).toBe(next);
+  for (const cookie of ['cookie', next]) {
+    expect(await ask(directus, '/users/me', cookie)).toMatchObject({ status: 200, body: { id: userId } });
+  }
+  directus.refreshGraceMs = 0;
+  const third = await refresh(next);
+  expect(await ask(directus, '/users/me', next)).toMatchObject({ status: 401, body: 'INVALID_CREDENTIALS' });
+  expect(await refresh(next)).toBe('401');
+  expect(await ask(directus, '/users/me', third)).toMatchObject({ status: 200 });
+});
+
 test('an unknown route is 404, and the login page is HTML', async () => {
   await using directus = await startWithSession();
   expect(await answersTo(directus, '/items/other')).toEqual(['404 ROUTE_NOT_FOUND']);

@@ -168,7 +168,7 @@ export class ModelSession {
     } else if (message.type === 'unsubscribe') {
       this.#subscriptions.delete(message.topic);
       this.send({ type: 'unsubscribed', topic: message.topic, ...id });
-    } else {
+    } else if (message.type === 'update') {
       const subscription = this.#subscriptions.get(message.topic);
       if (subscription === undefined) {
         this.#sendError(message.id, { code: 'not-subscribed', temporary: false });

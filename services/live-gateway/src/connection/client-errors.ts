@@ -6,6 +6,7 @@ import type { Logger } from '@app/runtime/log';
  */
 export type ClientOperation =
   | 'upgrade'
+  | 'ticket'
   | 'open'
   | 'receive'
   | 'reauthorise'

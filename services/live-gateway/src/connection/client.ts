@@ -7,6 +7,8 @@ import type { Dialect } from '../subscriptions/subscription.ts';
 export interface ClientLimits {
   readonly maxSubscriptions: number;
   readonly messageRatePerS: number;
+  /** Whether `LIVE_TICKET_KEY` is set. */
+  readonly acceptsTickets: boolean;
 }
 
 /** A connection and its protocol state. */
@@ -14,11 +16,18 @@ export class Client {
   readonly connection: Connection;
   readonly subscriptions: SubscriptionEntries;
   readonly messages: TokenBucket;
+  /** Whether the client can hand over another session: `hello` has told it how. */
+  readonly acceptsTickets: boolean;
+  /** When the connection is closed because its session has ended, by the run clock; undefined while it is valid. */
+  sessionEndsAtMs: number | undefined;
+  #viewer: Viewer;
 
   /** @param stoppedMs see `RunClock`. */
   constructor(connection: Connection, limits: ClientLimits, stoppedMs: number) {
     this.connection = connection;
     this.subscriptions = new SubscriptionEntries(limits.maxSubscriptions);
+    this.acceptsTickets = limits.acceptsTickets && connection.isBatched;
+    this.#viewer = connection.viewer;
     const burst = 2 * limits.messageRatePerS;
     this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs, stoppedMs);
   }
@@ -28,7 +37,13 @@ export class Client {
   }
 
   get viewer(): Viewer {
-    return this.connection.viewer;
+    return this.#viewer;
+  }
+
+  /** @param viewer the same user with another session. */
+  replaceSession(viewer: Viewer): void {
+    this.#viewer = viewer;
+    this.sessionEndsAtMs = undefined;
   }
 
   reply(frame: string): void {

@@ -1,6 +1,8 @@
 import type { ClientMessage } from '@app/shared/messages';
 import { parseClientMessage } from '@app/shared/parse-client-message';
 import { errorReply, pongReply, unsubscribedReply } from '../protocol/replies.ts';
+import { reauthenticate } from '../subscriptions/reauthenticate.ts';
+import type { ReauthenticateContext } from '../subscriptions/reauthenticate.ts';
 import { subscribe } from '../subscriptions/subscribe.ts';
 import type { SubscribeContext } from '../subscriptions/subscribe.ts';
 import { update } from '../subscriptions/update.ts';
@@ -10,7 +12,7 @@ import { closeReasons } from './close-reasons.ts';
 
 type UnsubscribeMessage = Extract<ClientMessage, { type: 'unsubscribe' }>;
 
-export interface MessageContext extends SubscribeContext {
+export interface MessageContext extends SubscribeContext, ReauthenticateContext {
   readonly clock: Pick<RunClock, 'nowMs' | 'stoppedMs'>;
   /** Called once per message with its type, or with the code of the error that answers it. */
   readonly onReceived: (type: string) => void;
@@ -55,6 +57,9 @@ export async function handleMessage(client: Client, frame: string, context: Mess
       break;
     case 'update':
       update(client, message, context);
+      break;
+    case 'reauthenticate':
+      await reauthenticate(client, message, context);
   }
 }
 

@@ -12,8 +12,9 @@ export function helloReply(
   return encodeReply({
     type: 'hello',
     protocol: subprotocol,
-    // For debugging only: identifies one connection in captures.
+    // Identifies the connection in captures and in a request for a ticket.
     connection: connectionId,
+    ...(limits.acceptsTickets && { tickets: true }),
     time: nowMs,
     tickMs,
     columns,

@@ -25,6 +25,11 @@ export function unsubscribedReply(id: MessageId | undefined, topic: string, reas
   return encodeReply({ type: 'unsubscribed', topic, id, reason });
 }
 
+/** The session has ended; without another one the connection is closed after the delay. */
+export function sessionEndedReply(afterMs: number): string {
+  return encodeReply({ type: 'session-ended', afterMs });
+}
+
 /** The server is closing the connection; the client reconnects after the delay. */
 export function reconnectReply(afterMs: number): string {
   return encodeReply({ type: 'reconnect', afterMs });

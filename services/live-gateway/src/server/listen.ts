@@ -1,4 +1,4 @@
-import type { HttpResponse, WebSocketBehavior, us_listen_socket } from 'uWebSockets.js';
+import type { HttpRequest, HttpResponse, WebSocketBehavior, us_listen_socket } from 'uWebSockets.js';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import { loadUws } from './load-uws.ts';
 import { openUpgradeCork } from './upgrade-cork.ts';
@@ -24,12 +24,15 @@ export async function listen(options: {
   readonly maxHeaderBytes: number;
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
   readonly createUpgrade: (upgradeCork: UpgradeCork) => Upgrade;
+  /** Answers POST on the path of the WebSocket; undefined: a 426 as for other methods. */
+  readonly onPost?: ((response: HttpResponse, request: HttpRequest) => void) | undefined;
 }): Promise<LiveServer> {
   const { host, port, path, handlers, createUpgrade } = options;
   const uws = await loadUws(options.maxHeaderBytes);
   const upgradeCork = await openUpgradeCork(uws);
   const app = uws.App();
   app.ws(path, { ...handlers, upgrade: createUpgrade(upgradeCork) });
+  if (options.onPost !== undefined) app.post(path, options.onPost);
   app.any(path, (response) => answer(response, '426 Upgrade Required', 'WebSocket endpoint\n'));
   app.any('/*', (response) => answer(response, '404 Not Found', 'not found\n'));
   let socket: us_listen_socket | undefined;

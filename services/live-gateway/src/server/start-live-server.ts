@@ -1,6 +1,7 @@
 import type { WebSocketBehavior } from 'uWebSockets.js';
 import type { AllowedOrigins } from '../access/allowed-origins.ts';
 import type { Authenticate } from '../access/authenticate.ts';
+import type { SessionTickets } from '../access/session-tickets.ts';
 import type { ReportClientError } from '../connection/client-errors.ts';
 import type { SocketData } from '../connection/socket-handlers.ts';
 import { admit } from './admit.ts';
@@ -8,6 +9,7 @@ import type { UpgradeResult } from './admit.ts';
 import { parseTrustedProxies } from './client-address.ts';
 import type { ForwardedHeader } from './client-address.ts';
 import { createUpgradeHandler } from './handle-upgrade.ts';
+import { createTicketHandler } from './issue-ticket.ts';
 import { listen } from './listen.ts';
 import type { LiveServer } from './listen.ts';
 
@@ -27,6 +29,7 @@ export async function startLiveServer(options: {
   };
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
   readonly authenticate: Authenticate;
+  readonly tickets: SessionTickets | undefined;
   readonly isDraining: () => boolean;
   readonly connectionCount: () => number;
   readonly onUpgrade: (result: UpgradeResult) => void;
@@ -53,6 +56,7 @@ export async function startLiveServer(options: {
     path: config.LIVE_WS_PATH,
     maxHeaderBytes: config.LIVE_MAX_HEADER_BYTES,
     handlers: options.handlers,
+    onPost: options.tickets && createTicketHandler({ ...rules, tickets: options.tickets }, options.onError),
     createUpgrade: (upgradeCork) =>
       createUpgradeHandler({
         admit: (request) => admit(request, rules),

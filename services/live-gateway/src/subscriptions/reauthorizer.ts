@@ -5,6 +5,7 @@ import type { Client } from '../connection/client.ts';
 import { closeReasons } from '../connection/close-reasons.ts';
 import { unsubscribedReply } from '../protocol/replies.ts';
 import { AdaptiveLimit } from './adaptive-limit.ts';
+import { endSession } from './end-session.ts';
 import type { SubscriptionEntry } from './subscription-entries.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -22,7 +23,7 @@ interface ReauthorizerOptions {
   readonly intervalMs: number;
   readonly graceMs: number;
   readonly nowMs: () => number;
-  /** Measures the grace period. */
+  /** Measures the grace period, and the time to hand over another session. */
   readonly runClock: { nowMs(): number };
 }
 
@@ -76,6 +77,19 @@ export class Reauthorizer {
     return this.#unconfirmed;
   }
 
+  /** Checks the client's subscriptions as soon as possible: it has another session. */
+  recheck(client: Client): void {
+    const nowMs = this.#options.nowMs();
+    for (const entry of client.subscriptions.all()) {
+      this.#checks.set(entry, {
+        dueAtMs: nowMs,
+        foundDueAtMs: undefined,
+        nextTryAtMs: nowMs,
+        isRunning: false,
+      });
+    }
+  }
+
   /** Sweeps until the signal; rejects with its reason. */
   async run(signal: AbortSignal): Promise<never> {
     for (;;) {
@@ -91,6 +105,14 @@ export class Reauthorizer {
     this.#unconfirmed = 0;
     // A copy: closing a connection removes its client from the set.
     for (const client of Array.from(this.#options.clients())) {
+      // Its session has ended: without another one there is nothing to check.
+      if (client.sessionEndsAtMs !== undefined) {
+        if (client.sessionEndsAtMs > this.#options.runClock.nowMs()) continue;
+        guardClient(client.connection, 'reauthorise', () =>
+          client.connection.end(closeReasons.sessionInvalid),
+        );
+        continue;
+      }
       for (const entry of client.subscriptions.all()) {
         // Without a subscription it is being authorised right now.
         if (entry.subscription === undefined) continue;
@@ -153,17 +175,20 @@ export class Reauthorizer {
     const { client, entry } = target;
     const check = this.#checks.get(entry);
     const { subscription } = entry;
+    const { viewer } = client;
     if (check === undefined || subscription === undefined || entry.signal.aborted) return;
     this.#checks.set(entry, { ...check, isRunning: true });
     const startedAtMs = this.#options.nowMs();
     const permission = await this.#limit.run(
       // A cached permission from before this moment does not count.
-      () => this.#options.authorize(client.viewer, subscription.eventId, startedAtMs),
+      () => this.#options.authorize(viewer, subscription.eventId, startedAtMs),
       ({ kind }) => kind === 'unavailable',
     );
     this.#options.onOutcome(permission.kind);
-    // Released during the check: the client has already been answered.
-    if (!entry.signal.aborted) this.#apply(permission, target, subscription, check);
+    // Released during the check: the client has already been answered. Another session: `recheck` was called.
+    if (!entry.signal.aborted && client.viewer === viewer) {
+      this.#apply(permission, target, subscription, check);
+    }
   }
 
   #apply(permission: Permission, { client, entry }: Target, subscription: Subscription, check: Check): void {
@@ -178,7 +203,8 @@ export class Reauthorizer {
         client.reply(unsubscribedReply(undefined, entry.topic, 'forbidden'));
         return;
       case 'session-ended':
-        client.connection.end(closeReasons.sessionInvalid);
+        this.#checks.set(entry, { ...check, isRunning: false });
+        endSession(client, this.#options.runClock.nowMs());
         return;
       case 'unavailable': {
         if (this.#isGraceOver(check)) {

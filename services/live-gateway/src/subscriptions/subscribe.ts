@@ -1,6 +1,6 @@
 import type { ClientMessage } from '@app/shared/messages';
 import { parseTopic } from '@app/shared/topics';
-import type { Authorize } from '../access/authorize.ts';
+import type { Authorize, Permission } from '../access/authorize.ts';
 import type { Client } from '../connection/client.ts';
 import { errorReply } from '../protocol/replies.ts';
 import { catchUpLimitMs, waitForCatchUp } from './wait-for-catch-up.ts';
@@ -10,6 +10,8 @@ import type { RegisterContext } from './subscribe-request.ts';
 
 export interface SubscribeContext extends RegisterContext {
   readonly authorize: Authorize;
+  /** Does not advance while the process does not run. */
+  readonly clock: { nowMs(): number };
 }
 
 type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
@@ -50,10 +52,10 @@ export async function subscribe(
     return;
   }
 
-  const permission = await context.authorize(client.viewer, eventId);
+  const permission = await authorizeCurrent(client, eventId, context.authorize);
   if (entry.signal.aborted) return;
   if (permission.kind !== 'allowed') {
-    refusePermission(client, message, permission);
+    refusePermission(client, message, permission, context.clock.nowMs());
     return;
   }
 
@@ -75,4 +77,13 @@ export async function subscribe(
   // Writing the reply may have closed the connection, before there was a subscription to unregister.
   if (entry.signal.aborted) context.registry.unregister(subscription);
   else entry.subscription = subscription;
+}
+
+/** Authorises with the client's session; again if another one has replaced it meanwhile and Directus refused the old. */
+async function authorizeCurrent(client: Client, eventId: string, authorize: Authorize): Promise<Permission> {
+  for (;;) {
+    const { viewer } = client;
+    const permission = await authorize(viewer, eventId);
+    if (permission.kind !== 'session-ended' || client.viewer === viewer) return permission;
+  }
 }

@@ -6,7 +6,7 @@ import { startTraceReceiver } from '@app/test-kit/trace-receiver';
 import { expect, test } from 'vitest';
 import { deviceAt, fixOf, openFixture } from '../support/open-fixture.ts';
 import { testOrigin } from '../support/start-gateway.ts';
-import { connect, tryConnect } from '../support/viewer.ts';
+import { connect, connectBatched, tryConnect } from '../support/viewer.ts';
 import type { Viewer } from '../support/viewer.ts';
 
 /** Part of every session cookie in this test. */
@@ -42,6 +42,7 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
       REAUTHORIZE_INTERVAL_MS: '200',
       REAUTHORIZE_GRACE_MS: '500',
       LIVE_MAX_CONNECTIONS_PER_USER: '2',
+      LIVE_TICKET_KEY: `key of ${secret}`,
     },
   });
   await gateway.ready();
@@ -102,6 +103,21 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
   fixture.directus.expireSession(ended);
   viewer.send({ type: 'subscribe', topic });
   expect(await viewer.closed()).toBe(4001);
+  // A session handed over: the page gets a ticket of it.
+  const refreshed = addUser();
+  const handing = await connectBatched(gateway.wsUrl, { session: refreshed });
+  const { connection } = await handing.next('hello');
+  const ticketUrl = `${gateway.wsUrl.replace('ws:', 'http:')}?connection=${connection}`;
+  for (const session of [refreshed, addUser()]) {
+    const headers = { origin: testOrigin, cookie: `directus_session_token=${session}` };
+    const answer = await (await fetch(ticketUrl, { method: 'POST', headers })).text();
+    observed.push(answer, Buffer.from(answer.split('"')[3] ?? '', 'base64url').toString('latin1'));
+    handing.send({ type: 'reauthenticate', ticket: JSON.parse(answer).ticket });
+  }
+  await handing.next('reauthenticated');
+  await handing.next('error');
+  observed.push(JSON.stringify(handing.messages));
+  handing[Symbol.dispose]();
   // A client that sends its cookie in messages, and too many connections of one user.
   const leakingClient = await open(addUser());
   leakingClient.send({ type: secret, id: secret.slice(0, 40), topic: secret });

@@ -66,6 +66,7 @@ const keys = [
   'bbox',
   'cursor',
   'epoch',
+  'ticket',
   '__proto__',
   'constructor',
   'toString',
@@ -97,6 +98,7 @@ export function validMessage(random: SeededRandom, topics: readonly [string, ...
     { type: 'update', id, topic, bbox },
     { type: 'update', id, topic, bbox: null },
     { type: 'unsubscribe', id, topic },
+    { type: 'reauthenticate', id, ticket: 'A'.repeat(random.below(200)) },
   ]);
   return JSON.stringify(message);
 }

@@ -7,6 +7,7 @@ import { expect } from 'vitest';
 import { requestUpgrade } from './request-upgrade.ts';
 import { deviceAt, fixOf, newDevice } from './open-fixture.ts';
 import type { TestDevice, Fixture } from './open-fixture.ts';
+import { testOrigin } from './start-gateway.ts';
 import type { RunningGateway } from './start-gateway.ts';
 import { connect, connectBatched, tryConnect } from './viewer.ts';
 import type { Handshake, Viewer } from './viewer.ts';
@@ -26,6 +27,7 @@ interface Driven {
 export async function driveGateway(driven: Driven): Promise<void> {
   await driveUpgrades(driven);
   await driveMessages(driven);
+  await driveHandover(driven);
   await drivePositions(driven);
   await driveLagging(driven);
   await driveCloses(driven);
@@ -136,6 +138,31 @@ async function driveMessages(driven: Driven): Promise<void> {
   await refused.next('error');
   await fixture.healDirectus();
   await driven.scrape();
+}
+
+/** Sessions handed over with every outcome. */
+async function driveHandover({ fixture, gateway, eventId, scrape }: Driven): Promise<void> {
+  const { session } = fixture.addViewer(eventId);
+  using viewer = await connectBatched(gateway.wsUrl, { session });
+  const { connection } = await viewer.next('hello');
+  const handOver = async (cookie: string): Promise<void> => {
+    const response = await fetch(`${gateway.wsUrl.replace('ws:', 'http:')}?connection=${connection}`, {
+      method: 'POST',
+      headers: { origin: testOrigin, cookie: `directus_session_token=${cookie}` },
+    });
+    const { ticket } = JSON.parse(await response.text());
+    viewer.send({ type: 'reauthenticate', ticket });
+  };
+  await handOver(session);
+  await viewer.next('reauthenticated');
+  viewer.send({ type: 'reauthenticate', ticket: 'none' });
+  for (const cookie of ['unknown', fixture.addViewer(eventId).session]) await handOver(cookie);
+  for (let n = 0; n < 3; n += 1) await viewer.next('error', ({ code }) => code === 'bad-session');
+  fixture.directus.misbehave('503');
+  await handOver(fixture.addViewer(eventId).session);
+  await viewer.next('error', ({ code }) => code === 'unavailable');
+  await fixture.healDirectus();
+  await scrape();
 }
 
 /** Every kind of stream entry, and more entries than the gateway can read at once. */

@@ -89,6 +89,10 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
         return sessionFor(value);
       },
       expire: ({ cookie }) => directus.expireSession(cookie.slice(cookieName.length + 1)),
+      refresh: ({ cookie }) => {
+        directus.refreshGraceMs = 0;
+        return sessionFor(directus.renewSession(cookie.slice(cookieName.length + 1)));
+      },
       allow: (userId, eventId_) => directus.allow(userId, eventId_),
       forbid: (userId, eventId_) => directus.forbid(userId, eventId_),
       during: async (mode, act) => {

@@ -135,6 +135,12 @@ export const liveGatewayDashboard: Dashboard = {
       ),
       rateBy(
         'outcome',
+        'Sessions handed over',
+        'Refreshed sessions on open connections. bad-ticket: do all replicas have the same LIVE_TICKET_KEY?',
+        'live_reauthentications_total',
+      ),
+      rateBy(
+        'outcome',
         'Suspension checks',
         'At admission. unchecked: Postgres did not answer, so Directus alone decided.',
         'live_suspension_checks_total',
