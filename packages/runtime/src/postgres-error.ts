@@ -42,6 +42,11 @@ const transientStates: ReadonlySet<string> = new Set([
   '57P03',
   '57P05', // the server closed an idle connection
 ]);
+const protocolViolation = '08P01';
+// PgBouncer has one SQLSTATE for all its errors and for those of the server's login. Other messages are outages, such as
+// "server login has been failing", or limits.
+const permanentPoolerErrors =
+  /no such (?:database|user)|unsupported (?:options )?startup parameter|authentication failed|login rejected|SSL required|database ".*" does not exist|role ".*" does not exist|no pg_hba\.conf entry/u;
 const configurationLimit = '53400';
 const dataClass = '22';
 const dataStates: ReadonlySet<string> = new Set(['23502', '23503', '23514']);
@@ -51,6 +56,12 @@ export function classifyPostgresError(error: unknown): PostgresErrorClass {
   const state = sqlState(error);
   if (state === undefined) {
     return isConnectionError(error) ? 'transient' : 'fatal';
+  }
+  if (
+    state === protocolViolation &&
+    causes(error).some(({ message }) => permanentPoolerErrors.test(message))
+  ) {
+    return 'fatal';
   }
   if (
     state !== configurationLimit &&
@@ -64,12 +75,20 @@ export function classifyPostgresError(error: unknown): PostgresErrorClass {
 /** The five-character SQLSTATE of a server error; follows `cause`. */
 export function sqlState(error: unknown): string | undefined {
   for (const link of causes(error)) {
-    // `EPIPE` also looks like a SQLSTATE; only server errors have a severity.
-    if ('severity' in link && 'code' in link && isSqlState(link.code)) {
+    // `EPIPE` also looks like a SQLSTATE; only server errors have a severity. PgBouncer sends only its localised field.
+    if (('severity' in link || 'severity_local' in link) && 'code' in link && isSqlState(link.code)) {
       return link.code;
     }
   }
   return undefined;
+}
+
+/** Whether a pooler refuses connections because they set this parameter when they start. */
+export function refusesStartupParameter(error: unknown, name: string): boolean {
+  return (
+    sqlState(error) === protocolViolation &&
+    causes(error).some(({ message }) => message === `unsupported startup parameter: ${name}`)
+  );
 }
 
 function isConnectionError(error: unknown): boolean {

@@ -2,7 +2,9 @@ import postgres from 'postgres';
 import { withDeadline } from './deadline.ts';
 import type { Logger } from './log.ts';
 import { classifyPostgresError } from './postgres-error.ts';
+import type { PostgresLink } from './postgres-link.ts';
 import { delay, retry } from './retry.ts';
+import { withoutSession } from './sessionless-sql.ts';
 
 export { classifyPostgresError, sqlState } from './postgres-error.ts';
 export type { PostgresErrorClass } from './postgres-error.ts';
@@ -29,11 +31,12 @@ export function connectPostgres(
     readonly log: Logger;
     readonly maxConnections: number;
     readonly statementTimeoutMs: number;
-    /** False behind a transaction-mode pooler without support for prepared statements. */
-    readonly prepare?: boolean;
+    /** Default: `direct`. */
+    readonly link?: PostgresLink;
   },
 ): postgres.Sql {
-  return postgres(url, {
+  const isDirect = options.link !== 'pooled';
+  const sql = postgres(url, {
     max: options.maxConnections,
     connect_timeout: connectTimeoutS,
     idle_timeout: 300,
@@ -43,35 +46,50 @@ export function connectPostgres(
     // The driver would fetch types on each new connection by a query whose rejection cannot be caught: a connection lost
     // during it would end the process. So array parameters are strings that the statement casts.
     fetch_types: false,
-    prepare: options.prepare ?? true,
-    connection: { application_name: options.name, statement_timeout: options.statementTimeoutMs },
+    // The driver leaves out a timeout of 0.
+    connection: {
+      application_name: options.name,
+      statement_timeout: isDirect ? options.statementTimeoutMs : 0,
+    },
     onnotice: ({ severity, code, message }) => options.log.debug({ severity, code }, `postgres: ${message}`),
   });
+  return isDirect ? sql : withoutSession(sql, options.statementTimeoutMs);
 }
 
 /**
- * Resolves once Postgres responds; retries forever. Rejects with the signal's reason, or with an error that retrying
- * cannot fix, such as a wrong password or a missing database.
+ * Resolves once `ping` does; retries forever. Rejects with the signal's reason, or with an error that retrying cannot
+ * fix, such as a wrong password or a missing database.
  */
 export async function waitForPostgres(
-  sql: postgres.Sql,
+  ping: () => PromiseLike<unknown>,
   options: { readonly signal: AbortSignal; readonly log: Logger },
 ): Promise<void> {
   let hasWaited = false;
-  await retry(() => probe(sql, waitProbeTimeoutMs), {
+  await retry(() => withDeadline(ping(), waitProbeTimeoutMs, 'SELECT 1 to Postgres'), {
     signal: options.signal,
     maxDelayMs: 2_000,
-    isRetryable: (error) => classifyPostgresError(error) === 'transient',
+    isRetryable: isTransient,
     onRetry(error) {
       if (!hasWaited) {
         hasWaited = true;
         options.log.warn({ error }, 'postgres: not reachable; retrying');
       }
     },
+  }).catch((error: unknown) => {
+    if (options.signal.aborted || isTransient(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `Postgres, or the pooler in front of it, refuses the connection (${reason}). Correct POSTGRES_URL or its configuration`,
+      { cause: error },
+    );
   });
   if (hasWaited) {
     options.log.info('postgres: reachable');
   }
+}
+
+function isTransient(error: unknown): boolean {
+  return classifyPostgresError(error) === 'transient';
 }
 
 /**
@@ -151,11 +169,11 @@ export function createPostgresHealthCheck(options: {
 const probes = new WeakMap<postgres.Sql, Promise<unknown>>();
 
 /**
- * Rejects if `select 1` fails or misses the deadline. A pool has at most one probe in flight, or its queue would grow
+ * Rejects if `select 1` fails or misses the deadline. It is not a template, whose prepared statement a pooler may lose. A pool has at most one probe in flight, or its queue would grow
  * throughout an outage.
  */
 async function probe(sql: postgres.Sql, timeoutMs: number): Promise<void> {
-  const result = probes.get(sql) ?? Promise.resolve(sql`select 1`);
+  const result = probes.get(sql) ?? Promise.resolve(sql.unsafe('select 1'));
   probes.set(sql, result);
   const forget = (): void => void probes.delete(sql);
   result.then(forget, forget);

@@ -125,7 +125,7 @@ describe('connectPostgres', () => {
     expect(classifyPostgresError(await inFlight)).toBe('transient');
     expect(classifyPostgresError(await rejectionOf(client.sql`select 1`))).toBe('transient');
     await server.start();
-    await waitForPostgres(client.sql, { signal: never, log });
+    await waitForPostgres(() => client.sql`select 1`, { signal: never, log });
     expect(await client.sql`select 1 as one`).toEqual([{ one: 1 }]);
   });
 
@@ -148,7 +148,7 @@ describe('waitForPostgres', () => {
   test('logs nothing if Postgres is up', async () => {
     await using database = await startPostgres({ empty: true });
     await using client = connect(database.url);
-    await waitForPostgres(client.sql, { signal: never, log });
+    await waitForPostgres(() => client.sql`select 1`, { signal: never, log });
     expect(lines).toEqual([]);
   });
 
@@ -156,7 +156,7 @@ describe('waitForPostgres', () => {
     await using server = await startOwnPostgres();
     await server.stop();
     await using client = connect(server.url);
-    const waiting = waitForPostgres(client.sql, { signal: never, log });
+    const waiting = waitForPostgres(() => client.sql`select 1`, { signal: never, log });
     await eventually(() => messages().includes('postgres: not reachable; retrying'));
     await server.start();
     await waiting;
@@ -168,7 +168,7 @@ describe('waitForPostgres', () => {
     const { username, password, port } = new URL(server.url);
     await using proxy = await startProxy(`${username}:${password}`);
     await using client = connect(proxy.url);
-    const waiting = waitForPostgres(client.sql, { signal: never, log });
+    const waiting = waitForPostgres(() => client.sql`select 1`, { signal: never, log });
     await expect(withDeadline(waiting, 300, 'Postgres')).rejects.toThrow('did not complete');
     proxy.forwardTo(Number(port));
     await waiting;
@@ -178,7 +178,7 @@ describe('waitForPostgres', () => {
   test('rejects with the reason of the stop', async () => {
     await using client = connect(unreachable);
     const stop = new AbortController();
-    const waiting = rejectionOf(waitForPostgres(client.sql, { signal: stop.signal, log }));
+    const waiting = rejectionOf(waitForPostgres(() => client.sql`select 1`, { signal: stop.signal, log }));
     await eventually(() => lines.length > 0);
     stop.abort('stopped');
     expect(await waiting).toBe('stopped');
@@ -190,7 +190,9 @@ describe('waitForPostgres', () => {
     const url = new URL(database.url);
     url.pathname = 'nothing';
     await using client = connect(url.href);
-    expect(sqlState(await rejectionOf(waitForPostgres(client.sql, { signal: never, log })))).toBe('3D000');
+    expect(
+      sqlState(await rejectionOf(waitForPostgres(() => client.sql`select 1`, { signal: never, log }))),
+    ).toBe('3D000');
   });
 });
 

@@ -71,12 +71,13 @@ await runService({
     const connectionName = lagMarkerGroup(config);
     const postgres = cleanup.use(
       new PostgresClient(
-        () =>
+        (link) =>
           connectPostgres(config.POSTGRES_URL, {
             name: connectionName,
             log,
             maxConnections: 2,
             statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
+            link,
           }),
         postgresDeadlineMs,
       ),

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { classifyPostgresError } from '@app/runtime/postgres';
 import { retry } from '@app/runtime/retry';
 import { Client } from 'pg';
 import { MigrateError } from './migrate-error.ts';
@@ -9,23 +10,6 @@ export interface PostgresConnection {
 }
 
 const connectTimeoutMs = 5000;
-
-/** Errors of a server that is not ready: nothing listens, the name does not resolve, the network is down. */
-const notReadyCodes: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  // Postgres is starting, stopping, recovering, or has no free connection.
-  '57P01',
-  '57P02',
-  '57P03',
-  '53300',
-]);
 
 /**
  * Connects, waiting up to `waitMs` for Postgres to become ready. Rejects at once on other errors, such as a wrong password
@@ -76,8 +60,6 @@ async function connectOnce(postgresUrl: string, signal: AbortSignal): Promise<Po
   const close = async (): Promise<void> => {
     signal.removeEventListener('abort', cut);
     if (socket.destroyed) return;
-    // Reset explicitly: behind a pooler the session outlives this connection.
-    await client.query('reset lock_timeout; reset client_min_messages; select pg_advisory_unlock_all()');
     await client.end();
   };
   // If the connection is lost between queries, the next query reports it.
@@ -97,7 +79,7 @@ function isNotReady(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   // Errors without a code: the server hung up or did not answer during the handshake.
   if (/timeout expired|Connection terminated/.test(error.message)) return true;
-  return 'code' in error && typeof error.code === 'string' && notReadyCodes.has(error.code);
+  return classifyPostgresError(error) === 'transient';
 }
 
 /** Never contains the URL, which may contain a password. */

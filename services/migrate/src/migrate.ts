@@ -23,9 +23,13 @@ export interface MigrateOptions {
   readonly tableLockMs?: number;
 }
 
+/** Of the runner's BEGIN within our transaction, and of our COMMIT after its own. */
+const transactionWarnings: ReadonlySet<string> = new Set(['25001', '25P01']);
+
 /**
  * Applies the pending migrations in order in one transaction and returns their names. Concurrent runs are safe: an advisory
- * lock lets one migrate while the others wait. Applied files are first compared by checksum and must not have changed. A
+ * lock lets one migrate while the others wait. Lock and settings belong to the transaction, since a pooler may give each
+ * transaction another session. Applied files are first compared by checksum and must not have changed. A
  * database with newer migrations is left as it is, since an older image meets one after a rollback.
  *
  * @throws {MigrateError} if Postgres is not ready in time, the lock is not free, or an applied file has changed.
@@ -43,17 +47,20 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
   const files = await readMigrationFiles(folder);
   await using connection = await connectWhenReady(postgresUrl, { signal, log, waitMs: connectWaitMs });
   const { client } = connection;
-  await client.query("set client_min_messages = 'warning'");
   client.on('notice', (notice) => {
     // INFO ignores client_min_messages; TimescaleDB reports with it that it was loaded.
-    if (notice.severity === 'INFO') return;
+    if (notice.severity === 'INFO' || transactionWarnings.has(notice.code ?? '')) return;
     log(
       `${notice.severity ?? 'NOTICE'}: ${notice.message ?? ''}${notice.hint === undefined ? '' : ` (${notice.hint})`}`,
     );
   });
-  try {
+  const begin = async (): Promise<void> => {
+    await client.query("begin; set local client_min_messages = 'warning'");
     await takeLock(client, lockWaitMs, log);
-    await client.query(`set lock_timeout = ${tableLockMs}`);
+    await client.query(`set local lock_timeout = ${tableLockMs}`);
+  };
+  try {
+    await begin();
     await checkAgainstApplied(client, files);
     const applied = await runner({
       dbClient: client,
@@ -62,12 +69,16 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
       migrationsTable: 'pgmigrations',
       // Documented as the default, but without it each file is committed separately.
       singleTransaction: true,
-      // Held by this session already, which may lock it again; keeps other node-pg-migrate runs out.
-      advisoryLockMode: 'wait',
+      // Its lock would be the session's; our transaction holds the same one.
+      noLock: true,
       logger: { info: () => undefined, warn: log, error: log },
     });
+    // The runner commits only if it has applied something.
+    await client.query('commit');
+    await begin();
     await grantRights(client);
     for (const login of logins) await createLoginRole(client, login);
+    await client.query('commit');
     return applied.map((migration) => migration.name);
   } catch (error) {
     signal.throwIfAborted();
@@ -86,13 +97,13 @@ async function grantRights(client: Client): Promise<void> {
 
 async function takeLock(client: Client, waitMs: number, log: (line: string) => void): Promise<void> {
   const { rows } = await client.query<{ taken: boolean }>(
-    `select pg_try_advisory_lock(${PG_MIGRATE_LOCK_ID}) as taken`,
+    `select pg_try_advisory_xact_lock(${PG_MIGRATE_LOCK_ID}) as taken`,
   );
   if (rows[0]?.taken === true) return;
   log('another migration is running; waiting');
-  await client.query(`set lock_timeout = ${waitMs}`);
+  await client.query(`set local lock_timeout = ${waitMs}`);
   try {
-    await client.query(`select pg_advisory_lock(${PG_MIGRATE_LOCK_ID})`);
+    await client.query(`select pg_advisory_xact_lock(${PG_MIGRATE_LOCK_ID})`);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error;
     throw new MigrateError(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '@app/test-kit/eventually';
 import { findFreePort } from '@app/test-kit/free-port';
+import { startPgBouncer } from '@app/test-kit/pgbouncer';
 import { startOwnPostgres, startPostgres } from '@app/test-kit/postgres';
 import { PG_MIGRATE_LOCK_ID } from 'node-pg-migrate';
 import postgres, { type Sql } from 'postgres';
@@ -37,6 +38,40 @@ test('of three concurrent runs one migrates and two have nothing to do', async (
   const applied = await Promise.all([migrate(database.url), migrate(database.url), migrate(database.url)]);
   expect(applied.flat()).toEqual(names);
   expect(applied.filter((each) => each.length === 0)).toHaveLength(2);
+});
+
+test.each(['session', 'transaction'] as const)(
+  'concurrent runs through PgBouncer in %s mode migrate once and leave nothing in the sessions of the server',
+  async (poolMode) => {
+    await using database = await startPostgres({ empty: true });
+    await using pooler = await startPgBouncer({ target: database.url, poolMode });
+    const lines: string[] = [];
+    const run = () => migrate(pooler.url, { log: (line) => lines.push(line) });
+    const applied = await Promise.all([run(), run(), run()]);
+    expect(applied.flat()).toEqual(names);
+    expect(lines.filter((line) => line !== 'another migration is running; waiting')).toEqual([]);
+    await using sql = connect(database.url);
+    expect(
+      await sql`
+      select count(*)::int as locks from pg_locks
+      where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`,
+    ).toEqual([{ locks: 0 }]);
+    const pooled = postgres(pooler.url, { max: 1, fetch_types: false });
+    expect(await pooled`select current_setting('lock_timeout') as timeout`.simple()).toEqual([
+      { timeout: '0' },
+    ]);
+    await pooled.end();
+  },
+);
+
+test('a pooler that does not know the database is refused at once', async () => {
+  await using database = await startPostgres({ empty: true });
+  await using pooler = await startPgBouncer({ target: database.url, poolMode: 'transaction' });
+  const url = new URL(pooler.url);
+  url.pathname = '/nothing';
+  await expect(migrate(url.href)).rejects.toThrow(
+    'Postgres refused the connection: no such database: nothing',
+  );
 });
 
 test('positions has the documented columns and exactly one index, without extensions', async () => {

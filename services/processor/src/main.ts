@@ -7,6 +7,7 @@ import {
   waitForPostgres,
 } from '@app/runtime/postgres';
 import { PostgresClient } from '@app/runtime/postgres-client';
+import type { PostgresLink } from '@app/runtime/postgres-link';
 import { closeRedis, connectRedis, waitForRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
@@ -53,13 +54,14 @@ await runService({
       connectRedis(config.REDIS_URL, { name: `${config.INSTANCE_ID}:commands`, log }),
       closeRedis,
     );
-    const connect = () =>
+    const connect = (link: PostgresLink) =>
       connectPostgres(config.POSTGRES_URL, {
         name: config.INSTANCE_ID,
         log,
         maxConnections: config.WRITE_CONCURRENCY * streams.length + 1,
         // Below our own deadline: an abandoned statement must not hold locks against its own retry.
         statementTimeoutMs: Math.ceil(config.WRITE_TIMEOUT_MS * 0.8),
+        link,
       });
     const postgres = cleanup.use(new PostgresClient(connect, config.WRITE_TIMEOUT_MS));
     const probe = cleanup.adopt(
@@ -67,7 +69,8 @@ await runService({
         name: `${config.INSTANCE_ID}:health`,
         log,
         maxConnections: 1,
-        statementTimeoutMs: 2000,
+        // Set on the connection, it would need another check for a pooler.
+        statementTimeoutMs: 0,
       }),
       (sql) => endPostgres(sql),
     );
@@ -117,7 +120,7 @@ await runService({
     try {
       await Promise.all([
         waitForRedis(redis, { signal: stop }),
-        waitForPostgres(postgres.sql, { signal: stop, log }),
+        waitForPostgres(() => postgres.run((sql) => sql.unsafe('select 1')), { signal: stop, log }),
       ]);
     } finally {
       clearInterval(startupProgress);

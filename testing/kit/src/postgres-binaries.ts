@@ -52,7 +52,7 @@ function packagedFolder(): string {
   }
 }
 
-async function findUnprivilegedUser(): Promise<SystemUser> {
+export async function findUnprivilegedUser(): Promise<SystemUser> {
   const lines = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
   for (const wanted of ['postgres', 'nobody']) {
     const [name, , uid, gid] = lines.find((fields) => fields[0] === wanted) ?? [];

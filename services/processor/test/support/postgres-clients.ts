@@ -17,8 +17,8 @@ export function openClient(
 ): TestClient {
   const { deadlineMs = 5000, statementTimeoutMs = 4000 } = options;
   const opened: postgres.Sql[] = [];
-  const client = new PostgresClient(() => {
-    const sql = connectPostgres(url, { name: 'writer', log, maxConnections: 3, statementTimeoutMs });
+  const client = new PostgresClient((link) => {
+    const sql = connectPostgres(url, { name: 'writer', log, maxConnections: 3, statementTimeoutMs, link });
     opened.push(sql);
     return sql;
   }, deadlineMs);
