@@ -1,4 +1,4 @@
-import { commonSettings, durationMs, name, oneOf, positiveInt } from '@app/runtime/config';
+import { commaList, commonSettings, durationMs, name, oneOf, positiveInt } from '@app/runtime/config';
 import { defaultFutureFlagMs, defaultFutureLimitMs } from '@app/shared/quality';
 import { z } from 'zod';
 
@@ -50,6 +50,11 @@ export const processorSettings = z.object({
   DLQ_WHEN_FULL: oneOf(['wait', 'trim']).default('wait').meta({
     description:
       'At DLQ_MAX_LENGTH: `wait` leaves entries to be dead-lettered pending until dead letters are replayed or purged; `trim` deletes the oldest dead letters.',
+  }),
+  DLQ_ACCEPT_REASONS: commaList(name()).optional().meta({
+    description:
+      'Reasons of rejection (`dlq_reason`) that are dead-lettered even if most entries are rejected for them; without it the stream stops then.',
+    example: 'future_limit',
   }),
   DEVICE_STATE_CAP: positiveInt({ max: 10_000_000 })
     .default(100_000)

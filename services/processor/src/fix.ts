@@ -16,6 +16,6 @@ export interface Rejected {
   readonly reason: string;
   readonly detail: string;
   readonly sqlState?: string;
-  /** Known only for an entry that was decoded. */
+  /** Of an undecodable entry: what the producer's `device_id` field says. */
   readonly deviceId?: string;
 }

@@ -104,9 +104,8 @@ await runService({
           if (retryReason !== undefined) {
             return { ok: false, reason: `a batch waits for Postgres (${retryReason})` };
           }
-          const waiting = loops.find((loop) => loop.deadLetterWaitReason !== undefined);
-          if (waiting !== undefined)
-            return { ok: false, reason: `dead letters wait: ${waiting.deadLetterWaitReason}` };
+          const reason = loops.find((loop) => loop.deadLetterWaitReason !== undefined)?.deadLetterWaitReason;
+          if (reason !== undefined) return { ok: false, reason };
           return { ok: true };
         },
         log,

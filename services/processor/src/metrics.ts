@@ -95,6 +95,12 @@ export function createMetrics(registry: Registry) {
       labelNames: perStream,
       registers,
     }),
+    streamStopped: new Gauge({
+      name: 'processor_stream_stopped',
+      help: '1 while the stream is stopped because most of its recent entries are rejected, else 0.',
+      labelNames: perStream,
+      registers,
+    }),
     deadLettersWaiting: new Gauge({
       name: 'processor_dead_letters_waiting',
       help: 'Rejected entries that cannot be written to the dead-letter stream and stay pending; 0 while writing works.',

@@ -11,6 +11,7 @@ import {
   stored,
   type FaultyFixture,
 } from './support/open-faulty-fixture.ts';
+import type { RunningProcessor } from './support/start-processor.ts';
 import { refuseRows } from './support/refuse-rows.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
@@ -114,13 +115,16 @@ test(
     await scrape();
 
     // A full dead-letter stream, and one that is trimmed.
+    const broken = `${stream}:broken`;
+    let waiting: RunningProcessor | undefined;
     for (const [whenFull, metric] of [
       ['wait', 'processor_dead_letters_waiting'],
       ['trim', 'processor_dead_letters_trimmed_total'],
     ] as const) {
       const other = `${stream}:${whenFull}`;
       const env = { INSTANCE_ID: whenFull, DLQ_MAX_LENGTH: '1', DLQ_WHEN_FULL: whenFull };
-      const full = await fixture.start({ stream: other, env });
+      const full = await fixture.start({ stream: whenFull === 'wait' ? `${other},${broken}` : other, env });
+      waiting ??= full;
       await sendFields(redis, other, [
         ['payload', 'garbage', 'codec', '8E'],
         ['payload', 'garbage', 'codec', '8E'],
@@ -132,6 +136,15 @@ test(
       await eventually(async () => (await full.readyz()).body === `${ready}\n`, patience);
     }
 
+    // A stream in which nothing can be decoded.
+    await sendFields(
+      redis,
+      broken,
+      Array.from({ length: 600 }, () => ['payload', 'garbage', 'codec', '8E']),
+    );
+    await eventually(async () => (await waiting?.metrics('processor_stream_stopped')) === 1, patience);
+    seen.add((await waiting?.exposition()) ?? '');
+
     const largest = (name: string, labels?: Record<string, string>): number | undefined =>
       readMetric(seen.text, name, labels);
     const documented = await documentedMetrics('Processor', 'processor_');
@@ -140,7 +153,7 @@ test(
     // Metrics whose exact value is known.
     expect(largest('processor_position_writes_total', { status: 'conflicting' })).toBe(1);
     expect(largest('processor_position_writes_total', { status: 'rejected' })).toBe(1);
-    expect(largest('processor_consumer_decode_errors_total', { reason: 'not_json' })).toBe(2);
+    expect(largest('processor_consumer_decode_errors_total', { reason: 'missing_field' })).toBe(1);
     expect(largest('processor_consumer_decode_errors_total', { reason: 'future_limit' })).toBe(1);
     expect(largest('processor_dead_letters_total', { reason: 'row_refused' })).toBe(1);
     expect(largest('processor_dead_letters_total', { reason: 'same_time' })).toBe(1);

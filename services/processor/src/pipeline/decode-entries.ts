@@ -14,6 +14,8 @@ export interface FutureLimits {
   readonly limitMs: number;
 }
 
+const maxDeviceIdBytes = 64;
+
 /** Decodes a batch. A bad entry is returned as rejected with its reason; never throws. */
 export function decodeEntries(entries: readonly Entry[], future: FutureLimits): DecodedEntries {
   const fixes: Fix[] = [];
@@ -22,7 +24,13 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
     const raw = entry.record;
     const record = raw === undefined ? decodeFields(entry.fields) : decodeRecord(raw);
     if (record instanceof CodecError) {
-      rejected.push({ entry, reason: record.reason, detail: record.detail });
+      const deviceId = producersDeviceId(entry);
+      rejected.push({
+        entry,
+        reason: record.reason,
+        detail: record.detail,
+        ...(deviceId !== undefined && { deviceId }),
+      });
       continue;
     }
     const arrivedAtMs = entryArrivedAtMs(entry.id);
@@ -32,6 +40,7 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
         entry,
         reason: 'future_limit',
         detail: `the fix is ${Math.round(aheadMs / 1000)} s later than its arrival; FUTURE_LIMIT_MS allows less`,
+        deviceId: record.position.deviceId,
       });
       continue;
     }
@@ -39,4 +48,10 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
     fixes.push({ entry, position: record.position, codec: record.codec, arrivedAtMs, quality });
   }
   return { fixes, rejected };
+}
+
+/** The field that the producer adds beside the payload; nothing but the detection of mass rejections relies on it. */
+function producersDeviceId({ fields }: Entry): string | undefined {
+  const at = fields.findIndex((field, index) => index % 2 === 0 && field.toString('latin1') === 'device_id');
+  return at < 0 ? undefined : fields[at + 1]?.toString('latin1', 0, maxDeviceIdBytes);
 }

@@ -20,6 +20,7 @@ import { decodeEntries } from './decode-entries.ts';
 import { InFlight } from './in-flight.ts';
 import { OrderedQueue } from './ordered-queue.ts';
 import { type Attempt, processQuarantined } from './quarantine.ts';
+import { RejectionGuard } from './rejection-guard.ts';
 import { logBatch, observeDurable } from './report-batch.ts';
 import { traceInsert } from './trace-insert.ts';
 
@@ -60,6 +61,7 @@ export class StreamLoop {
   readonly #statements: StatementRunner;
   readonly #writer: FixWriter;
   readonly #states: DeviceStates;
+  readonly #rejections: RejectionGuard;
   readonly #deadLetters: DeadLetterQueue;
   readonly #acks: EntryAcks;
 
@@ -86,6 +88,13 @@ export class StreamLoop {
       lookUpLastFixes(this.#statements, metrics, log),
       metrics,
     );
+    this.#rejections = new RejectionGuard({
+      stream,
+      acceptedReasons: config.DLQ_ACCEPT_REASONS ?? [],
+      metrics,
+      log,
+      onProgress,
+    });
     this.#deadLetters = new DeadLetterQueue({
       redis,
       target: { ...member, maxLength: config.DLQ_MAX_LENGTH, whenFull: config.DLQ_WHEN_FULL },
@@ -121,9 +130,12 @@ export class StreamLoop {
     return this.#statements.retryReason;
   }
 
-  /** Why dead letters wait: not ready. Undefined while none does. */
+  /** Why nothing, or not everything, can be dead-lettered: not ready. Undefined while everything can be. */
   get deadLetterWaitReason(): string | undefined {
-    return this.#deadLetters.waitReason;
+    if (this.#rejections.stopReason !== undefined)
+      return `${this.#options.stream} is stopped: ${this.#rejections.stopReason}`;
+    const { waitReason } = this.#deadLetters;
+    return waitReason === undefined ? undefined : `dead letters wait: ${waitReason}`;
   }
 
   /**
@@ -188,6 +200,10 @@ export class StreamLoop {
     this.#states.commit(proposed);
     for (const { reason } of undecodable) metrics.decodeErrors.inc({ reason });
     const rejected = [...undecodable, ...refused, ...conflicting.map(rejectConflicting)];
+    if (!(await this.#rejections.admit(batch.entries.length, rejected, signals))) {
+      this.#inFlight.remove(batch);
+      return;
+    }
     // Acknowledge last: a crash before this point must redeliver the batch.
     const acknowledged = this.#acknowledge(batch, rejected, signals);
     this.#inFlight.remove(batch);

@@ -68,7 +68,7 @@ test('at DLQ_MAX_LENGTH nothing is trimmed: the batch waits, others continue, an
   await using loop = run({ env: { DLQ_MAX_LENGTH: '1' } });
   await untilOneBatchWaits(loop, 99);
   const key = deadLetterStream(fixture.stream);
-  expect(loop.loop.deadLetterWaitReason).toBe(`${key} has DLQ_MAX_LENGTH entries`);
+  expect(loop.loop.deadLetterWaitReason).toBe(`dead letters wait: ${key} has DLQ_MAX_LENGTH entries`);
   expect(loop.messages).toContain(
     'error: dead letters wait and their entries stay pending; replay or purge dead letters with ./run dlq, or raise DLQ_MAX_LENGTH',
   );
@@ -97,7 +97,7 @@ test('while Redis is at maxmemory the batch with a dead letter waits, and the ot
   await fixture.redis.config('SET', 'maxmemory', '1');
   await lock.release();
   await untilOneBatchWaits(loop, 99);
-  expect(loop.loop.deadLetterWaitReason).toBe('Redis is at maxmemory (OOM)');
+  expect(loop.loop.deadLetterWaitReason).toBe('dead letters wait: Redis is at maxmemory (OOM)');
   expect(await fixture.redis.exists(deadLetterStream(fixture.stream))).toBe(0);
   await fixture.redis.config('SET', 'maxmemory', '0');
   await fixture.expectStored(sent, { deadLettered });
@@ -116,7 +116,9 @@ test('while Redis cannot write to its disk dead letters wait, and then each is w
   await redis.bgsave();
   await eventually(async () => (await redis.info('persistence')).includes('rdb_last_bgsave_status:err'));
   await lock.release();
-  await eventually(() => loop.loop.deadLetterWaitReason === 'Redis cannot write to its disk (MISCONF)');
+  await eventually(
+    () => loop.loop.deadLetterWaitReason === 'dead letters wait: Redis cannot write to its disk (MISCONF)',
+  );
   await redis.config('SET', 'dir', folder, 'save', '');
   await redis.bgsave();
   await fixture.expectStored(sent, { deadLettered });

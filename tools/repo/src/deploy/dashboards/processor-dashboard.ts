@@ -115,9 +115,10 @@ export const processorDashboard: Dashboard = {
       ),
       timeSeries(
         'Dead letters waiting or trimmed',
-        'waiting: cannot be written; their entries stay pending. trimmed: deleted by DLQ_WHEN_FULL=trim.',
+        'waiting: cannot be written; their entries stay pending. trimmed: deleted by DLQ_WHEN_FULL=trim. stopped: 1 while most entries are rejected.',
         'short',
         {
+          stopped: 'max by (stream) (processor_stream_stopped)',
           waiting: 'max by (stream) (processor_dead_letters_waiting)',
           trimmed: 'sum by (stream) (increase(processor_dead_letters_trimmed_total[5m]))',
         },
