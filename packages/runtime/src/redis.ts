@@ -59,15 +59,24 @@ export function connectRedis(
 }
 
 /**
- * Resolves once Redis replies to a PING; retries forever. Rejects with the signal's reason, or with an error that retrying
+ * Resolves once Redis replies to a PING, also with MISCONF; retries forever. Rejects with the signal's reason, or with an error that retrying
  * cannot fix, such as a wrong password.
  */
 export async function waitForRedis(redis: Redis, options: { readonly signal: AbortSignal }): Promise<void> {
-  await retry(() => withDeadline(redis.ping(), connectTimeoutMs, 'PING to Redis'), {
+  await retry(() => withDeadline(ping(redis), connectTimeoutMs, 'PING to Redis'), {
     signal: options.signal,
     maxDelayMs: maxReconnectDelayMs,
     isRetryable: (error) => !isAccessDenied(error),
   });
+}
+
+/** A Redis that cannot save its data answers PING with an error, and reads as usual. */
+async function ping(redis: Redis): Promise<void> {
+  try {
+    await redis.ping();
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('MISCONF'))) throw error;
+  }
 }
 
 /**

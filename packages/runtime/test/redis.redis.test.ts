@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { eventually } from '@app/test-kit/eventually';
+import { failSnapshots } from '@app/test-kit/fail-snapshots';
 import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { captureLog } from './capture-log.ts';
@@ -127,6 +128,14 @@ describe('connectRedis', () => {
 });
 
 describe('waitForRedis', () => {
+  test('does not wait for a Redis that answers but cannot save its data', async () => {
+    await using server = await startOwnRedis();
+    await using client = connect(server.url);
+    await failSnapshots(client.redis);
+    await expect(client.redis.ping()).rejects.toThrow(/^MISCONF/u);
+    await waitForRedis(client.redis, { signal: never });
+  });
+
   test('waits for a server that starts later', async () => {
     await using server = await startOwnRedis();
     await server.stop();

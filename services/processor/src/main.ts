@@ -13,7 +13,7 @@ import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
 import { Registry } from 'prom-client';
 import { processorSettings } from './config.ts';
-import { createConsumerLagSampler } from './stream/consumer-lag.ts';
+import { ConsumerLagSampler } from './stream/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
 import { logPanicButton } from './domain/log-panic-button.ts';
@@ -90,6 +90,7 @@ await runService({
           log,
         }),
     );
+    let sampler: ConsumerLagSampler | undefined;
     const ops = serving.use(
       await startOpsServer({
         host: config.METRICS_HOST,
@@ -106,6 +107,9 @@ await runService({
           }
           const reason = loops.find((loop) => loop.deadLetterWaitReason !== undefined)?.deadLetterWaitReason;
           if (reason !== undefined) return { ok: false, reason };
+          const [readFailure] = loops.flatMap((loop) => loop.readFailure ?? []);
+          if (readFailure !== undefined) return { ok: false, reason: readFailure };
+          if (sampler?.reason !== undefined) return { ok: false, reason: sampler.reason };
           return { ok: true };
         },
         log,
@@ -124,8 +128,8 @@ await runService({
     } finally {
       clearInterval(startupProgress);
     }
-    cleanup.use(
-      createConsumerLagSampler({
+    sampler = cleanup.use(
+      new ConsumerLagSampler({
         redis,
         streams,
         group: config.REDIS_CONSUMER_GROUP,

@@ -25,13 +25,19 @@ export function createMetrics(registry: Registry) {
     }),
     lag: new Gauge({
       name: 'processor_consumer_lag',
-      help: 'Entries not yet delivered to the group; NaN if Redis does not know.',
+      help: 'Entries not yet delivered to the group; NaN if that is not known.',
       labelNames: perStream,
       registers,
     }),
     lagSeconds: new Gauge({
       name: 'processor_consumer_lag_seconds',
-      help: 'Age of the first entry not yet delivered to the group; 0 if every entry was delivered.',
+      help: 'Age of the first entry not yet delivered to the group; 0 if every entry was delivered, NaN if that is not known.',
+      labelNames: perStream,
+      registers,
+    }),
+    groupAhead: new Gauge({
+      name: 'processor_group_ahead_of_stream',
+      help: "1 if the group's last delivered id is later than the last id of the stream, so that new entries are skipped; else 0.",
       labelNames: perStream,
       registers,
     }),
@@ -126,6 +132,11 @@ export function createMetrics(registry: Registry) {
     entriesLost: new Counter({
       name: 'processor_entries_lost_total',
       help: 'Entries trimmed or deleted before they were delivered; any increase is data loss.',
+      registers,
+    }),
+    entriesLostAtMost: new Counter({
+      name: 'processor_entries_lost_at_most_total',
+      help: 'Entries that were undelivered when their stream was emptied or went back to an older state; at most this many are lost.',
       registers,
     }),
     entriesVanished: new Counter({

@@ -45,6 +45,11 @@ async function sendAllKinds({ redis, sql, stream }: FaultyFixture): Promise<void
   await sendFields(redis, stream, [['payload', 'garbage', 'codec', '8E'], encodeFields(first).slice(0, 4)]);
 }
 
+async function groupsOf({ redis, stream }: FaultyFixture): Promise<readonly (readonly string[])[]> {
+  const groups = await redis.xinfo('GROUPS', stream).catch(() => []);
+  return Array.isArray(groups) ? groups.map((group) => (Array.isArray(group) ? group.map(String) : [])) : [];
+}
+
 // Generous, because other tests may use all cores.
 const patience = { timeoutMs: 30_000 };
 
@@ -108,6 +113,30 @@ test(
         return (await reads('group_missing')) >= 1 && (await reads('pending')) >= 3;
       },
       { ...patience, intervalMs: 500 },
+    );
+    // A group that is set ahead of its stream, and back.
+    let lastDelivered = '';
+    await eventually(async () => {
+      const [group = []] = await groupsOf(fixture);
+      lastDelivered = group[group.indexOf('last-delivered-id') + 1] ?? '';
+      return group.length > 0;
+    }, patience);
+    await redis.xgroup('SETID', stream, 'processor', '99999999999999-0');
+    await eventually(async () => {
+      await scrape();
+      return readMetric(seen.text, 'processor_group_ahead_of_stream') === 1;
+    }, patience);
+    await redis.xgroup('SETID', stream, 'processor', lastDelivered);
+
+    // A stream that is deleted with entries that nobody has read.
+    const secondLock = await lockPositions(fixture);
+    await send(redis, stream, records(1500, { from: 2000 }));
+    await eventually(async () => ((await processor.metrics('processor_consumer_lag')) ?? 0) > 500, patience);
+    await redis.del(stream);
+    await secondLock.release();
+    await eventually(
+      async () => ((await processor.metrics('processor_entries_lost_at_most_total')) ?? 0) > 500,
+      patience,
     );
     fixture.ownRedis.pause();
     await eventually(async () => (await reads('deadline')) >= 1, patience);

@@ -12,6 +12,7 @@ import { EntryAcks } from '../stream/ack-entries.ts';
 import type { Entry } from '../stream/entry-reply.ts';
 import { batchOf, type EntryBatch } from '../stream/entry-batch.ts';
 import { readBatches } from '../stream/read-batches.ts';
+import { ReadFailures } from '../stream/read-failures.ts';
 import type { ReaderOptions } from '../stream/reader-context.ts';
 import { type Fix, type Rejected } from '../fix.ts';
 import { type AfterWrite, runAfterWrite } from './after-write.ts';
@@ -64,6 +65,7 @@ export class StreamLoop {
   readonly #rejections: RejectionGuard;
   readonly #deadLetters: DeadLetterQueue;
   readonly #acks: EntryAcks;
+  readonly #readFailures: ReadFailures;
 
   constructor(options: StreamLoopOptions) {
     const { stream, config, redis, postgres, onProgress, permanentErrorLimitMs, metrics, log } = options;
@@ -104,6 +106,7 @@ export class StreamLoop {
       onRetry: onProgress,
       permanentErrorLimitMs,
     });
+    this.#readFailures = new ReadFailures(stream, metrics, log, permanentErrorLimitMs);
     this.#readerOptions = {
       ...member,
       redisUrl: config.REDIS_URL,
@@ -120,6 +123,7 @@ export class StreamLoop {
       excludedIds: () =>
         this.#inFlight.ids().union(this.#deadLetters.waitingIds).union(this.#acks.unackedIds),
       onProgress,
+      failures: this.#readFailures,
       metrics,
       log,
     };
@@ -136,6 +140,11 @@ export class StreamLoop {
       return `${this.#options.stream} is stopped: ${this.#rejections.stopReason}`;
     const { waitReason } = this.#deadLetters;
     return waitReason === undefined ? undefined : `dead letters wait: ${waitReason}`;
+  }
+
+  /** What fails in reading: not ready. */
+  get readFailure(): string | undefined {
+    return this.#readFailures.reason;
   }
 
   /**

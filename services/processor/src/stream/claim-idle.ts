@@ -1,6 +1,7 @@
-import { deleteIdleConsumers } from './consumer-group.ts';
+import { deleteIdleConsumers, isGroupMissing } from './consumer-group.ts';
 import type { EntryBatch } from './entry-batch.ts';
 import type { ReadContext } from './reader-context.ts';
+import { RedisReplyError } from './resp-reply.ts';
 import { splitQuarantined } from './split-quarantined.ts';
 
 const startCursor = '0-0';
@@ -10,7 +11,7 @@ const startCursor = '0-0';
  * deletes consumers that have been idle for long.
  */
 export async function* claimIdle(context: ReadContext): AsyncGenerator<EntryBatch, void, void> {
-  const { connection, client, options, readLimiter, stop } = context;
+  const { client, options, readLimiter, stop } = context;
   const { stream, metrics, log } = options;
   let cursor = startCursor;
   do {
@@ -30,7 +31,18 @@ export async function* claimIdle(context: ReadContext): AsyncGenerator<EntryBatc
     yield* splitQuarantined(context, claimed, excluded);
     cursor = claimed.cursor;
   } while (cursor !== startCursor && !stop.aborted);
-  if (stop.aborted) return;
-  const consumers = await deleteIdleConsumers(connection, options, options.deleteConsumersAfterMs);
-  if (consumers.length > 0) log.info({ stream, consumers }, 'deleted idle consumers');
+  options.failures.succeeded('claim');
+  if (!stop.aborted) await deleteIdle(context);
+}
+
+async function deleteIdle({ connection, options }: ReadContext): Promise<void> {
+  const { stream, deleteConsumersAfterMs, failures, log } = options;
+  try {
+    const consumers = await deleteIdleConsumers(connection, options, deleteConsumersAfterMs);
+    if (consumers.length > 0) log.info({ stream, consumers }, 'deleted idle consumers');
+  } catch (error) {
+    // Redis may refuse a script that writes, at `maxmemory` for example. Reading does not depend on it.
+    if (!(error instanceof RedisReplyError) || isGroupMissing(error)) throw error;
+    failures.warnOnce('idle consumers are not deleted; reading continues', error);
+  }
 }

@@ -14,6 +14,8 @@ export async function ensureGroup(
   connection: StreamConnection,
   member: GroupMember,
 ): Promise<'created' | 'existed'> {
+  // XGROUP CREATE is refused at `maxmemory`, also where the group exists.
+  if (await hasGroup(connection, member)) return 'existed';
   try {
     await connection.call(
       'XGROUP',
@@ -23,6 +25,16 @@ export async function ensureGroup(
     return 'created';
   } catch (error) {
     if (error instanceof Error && error.message.startsWith('BUSYGROUP')) return 'existed';
+    throw error;
+  }
+}
+
+async function hasGroup(connection: StreamConnection, { stream, group }: GroupMember): Promise<boolean> {
+  try {
+    const groups = list(await connection.call('XINFO', ['GROUPS', stream], commandDeadlineMs));
+    return groups.some((each) => text(parseInfo(each).get('name')) === group);
+  } catch (error) {
+    if (isGroupMissing(error)) return false;
     throw error;
   }
 }

@@ -1,25 +1,9 @@
 import type { Logger } from '@app/runtime/log';
 import { delay } from '@app/runtime/retry';
-import { entryArrivedAtMs } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
-import { deadLetterStream } from './dead-letter.ts';
-
-/** The lag of a group on one stream, at one moment of Redis' clock. */
-export interface StreamLag {
-  /** Entries not yet delivered; null if Redis does not know (after XDEL, or if the group was created inside the stream). */
-  readonly entries: number | null;
-  /** Age of the first entry not yet delivered; 0 if there is none. */
-  readonly lagMs: number;
-  /** From the oldest entry in the stream to the first undelivered one, or to now if all were delivered. */
-  readonly trimHeadroomMs: number;
-  readonly pending: number;
-  readonly oldestPendingMs: number;
-  /** Undefined if the stream never had an entry. */
-  readonly sinceLastRecordMs: number | undefined;
-  /** Entries in the dead-letter stream. */
-  readonly deadLetters: number;
-}
+import { RewindDetector } from './rewind-detector.ts';
+import { readStreamLag, type StreamLag } from './stream-lag.ts';
 
 export interface LagSamplerOptions {
   readonly redis: Redis;
@@ -32,100 +16,111 @@ export interface LagSamplerOptions {
   readonly log: Logger;
 }
 
-/** Samples every `intervalMs` until it is disposed; while Redis fails, the last values stay. */
-export function createConsumerLagSampler(options: LagSamplerOptions): AsyncDisposable {
-  const disposed = new AbortController();
-  const ended = sampleUntil(disposed.signal, options);
-  return {
-    async [Symbol.asyncDispose]() {
-      disposed.abort();
-      await ended;
-    },
-  };
-}
+/** Samples every `intervalMs` until it is disposed. What a sample does not tell is NaN. */
+export class ConsumerLagSampler implements AsyncDisposable {
+  readonly #options: LagSamplerOptions;
+  readonly #disposed = new AbortController();
+  /** Streams whose last sample failed. */
+  readonly #failing = new Set<string>();
+  /** Streams whose group is ahead. */
+  readonly #ahead = new Set<string>();
+  readonly #lastDeliveredIds = new Map<string, string>();
+  readonly #rewinds = new Map<string, RewindDetector>();
+  readonly #ended: Promise<void>;
 
-async function sampleUntil(stop: AbortSignal, options: LagSamplerOptions): Promise<void> {
-  const { redis, streams, group, intervalMs, maxDeadLetters, metrics, log } = options;
-  while (!stop.aborted) {
-    for (const stream of streams) {
-      try {
-        const lag = await readStreamLag(redis, stream, group);
-        if (lag === undefined) continue;
-        publish(metrics, stream, lag);
-        metrics.deadLetterFillRatio.set({ stream }, lag.deadLetters / maxDeadLetters);
-      } catch (error) {
-        log.debug({ stream, error }, 'lag sample failed');
-      }
+  constructor(options: LagSamplerOptions) {
+    this.#options = options;
+    this.#ended = this.#run();
+  }
+
+  /** Why entries are skipped, for /readyz. */
+  get reason(): string | undefined {
+    const [stream] = this.#ahead;
+    return stream === undefined
+      ? undefined
+      : `${stream}: the group is ahead of the stream, entries are skipped`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort();
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    const { streams, intervalMs } = this.#options;
+    const stop = this.#disposed.signal;
+    while (!stop.aborted) {
+      for (const stream of streams) await this.#sample(stream);
+      await delay(intervalMs, stop).catch(() => undefined);
     }
-    await delay(intervalMs, stop).catch(() => undefined);
+  }
+
+  async #sample(stream: string): Promise<void> {
+    const { redis, group, maxDeadLetters, metrics, log } = this.#options;
+    let lag: StreamLag | undefined;
+    try {
+      lag = await readStreamLag(redis, stream, group);
+      if (this.#failing.delete(stream)) log.info({ stream }, 'lag is sampled again');
+    } catch (error) {
+      if (!this.#failing.has(stream))
+        log.warn({ stream, error }, 'lag sample failed; its metrics are NaN until one succeeds');
+      this.#failing.add(stream);
+    }
+    publish(metrics, stream, lag, maxDeadLetters);
+    if (lag === undefined) return;
+    this.#noteGroup(stream, lag);
+    this.#noteRewind(stream, lag);
+  }
+
+  #noteRewind(stream: string, lag: StreamLag): void {
+    const { metrics, log } = this.#options;
+    const detector = this.#rewinds.get(stream) ?? new RewindDetector();
+    this.#rewinds.set(stream, detector);
+    const entries = detector.check(lag);
+    if (entries === 0) return;
+    metrics.entriesLostAtMost.inc(entries);
+    const { lastGeneratedId } = lag;
+    log.error(
+      { stream, entries, lastGeneratedId },
+      `the stream was emptied or went back to an older state; up to ${entries} undelivered entries are lost`,
+    );
+  }
+
+  #noteGroup(stream: string, { lastDeliveredId, lastGeneratedId, isGroupAhead }: StreamLag): void {
+    const { group, log } = this.#options;
+    const wasAhead = this.#ahead.has(stream);
+    if (!isGroupAhead) {
+      this.#lastDeliveredIds.set(stream, lastDeliveredId);
+      if (this.#ahead.delete(stream))
+        log.info({ stream, lastDeliveredId, lastGeneratedId }, 'the group is no longer ahead of its stream');
+      return;
+    }
+    if (wasAhead) return;
+    this.#ahead.add(stream);
+    log.error(
+      {
+        stream,
+        group,
+        lastDeliveredId,
+        lastGeneratedId,
+        deliveredBeforeId: this.#lastDeliveredIds.get(stream),
+      },
+      'the group is ahead of its stream: entries that arrive are skipped; set it back with XGROUP SETID',
+    );
   }
 }
 
-/** Undefined while the stream or the group does not exist. */
-export async function readStreamLag(
-  redis: Redis,
-  stream: string,
-  group: string,
-): Promise<StreamLag | undefined> {
-  const results = await redis
-    .multi()
-    .call('TIME')
-    .call('XINFO', 'STREAM', stream)
-    .call('XINFO', 'GROUPS', stream)
-    .call('XPENDING', stream, group)
-    .exec();
-  const [time, streamInfo, groups, pending] = (results ?? []).map(([error, reply]) => {
-    if (error !== null && /^(NOGROUP|ERR no such key)/u.test(error.message)) return undefined;
-    if (error !== null) throw error;
-    return reply;
-  });
-  const own = (Array.isArray(groups) ? groups : []).map(asInfo).find((info) => info.get('name') === group);
-  if (own === undefined || !Array.isArray(time) || !Array.isArray(pending)) return undefined;
-
-  // Redis' clock throughout: entry ids contain it, and this host's clock may be wrong.
-  const nowMs = Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000);
-  const info = asInfo(streamInfo);
-  const lastGeneratedId = String(info.get('last-generated-id'));
-  const lastDeliveredId = String(own.get('last-delivered-id'));
-  const firstKeptId = firstIdOf(info.get('first-entry'));
-  const firstUndeliveredId =
-    lastDeliveredId === lastGeneratedId
-      ? undefined
-      : (await redis.xrange(stream, `(${lastDeliveredId}`, '+', 'COUNT', 1))[0]?.[0];
-  const lag = own.get('lag');
-  const oldestPendingId: unknown = pending[1];
-  const undeliveredAtMs = firstUndeliveredId === undefined ? nowMs : entryArrivedAtMs(firstUndeliveredId);
-  return {
-    entries: typeof lag === 'number' ? lag : null,
-    // Not from the last delivered id, whose age grows while the stream is idle.
-    lagMs: Math.max(0, nowMs - undeliveredAtMs),
-    trimHeadroomMs:
-      firstKeptId === undefined ? 0 : Math.max(0, undeliveredAtMs - entryArrivedAtMs(firstKeptId)),
-    pending: Number(pending[0]),
-    oldestPendingMs:
-      typeof oldestPendingId === 'string' ? Math.max(0, nowMs - entryArrivedAtMs(oldestPendingId)) : 0,
-    sinceLastRecordMs:
-      lastGeneratedId === '0-0' ? undefined : Math.max(0, nowMs - entryArrivedAtMs(lastGeneratedId)),
-    deadLetters: await redis.xlen(deadLetterStream(stream)),
-  };
+function publish(metrics: Metrics, stream: string, lag: StreamLag | undefined, maxDeadLetters: number): void {
+  metrics.lag.set({ stream }, lag?.entries ?? Number.NaN);
+  metrics.lagSeconds.set({ stream }, toSeconds(lag?.lagMs));
+  metrics.trimHeadroomSeconds.set({ stream }, toSeconds(lag?.trimHeadroomMs));
+  metrics.pending.set({ stream }, lag?.pending ?? Number.NaN);
+  metrics.oldestPendingSeconds.set({ stream }, toSeconds(lag?.oldestPendingMs));
+  metrics.secondsSinceLastRecord.set({ stream }, toSeconds(lag?.sinceLastRecordMs));
+  metrics.deadLetterFillRatio.set({ stream }, (lag?.deadLetters ?? Number.NaN) / maxDeadLetters);
+  metrics.groupAhead.set({ stream }, lag === undefined ? Number.NaN : Number(lag.isGroupAhead));
 }
 
-function publish(metrics: Metrics, stream: string, lag: StreamLag): void {
-  metrics.lag.set({ stream }, lag.entries ?? Number.NaN);
-  metrics.lagSeconds.set({ stream }, lag.lagMs / 1000);
-  metrics.trimHeadroomSeconds.set({ stream }, lag.trimHeadroomMs / 1000);
-  metrics.pending.set({ stream }, lag.pending);
-  metrics.oldestPendingSeconds.set({ stream }, lag.oldestPendingMs / 1000);
-  metrics.secondsSinceLastRecord.set({ stream }, (lag.sinceLastRecordMs ?? Number.NaN) / 1000);
-}
-
-function asInfo(reply: unknown): ReadonlyMap<string, unknown> {
-  const flat: readonly unknown[] = Array.isArray(reply) ? reply : [];
-  const info = new Map<string, unknown>();
-  for (let i = 0; i + 1 < flat.length; i += 2) info.set(String(flat[i]), flat[i + 1]);
-  return info;
-}
-
-function firstIdOf(entry: unknown): string | undefined {
-  return Array.isArray(entry) && typeof entry[0] === 'string' ? entry[0] : undefined;
+function toSeconds(ms: number | undefined): number {
+  return (ms ?? Number.NaN) / 1000;
 }

@@ -1,4 +1,4 @@
-import { list, parseInfo, text } from './entry-reply.ts';
+import { count, list, parseInfo, text } from './entry-reply.ts';
 
 /** A stream and one of its groups at one moment. */
 export interface GroupState {
@@ -6,7 +6,8 @@ export interface GroupState {
   readonly firstId: string | undefined;
   readonly lastGeneratedId: string;
   readonly length: number;
-  readonly entriesAdded: number;
+  /** Null before Redis 7, which does not count. */
+  readonly entriesAdded: number | null;
   readonly lastDeliveredId: string;
   /** Null if Redis has lost count (after XDEL, or if the group was created inside the stream). */
   readonly entriesRead: number | null;
@@ -20,12 +21,13 @@ export function parseGroupState(stream: unknown, groups: unknown, group: string)
     .find((candidate) => text(candidate.get('name')) === group);
   if (own === undefined) return undefined;
   const first = info.get('first-entry');
+  const entriesAdded = info.get('entries-added');
   const entriesRead = own.get('entries-read');
   return {
     firstId: first === null || first === undefined ? undefined : text(list(first)[0]),
     lastGeneratedId: text(info.get('last-generated-id')),
-    length: Number(info.get('length')),
-    entriesAdded: Number(info.get('entries-added')),
+    length: count(info.get('length')),
+    entriesAdded: typeof entriesAdded === 'number' ? entriesAdded : null,
     lastDeliveredId: text(own.get('last-delivered-id')),
     entriesRead: typeof entriesRead === 'number' ? entriesRead : null,
   };

@@ -20,10 +20,21 @@ export class LossDetector {
   /** Entries that Redis never counts as read because they were lost before; see `check`. */
   #uncounted = 0;
   #reportedEndId = '0-0';
+  #lastGeneratedId = '0-0';
 
-  /** To be called with the state before each read of new entries. Returns each loss once. */
+  /**
+   * To be called with the state before each read of new entries. Returns each loss once; without `entriesAdded` none, since
+   * nothing tells whether an entry was removed before its delivery or after.
+   */
   check(state: GroupState): Loss | undefined {
     const { firstId, lastGeneratedId, lastDeliveredId, entriesAdded, length, entriesRead } = state;
+    if (entriesAdded === null) return undefined;
+    // The stream was emptied or restored: what is remembered is about another one.
+    if (compareEntryIds(lastGeneratedId, this.#lastGeneratedId) < 0) {
+      this.#uncounted = 0;
+      this.#reportedEndId = '0-0';
+    }
+    this.#lastGeneratedId = lastGeneratedId;
     if (compareEntryIds(lastGeneratedId, lastDeliveredId) <= 0) {
       // Everything was delivered: what Redis has not counted as read was lost before, or its counter was restored.
       // Never negative: another consumer may have read between the two XINFO.

@@ -6,9 +6,11 @@ import { ensureGroup, isGroupMissing, killConnectionsByName, streamLength } from
 import type { EntryBatch } from './entry-batch.ts';
 import type { EntriesReply } from './entry-reply.ts';
 import { LossDetector } from './loss-detector.ts';
+import type { ReadStep } from './read-failures.ts';
 import type { ReaderOptions } from './reader-context.ts';
 import { readNew } from './read-new.ts';
 import { readPending } from './read-pending.ts';
+import { RedisReplyError } from './resp-reply.ts';
 import { StreamClient } from './stream-client.ts';
 import { commandDeadlineMs, StreamConnection } from './stream-connection.ts';
 
@@ -20,7 +22,8 @@ const maxRetryDelayMs = 5000;
  * consumers, then new ones, with further claims at their interval.
  *
  * After every failure (lost connection, missed deadline) the connection is replaced, the old one is killed in Redis, and
- * own pending entries come first again: a half-open connection may have been sent entries that never arrived.
+ * own pending entries come first again: a half-open connection may have been sent entries that never arrived. Throws once
+ * Redis has refused the commands for so long that only an operator can help.
  */
 export async function* readBatches(
   options: ReaderOptions,
@@ -28,44 +31,49 @@ export async function* readBatches(
 ): AsyncGenerator<EntryBatch, void, void> {
   const losses = new LossDetector();
   const readLimiter = new ReadLimiter(options.batchBytes);
-  let failures = 0;
+  const { failures } = options;
   let isFirst = true;
   let staleClientId: number | undefined;
   let nextClaimAtMs = 0;
+  /** Slow or failing claims must not keep new entries from being read: between two claims they are, whatever happens. */
+  let hasReadNew = true;
   const noteRead = (result: string, reply: EntriesReply): void => {
     options.metrics.reads.inc({ result });
     options.metrics.records.inc(reply.entries.length);
     readLimiter.observe(reply);
     options.onProgress();
-    failures = 0;
+    if (result === 'entries' || result === 'empty') failures.succeeded('read');
   };
   while (!stop.aborted) {
     let connection: StreamConnection | undefined;
+    let step: ReadStep = 'read';
     let retryDelayMs = 0;
     try {
-      connection = await openConnection(options, { isFirst, staleClientId, failures });
+      connection = await openConnection(options, { isFirst, staleClientId });
       isFirst = false;
+      await ensureGroup(connection, options);
       const client = new StreamClient(connection, options);
       const context = { options, connection, client, losses, readLimiter, stop, noteRead };
       yield* readPending(context);
       while (!stop.aborted) {
-        if (Date.now() >= nextClaimAtMs) {
+        if (hasReadNew && performance.now() >= nextClaimAtMs) {
+          step = 'claim';
+          hasReadNew = false;
           try {
             yield* claimIdle(context);
           } finally {
-            // After the claim, and after a failed one too: slow or failing claims must not keep new entries from being read.
-            nextClaimAtMs = Date.now() + options.claimIntervalMs;
+            nextClaimAtMs = performance.now() + options.claimIntervalMs;
           }
+          step = 'read';
         }
         if (!stop.aborted) yield* readNew(context);
+        hasReadNew = true;
       }
     } catch (error) {
-      failures += 1;
-      const isMissing = connection !== undefined && isGroupMissing(error);
-      reportFailure(options, error, isMissing, failures);
-      retryDelayMs = isMissing
+      failures.failed(step === 'claim' && isOfCommand(error) ? step : 'read', error);
+      retryDelayMs = isGroupMissing(error)
         ? groupMissingDelayMs
-        : fullJitterMs(failures, { maxDelayMs: maxRetryDelayMs });
+        : fullJitterMs(Math.max(1, failures.count('read')), { maxDelayMs: maxRetryDelayMs });
     } finally {
       connection?.close();
       staleClientId = connection?.clientId ?? staleClientId;
@@ -75,13 +83,14 @@ export async function* readBatches(
   }
 }
 
+/** Whether a command failed by itself, and not because of the connection or the group. */
+function isOfCommand(error: unknown): boolean {
+  return error instanceof DeadlineError || (error instanceof RedisReplyError && !isGroupMissing(error));
+}
+
 async function openConnection(
   options: ReaderOptions,
-  state: {
-    readonly isFirst: boolean;
-    readonly staleClientId: number | undefined;
-    readonly failures: number;
-  },
+  state: { readonly isFirst: boolean; readonly staleClientId: number | undefined },
 ): Promise<StreamConnection> {
   const { redisUrl, stream, group, consumer, log } = options;
   const name = `${group}:${consumer}:${stream}:reader`;
@@ -99,28 +108,10 @@ async function openConnection(
         { stream, exists: length !== undefined, length: length ?? 0, group, consumer, killed },
         'reading stream',
       );
-    } else {
-      log.info({ stream, failures: state.failures }, 'reader reconnected');
     }
-    await ensureGroup(connection, options);
     return connection;
   } catch (error) {
     connection.close();
     throw error;
   }
-}
-
-function reportFailure(
-  { stream, metrics, log }: ReaderOptions,
-  error: unknown,
-  isMissing: boolean,
-  failures: number,
-): void {
-  if (isMissing) {
-    metrics.reads.inc({ result: 'group_missing' });
-    log.error({ stream }, 'stream or consumer group missing; recreating the group at 0');
-    return;
-  }
-  metrics.reads.inc({ result: error instanceof DeadlineError ? 'deadline' : 'error' });
-  if (failures === 1) log.warn({ stream, error }, 'stream read failed; reconnecting');
 }

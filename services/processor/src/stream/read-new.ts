@@ -10,6 +10,11 @@ export async function* readNew(context: ReadContext): AsyncGenerator<EntryBatch,
   const { stream, blockMs, lingerMs, maxPerRead, maxPerBatch, metrics, log } = options;
   // Before the read, which passes over what was trimmed.
   const state = await client.groupState();
+  if (state?.entriesAdded === null) {
+    options.failures.warnOnce(
+      'this Redis does not count entries-added, so lost entries are not detected; use 7 or newer',
+    );
+  }
   const loss = state === undefined ? undefined : losses.check(state);
   if (loss !== undefined) {
     metrics.entriesLost.inc(loss.entries);
@@ -19,7 +24,9 @@ export async function* readNew(context: ReadContext): AsyncGenerator<EntryBatch,
   if (stop.aborted) return;
   const maxEntries = readLimiter.limit(maxPerBatch);
   const firstCount = Math.min(maxPerRead, maxEntries);
-  const { entries } = await readBlocking(context, firstCount, Math.max(1, blockMs));
+  // After a failure without waiting: success must not be noticed only when the next entry arrives.
+  const waitMs = options.failures.count('read') === 0 ? Math.max(1, blockMs) : undefined;
+  const { entries } = await readFirst(context, firstCount, waitMs);
   if (entries.length === 0) return;
   let rest: EntryBatch['entries'] = [];
   let failure: { readonly cause: unknown } | undefined;
@@ -39,10 +46,10 @@ export async function* readNew(context: ReadContext): AsyncGenerator<EntryBatch,
   if (failure !== undefined) throw failure.cause;
 }
 
-async function readBlocking(
+async function readFirst(
   context: ReadContext,
   count: number,
-  blockMs: number,
+  blockMs: number | undefined,
 ): ReturnType<ReadContext['client']['readNew']> {
   const { client, stop } = context;
   const answered = new AbortController();

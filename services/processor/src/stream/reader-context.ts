@@ -5,6 +5,7 @@ import type { ReadLimiter } from './read-limiter.ts';
 import type { GroupMember } from './consumer-group.ts';
 import type { EntriesReply } from './entry-reply.ts';
 import type { LossDetector } from './loss-detector.ts';
+import type { ReadFailures } from './read-failures.ts';
 import type { StreamClient } from './stream-client.ts';
 import type { StreamConnection } from './stream-connection.ts';
 
@@ -29,6 +30,7 @@ export interface ReaderOptions extends GroupMember {
   readonly excludedIds: () => ReadonlySet<string>;
   /** Called when a command was answered, a deadline missed, or a retry begins; liveness is computed from it. */
   readonly onProgress: () => void;
+  readonly failures: ReadFailures;
   readonly metrics: Metrics;
   readonly log: Logger;
 }

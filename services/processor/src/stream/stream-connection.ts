@@ -1,4 +1,4 @@
-import { withDeadline } from '@app/runtime/deadline';
+import { DeadlineError, withDeadline } from '@app/runtime/deadline';
 import { Redis } from 'ioredis';
 import {
   encodeCommand,
@@ -44,7 +44,7 @@ export class StreamConnection {
     stream.on('close', () => this.#fail(new Error('the connection to Redis is closed')));
   }
 
-  /** Rejects if Redis does not answer within `deadlineMs`. */
+  /** Rejects with the cause if Redis cannot be reached or refuses the login, or does not answer within `deadlineMs`. */
   static async open(url: string, name: string, deadlineMs: number): Promise<StreamConnection> {
     const redis = new Redis(url, {
       connectionName: name,
@@ -56,8 +56,11 @@ export class StreamConnection {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
     });
-    // The command in flight is rejected with the same error; without a listener the process would end.
-    redis.on('error', () => undefined);
+    // `connect` rejects with "Connection is closed", whatever the cause: a wrong password, or a port that nothing listens on.
+    let cause: Error | undefined;
+    redis.on('error', (error) => {
+      cause = error;
+    });
     try {
       await withDeadline(redis.connect(), deadlineMs, 'connecting to Redis');
       // The last command that ioredis sends: after its reply nothing is in flight.
@@ -65,7 +68,7 @@ export class StreamConnection {
       return new StreamConnection(redis, clientId);
     } catch (error) {
       redis.disconnect();
-      throw error;
+      throw error instanceof DeadlineError ? error : (cause ?? error);
     }
   }
 

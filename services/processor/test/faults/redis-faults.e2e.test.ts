@@ -1,4 +1,5 @@
 import { eventually } from '@app/test-kit/eventually';
+import { failSnapshots } from '@app/test-kit/fail-snapshots';
 import { describe, expect, test } from 'vitest';
 import { openFaultyFixture, pending, stored, type FaultyFixture } from '../support/open-faulty-fixture.ts';
 import { cleanExit, type RunningProcessor } from '../support/start-processor.ts';
@@ -38,7 +39,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
       await processor.logged(/^stream read failed/u);
       await fixture.ownRedis.start();
     });
-    await processor.logged(/^reader reconnected$/u);
+    await processor.logged(/^stream read recovered$/u);
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
@@ -103,7 +104,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     fixture.toRedis.halfOpen();
     await fixture.feed(1);
     await eventually(async () => (await pending(fixture)) === 1);
-    await processor.logged(/^reader reconnected$/u);
+    await processor.logged(/^stream read recovered$/u);
     expect(await readerIds(fixture)).not.toContain(oldReader);
     await fixture.feed(100);
     await fixture.expectFedStored();
@@ -140,6 +141,58 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     const processor = await fixture.start({ env });
     await underLoad(fixture, async () => undefined);
     expect(await reads(processor, 'error')).toBe(0);
+  });
+
+  test('at its memory limit: the backlog is stored and acknowledged, at the start and while running', async () => {
+    await using fixture = await openFaultyFixture();
+    const { redis, stream } = fixture;
+    await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+    await fixture.feed(2000);
+    await redis.config('SET', 'maxmemory', '1');
+    const processor = await fixture.start({ env });
+    await fixture.expectFedStored();
+    await processor.untilReady();
+    await redis.config('SET', 'maxmemory', '0');
+    await fixture.feed(2000);
+    await redis.config('SET', 'maxmemory', '1');
+    await fixture.expectFedStored();
+    expect((await processor.readyz()).status).toBe(200);
+    // The lag is sampled as well.
+    await eventually(async () => (await processor.metrics('processor_consumer_pending')) === 0);
+    expect(await processor.metrics('processor_consumer_lag_seconds')).toBe(0);
+    expect(await processor.stop()).toEqual(cleanExit);
+  });
+
+  test('that cannot save its data: not ready with the reason, at the start and while running, then all is stored', async () => {
+    await using fixture = await openFaultyFixture();
+    await fixture.feed(100);
+    let heal = await failSnapshots(fixture.redis);
+    const processor = await fixture.start({ env });
+    const untilRefused = async (): Promise<void> => {
+      await eventually(
+        async () => {
+          const { status, body } = await processor.readyz();
+          expect(body).toContain(`${fixture.stream}: stream read fails: MISCONF Redis is configured`);
+          return status === 503;
+        },
+        { timeoutMs: 20_000 },
+      );
+    };
+    await untilRefused();
+    await heal();
+    await fixture.expectFedStored();
+    await processor.untilReady();
+    heal = await failSnapshots(fixture.redis);
+    await untilRefused();
+    expect((await processor.healthz()).status).toBe(200);
+    await heal();
+    await processor.untilReady();
+    await fixture.feed(100);
+    await fixture.expectFedStored();
+    const failed = processor.lines.filter(({ msg }) => msg === 'stream read failed; retrying');
+    const recovered = processor.lines.filter(({ msg }) => msg === 'stream read recovered');
+    expect([failed.length, recovered.length]).toEqual([2, 2]);
+    expect(await processor.stop()).toEqual(cleanExit);
   });
 
   test('that fails XACK three times and more: the ids are kept, and nothing is processed twice', async () => {

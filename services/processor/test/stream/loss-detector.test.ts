@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { parseGroupState } from '../../src/stream/group-state.ts';
 import { LossDetector } from '../../src/stream/loss-detector.ts';
 
 test.each([
@@ -44,3 +45,28 @@ test.each([
     );
   },
 );
+
+test('a Redis before 7, which does not count added entries, reports no loss instead of a wrong one', () => {
+  const groups = [[...flat({ name: 'processor', 'last-delivered-id': '4-0' })]];
+  const info = flat({ 'last-generated-id': '10-0' });
+  const stream = [...info, Buffer.from('length'), 3, Buffer.from('first-entry'), [Buffer.from('8-0'), []]];
+  const state = parseGroupState(stream, groups, 'processor');
+  expect(state).toMatchObject({ entriesAdded: null, entriesRead: null, length: 3 });
+  if (state === undefined) throw new Error('no group');
+  expect(new LossDetector().check(state)).toBeUndefined();
+});
+
+test('after the stream was emptied a loss is counted without what was remembered of the old one', () => {
+  const detector = new LossDetector();
+  const old = { firstId: '90-0', lastGeneratedId: '100-0', length: 11, entriesAdded: 100 };
+  // Redis counts 60 as read; 40 were lost before.
+  detector.check({ ...old, lastDeliveredId: '100-0', entriesRead: 60 });
+  const fresh = { firstId: '8-0', lastGeneratedId: '10-0', length: 3, entriesAdded: 10 };
+  expect(detector.check({ ...fresh, lastDeliveredId: '4-0', entriesRead: 4 })?.entries).toBe(3);
+});
+
+function flat(fields: Readonly<Record<string, string>>): readonly Buffer[] {
+  return Object.entries(fields)
+    .flat()
+    .map((each) => Buffer.from(each));
+}

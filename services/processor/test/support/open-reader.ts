@@ -1,12 +1,14 @@
 import { closeRedis, connectRedis } from '@app/runtime/redis';
 import type { EntryBatch } from '../../src/stream/entry-batch.ts';
 import { readBatches } from '../../src/stream/read-batches.ts';
+import { ReadFailures } from '../../src/stream/read-failures.ts';
 import type { ReaderOptions } from '../../src/stream/reader-context.ts';
 import { observe, type Observed } from './observed.ts';
 
 export interface TestReader extends Observed, AsyncDisposable {
   readonly stop: AbortController;
   readonly iterations: () => number;
+  readonly failures: ReadFailures;
   /** The ids of the next batch; `undefined` at the end. */
   readonly next: () => Promise<readonly string[] | undefined>;
   readonly nextBatch: () => Promise<EntryBatch | undefined>;
@@ -17,10 +19,11 @@ export interface TestReader extends Observed, AsyncDisposable {
 /** A reader of the consumer `me` in the group `processor`, with short waits. */
 export function openReader(
   options: Pick<ReaderOptions, 'redisUrl' | 'stream'> &
-    Partial<ReaderOptions> & { readonly commandsUrl?: string },
+    Partial<ReaderOptions> & { readonly commandsUrl?: string; readonly permanentErrorLimitMs?: number },
 ): TestReader {
   const seen = observe();
   const commands = connectRedis(options.commandsUrl ?? options.redisUrl, { name: 'commands', log: seen.log });
+  const failures = new ReadFailures(options.stream, seen.metrics, seen.log, options.permanentErrorLimitMs);
   const stop = new AbortController();
   let iterations = 0;
   const readerOptions: ReaderOptions = {
@@ -40,6 +43,7 @@ export function openReader(
     onProgress: () => {
       iterations += 1;
     },
+    failures,
     metrics: seen.metrics,
     log: seen.log,
     ...options,
@@ -57,6 +61,7 @@ export function openReader(
     ...seen,
     stop,
     iterations: () => iterations,
+    failures,
     next,
     nextBatch,
     read: async (entries) => {

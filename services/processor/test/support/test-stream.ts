@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { ReaderOptions } from '../../src/stream/reader-context.ts';
 import { openReader, type TestReader } from './open-reader.ts';
 import { records, send } from './telemetry.ts';
 
 /** A stream of one test, with its readers and other consumers. */
 export interface TestStream {
   readonly name: string;
-  readonly open: (options?: Partial<ReaderOptions>) => TestReader;
+  readonly open: (options?: Partial<Parameters<typeof openReader>[0]>) => TestReader;
   /** Adds entries; returns their ids. */
   readonly add: (count: number) => Promise<readonly string[]>;
   /** Delivers the next `count` entries to a consumer, which does not acknowledge them. */

@@ -131,10 +131,11 @@ export const processorDashboard: Dashboard = {
       ),
       timeSeries(
         'Lost and vanished entries',
-        'lost: trimmed or deleted before delivery. vanished: deleted while pending.',
+        'lost: trimmed or deleted before delivery; at most: the stream was emptied. vanished: deleted while pending.',
         'short',
         {
           lost: 'max(increase(processor_entries_lost_total[5m]))',
+          'lost at most': 'max(increase(processor_entries_lost_at_most_total[5m]))',
           vanished: 'sum(increase(processor_entries_vanished_total[5m]))',
         },
       ),
