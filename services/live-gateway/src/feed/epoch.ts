@@ -23,15 +23,20 @@ export async function readEpoch(
 ): Promise<string> {
   const key = `${stream}:live-epoch`;
   for (let tries = 0; tries < maxTries; tries += 1) {
-    await redis.set(key, newEpoch(nowMs), 'NX');
     await redis.watch(key);
+    // Read first: at `maxmemory` SET is refused, also where the key exists.
     const epoch = await redis.get(key);
     if (epoch !== null && (invalidated === undefined || isLater(epoch, invalidated))) {
       await redis.unwatch();
       return epoch;
     }
-    // WATCH: if another gateway has replaced it first, EXEC does nothing and the next iteration reads the new one.
-    if (epoch !== null) await redis.multi().set(key, newEpoch(nowMs)).exec();
+    if (epoch === null) {
+      await redis.unwatch();
+      await redis.set(key, newEpoch(nowMs), 'NX');
+    } else {
+      // WATCH: if another gateway has replaced it first, EXEC does nothing and the next iteration reads the new one.
+      await redis.multi().set(key, newEpoch(nowMs)).exec();
+    }
   }
   throw new Error(`${key} still changing after ${maxTries} attempts`);
 }

@@ -44,3 +44,12 @@ export function isNoSuchKey(error: unknown): boolean {
 export function isNotPermitted(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOPERM');
 }
+
+/** Redis is at `maxmemory` or cannot save its data; within MULTI the cause is in `previousErrors`. */
+export function isWriteRefused(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const previous: unknown = 'previousErrors' in error ? error.previousErrors : undefined;
+  return (
+    /^(?:OOM|MISCONF)/u.test(error.message) || (Array.isArray(previous) && previous.some(isWriteRefused))
+  );
+}
