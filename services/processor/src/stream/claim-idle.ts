@@ -1,4 +1,4 @@
-import { deleteIdleConsumers, isGroupMissing } from './consumer-group.ts';
+import { deleteIdleConsumers, isGroupMissing, otherConnections, readerName } from './consumer-group.ts';
 import type { EntryBatch } from './entry-batch.ts';
 import type { ReadContext } from './reader-context.ts';
 import { RedisReplyError } from './resp-reply.ts';
@@ -8,7 +8,7 @@ const startCursor = '0-0';
 
 /**
  * Claims entries that other consumers have left pending, until the whole list of pending entries was examined; then
- * deletes consumers that have been idle for long.
+ * deletes consumers that have been idle for long, and looks for another process with the same consumer name.
  */
 export async function* claimIdle(context: ReadContext): AsyncGenerator<EntryBatch, void, void> {
   const { client, options, readLimiter, stop } = context;
@@ -32,7 +32,20 @@ export async function* claimIdle(context: ReadContext): AsyncGenerator<EntryBatc
     cursor = claimed.cursor;
   } while (cursor !== startCursor && !stop.aborted);
   options.failures.succeeded('claim');
-  if (!stop.aborted) await deleteIdle(context);
+  if (stop.aborted) return;
+  await deleteIdle(context);
+  await warnOfDuplicate(context);
+}
+
+/** Connections that this process had are killed at its start and at each reconnect, so another one is alive. */
+async function warnOfDuplicate({ connection, options }: ReadContext): Promise<void> {
+  const [other] = await otherConnections(connection, readerName(options));
+  if (other === undefined) return;
+  const { group, consumer, failures } = options;
+  failures.warnOnce(
+    'another process reads with this consumer name; give each processor an INSTANCE_ID of its own',
+    { group, consumer, address: other.address },
+  );
 }
 
 async function deleteIdle({ connection, options }: ReadContext): Promise<void> {
@@ -43,6 +56,6 @@ async function deleteIdle({ connection, options }: ReadContext): Promise<void> {
   } catch (error) {
     // Redis may refuse a script that writes, at `maxmemory` for example. Reading does not depend on it.
     if (!(error instanceof RedisReplyError) || isGroupMissing(error)) throw error;
-    failures.warnOnce('idle consumers are not deleted; reading continues', error);
+    failures.warnOnce('idle consumers are not deleted; reading continues', { error });
   }
 }

@@ -55,17 +55,31 @@ export async function killConnectionsByName(
   name: string,
   onlyId?: number,
 ): Promise<number> {
+  const others = await otherConnections(connection, name, onlyId);
+  for (const { id } of others) await connection.call('CLIENT', ['KILL', 'ID', id], commandDeadlineMs);
+  return others.length;
+}
+
+/** Other connections with this name, or those of them with this client id. */
+export async function otherConnections(
+  connection: StreamConnection,
+  name: string,
+  onlyId?: number,
+): Promise<readonly { readonly id: string; readonly address: string }[]> {
   const which = onlyId === undefined ? [] : ['ID', onlyId];
   const clients = text(await connection.call('CLIENT', ['LIST', ...which], commandDeadlineMs));
-  let killed = 0;
-  for (const client of clients.split('\n')) {
-    const id = /(?:^| )id=(\d+)/u.exec(client)?.[1];
-    const clientName = /(?:^| )name=(\S*)/u.exec(client)?.[1];
-    if (id === undefined || clientName !== name || Number(id) === connection.clientId) continue;
-    await connection.call('CLIENT', ['KILL', 'ID', id], commandDeadlineMs);
-    killed += 1;
-  }
-  return killed;
+  return clients.split('\n').flatMap((client) => {
+    const value = (field: string): string | undefined =>
+      new RegExp(`(?:^| )${field}=(\\S*)`, 'u').exec(client)?.[1];
+    const id = value('id');
+    if (id === undefined || value('name') !== name || Number(id) === connection.clientId) return [];
+    return [{ id, address: value('addr') ?? '' }];
+  });
+}
+
+/** Name of the connection that reads; one process has one per stream. */
+export function readerName({ stream, group, consumer }: GroupMember): string {
+  return `${group}:${consumer}:${stream}:reader`;
 }
 
 // A script, so that no entry can become pending between the check and DELCONSUMER, which drops the pending entries of the

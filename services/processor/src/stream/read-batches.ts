@@ -2,7 +2,13 @@ import { DeadlineError } from '@app/runtime/deadline';
 import { delay, fullJitterMs } from '@app/runtime/retry';
 import { ReadLimiter } from './read-limiter.ts';
 import { claimIdle } from './claim-idle.ts';
-import { ensureGroup, isGroupMissing, killConnectionsByName, streamLength } from './consumer-group.ts';
+import {
+  ensureGroup,
+  isGroupMissing,
+  killConnectionsByName,
+  readerName,
+  streamLength,
+} from './consumer-group.ts';
 import type { EntryBatch } from './entry-batch.ts';
 import type { EntriesReply } from './entry-reply.ts';
 import { LossDetector } from './loss-detector.ts';
@@ -93,7 +99,7 @@ async function openConnection(
   state: { readonly isFirst: boolean; readonly staleClientId: number | undefined },
 ): Promise<StreamConnection> {
   const { redisUrl, stream, group, consumer, log } = options;
-  const name = `${group}:${consumer}:${stream}:reader`;
+  const name = readerName(options);
   const connection = await StreamConnection.open(redisUrl, name, commandDeadlineMs);
   try {
     // Before the first read: the old connection may still be blocked in Redis and would be sent entries.

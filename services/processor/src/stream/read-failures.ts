@@ -82,12 +82,12 @@ export class ReadFailures {
     this.#log.info({ stream: this.#stream, failures, outageMs }, `${stepNames[step]} recovered`);
   }
 
-  /** Warns once per message and cause of what reading can do without. */
-  warnOnce(message: string, error?: unknown): void {
-    const cause = `${message}: ${causeOf(error)}`;
+  /** Warns once per message and cause of what does not stop reading. */
+  warnOnce(message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    const cause = `${message}: ${causeOf(fields['error'])}`;
     if (this.#warned.has(cause)) return;
     this.#warned.add(cause);
-    this.#log.warn({ stream: this.#stream, ...(error === undefined ? {} : { error }) }, message);
+    this.#log.warn({ stream: this.#stream, ...fields }, message);
   }
 }
 

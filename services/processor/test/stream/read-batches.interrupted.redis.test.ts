@@ -160,6 +160,30 @@ test('a starting reader kills a leftover connection of the same name', async () 
   expect(await next).toEqual([id]);
 });
 
+test('two readers with one consumer name warn of each other, once; alone they do not', async () => {
+  const warning =
+    'another process reads with this consumer name; give each processor an INSTANCE_ID of its own';
+  await using first = stream.open();
+  const firstNext = first.next();
+  await eventually(() => first.iterations() > 10);
+  expect(first.lines.filter(({ msg }) => msg === warning)).toEqual([]);
+  // The second kills the connection of the first, which comes back.
+  await using second = stream.open();
+  const secondNext = second.next();
+  for (const { lines } of [first, second]) await eventually(() => lines.some(({ msg }) => msg === warning));
+  const before = [first.iterations(), second.iterations()];
+  await eventually(
+    () => first.iterations() > Number(before[0]) + 5 && second.iterations() > Number(before[1]) + 5,
+  );
+  for (const { lines } of [first, second]) {
+    const warnings = lines.filter(({ msg }) => msg === warning);
+    expect(warnings).toMatchObject([{ stream: stream.name, consumer: 'me', level: 'warn' }]);
+    expect(String(warnings[0]?.['address'])).toMatch(/:\d+$/u);
+  }
+  for (const each of [first, second]) each.stop.abort();
+  expect(await Promise.all([firstNext, secondNext])).toEqual([undefined, undefined]);
+});
+
 test('after a restart of Redis, which reuses client ids, no other connection is killed', async () => {
   await using own = await startOwnRedis();
   await using network = await startFaultyNetwork({ target: own.url });
