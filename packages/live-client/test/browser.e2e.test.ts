@@ -26,7 +26,8 @@ interface Fixture extends AsyncDisposable {
   readonly page: Page;
   /** The status of /users/me and /auth/refresh. */
   readonly session: { me: number; refresh: number };
-  watch(): Promise<void>;
+  /** @param inflates whether to ask for deflated frames. */
+  watch(inflates?: boolean): Promise<void>;
 }
 
 async function openFixture({ inWindow = false } = {}): Promise<Fixture> {
@@ -51,7 +52,8 @@ async function openFixture({ inWindow = false } = {}): Promise<Fixture> {
     server,
     page,
     session,
-    watch: () => watchInPage(page, server.origin, { url: server.wsUrl, topics: [topic] }),
+    watch: (inflates = false) =>
+      watchInPage(page, server.origin, { url: server.wsUrl, topics: [topic], inflates }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -90,6 +92,20 @@ describe('a client in a page of a real browser', () => {
       'c',
     ]);
     expect(fixture.server.attempts[0]).toBe('live.v1');
+  });
+
+  test('receives changes in deflated frames, and what is sent as text after them', async () => {
+    await using fixture = await openFixture();
+    fixture.server.isDeflating = true;
+    fixture.gateway.publish(topic, rowAt('a', 10));
+    await fixture.watch(true);
+    await expectShown(fixture.page, topic, { a: 10 });
+    fixture.gateway.publish(topic, rowAt('b', 20));
+    await expectShown(fixture.page, topic, { a: 10, b: 20 });
+    fixture.gateway.publish(topic, rowAt('c', 30));
+    fixture.gateway.removeDevice(topic, 'b');
+    await expectShown(fixture.page, topic, { a: 10, c: 30 });
+    expect(fixture.server.sessions[0]?.received[0]).toMatchObject({ type: 'subscribe', deflate: true });
   });
 
   test('resumes after a disconnect, and receives only what it missed', async () => {

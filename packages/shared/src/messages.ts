@@ -33,6 +33,8 @@ const subscribe = z
     /** Resume from this cursor of `epoch`. */
     cursor: z.string().optional(),
     epoch: z.string().optional(),
+    /** Whether the client reads deflated frames, see `deflatedFrame`. Batched dialect only. */
+    deflate: z.boolean().optional(),
   })
   .refine(({ cursor, epoch }) => (cursor === undefined) === (epoch === undefined), { path: ['cursor'] })
   .readonly();

@@ -18,6 +18,12 @@ export const maxSnapshotFrameBytes = 65_536;
 /** Longest frame of rows: above 16 KiB uWebSockets.js takes a slower path. */
 export const maxChunkBytes = 16_384;
 
+/**
+ * Layout of a deflated frame, a binary one: its kind (1 byte), the number of a dictionary (4 bytes, big-endian), and raw
+ * DEFLATE. A dictionary is deflated without one; a message is text of the batched dialect.
+ */
+export const deflatedFrame = { dictionaryKind: 0, messageKind: 1, numberAt: 1, dataAt: 5 } as const;
+
 export const errorCodes = [
   'bad-message',
   'unknown-type',

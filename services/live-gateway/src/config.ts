@@ -141,6 +141,15 @@ export const gatewaySettings = z.object({
       expected: 'on or off',
       description: 'Whether clients without the subprotocol live.v1 are admitted; they see IMEIs.',
     }),
+  LIVE_COMPRESSION: z
+    .enum(['on', 'off'])
+    .default('on')
+    .transform((value) => value === 'on')
+    .meta({
+      expected: 'on or off',
+      description:
+        'Whether positions are deflated for clients that ask for it, where at least 64 of them share a frame.',
+    }),
   LIVE_WS_DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 })
     .default(20_000)
     .meta({ description: 'Period over which connections are closed during shutdown, in random order.' }),

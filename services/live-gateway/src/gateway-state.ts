@@ -35,7 +35,13 @@ export function createGatewayState(
     cursors,
     timeline,
     registry,
-    fanOut: new FanOut({ registry, latest, meter: meterFanOut(metrics), nowMs }),
+    fanOut: new FanOut({
+      registry,
+      latest,
+      meter: meterFanOut(metrics),
+      nowMs,
+      ...(!config.LIVE_COMPRESSION && { minDeflatedRecipients: Infinity }),
+    }),
     readiness: new Readiness(
       [
         readinessConditions.assigned,

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { runTool } from '@app/runtime/run-tool';
 import type { Benchmark } from './benchmark.ts';
 import { writeBenchmarksPage } from './benchmarks-page.ts';
+import { benchCompression } from './compression/bench-compression.ts';
 import { benchGateway } from './gateway/bench-gateway.ts';
 import { benchInserts } from './inserts/bench-inserts.ts';
 import { benchProcessor } from './processor/bench-processor.ts';
@@ -11,6 +12,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   processor: benchProcessor,
   gateway: benchGateway,
   inserts: benchInserts,
+  compression: benchCompression,
 };
 
 const quickWarning =

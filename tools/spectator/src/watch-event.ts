@@ -1,4 +1,5 @@
 import { connect, type Ending, type LiveClient } from '@app/live-client';
+import { inflateFrames } from '@app/live-client/inflate';
 import { eventTopic } from '@app/shared/topics';
 import { WebSocket } from 'ws';
 import { logIn, type Credentials } from './log-in.ts';
@@ -19,7 +20,7 @@ export async function watchEvent(options: WatchOptions): Promise<LiveClient> {
   return connect({
     url: liveUrl,
     topics: [eventTopic(eventId)],
-    openSocket: (url, protocol) => new WebSocket(url, protocol, { headers: { cookie } }),
+    openSocket: (url, protocol) => inflateFrames(new WebSocket(url, protocol, { headers: { cookie } })),
     checkSession: (signal) => fetch(`${directusUrl}/users/me?fields=id`, { headers: { cookie }, signal }),
     onState: (_, ending) => {
       if (ending !== undefined) onEnd?.(ending);

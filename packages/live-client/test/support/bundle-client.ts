@@ -10,10 +10,10 @@ export interface ClientBundle {
   readonly modules: readonly string[];
 }
 
-/** Bundles the client as for a page. */
-export async function bundleClient(): Promise<ClientBundle> {
+/** Bundles the client, or another of its entries, as for a page. */
+export async function bundleClient(entry: 'connect' | 'inflate' = 'connect'): Promise<ClientBundle> {
   await using bundle = await rolldown({
-    input: fileURLToPath(new URL('../../src/connect.ts', import.meta.url)),
+    input: fileURLToPath(new URL(`../../src/${entry}.ts`, import.meta.url)),
     platform: 'browser',
   });
   const { output } = await bundle.generate({ format: 'es', minify: true });

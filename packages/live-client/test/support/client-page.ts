@@ -11,15 +11,17 @@ const pageHtml = `<!doctype html>
 <link rel="icon" href="data:,">
 <script type="module">
   import { connect } from '/client.js';
+  import { openInflatingSocket } from '/inflate.js';
   const seen = { states: [], endings: [], problems: [], read: [], asked: [] };
   const ask = (path, method) => async (signal) => {
     const response = await fetch(path, { method, signal });
     seen.asked.push(path + ' ' + response.status);
     return response;
   };
-  globalThis.watch = (options) => {
+  globalThis.watch = ({ inflates, ...options }) => {
     const live = connect({
       ...options,
+      openSocket: inflates ? openInflatingSocket : undefined,
       checkSession: ask('/users/me', 'GET'),
       refreshSession: ask('/auth/refresh', 'POST'),
       onState: (state, ending) => { seen.states.push(state); if (ending) seen.endings.push(ending); },
@@ -58,13 +60,16 @@ export async function createPageServer(): Promise<
   (request: IncomingMessage, response: ServerResponse) => boolean
 > {
   const { code } = await bundleClient();
+  const inflate = await bundleClient('inflate');
   return (request, response) => {
     const [type, body] =
       request.url === '/'
         ? ['text/html', pageHtml]
         : request.url === '/client.js'
           ? ['text/javascript', code]
-          : [];
+          : request.url === '/inflate.js'
+            ? ['text/javascript', inflate.code]
+            : [];
     if (type === undefined) return false;
     response.writeHead(200, { 'Content-Type': type }).end(body);
     return true;
@@ -75,7 +80,7 @@ export async function createPageServer(): Promise<
 export async function watchInPage(
   page: Page,
   origin: string,
-  options: Pick<ConnectOptions, 'url' | 'topics' | 'maxHz' | 'bbox'>,
+  options: Pick<ConnectOptions, 'url' | 'topics' | 'maxHz' | 'bbox'> & { readonly inflates?: boolean },
 ): Promise<void> {
   await page.goto(origin);
   await page.waitForFunction('globalThis.watch !== undefined');

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { subprotocol } from '@app/shared/protocol';
+import { deflateRawSync } from 'node:zlib';
+import { deflatedFrame, subprotocol } from '@app/shared/protocol';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { ModelSession } from './model-gateway.ts';
@@ -18,6 +19,8 @@ export interface ModelServer extends AsyncDisposable {
   readonly attempts: readonly string[];
   /** The status with which upgrades are rejected; undefined to accept them. */
   refuseWith: number | undefined;
+  /** Whether to send `positions` in deflated frames. */
+  isDeflating: boolean;
   /** Whether to send no frames. */
   isSilent: boolean;
   closeAll(code: number, reason?: string): void;
@@ -52,7 +55,9 @@ export async function startModelServer(
     sockets.handleUpgrade(request, socket, head, (accepted) => {
       open.add(accepted);
       const session = new ModelSession(gateway, (data) => {
-        if (!server.isSilent) accepted.send(data);
+        if (server.isSilent) return;
+        const isDeflated = server.isDeflating && data.includes('"type":"positions"');
+        for (const frame of isDeflated ? deflatedFrames(data) : [data]) accepted.send(frame);
       });
       sessions.push(session);
       accepted.on('message', (data) => {
@@ -75,6 +80,7 @@ export async function startModelServer(
     attempts,
     refuseWith: undefined,
     isSilent: false,
+    isDeflating: false,
     closeAll: (code, reason = '') => {
       for (const socket of open) socket.close(code, reason);
     },
@@ -91,6 +97,18 @@ export async function startModelServer(
     },
   };
   return server;
+}
+
+/** A dictionary, and the message that needs it. */
+function deflatedFrames(message: string): readonly Buffer[] {
+  const dictionary = Buffer.from(message.slice(0, 60));
+  return [
+    Buffer.concat([Buffer.from([deflatedFrame.dictionaryKind, 0, 0, 0, 7]), deflateRawSync(dictionary)]),
+    Buffer.concat([
+      Buffer.from([deflatedFrame.messageKind, 0, 0, 0, 7]),
+      deflateRawSync(message, { dictionary }),
+    ]),
+  ];
 }
 
 function addressOf(address: AddressInfo | string | null): AddressInfo {

@@ -137,8 +137,8 @@ export class Connection {
    * Writes frames until the client is lagging. The caller keeps the rest.
    * @returns the number of frames written; 0 if the client is lagging or closed.
    */
-  writeFrames(frames: readonly (string | Uint8Array)[]): number {
-    return this.#queuedReplies.length === 0 ? this.#send(frames) : 0;
+  writeFrames(frames: readonly (string | Uint8Array)[], isBinary = false): number {
+    return this.#queuedReplies.length === 0 ? this.#send(frames, isBinary) : 0;
   }
 
   ping(): void {
@@ -201,35 +201,35 @@ export class Connection {
   }
 
   /** @returns the number of frames that the socket took. */
-  #send(frames: readonly (string | Uint8Array)[]): number {
+  #send(frames: readonly (string | Uint8Array)[], isBinary = false): number {
     const first = frames[0];
     if (!this.#isOpen || first === undefined || this.#isLagging()) return 0;
     const sentBytesBefore = this.#sentBytes;
     this.#sentAtMs = this.#nowMs();
     // A single frame is one system call without a cork too, and `send` then reports what the kernel did not take.
     const isSingle = frames.length === 1 && !this.#isPingDueAfter(bytesOf(first)) && !this.#isPingDueSoon();
-    const sent = isSingle ? this.#sendEach(frames) : this.#sendCorked(frames);
+    const sent = isSingle ? this.#sendEach(frames, isBinary) : this.#sendCorked(frames, isBinary);
     this.#traffic.onSent(sent, this.#sentBytes - sentBytesBefore);
     if (this.#hasDropped) this.end(closeReasons.frameDropped);
     return sent;
   }
 
-  #sendCorked(frames: readonly (string | Uint8Array)[]): number {
+  #sendCorked(frames: readonly (string | Uint8Array)[], isBinary: boolean): number {
     let sent = 0;
     this.#socket.cork(() => {
-      sent = this.#sendEach(frames);
+      sent = this.#sendEach(frames, isBinary);
     });
     // Inside the cork `send` always succeeds: what the kernel did not take shows only afterwards.
     this.#hasBuffered ||= this.#socket.getBufferedAmount() > 0;
     return sent;
   }
 
-  #sendEach(frames: readonly (string | Uint8Array)[]): number {
+  #sendEach(frames: readonly (string | Uint8Array)[], isBinary: boolean): number {
     let sent = 0;
     for (const frame of frames) {
       // Checked for each frame: of 400 chunks written at once, a third is dropped even for a client that keeps up.
       if (sent > 0 && this.#isLagging()) break;
-      const status = this.#socket.send(frame, false);
+      const status = this.#socket.send(frame, isBinary);
       if (status === sendStatus.dropped) {
         this.#hasDropped = true;
         return sent;

@@ -4,6 +4,8 @@ import type { HeldFix } from '../latest/latest-fixes.ts';
 import { encodeDevices } from '../protocol/batched-dialect.ts';
 import { encodeCursor, hashView } from '../protocol/cursor.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
+import { createDictionary } from './deflate-frames.ts';
+import type { FrameDictionary } from './deflate-frames.ts';
 import { DeviceIndex } from './device-index.ts';
 import { RateGroup } from './rate-group.ts';
 import type { GroupKind } from './rate-group.ts';
@@ -29,6 +31,7 @@ export class Audience {
   readonly #groups = new Map<string, RateGroup>();
   #controlFrames: ControlFrames[] = [];
   #controlSeq = 0;
+  #dictionary: FrameDictionary | undefined;
 
   constructor(options: {
     readonly eventId: string;
@@ -70,6 +73,12 @@ export class Audience {
     const { devices } = this;
     if (streamOffset === undefined || !devices.isHydrated) return undefined;
     return encodeCursor(streamOffset, hashView(devices.hash, bboxHash));
+  }
+
+  /** For deflating frames: a new one after each change of the devices. */
+  get dictionary(): FrameDictionary {
+    this.#dictionary ??= createDictionary(this.topic, this.devices.ids());
+    return this.#dictionary;
   }
 
   groups(): Iterable<RateGroup> {
@@ -118,6 +127,7 @@ export class Audience {
 
   /** Adds and removes devices, and announces both with control frames. */
   changeDevices(change: DeviceChange): void {
+    this.#dictionary = undefined;
     const members = [...this.#members()];
     const addedIndexes = this.devices.change(change, (index) => {
       for (const group of this.#groups.values()) group.forgetIndex(index);

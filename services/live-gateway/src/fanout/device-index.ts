@@ -65,6 +65,10 @@ export class DeviceIndex {
     return this.#indexByImei.values();
   }
 
+  *ids(): Generator<string, void, void> {
+    for (const indexed of this.#devices) if (indexed !== undefined) yield indexed.device.id;
+  }
+
   /**
    * Removes, then adds devices. An added device may get a freed index.
    *

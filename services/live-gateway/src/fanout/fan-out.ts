@@ -14,6 +14,8 @@ import { writeLive } from './write-live.ts';
 const defaultSliceSockets = 500;
 /** Bytes of a frame besides its rows: type, topic, part, and a cursor of about ten streams. */
 const envelopeBytes = 640;
+/** Deflating a frame of 50 rows takes as long as sending it to some ten clients. */
+export const defaultMinDeflatedRecipients = 64;
 
 /** Sends every subscription, tick by tick, the positions that have changed since it was last written to. */
 export class FanOut {
@@ -35,10 +37,13 @@ export class FanOut {
     readonly nowMs: () => number;
     readonly sliceSockets?: number;
     readonly rowBytes?: number;
+    readonly minDeflatedRecipients?: number;
   }) {
     const { registry, latest, meter, nowMs, rowBytes = maxChunkBytes - envelopeBytes } = options;
+    const { minDeflatedRecipients = defaultMinDeflatedRecipients } = options;
     this.#registry = registry;
-    this.#context = { latest, meter, nowMs, rowBytes, scratch: Buffer.alloc(rowBytes + envelopeBytes) };
+    const scratch = Buffer.alloc(rowBytes + envelopeBytes);
+    this.#context = { latest, meter, nowMs, rowBytes, minDeflatedRecipients, scratch };
     this.#sliceSockets = options.sliceSockets ?? defaultSliceSockets;
     this.#tickedAtMs = nowMs();
   }

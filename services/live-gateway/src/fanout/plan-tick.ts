@@ -2,6 +2,8 @@ import type { LatestFix } from '../latest/latest-fixes.ts';
 import type { SubscriptionRegistry } from '../subscriptions/subscription-registry.ts';
 import type { Frame, Subscription } from '../subscriptions/subscription.ts';
 import type { Audience } from './audience.ts';
+import { deflateFrames } from './deflate-frames.ts';
+import type { DeflatedFrames } from './deflate-frames.ts';
 import { eventPhase, isDue } from './rate-class.ts';
 import type { Flush, RateGroup } from './rate-group.ts';
 import { packPlain, packRows, recentDevices } from './shared-frames.ts';
@@ -26,11 +28,19 @@ interface SharedRows {
   readonly frames: readonly SharedFrame[];
   /** The payloads of `frames`. */
   readonly payloads: readonly Frame[];
+  /** The same frames for clients that read deflated ones. Undefined if they are too few, and in the plain dialect. */
+  readonly deflated: DeflatedFrames | undefined;
   /** For subscriptions with a box. Undefined if there are none, and in the plain dialect. */
   readonly encodedRows: EncodedRows | undefined;
 }
 
-const nothingShared: SharedRows = { fixes: [], frames: [], payloads: [], encodedRows: undefined };
+const nothingShared: SharedRows = {
+  fixes: [],
+  frames: [],
+  payloads: [],
+  deflated: undefined,
+  encodedRows: undefined,
+};
 
 /**
  * Plans one tick synchronously: takes the changes of each group that is due and encodes them. Subscriptions that are
@@ -70,7 +80,7 @@ function encodeShared(
   group: RateGroup,
   { live, changed }: Flush,
   hasControlFrames: boolean,
-  { latest, nowMs, rowBytes }: WriteContext,
+  { latest, nowMs, rowBytes, minDeflatedRecipients }: WriteContext,
 ): SharedRows {
   const { topic } = audience;
   const recent = recentDevices(changed, audience.devices, latest, nowMs());
@@ -81,7 +91,20 @@ function encodeShared(
   const frames = isPlain
     ? packPlain(topic, recent)
     : packRows(topic, recent, audience.cursorAt(group.coveredOffset, ''), hasControlFrames, rowBytes);
-  return { fixes, frames, payloads: frames.map(({ payload }) => payload), encodedRows };
+  const deflated =
+    isPlain || frames.length === 0 || !haveAtLeast(live, minDeflatedRecipients, sharesDeflatedFrames)
+      ? undefined
+      : deflateFrames(frames, audience.dictionary);
+  return { fixes, frames, payloads: frames.map(({ payload }) => payload), deflated, encodedRows };
+}
+
+function haveAtLeast<T>(list: readonly T[], count: number, isOne: (item: T) => boolean): boolean {
+  let found = 0;
+  return list.some((item) => isOne(item) && (found += 1) >= count);
+}
+
+function sharesDeflatedFrames({ bbox, readsDeflated }: Subscription): boolean {
+  return readsDeflated && bbox === undefined;
 }
 
 function hasBbox({ bbox }: Subscription): boolean {

@@ -17,6 +17,8 @@ export interface WriteContext {
   readonly nowMs: () => number;
   /** Maximum bytes of the rows in one frame. */
   readonly rowBytes: number;
+  /** Frames are deflated if at least this many subscriptions share them: it costs as much as sending several. */
+  readonly minDeflatedRecipients: number;
   /** A frame for a single subscription is built here; the socket copies it. */
   readonly scratch: Buffer;
 }

@@ -26,7 +26,7 @@ function writeSharedFrames(
     hasAllControlFrames || (recipient.isWritable() && flushControlFrames(subscription, group, audience));
   // It had missed too many control frames and has just started a new snapshot.
   if (canWriteRows && subscription.snapshotPart !== undefined) return;
-  const written = canWriteRows ? recipient.writeFrames(payloads) : 0;
+  const written = canWriteRows ? writePayloads(subscription, shared) : 0;
   if (written === payloads.length) {
     meter.onPositionsSent(fixes.length);
     subscription.needsCursor = false;
@@ -41,6 +41,18 @@ function writeSharedFrames(
   // The last frame has the cursor, and it was not written.
   if (dialect === 'batched') subscription.needsCursor = true;
   group.updateMembership(subscription);
+}
+
+/** @returns how many payloads were written. */
+function writePayloads(subscription: Subscription, { payloads, deflated }: Delivery['shared']): number {
+  const { recipient } = subscription;
+  if (deflated === undefined || !subscription.readsDeflated) return recipient.writeFrames(payloads);
+  const { dictionary } = deflated;
+  if (subscription.dictionary !== dictionary) {
+    if (recipient.writeFrames([dictionary.frame], true) === 0) return 0;
+    subscription.dictionary = dictionary;
+  }
+  return recipient.writeFrames(deflated.payloads, true);
 }
 
 /** A subscription with a box gets frames of its own, copied from rows that were encoded once for all. */

@@ -25,5 +25,7 @@ export interface SubscribeRequest {
   readonly maxHz: number | undefined;
   readonly bbox: Bbox | undefined;
   readonly resumeFrom: ResumePoint | undefined;
+  /** Batched dialect only. */
+  readonly readsDeflated: boolean;
   readonly recipient: Recipient;
 }

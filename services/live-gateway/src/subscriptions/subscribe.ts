@@ -36,7 +36,7 @@ export async function subscribe(
   message: SubscribeMessage,
   context: SubscribeContext,
 ): Promise<void> {
-  const { id, topic, maxHz, bbox, cursor, epoch } = message;
+  const { id, topic, maxHz, bbox, cursor, epoch, deflate } = message;
   const eventId = parseTopic(topic)?.eventId;
   if (eventId === undefined) {
     client.reply(errorReply(id, 'unknown-topic', 'there is no such topic'));
@@ -72,7 +72,8 @@ export async function subscribe(
 
   entry.pendingReplyTo = undefined;
   const { dialect, connection: recipient } = client;
-  const request = { eventId, topic, id, dialect, ...entry.view, resumeFrom, recipient };
+  const readsDeflated = deflate === true && dialect === 'batched';
+  const request = { eventId, topic, id, dialect, ...entry.view, resumeFrom, readsDeflated, recipient };
   const subscription = registerSubscription(request, context);
   // Writing the reply may have closed the connection, before there was a subscription to unregister.
   if (entry.signal.aborted) context.registry.unregister(subscription);

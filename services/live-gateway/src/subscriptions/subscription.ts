@@ -1,11 +1,12 @@
 import type { Bbox } from '@app/shared/messages';
 import type { ClientOperation } from '../connection/client-errors.ts';
 import { hashBbox } from '../fanout/bbox.ts';
+import type { FrameDictionary } from '../fanout/deflate-frames.ts';
 import { DeviceSet } from '../fanout/device-set.ts';
 
 export type Dialect = 'plain' | 'batched';
 
-/** A text frame. As bytes if many clients get it: a string would be encoded again for each of them. */
+/** A frame. As bytes if many clients get it: a string would be encoded again for each of them. */
 export type Frame = string | Uint8Array;
 
 /** The connection that a subscription writes to. */
@@ -14,8 +15,8 @@ export interface Recipient {
   reply(frame: string): void;
   /** False while the client is lagging, and after the connection was closed. */
   isWritable(): boolean;
-  /** @returns how many of the frames were written, from the first on. */
-  writeFrames(frames: readonly Frame[]): number;
+  /** @returns how many of the frames, text unless `isBinary`, were written, from the first on. */
+  writeFrames(frames: readonly Frame[], isBinary?: boolean): number;
   /** Reports an unexpected error while this client was served, and closes its connection. */
   fail(operation: ClientOperation, error: unknown): void;
 }
@@ -31,6 +32,10 @@ export class Subscription {
   readonly topic: string;
   readonly dialect: Dialect;
   readonly recipient: Recipient;
+  /** Whether the client has asked for deflated frames. */
+  readonly readsDeflated: boolean;
+  /** The last dictionary that the client was sent. */
+  dictionary: FrameDictionary | undefined;
   /** See `rate-class.ts`. */
   rateClass: number;
   /** Assigned by the audience, see `isDue`. */
@@ -63,11 +68,13 @@ export class Subscription {
     readonly recipient: Recipient;
     readonly rateClass: number;
     readonly bbox: Bbox | undefined;
+    readonly readsDeflated?: boolean;
   }) {
     this.eventId = options.eventId;
     this.topic = options.topic;
     this.dialect = options.dialect;
     this.recipient = options.recipient;
+    this.readsDeflated = options.readsDeflated ?? false;
     this.rateClass = options.rateClass;
     this.bbox = options.bbox;
     if (options.bbox !== undefined) this.shown = new DeviceSet();

@@ -181,6 +181,7 @@ const subscribe = {
   // Mostly one event, so that several viewers share a frame.
   event: fc.constantFrom(0, 0, 0, 1),
   dialect: fc.constantFrom('batched' as const, 'batched' as const, 'plain' as const),
+  readsDeflated: fc.boolean(),
   ...view,
 };
 

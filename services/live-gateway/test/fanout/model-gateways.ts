@@ -13,6 +13,7 @@ export interface SubscribeValues {
   readonly replica: number;
   readonly event: number;
   readonly dialect: Dialect;
+  readonly readsDeflated: boolean;
   readonly maxHz: number;
   readonly box: number;
 }

@@ -60,7 +60,7 @@ export class ModelReplica {
       onDelivered: ignore,
     };
     // One socket per slice and two rows per frame, for the most interleavings.
-    const sizes = { sliceSockets: 1, rowBytes: 80 };
+    const sizes = { sliceSockets: 1, rowBytes: 80, minDeflatedRecipients: 1 };
     this.fanOut = new FanOut({ registry: this.registry, latest: this.latest, meter, nowMs, ...sizes });
     this.#context = {
       registry: this.registry,
@@ -133,12 +133,13 @@ export class ModelReplica {
     const resumeFrom = viewer.resumePoint;
     if (evaluateResume(resumeFrom, this.#timeline, '', '').outcome === 'ahead') return false;
     const recipient = viewer.connect();
-    const { eventId, dialect, maxHz, bbox } = viewer;
+    const { eventId, dialect, readsDeflated, maxHz, bbox } = viewer;
     const request = {
       eventId,
       topic: eventTopic(eventId),
       id: undefined,
       dialect,
+      readsDeflated,
       maxHz,
       bbox,
       resumeFrom,

@@ -2,6 +2,7 @@ import { batchedServerMessage, plainServerMessage } from '@app/shared/messages';
 import type { BatchedServerMessage, Bbox, Row, SnapshotPosition } from '@app/shared/messages';
 import type { ResumePoint } from '../../src/subscriptions/resume.ts';
 import type { Dialect, Frame, Recipient, Subscription } from '../../src/subscriptions/subscription.ts';
+import { createInflater } from './inflate-frames.ts';
 import type { SubscriptionRegistry } from '../../src/subscriptions/subscription-registry.ts';
 
 /** The replica that a viewer is connected to. */
@@ -15,6 +16,7 @@ export interface ViewerReplica {
 export class ModelViewer {
   readonly eventId: string;
   readonly dialect: Dialect;
+  readonly readsDeflated: boolean;
   maxHz: number;
   bbox: Bbox | undefined;
   /** How many more frames the client takes before it counts as lagging. */
@@ -33,9 +35,13 @@ export class ModelViewer {
   #nextPart: number | undefined;
   #connection = 0;
 
-  constructor(options: Pick<ModelViewer, 'eventId' | 'dialect' | 'maxHz' | 'bbox'>) {
+  constructor(
+    options: Pick<ModelViewer, 'eventId' | 'dialect' | 'maxHz' | 'bbox'> &
+      Partial<Pick<ModelViewer, 'readsDeflated'>>,
+  ) {
     this.eventId = options.eventId;
     this.dialect = options.dialect;
+    this.readsDeflated = options.readsDeflated ?? false;
     this.maxHz = options.maxHz;
     this.bbox = options.bbox;
   }
@@ -55,15 +61,19 @@ export class ModelViewer {
   connect(): Recipient {
     this.noteConnected();
     const connection = this.#connection;
+    const inflate = createInflater();
     const isOpen = (): boolean => this.#connection === connection;
     return {
       reply: (frame) => this.receive(frame),
       isWritable: () => isOpen() && this.frameBudget > 0,
-      writeFrames: (frames: readonly Frame[]) => {
+      writeFrames: (frames: readonly Frame[], isBinary = false) => {
         const taken = isOpen() ? frames.slice(0, this.frameBudget) : [];
         this.frameBudget -= taken.length;
-        for (const frame of taken)
-          this.receive(typeof frame === 'string' ? frame : Buffer.from(frame).toString());
+        for (const frame of taken) {
+          const bytes = Buffer.from(frame);
+          const message = isBinary ? inflate(bytes) : bytes.toString();
+          if (message !== undefined) this.receive(message);
+        }
         return taken.length;
       },
       fail: (_operation, error) => {

@@ -4,6 +4,7 @@ import type { BatchedServerMessage, PlainServerMessage, ServerMessage } from '@a
 import { subprotocol } from '@app/shared/protocol';
 import { eventually } from '@app/test-kit/eventually';
 import { WebSocket } from 'ws';
+import { createInflater } from './inflate-frames.ts';
 import type { Fixture } from './open-fixture.ts';
 import { testOrigin } from './start-gateway.ts';
 import type { RunningGateway } from './start-gateway.ts';
@@ -17,6 +18,8 @@ export interface Viewer<M extends ServerMessage = PlainServerMessage> extends Di
   readonly messages: readonly M[];
   /** Bytes of the longest frame so far. */
   longestFrame(): number;
+  /** Bytes and messages of the deflated frames so far, without dictionaries. */
+  readonly deflated: readonly { readonly bytes: number; readonly message: M }[];
   /** Sends an object as JSON, a string unchanged. */
   send(message: object | string): void;
   /** Waits for a message of this type that `where` accepts and no earlier call has returned. */
@@ -115,14 +118,20 @@ async function open<M extends ServerMessage>(
 function watch<M extends ServerMessage>(socket: WebSocket, parse: (json: unknown) => M): Viewer<M> {
   const messages: M[] = [];
   const returned = new Set<M>();
+  const deflated: { bytes: number; message: M }[] = [];
+  const inflate = createInflater();
   let longestFrame = 0;
   let closeCode: number | undefined;
   let parseError: Error | undefined;
   socket.on('message', (data, isBinary) => {
-    const bytes = Buffer.isBuffer(data) && !isBinary ? data : Buffer.from('null');
+    const bytes = Buffer.isBuffer(data) ? data : Buffer.from('null');
     longestFrame = Math.max(longestFrame, bytes.byteLength);
     try {
-      messages.push(parse(JSON.parse(bytes.toString())));
+      const json = isBinary ? inflate(bytes) : bytes.toString();
+      if (json === undefined) return;
+      const message = parse(JSON.parse(json));
+      messages.push(message);
+      if (isBinary) deflated.push({ bytes: bytes.byteLength, message });
     } catch (error) {
       parseError ??= error instanceof Error ? error : new Error(String(error));
     }
@@ -136,6 +145,7 @@ function watch<M extends ServerMessage>(socket: WebSocket, parse: (json: unknown
     socket,
     messages,
     longestFrame: () => longestFrame,
+    deflated,
     send: (message) => socket.send(typeof message === 'string' ? message : JSON.stringify(message)),
     next: async <T extends M['type']>(
       type: T,
