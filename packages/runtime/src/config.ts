@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { withoutCredentials } from './safe-to-log.ts';
+import { readPostgresUrl } from './postgres-url.ts';
 import { readSetting } from './read-setting.ts';
 import { commaList, name, oneOf, port, secret, settingMeta, string, urlOf } from './setting.ts';
 
@@ -48,10 +49,18 @@ export const commonSettings = {
     }),
   ),
   POSTGRES_URL: secret(
-    urlOf('postgres:', 'postgresql:').meta({
-      description: 'URL of the Postgres or TimescaleDB with the positions.',
-      example: 'postgres://tracking@localhost:5432/tracking',
-    }),
+    z
+      .string()
+      .superRefine((value, context) => {
+        const target = readPostgresUrl(value);
+        if ('problem' in target) context.addIssue({ code: 'custom', message: target.problem });
+      })
+      .meta({
+        expected: 'a URL that starts with postgres:// or postgresql://',
+        description:
+          'URL of the Postgres or TimescaleDB with the positions; its parameters are in the [runbook](operations.md#connections-to-postgres).',
+        example: 'postgres://tracking@localhost:5432/tracking',
+      }),
   ),
   REDIS_TELEMETRY_STREAM: commaList(name({ maxLength: 256 })).meta({
     description: 'Keys of the telemetry streams. No default, because they must match those of the producer.',

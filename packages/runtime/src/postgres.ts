@@ -3,6 +3,7 @@ import { withDeadline } from './deadline.ts';
 import type { Logger } from './log.ts';
 import { classifyPostgresError } from './postgres-error.ts';
 import type { PostgresLink } from './postgres-link.ts';
+import { readPostgresUrl } from './postgres-url.ts';
 import { delay, retry } from './retry.ts';
 import { withoutSession } from './sessionless-sql.ts';
 
@@ -35,10 +36,24 @@ export function connectPostgres(
     readonly link?: PostgresLink;
   },
 ): postgres.Sql {
+  const target = readPostgresUrl(url);
+  if ('problem' in target) throw new Error(`The Postgres URL ${target.problem}`);
   const isDirect = options.link !== 'pooled';
-  const sql = postgres(url, {
+  const { host, port, user, password, database } = target;
+  // Lists, since the driver would split an IPv6 address at its colons.
+  const missingInTypes: object = {
+    host: [host],
+    port: [port],
+    sslnegotiation: target.isTlsDirect ? 'direct' : null,
+  };
+  const sql = postgres({
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { database }),
+    ssl: target.tls,
+    ...missingInTypes,
     max: options.maxConnections,
-    connect_timeout: connectTimeoutS,
+    connect_timeout: target.connectTimeoutS ?? connectTimeoutS,
     idle_timeout: 300,
     keep_alive: 10,
     // The caller backs off; the driver's own delay of up to 20 s would be added to it.
@@ -46,10 +61,11 @@ export function connectPostgres(
     // The driver would fetch types on each new connection by a query whose rejection cannot be caught: a connection lost
     // during it would end the process. So array parameters are strings that the statement casts.
     fetch_types: false,
-    // The driver leaves out a timeout of 0.
+    // The driver leaves out a timeout of 0 and empty options.
     connection: {
-      application_name: options.name,
+      application_name: target.applicationName ?? options.name,
       statement_timeout: isDirect ? options.statementTimeoutMs : 0,
+      options: target.options ?? '',
     },
     onnotice: ({ severity, code, message }) => options.log.debug({ severity, code }, `postgres: ${message}`),
   });

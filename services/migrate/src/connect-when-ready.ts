@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { classifyPostgresError } from '@app/runtime/postgres';
+import { readPostgresUrl } from '@app/runtime/postgres-url';
 import { retry } from '@app/runtime/retry';
 import { Client } from 'pg';
 import { MigrateError } from './migrate-error.ts';
@@ -47,10 +48,20 @@ export async function connectWhenReady(
 async function connectOnce(postgresUrl: string, signal: AbortSignal): Promise<PostgresConnection> {
   // pg cannot cut a connection during a query; our own socket can.
   const socket = new Socket();
+  const target = readPostgresUrl(postgresUrl);
+  if ('problem' in target) throw new MigrateError(`The Postgres URL ${target.problem}`);
+  const { host, port, user, password, database, connectTimeoutS, options } = target;
   const client = new Client({
-    connectionString: postgresUrl,
-    connectionTimeoutMillis: connectTimeoutMs,
-    application_name: 'migrate',
+    host,
+    port,
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { database }),
+    ssl: target.tls,
+    sslnegotiation: target.isTlsDirect ? 'direct' : 'postgres',
+    ...(options !== undefined && { options }),
+    connectionTimeoutMillis: connectTimeoutS === undefined ? connectTimeoutMs : connectTimeoutS * 1000,
+    application_name: target.applicationName ?? 'migrate',
     stream: () => socket,
   });
   const cut = (): void => {

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, mkdtempDisposable, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createCertificates } from '@app/test-kit/certificates';
 import { findFreePort } from '@app/test-kit/free-port';
-import { startPostgres } from '@app/test-kit/postgres';
+import { startOwnPostgres, startPostgres } from '@app/test-kit/postgres';
 import { expect, test } from 'vitest';
 
 interface Run {
@@ -62,6 +63,33 @@ test('exits with 78 for a missing or malformed URL', async () => {
     exitCode: 78,
     stderr: expect.not.stringContaining('secret'),
   });
+});
+
+test('exits with 78 and the name of a parameter that it does not understand', async () => {
+  const url = 'postgres://user:secret@host/live?sslmode=require&channel_binding=require';
+  expect(await runMain({ POSTGRES_URL: url })).toMatchObject({
+    exitCode: 78,
+    stderr: expect.stringMatching(/POSTGRES_URL has a channel_binding other than prefer and disable/u),
+  });
+});
+
+test('verifies the server by sslrootcert, and by NODE_EXTRA_CA_CERTS', async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'certificates-'));
+  // Postgres may run as another user.
+  await chmod(folder.path, 0o755);
+  const { ca, server, serverKey } = await createCertificates(folder.path);
+  const settings = { ssl: 'on', ssl_cert_file: server, ssl_key_file: serverKey };
+  await using own = await startOwnPostgres({ settings });
+  const url = `${own.url.replace('127.0.0.1', 'localhost')}?sslmode=verify-full`;
+  expect(await runMain({ POSTGRES_URL: url })).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('certificate'),
+  });
+  const withFile = `${url}&sslnegotiation=direct&sslrootcert=${encodeURIComponent(ca)}`;
+  expect(await runMain({ POSTGRES_URL: withFile })).toMatchObject({ exitCode: 0 });
+  expect(await runMain({ POSTGRES_URL: url, NODE_EXTRA_CA_CERTS: ca })).toMatchObject({ exitCode: 0 });
+  const required = `${own.url}?sslmode=require`;
+  expect(await runMain({ POSTGRES_URL: required })).toMatchObject({ exitCode: 0 });
 });
 
 test('exits with 1 and without the password if Postgres refuses the connection', async () => {

@@ -41,12 +41,14 @@ export function openPostgres(url: string): AsyncDisposable & { readonly read: Re
     name: 'doctor',
     log,
     maxConnections: 1,
-    statementTimeoutMs: timeoutMs,
+    // A pooler may refuse it when connecting.
+    statementTimeoutMs: 0,
   });
   return {
     read: async <T>(act: (transaction: TransactionSql) => Promise<T>): Promise<T> => {
       let result: { readonly value: T } | undefined;
       await sql.begin('read only', async (transaction) => {
+        await transaction.unsafe(`set local statement_timeout = ${timeoutMs}`);
         result = { value: await act(transaction) };
       });
       if (result === undefined) throw new Error('the transaction did not run');
