@@ -20,6 +20,9 @@ interface ServiceOptions<S extends z.ZodObject> {
   readonly graceMs: (config: Readonly<z.output<S>>) => number;
 }
 
+/** The grace period is counted in steps: time in which the process did not run (SIGSTOP) counts as one at most. */
+const graceSteps = 20;
+
 /**
  * Reads the configuration, runs the service and exits the process.
  *
@@ -50,7 +53,11 @@ export async function runService<S extends z.ZodObject>(options: ServiceOptions<
     }
     const graceMs = options.graceMs(config);
     log.info({ signal, graceMs }, 'stopping');
-    setTimeout(() => die(log, undefined, `did not stop within ${graceMs} ms`), graceMs);
+    let stepsLeft = graceSteps;
+    setInterval(() => {
+      stepsLeft -= 1;
+      if (stepsLeft === 0) die(log, undefined, `did not stop within ${graceMs} ms`);
+    }, graceMs / graceSteps);
     stopping.abort();
   }
   process.on('SIGTERM', onSignal);

@@ -25,6 +25,12 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     await stopped.promise;
     log.info('cleaned up');
   },
+  async 'stops in short steps'({ log, stop }) {
+    log.info('running');
+    await delay(1_000_000, stop).catch(() => undefined);
+    for (let step = 0; step < 50; step += 1) await delay(10, new AbortController().signal);
+    log.info('cleaned up');
+  },
   async 'rejects with the reason of the stop'({ log, stop }) {
     log.info('running');
     await delay(1_000_000, stop);

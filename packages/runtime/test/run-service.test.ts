@@ -120,6 +120,20 @@ test('a service that does not stop within the grace period exits with 1', async 
   expect(ended.lines.at(-1)).toMatchObject({ level: 'fatal', msg: 'did not stop within 50 ms' });
 });
 
+test('a service that was frozen while it stopped gets its whole grace period', async () => {
+  using service = start('stops in short steps', { NAME: 'fixture-1', GRACE_MS: '4000' });
+  await service.logged('running');
+  service.child.kill('SIGTERM');
+  await service.logged('stopping');
+  service.child.kill('SIGSTOP');
+  const frozenUntilMs = performance.now() + 5_000;
+  await eventually(() => performance.now() >= frozenUntilMs, { timeoutMs: 10_000 });
+  service.child.kill('SIGCONT');
+  const ended = await service.ended;
+  expect(messages(ended).slice(-2)).toEqual(['cleaned up', 'ended']);
+  expect(ended.code).toBe(0);
+});
+
 test.each([
   ['fails', 'service failed', 'no such table'],
   ['throws in a timer', 'uncaught exception', 'not caught'],

@@ -26,6 +26,10 @@ import { Reauthorizer } from './subscriptions/reauthorizer.ts';
 
 const nowMs = (): number => Date.now();
 const postgresDeadlineMs = 15_000;
+/** Share of the deadline after which Postgres itself cancels a statement, so that the connection can be kept. */
+const statementTimeoutShare = 0.8;
+/** One for the assignments and latest fixes, one for suspended users. */
+const postgresConnections = 2;
 /** Time after the drain to delete the lag-marker groups and close connections. */
 const closingMs = 10_000;
 
@@ -75,8 +79,8 @@ await runService({
           connectPostgres(config.POSTGRES_URL, {
             name: connectionName,
             log,
-            maxConnections: 2,
-            statementTimeoutMs: Math.ceil(postgresDeadlineMs * 0.8),
+            maxConnections: postgresConnections,
+            statementTimeoutMs: Math.ceil(postgresDeadlineMs * statementTimeoutShare),
             link,
           }),
         postgresDeadlineMs,

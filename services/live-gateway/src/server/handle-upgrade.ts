@@ -31,10 +31,11 @@ export function createUpgradeHandler(options: {
     response.onAborted(() => {
       isAborted = true;
     });
-    const upgradeRequest = readUpgradeRequest(response, request, options.forwardedHeader);
     onPending(1);
+    let upgradeRequest: UpgradeRequest | undefined;
     let admission: Admission;
     try {
+      upgradeRequest = readUpgradeRequest(response, request, options.forwardedHeader);
       admission = await options.admit(upgradeRequest);
       // A cached answer arrives inside the handler, where uWebSockets.js takes another code path to upgrade.
       await yieldToEventLoop();
@@ -44,19 +45,23 @@ export function createUpgradeHandler(options: {
     } finally {
       onPending(-1);
     }
-    if (isAborted) {
-      onResult('aborted');
-    } else if (admission.isAdmitted) {
-      onResult('accepted');
-      const { key, extensions } = upgradeRequest;
-      const isBatched = offersSubprotocol(upgradeRequest.protocols, subprotocol);
-      const data: SocketData = { viewer: admission.viewer, isBatched, link: undefined };
-      const protocol = isBatched ? subprotocol : '';
-      upgradeCork.run(() => response.upgrade(data, key, protocol, extensions, context));
-    } else {
-      const { refusal } = admission;
-      onResult(refusal.result);
-      response.cork(() => refuse(response, refusal));
+    try {
+      if (isAborted) {
+        onResult('aborted');
+      } else if (admission.isAdmitted && upgradeRequest !== undefined) {
+        onResult('accepted');
+        const { key, extensions } = upgradeRequest;
+        const isBatched = offersSubprotocol(upgradeRequest.protocols, subprotocol);
+        const data: SocketData = { viewer: admission.viewer, isBatched, link: undefined };
+        const protocol = isBatched ? subprotocol : '';
+        upgradeCork.run(() => response.upgrade(data, key, protocol, extensions, context));
+      } else {
+        const refusal = admission.isAdmitted ? internalError : admission.refusal;
+        onResult(refusal.result);
+        response.cork(() => refuse(response, refusal));
+      }
+    } catch (error) {
+      onError('upgrade', error, {});
     }
   };
 }
