@@ -43,15 +43,15 @@ beforeAll(async () => {
 afterAll(() => resources.disposeAsync());
 
 /** Inserts a position, and deletes and returns its row. */
-async function storeAndRead(position: Position): Promise<Stored> {
+async function storeAndRead(position: Position, table = 'positions'): Promise<Stored> {
   const attributes = encodeAttributes(position.attributes);
   await sql`
-    insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec,
+    insert into ${sql(table)} (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec,
                            attributes)
     values (${position.deviceId}, ${new Date(position.fixAtMs)}, ${position.latitude}, ${position.longitude},
             ${position.altitudeM}, ${position.courseDeg}, ${position.speedKmh}, ${position.satellites},
             ${position.priority}, '8E', ${attributes}::text::jsonb)`;
-  const [row] = await sql<Row[]>`delete from positions returning *`;
+  const [row] = await sql<Row[]>`delete from ${sql(table)} returning *`;
   if (row === undefined) throw new Error('no row');
   return {
     deviceId: row.device_id,
@@ -148,7 +148,9 @@ describe('the table stores and returns every bound that decode accepts', () => {
   ])('%s', async (field, values) => {
     for (const json of values) {
       const position = decodeWith(field, json);
-      expect(await storeAndRead(position)).toStrictEqual(asStored(position));
+      for (const table of ['positions', 'positions_past_limit']) {
+        expect(await storeAndRead(position, table)).toStrictEqual(asStored(position));
+      }
     }
   });
 });

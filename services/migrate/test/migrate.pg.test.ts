@@ -74,14 +74,17 @@ test('a pooler that does not know the database is refused at once', async () => 
   );
 });
 
-test('positions has the documented columns and exactly one index, without extensions', async () => {
+test.each([
+  ['positions', 'positions_device_ts_idx'],
+  ['positions_past_limit', 'positions_past_limit_device_id_ts_idx'],
+])('%s has the documented columns and exactly one index, without extensions', async (table, index) => {
   await using database = await startPostgres({ empty: true });
   await migrate(database.url);
   await using sql = connect(database.url);
   const columns = await sql`
     select column_name || ' ' || data_type || case is_nullable when 'NO' then ' not null' else '' end as column,
       column_default as default
-    from information_schema.columns where table_name = 'positions' order by ordinal_position`;
+    from information_schema.columns where table_name = ${table} order by ordinal_position`;
   expect(columns.map((row) => [row['column'], row['default']])).toEqual([
     ['device_id text not null', null],
     ['ts timestamp with time zone not null', null],
@@ -98,9 +101,9 @@ test('positions has the documented columns and exactly one index, without extens
     ['quality smallint not null', '0'],
     ['faulty boolean not null', 'false'],
   ]);
-  const indexes = await sql`select indexdef from pg_indexes where tablename = 'positions'`;
+  const indexes = await sql`select indexdef from pg_indexes where tablename = ${table}`;
   expect(indexes.map((row) => String(row['indexdef']))).toEqual([
-    'CREATE UNIQUE INDEX positions_device_ts_idx ON public.positions USING btree (device_id, ts DESC)',
+    `CREATE UNIQUE INDEX ${index} ON public.${table} USING btree (device_id, ts DESC)`,
   ]);
   expect(await sql`select positions_use_timescaledb() as used`).toEqual([{ used: false }]);
   await sql`select set_positions_retention(null)`;

@@ -47,9 +47,14 @@ test('three concurrent runs create one hypertable with one index and its policie
       from timescaledb_information.jobs where hypertable_name = 'positions'`,
   ).toEqual([{ policy: expect.stringMatching(/^policy_(compression|columnstore)$/u), after: '7 days' }]);
 
+  // Its days are no chunks.
+  expect(await sql`select hypertable_name as name from timescaledb_information.hypertables`).toEqual([
+    { name: 'positions' },
+  ]);
+  expect(await sql`select from pg_class where relname = 'positions_past_limit'`).toHaveLength(1);
   await insertFix(sql, 'imei-1', 0);
   const indexes = await sql`
-    select indexdef from pg_indexes where tablename ~ '^(positions|_hyper_)'`;
+    select indexdef from pg_indexes where tablename ~ '^(positions$|_hyper_)'`;
   expect(indexes.map((row) => /\(.*\)/.exec(String(row['indexdef']))?.[0])).toEqual([
     '(device_id, ts DESC)',
     '(device_id, ts DESC)',

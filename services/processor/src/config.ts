@@ -2,6 +2,8 @@ import { commaList, commonSettings, durationMs, name, oneOf, positiveInt } from 
 import { defaultFutureFlagMs, defaultFutureLimitMs } from '@app/shared/quality';
 import { z } from 'zod';
 
+const dayMs = 86_400_000;
+
 /** The processor's environment variables, with description, unit and default. */
 export const processorSettings = z.object({
   ...commonSettings,
@@ -66,6 +68,12 @@ export const processorSettings = z.object({
     description:
       'A fix whose time is later than its arrival by more than this is written to the dead-letter stream.',
   }),
+  PAST_LIMIT_MS: durationMs({ min: dayMs, max: 36_500 * dayMs })
+    .default(400 * dayMs)
+    .meta({
+      description:
+        'A fix whose time is earlier than its arrival by more than this is stored in `positions_past_limit`.',
+    }),
   DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 }).default(20_000).meta({
     description: 'Maximum time a shutdown may take to store and acknowledge the entries already read.',
   }),

@@ -8,6 +8,8 @@ export interface Fix extends DecodedRecord {
   readonly arrivedAtMs: number;
   /** Quality flags of @app/shared; 0 is a good fix. */
   readonly quality: number;
+  /** So much earlier than its arrival that it is stored apart, and moves no state. */
+  readonly isPastLimit: boolean;
 }
 
 /** An entry that cannot be stored, with the reason. */

@@ -166,6 +166,11 @@ export function createMetrics(registry: Registry) {
       labelNames: ['result'] as const,
       registers,
     }),
+    pastLimitFixes: new Counter({
+      name: 'processor_past_limit_fixes_total',
+      help: 'Fixes older than PAST_LIMIT_MS, stored in positions_past_limit.',
+      registers,
+    }),
     fixQuality: new Counter({
       name: 'processor_fix_quality_total',
       help: 'Fixes with a quality flag, by flag.',

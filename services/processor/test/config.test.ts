@@ -42,6 +42,7 @@ test('three settings are required; all others have their documented defaults', (
     DEVICE_STATE_CAP: 100_000,
     FUTURE_FLAG_MS: 120_000,
     FUTURE_LIMIT_MS: 86_400_000,
+    PAST_LIMIT_MS: 34_560_000_000,
     DRAIN_TIMEOUT_MS: 20_000,
     TRACE_SAMPLE_RATIO: 0.01,
   });

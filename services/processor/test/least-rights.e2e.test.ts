@@ -39,11 +39,17 @@ test('a processor with the shipped rights stores, dead-letters, claims and stops
       env: { INSTANCE_ID: instance, MAX_DELIVERIES: '1' },
     });
   const sent = [...(await send(fixture.redis, fixture.stream, records(200)))];
+  const old = record({ deviceId: 'old', fixAtMs: Date.UTC(2001, 0, 1) });
+  const conflict = record({ ...old.position, latitude: 1 });
+  sent.push(...(await send(fixture.redis, fixture.stream, [old, old, conflict])));
   const first = await start('first');
   const [garbage] = await sendFields(fixture.redis, fixture.stream, [['payload', 'no JSON']]);
   if (garbage === undefined) throw new Error('no entry was sent');
   sent.push(garbage);
-  const deadLettered = new Map([[garbage.id, 'missing_field']]);
+  const deadLettered = new Map([
+    [garbage.id, 'missing_field'],
+    [sent[202]?.id ?? '', 'same_time'],
+  ]);
   await fixture.expectStored(sent, { deadLettered });
 
   // A second processor claims what the first left in the middle of an insert, and quarantines it.
@@ -80,6 +86,8 @@ test('a processor can neither change stored positions nor access other tables', 
     'delete from positions',
     'truncate positions',
     'drop table positions',
+    'update positions_past_limit set speed = 0',
+    'delete from positions_past_limit',
     'alter table positions add column planted int',
     'create table planted (a int)',
     'create index on positions (speed)',

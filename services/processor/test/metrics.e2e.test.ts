@@ -188,6 +188,7 @@ test(
     expect(largest('processor_dead_letters_total', { reason: 'same_time' })).toBe(1);
     expect(largest('processor_entries_vanished_total')).toBe(1);
     expect(largest('processor_device_state_size')).toBe(5);
+    expect(largest('processor_past_limit_fixes_total')).toBe(1);
     for (const flag of ['no_fix', 'null_island', 'future', 'ancient']) {
       expect(largest('processor_fix_quality_total', { flag })).toBe(1);
     }

@@ -80,7 +80,8 @@ async function testStack(stack: Stack): Promise<void> {
   // Errors surface where it is awaited, after the faults.
   feeding.catch(() => undefined);
   const countStored = async (): Promise<number> => {
-    const [row] = await sql<{ stored: number }[]>`select count(*)::int as stored from positions`;
+    const [row] = await sql<{ stored: number }[]>`
+      select (select count(*) from positions)::int + (select count(*) from positions_past_limit)::int as stored`;
     return row?.stored ?? 0;
   };
   try {

@@ -26,7 +26,14 @@ test('the check passes for stored records and fails for each kind of loss or cha
       fields: bytes(encodeFields(record)),
       deliveries: 1,
     }));
-    await insertPositions(sql, decodeEntries(entries, { flagMs: 120_000, limitMs: Infinity }).fixes);
+    await insertPositions(
+      sql,
+      decodeEntries(entries, {
+        futureFlagMs: 120_000,
+        futureLimitMs: Infinity,
+        pastLimitMs: Infinity,
+      }).fixes,
+    );
   };
   const addDeadLetter = async (fields: readonly (string | Buffer)[]): Promise<string> => {
     const rejected = {

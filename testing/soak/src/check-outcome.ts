@@ -83,8 +83,9 @@ async function checkRows({ sql, load, sent }: OutcomeInput, findings: Findings):
   const stored = new NumberSet();
   const rows = sql<Row[]>`
     select device_id, (extract(epoch from ts) * 1000)::float8 as fix_at_ms, latitude, longitude, altitude::float8,
-           angle::float8, speed::float8, satellites, priority, codec, attributes, quality, faulty
-    from positions`;
+           angle::float8, speed::float8, satellites, priority, codec, attributes, quality, faulty, is_past_limit
+    from (select *, false as is_past_limit from positions
+          union all select *, true from positions_past_limit) as stored`;
   for await (const page of rows.cursor(pageLength)) {
     for (const row of page) {
       const n = Number(row.attributes[numberAttribute]);
@@ -113,9 +114,10 @@ interface Row {
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly quality: number;
   readonly faulty: boolean;
+  readonly is_past_limit: boolean;
 }
 
-function rowOf({ record }: LoadItem): Row | undefined {
+function rowOf({ kind, record }: LoadItem): Row | undefined {
   if (record === undefined) return undefined;
   const { position, codec } = record;
   return {
@@ -132,6 +134,7 @@ function rowOf({ record }: LoadItem): Row | undefined {
     attributes: JSON.parse(encodePosition(position)).attributes,
     quality: 0,
     faulty: false,
+    is_past_limit: kind === 'old',
   };
 }
 

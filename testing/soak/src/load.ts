@@ -4,10 +4,10 @@ import { record } from '@app/processor/testing/telemetry';
 import { encodeFields, type TelemetryRecord } from '@app/shared/entry';
 
 /**
- * `good` records are stored. Of a `conflict` and the good record before it, which have the same device and time and
+ * `good` records are stored, `old` ones, whose fix time is past the limit, in `positions_past_limit`. Of a `conflict` and the good record before it, which have the same device and time and
  * different content, one is stored and one dead-lettered. All others are dead-lettered.
  */
-export type Kind = 'good' | 'conflict' | 'garbage' | 'refused' | 'future';
+export type Kind = 'good' | 'old' | 'conflict' | 'garbage' | 'refused' | 'future';
 
 export interface LoadItem {
   readonly n: number;
@@ -33,6 +33,9 @@ export const refusedDevices: Readonly<Record<string, string>> = {
 const devices = 500;
 const firstFixAtMs = Date.UTC(2026, 5, 1);
 const farFutureMs = Date.UTC(2090, 0, 1);
+/** Later than 2010, so without a quality flag. */
+const longAgoMs = Date.UTC(2012, 0, 1);
+const dayMs = 86_400_000;
 
 /** An endless load: each record is computed from the seed and its number, so nothing has to be kept for the comparison. */
 export class Load {
@@ -82,7 +85,7 @@ export class Load {
     if (share < 0.009) return 'refused';
     if (share < 0.012) return 'future';
     if (share < 0.018) return n > 0 && this.#kind(n - 1) === 'good' ? 'conflict' : 'good';
-    return 'good';
+    return share < 0.997 ? 'good' : 'old';
   }
 
   #record(n: number, kind: Kind): TelemetryRecord {
@@ -90,6 +93,9 @@ export class Load {
     if (kind === 'refused')
       return record({ deviceId: `refused-${n % 2}`, fixAtMs: firstFixAtMs + n * 1000, attributes });
     if (kind === 'future') return record({ deviceId: 'future', fixAtMs: farFutureMs + n * 1000, attributes });
+    // Each on a day of its own, of some 1,000.
+    if (kind === 'old')
+      return record({ deviceId: 'old', fixAtMs: longAgoMs + (n % 1000) * dayMs + n, attributes });
     const keyNumber = kind === 'conflict' ? n - 1 : n;
     return record({
       deviceId: `35000000000${1000 + (keyNumber % devices)}`,

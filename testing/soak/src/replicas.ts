@@ -43,6 +43,8 @@ export class Replicas implements AsyncDisposable {
         DRAIN_TIMEOUT_MS: '15000',
         // If it were shorter, replicas would claim each other's entries at every short delay, until they are quarantined.
         CLAIM_IDLE_MS: '1500',
+        // Ten years: the load has fixed times.
+        PAST_LIMIT_MS: '315360000000',
         CLAIM_INTERVAL_MS: '500',
         ...this.#options.env,
       },

@@ -13,6 +13,10 @@ const records = 600;
 const load = new Load(11);
 const items = Array.from({ length: records }, (_, n) => load.item(n));
 
+function isStored({ kind }: LoadItem): boolean {
+  return kind === 'good' || kind === 'old';
+}
+
 function first(kind: LoadItem['kind'], from = 0): LoadItem {
   const found = items.find((item) => item.n >= from && item.kind === kind && !load.hasConflict(item.n));
   if (found === undefined) throw new Error(`no ${kind} in the load`);
@@ -43,7 +47,13 @@ test(
         fields: bytes(fields),
         deliveries: 1,
       }));
-      await insertPositions(sql, decodeEntries(entries, { flagMs: 120_000, limitMs: Infinity }).fixes);
+      const limits = { futureFlagMs: 120_000, futureLimitMs: Infinity, pastLimitMs: 10 * 365 * 86_400_000 };
+      const { fixes } = decodeEntries(entries, limits);
+      const { past = [], recent = [] } = Object.groupBy(fixes, ({ isPastLimit }) =>
+        isPastLimit ? 'past' : 'recent',
+      );
+      await insertPositions(sql, recent);
+      await insertPositions(sql, past, 'positions_past_limit');
     };
     const deadLetter = async (
       item: LoadItem,
@@ -70,8 +80,8 @@ test(
     expect(page).toHaveLength(1);
     await redis.xack(stream, 'processor', ...ids);
 
-    await store(...items.filter(({ kind }) => kind === 'good'));
-    for (const item of items) if (item.kind !== 'good') await deadLetter(item);
+    await store(...items.filter(isStored));
+    for (const item of items) if (!isStored(item)) await deadLetter(item);
     expect(await problems()).toBe('');
     const outcome = await checkOutcome({ redis, sql, stream, load, sent });
     expect(outcome.rows + [...outcome.deadLetters.values()].reduce((sum, n) => sum + n)).toBe(records);

@@ -9,7 +9,7 @@ import type { System } from './system.ts';
 
 /** Records counted in Postgres and Redis. */
 export interface StoredCounts {
-  /** Rows in `positions`. */
+  /** Rows in `positions` and `positions_past_limit`. */
   readonly stored: number;
   /** Records whose row existed already, counted by the processor. */
   readonly duplicates: number;
@@ -51,7 +51,8 @@ export async function countOutcome(
 async function count(system: System, redis: Redis, sql: postgres.Sql): Promise<StoredCounts> {
   const [metrics, rows, deadLetters, groups] = await Promise.all([
     readProcessorMetrics(system),
-    sql<{ stored: number }[]>`select count(*)::int as stored from positions`,
+    sql<{ stored: number }[]>`
+      select (select count(*) from positions)::int + (select count(*) from positions_past_limit)::int as stored`,
     redis.xlen(`${system.stream}:dlq`),
     redis.xinfo('GROUPS', system.stream).catch(() => []),
   ]);

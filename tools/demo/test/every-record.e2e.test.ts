@@ -71,7 +71,8 @@ test('a processor killed in the middle, twice, and started again loses nothing a
   await using open = await openSystem({ imeis, settings });
   const { system, redis, sql } = open;
   const countStored = async (): Promise<number> => {
-    const [row] = await sql<{ stored: number }[]>`select count(*)::int as stored from positions`;
+    const [row] = await sql<{ stored: number }[]>`
+      select (select count(*) from positions)::int + (select count(*) from positions_past_limit)::int as stored`;
     return row?.stored ?? 0;
   };
   const tally = new Tally();

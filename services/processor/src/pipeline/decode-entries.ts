@@ -9,15 +9,17 @@ export interface DecodedEntries {
   readonly rejected: readonly Rejected[];
 }
 
-export interface FutureLimits {
-  readonly flagMs: number;
-  readonly limitMs: number;
+/** How much later or earlier than its arrival a fix time may be. */
+export interface TimeLimits {
+  readonly futureFlagMs: number;
+  readonly futureLimitMs: number;
+  readonly pastLimitMs: number;
 }
 
 const maxDeviceIdBytes = 64;
 
 /** Decodes a batch. A bad entry is returned as rejected with its reason; never throws. */
-export function decodeEntries(entries: readonly Entry[], future: FutureLimits): DecodedEntries {
+export function decodeEntries(entries: readonly Entry[], limits: TimeLimits): DecodedEntries {
   const fixes: Fix[] = [];
   const rejected: Rejected[] = [];
   for (const entry of entries) {
@@ -35,7 +37,7 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
     }
     const arrivedAtMs = entryArrivedAtMs(entry.id);
     const aheadMs = record.position.fixAtMs - arrivedAtMs;
-    if (aheadMs > future.limitMs) {
+    if (aheadMs > limits.futureLimitMs) {
       rejected.push({
         entry,
         reason: 'future_limit',
@@ -44,8 +46,9 @@ export function decodeEntries(entries: readonly Entry[], future: FutureLimits): 
       });
       continue;
     }
-    const quality = fixQuality(record.position, arrivedAtMs, future.flagMs);
-    fixes.push({ entry, position: record.position, codec: record.codec, arrivedAtMs, quality });
+    const quality = fixQuality(record.position, arrivedAtMs, limits.futureFlagMs);
+    const isPastLimit = -aheadMs > limits.pastLimitMs;
+    fixes.push({ entry, position: record.position, codec: record.codec, arrivedAtMs, quality, isPastLimit });
   }
   return { fixes, rejected };
 }

@@ -11,10 +11,11 @@ const idsPerString = 200;
 export function observeDurable(metrics: Metrics, durable: readonly Fix[]): void {
   const nowMs = Date.now();
   const latency = metrics.ingestLatencySeconds.labels();
-  for (const { arrivedAtMs, quality } of durable) {
+  for (const { arrivedAtMs, quality, isPastLimit } of durable) {
     // Two clocks, Redis' and this host's: skew shows as latency, but never as a negative one.
     latency.observe(Math.max(0, nowMs - arrivedAtMs) / 1000);
     if (quality !== 0) for (const flag of qualityFlags(quality)) metrics.fixQuality.inc({ flag });
+    if (isPastLimit) metrics.pastLimitFixes.inc();
   }
 }
 

@@ -186,8 +186,12 @@ export class StreamLoop {
   /** Overlaps with the inserts of other batches. */
   async #insert(entries: readonly Entry[], giveUp: AbortSignal, onWait?: () => void): Promise<WrittenBatch> {
     const { stream, config, trace } = this.#options;
-    const future = { flagMs: config.FUTURE_FLAG_MS, limitMs: config.FUTURE_LIMIT_MS };
-    const decoded = decodeEntries(entries, future);
+    const limits = {
+      futureFlagMs: config.FUTURE_FLAG_MS,
+      futureLimitMs: config.FUTURE_LIMIT_MS,
+      pastLimitMs: config.PAST_LIMIT_MS,
+    };
+    const decoded = decodeEntries(entries, limits);
     const written = await traceInsert(trace, stream, entries, () =>
       this.#writer.write(decoded.fixes, giveUp, onWait),
     );

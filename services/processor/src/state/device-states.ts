@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Metrics } from '../metrics.ts';
 import type { Fix } from '../fix.ts';
 
-/** A device's newest good fix: one without quality flags. */
+/** A device's newest good fix: one without quality flags and within the past limit. */
 export interface LastFix {
   readonly fixAtMs: number;
   readonly latitude: number;
@@ -66,11 +66,11 @@ export class DeviceStates {
     // batch itself may be stored already and must still count as new. A device with only flagged fixes is not loaded:
     // a stored good fix that is older than the flagged one may still follow in the stream.
     const olderThanMs = new Map<string, number>();
-    for (const { position, quality } of fixes) {
-      const { deviceId, fixAtMs } = position;
+    for (const fix of fixes) {
+      const { deviceId, fixAtMs } = fix.position;
       const known = this.#states.get(deviceId) ?? unseen;
       states.set(deviceId, known);
-      if (quality === 0 && known.lastFix === undefined) {
+      if (movesState(fix) && known.lastFix === undefined) {
         olderThanMs.set(deviceId, Math.min(fixAtMs, olderThanMs.get(deviceId) ?? fixAtMs));
       }
     }
@@ -97,11 +97,16 @@ export class DeviceStates {
   }
 }
 
-/** A flagged or late fix updates `lastSeenAtMs` only. */
-function fold(before: DeviceState, { position, quality, arrivedAtMs }: Fix): DeviceState {
+function movesState({ quality, isPastLimit }: Fix): boolean {
+  return quality === 0 && !isPastLimit;
+}
+
+/** A fix that is flagged, past the limit or late updates `lastSeenAtMs` only. */
+function fold(before: DeviceState, fix: Fix): DeviceState {
+  const { position, arrivedAtMs } = fix;
   const isNewer = before.lastFix === undefined || position.fixAtMs > before.lastFix.fixAtMs;
   return {
-    lastFix: quality === 0 && isNewer ? lastFixOf(position) : before.lastFix,
+    lastFix: movesState(fix) && isNewer ? lastFixOf(position) : before.lastFix,
     lastSeenAtMs: Math.max(before.lastSeenAtMs, arrivedAtMs),
   };
 }

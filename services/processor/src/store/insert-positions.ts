@@ -15,10 +15,13 @@ const incoming = `
   ) with ordinality as row (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority,
                             codec, quality, attributes, number)`;
 
+/** Where fixes are stored: those past the limit apart, in a plain table, since each of their days would be a chunk. */
+export type PositionsTable = 'positions' | 'positions_past_limit';
+
 // RETURNING stays inside the CTE: only the rows that were not inserted are sent back.
-const insertStatement = `
+const insertStatement = (table: PositionsTable): string => `
   with incoming as materialized (${incoming}), inserted as (
-    insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority,
+    insert into ${table} (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority,
                            codec, quality, attributes)
     select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
            attributes::jsonb
@@ -31,12 +34,13 @@ const insertStatement = `
 // Compared in Postgres, after both sides were converted to the column types. The limit forces one index probe per row:
 // a plain join is planned for the default estimate of 1,000 rows per function, and scans the whole table if it is small
 // or has no statistics yet. The range of times leaves the other chunks of a hypertable out of the plan.
-const differStatement = (fromMs: number, toMs: number): string => `
+const differStatement = (table: PositionsTable, fromMs: number, toMs: number): string => `
   select incoming.number::int from (${incoming}) as incoming
   cross join lateral (
-    select latitude, longitude, altitude, angle, speed, satellites, priority, attributes from positions
-    where positions.device_id = incoming.device_id and positions.ts = incoming.ts
-      and positions.ts between ${timeLiteral(fromMs)} and ${timeLiteral(toMs)}
+    select latitude, longitude, altitude, angle, speed, satellites, priority, attributes
+    from ${table} as kept
+    where kept.device_id = incoming.device_id and kept.ts = incoming.ts
+      and kept.ts between ${timeLiteral(fromMs)} and ${timeLiteral(toMs)}
     limit 1
   ) as stored
   where (stored.latitude, stored.longitude, stored.altitude, stored.angle, stored.speed, stored.satellites,
@@ -51,15 +55,23 @@ const differStatement = (fromMs: number, toMs: number): string => `
  *
  * @returns the indexes of the rows whose keys already existed; all others were inserted.
  */
-export async function insertPositions(sql: postgres.Sql, rows: readonly Fix[]): Promise<readonly number[]> {
-  const existing = await sql.unsafe<RowNumber[]>(insertStatement, encodeRows(rows), { prepare: true });
+export async function insertPositions(
+  sql: postgres.Sql,
+  rows: readonly Fix[],
+  table: PositionsTable = 'positions',
+): Promise<readonly number[]> {
+  const existing = await sql.unsafe<RowNumber[]>(insertStatement(table), encodeRows(rows), { prepare: true });
   return toIndexes(existing);
 }
 
 /** Returns the indexes of the rows whose key is stored with different content. */
-export async function findDifferent(sql: postgres.Sql, rows: readonly Fix[]): Promise<readonly number[]> {
+export async function findDifferent(
+  sql: postgres.Sql,
+  rows: readonly Fix[],
+  table: PositionsTable = 'positions',
+): Promise<readonly number[]> {
   const times = rows.map(({ position }) => position.fixAtMs);
-  const statement = differStatement(Math.min(...times), Math.max(...times));
+  const statement = differStatement(table, Math.min(...times), Math.max(...times));
   return toIndexes(await sql.unsafe<RowNumber[]>(statement, encodeRows(rows)));
 }
 

@@ -26,7 +26,7 @@ export function isLimitExceeded(error: unknown): boolean {
 
 const remedies: Readonly<Record<string, string>> = {
   '42501':
-    "The processor's Postgres role lacks a right on positions: run the migration job, or as the owner: select grant_least_rights()",
+    "The processor's Postgres role lacks a right on positions or positions_past_limit: run the migration job, or as the owner: select grant_least_rights()",
   '42P01': 'A table is missing: run the migrations',
   '42703': 'A column is missing: run the migrations',
   [outOfMemory]:

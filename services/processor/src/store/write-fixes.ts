@@ -4,7 +4,7 @@ import type postgres from 'postgres';
 import type { Metrics } from '../metrics.ts';
 import type { Fix, Rejected } from '../fix.ts';
 import { type DuplicateKey, isExactDuplicate, sortByKey } from './duplicate-keys.ts';
-import { findDifferent, insertPositions } from './insert-positions.ts';
+import { findDifferent, insertPositions, type PositionsTable } from './insert-positions.ts';
 import { assertFewRefusedDevices, refuseRow } from './refuse-row.ts';
 import { isTooLarge } from './statement-errors.ts';
 import type { StatementControl, StatementRunner } from './statement-runner.ts';
@@ -52,17 +52,38 @@ export class FixWriter {
     abandon: AbortSignal,
     onWait?: StatementControl['onWait'],
   ): Promise<WrittenFixes> {
-    return this.#limit(() => this.#write(fixes, { abandon, onWait }));
+    const control = { abandon, onWait };
+    return this.#limit(async () => {
+      const past = fixes.filter(({ isPastLimit }) => isPastLimit);
+      if (past.length === 0) return this.#write('positions', fixes, control);
+      const recent = fixes.filter(({ isPastLimit }) => !isPastLimit);
+      const parts = [
+        await this.#write('positions', recent, control),
+        await this.#write('positions_past_limit', past, control),
+      ];
+      const durable = new Set(parts.flatMap((part) => part.durable));
+      return {
+        durable: fixes.filter((fix) => durable.has(fix)),
+        conflicting: parts.flatMap((part) => part.conflicting),
+        refused: parts.flatMap((part) => part.refused),
+      };
+    });
   }
 
-  async #write(fixes: readonly Fix[], control: StatementControl): Promise<WrittenFixes> {
+  async #write(
+    table: PositionsTable,
+    fixes: readonly Fix[],
+    control: StatementControl,
+  ): Promise<WrittenFixes> {
+    const insert: PickRows = (sql, rows) => insertPositions(sql, rows, table);
+    const compare: PickRows = (sql, rows) => findDifferent(sql, rows, table);
     const refused: Rejected[] = [];
     /** Keys that are in the table, with content yet to be compared. */
     const existing: Fix[] = [];
     const exactDuplicates: DuplicateKey[] = [];
     let { unique, duplicates } = sortByKey(fixes);
     while (unique.length > 0) {
-      existing.push(...(await this.#bisect(insertPositions, unique, refused, control)));
+      existing.push(...(await this.#bisect(insert, unique, refused, control)));
       const isRefused = isIn(refused);
       const stored = Map.groupBy(duplicates, (each) =>
         isRefused(each.first) ? 'not' : isExactDuplicate(each) ? 'exactly' : 'differently',
@@ -74,8 +95,12 @@ export class FixWriter {
       ({ unique, duplicates } = sortByKey((stored.get('not') ?? []).map(({ fix }) => fix)));
     }
     const different = new Set<Fix>();
-    for (const slice of sliceByTime(existing, ({ position }) => position.fixAtMs, comparison)) {
-      for (const fix of await this.#bisect(findDifferent, slice, refused, control)) different.add(fix);
+    const slices =
+      table === 'positions'
+        ? sliceByTime(existing, ({ position }) => position.fixAtMs, comparison)
+        : [existing];
+    for (const slice of slices) {
+      for (const fix of await this.#bisect(compare, slice, refused, control)) different.add(fix);
     }
     const duplicatesOfDifferent = exactDuplicates.filter(({ first }) => different.has(first));
     const conflicting = [...different, ...duplicatesOfDifferent.map(({ fix }) => fix)];

@@ -22,7 +22,8 @@ export async function readRows({ sent, servers: { sql } }: RunContext): Promise<
   const rows = await sql<{ deviceId: string; fixAtMs: number; content: string }[]>`
     select device_id as "deviceId", (extract(epoch from ts) * 1000)::float8 as "fixAtMs",
            attributes ->> 'content' as content
-    from positions where device_id in ${sql(sent.deviceIds)}`;
+    from (select * from positions union all select * from positions_past_limit) as stored
+    where device_id in ${sql(sent.deviceIds)}`;
   const byKey = new Map(rows.map((row) => [keyOf(row.deviceId, row.fixAtMs), row.content]));
   if (byKey.size !== rows.length) throw new Error('positions holds a key twice');
   return byKey;

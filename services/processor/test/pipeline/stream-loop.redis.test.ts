@@ -60,6 +60,25 @@ test('the domain step gets every durable fix in reading order, duplicates and co
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
 });
 
+test('fixes past the limit reach the domain step in reading order, and move no state', async () => {
+  const { redis, sql, stream } = fixture;
+  const nowMs = Date.now();
+  const old = record({ fixAtMs: nowMs - 3 * 86_400_000 });
+  const sent = await send(redis, stream, [old, record({ fixAtMs: nowMs }), old]);
+  const transitions: StateTransition[] = [];
+  await using loop = run({
+    env: { PAST_LIMIT_MS: '86400000' },
+    afterWrite: async (some) => {
+      transitions.push(...some);
+    },
+  });
+  await fixture.expectStored(sent);
+  expect(transitions.map(({ fix }) => fix.entry.id)).toEqual(sent.map(({ id }) => id));
+  expect(transitions.map(({ after }) => after.lastFix?.fixAtMs)).toEqual([undefined, nowMs, nowMs]);
+  expect(await sql`select from positions_past_limit`).toHaveLength(1);
+  expect(await loop.metric('processor_past_limit_fixes_total')).toBe(2);
+});
+
 test('a batch that is inserted before an earlier one still completes after it', async () => {
   const { redis, sql, stream } = fixture;
   await sql`

@@ -23,7 +23,7 @@ async function storedCount(): Promise<number> {
 }
 
 beforeEach(async () => {
-  await sql`truncate positions`;
+  await sql`truncate positions, positions_past_limit`;
 });
 
 afterEach(async () => {
@@ -54,6 +54,29 @@ test('inserted, duplicate and conflicting rows are durable and counted separatel
   expect(await count('duplicate')).toBe(1);
   expect(await count('conflicting')).toBe(2);
   expect(await count('rejected')).toBe(0);
+});
+
+test('fixes past the limit are stored apart; duplicates and conflicts are found there as well', async () => {
+  await using at = openWriter(database.url);
+  const limitMs = 86_400_000;
+  const arrival = `${noon}`;
+  const old = fix({ fixAtMs: noon - 2 * limitMs }, `${arrival}-0`, limitMs);
+  const recent = fix({ fixAtMs: noon }, `${arrival}-1`, limitMs);
+  const duplicate = fix(old.position, `${arrival}-2`, limitMs);
+  const conflict = fix({ ...old.position, latitude: 1 }, `${arrival}-3`, limitMs);
+  const batch = [old, recent, duplicate, conflict];
+  expect(await at.writer.write(batch, never)).toEqual({
+    durable: batch,
+    conflicting: [conflict],
+    refused: [],
+  });
+  expect(await at.writer.write(batch, never)).toEqual({
+    durable: batch,
+    conflicting: [conflict],
+    refused: [],
+  });
+  expect(await sql`select ts from positions`).toEqual([{ ts: new Date(noon) }]);
+  expect(await sql`select ts from positions_past_limit`).toEqual([{ ts: new Date(noon - 2 * limitMs) }]);
 });
 
 test('rewriting a batch yields only duplicates', async () => {

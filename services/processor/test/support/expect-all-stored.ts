@@ -27,7 +27,7 @@ export async function expectAllStored(promised: Promised, timeoutMs = 20_000): P
 }
 
 /**
- * Throws unless every entry sent is in `positions` exactly once, as it was sent, or in the dead letters with its reason
+ * Throws unless every entry sent is in `positions` or `positions_past_limit` exactly once, as it was sent, or in the dead letters with its reason
  * and bytes; nothing else is there, everything is read and nothing is pending.
  */
 export async function checkAllStored(promised: Promised): Promise<void> {
@@ -76,7 +76,7 @@ async function readPositions(sql: Sql): Promise<ReadonlyMap<string, string>> {
   const rows = await sql<{ key: string; times: number; content: string[] }[]>`
     select device_id || ' ' || (extract(epoch from ts) * 1000)::bigint as key, count(*)::int as times,
            array_agg(latitude || ' ' || longitude || ' ' || speed) as content
-    from positions group by 1`;
+    from (select * from positions union all select * from positions_past_limit) as stored group by 1`;
   return new Map(
     rows.map(({ key, times, content }) => [
       key,

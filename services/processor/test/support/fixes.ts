@@ -21,9 +21,9 @@ export function decoded(position: Partial<Position> = {}): DecodedRecord {
 }
 
 /** A decoded fix with these values that arrived a second after its fix time. */
-export function fix(position: Partial<Position> = {}, entryId?: string): Fix {
+export function fix(position: Partial<Position> = {}, entryId?: string, pastLimitMs?: number): Fix {
   const sent = record(position);
-  return decode(entryOf(entryId ?? `${sent.position.fixAtMs + 1000}-0`, encodeFields(sent)));
+  return decode(entryOf(entryId ?? `${sent.position.fixAtMs + 1000}-0`, encodeFields(sent)), pastLimitMs);
 }
 
 /** The fix of an entry of a stream. */
@@ -31,8 +31,12 @@ export function fixOf({ id, fields }: SentEntry): Fix {
   return decode(entryOf(id, fields));
 }
 
-function decode(entry: Entry): Fix {
-  const { fixes, rejected } = decodeEntries([entry], { flagMs: 120_000, limitMs: Number.MAX_SAFE_INTEGER });
+function decode(entry: Entry, pastLimitMs = Infinity): Fix {
+  const { fixes, rejected } = decodeEntries([entry], {
+    futureFlagMs: 120_000,
+    futureLimitMs: Infinity,
+    pastLimitMs,
+  });
   const [first] = fixes;
   if (first === undefined) throw new Error(`no fix: ${rejected[0]?.detail ?? ''}`);
   return first;

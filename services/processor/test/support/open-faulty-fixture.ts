@@ -55,7 +55,8 @@ export async function pending({ redis, stream }: Fixture, consumer?: string): Pr
 }
 
 export async function stored({ sql }: Fixture): Promise<number> {
-  const [row] = await sql<{ n: number }[]>`select count(*)::int as n from positions`;
+  const [row] = await sql<{ n: number }[]>`
+    select (select count(*) from positions)::int + (select count(*) from positions_past_limit)::int as n`;
   return row?.n ?? -1;
 }
 

@@ -65,7 +65,11 @@ function* rounds(options: BacklogOptions, batchSize: number): Generator<(readonl
     const bytes = fields.map((field) => Buffer.from(field));
     entries.push({ id: `${Date.UTC(2026, 5, 2)}-${number}`, fields: bytes, deliveries: 1 });
     if (entries.length < batchSize && number < options.entries) continue;
-    const { fixes } = decodeEntries(entries, { flagMs: Infinity, limitMs: Infinity });
+    const { fixes } = decodeEntries(entries, {
+      futureFlagMs: Infinity,
+      futureLimitMs: Infinity,
+      pastLimitMs: Infinity,
+    });
     round.push(sortByKey(fixes).unique);
     entries = [];
     if (round.length < batchesInRound && number < options.entries) continue;

@@ -79,7 +79,11 @@ async function measureSteps({ redisUrl, postgresUrl, stream, entries }: StepCost
       connection.call('XREADGROUP', args, deadlineMs, parseEntriesReply),
     );
     const { fixes } = await measure('decode', () =>
-      decodeEntries(batch.entries, { flagMs: Infinity, limitMs: Infinity }),
+      decodeEntries(batch.entries, {
+        futureFlagMs: Infinity,
+        futureLimitMs: Infinity,
+        pastLimitMs: Infinity,
+      }),
     );
     await measure('write', () => insertPositions(sql, sortByKey(fixes).unique));
     await measure('state', async () => states.commit(await states.next(fixes, signal)));

@@ -7,13 +7,13 @@ export function keyOf({ position }: TelemetryRecord): string {
   return `${position.deviceId} ${position.fixAtMs}`;
 }
 
-/** Every row of `positions` as a record, by key. Throws if a key has two rows. */
+/** Every row of `positions` and `positions_past_limit` as a record, by key. Throws if a key has two rows. */
 export async function readStoredRecords(sql: Sql): Promise<ReadonlyMap<string, unknown>> {
   const stored = new Map<string, unknown>();
   const rows = sql<StoredRow[]>`
     select device_id, extract(epoch from ts)::float8 * 1000 as fix_at_ms, latitude, longitude, altitude, angle,
            speed, satellites, priority, codec, attributes
-    from positions`;
+    from (select * from positions union all select * from positions_past_limit) as stored`;
   for (const row of await rows) {
     const key = `${row.device_id} ${row.fix_at_ms}`;
     if (stored.has(key)) throw new Error('positions has two rows of one device and stamp');

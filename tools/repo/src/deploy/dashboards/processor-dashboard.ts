@@ -147,6 +147,14 @@ export const processorDashboard: Dashboard = {
         'Stored but not shown. no_fix: no satellites in view.',
         'processor_fix_quality_total',
       ),
+      timeSeries(
+        'Fixes past the limit',
+        'Older than PAST_LIMIT_MS: trackers whose clock is wrong.',
+        'short',
+        {
+          'in 5 min': 'sum(increase(processor_past_limit_fixes_total[5m]))',
+        },
+      ),
       timeSeries('Device states', 'Devices whose state is in memory.', 'short', {
         'in memory': 'sum(processor_device_state_size)',
         'evicted in 5 min': 'sum(increase(processor_device_state_evictions_total[5m]))',
