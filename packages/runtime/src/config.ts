@@ -16,6 +16,7 @@ export {
   settingMeta,
   string,
   urlOf,
+  wholeNumber,
 } from './setting.ts';
 
 /** All problems of the configuration, one line each; never contains a secret's value. */

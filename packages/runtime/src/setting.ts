@@ -30,7 +30,11 @@ export function settingMeta(setting: z.core.$ZodType): SettingMeta {
 }
 
 /** A whole number in decimal digits, from `min` (0 or more) to `max`. */
-function wholeNumber(options: { readonly min: number; readonly max?: number; readonly unit?: string }) {
+export function wholeNumber(options: {
+  readonly min: number;
+  readonly max?: number;
+  readonly unit?: string;
+}) {
   const { min, max = Number.MAX_SAFE_INTEGER, unit } = options;
   const bounds = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `from ${min} to ${max}`;
   return z

@@ -9,6 +9,7 @@ import {
   secret,
   string,
   urlOf,
+  wholeNumber,
 } from '@app/runtime/config';
 import { defaultFutureFlagMs } from '@app/shared/quality';
 import { z } from 'zod';
@@ -82,6 +83,19 @@ export const gatewaySettings = z.object({
   LIVE_MAX_CONNECTIONS_PER_USER: positiveInt({ max: 10_000 })
     .default(20)
     .meta({ description: 'Maximum connections per user and replica; a further one closes the oldest.' }),
+  LIVE_ANONYMOUS_PER_ADDRESS: wholeNumber({ min: 0, max: 1_000_000 }).default(0).meta({
+    description:
+      'Maximum connections without a login per address (IPv6: per /64 network) and replica, to events that Directus shows to everybody; 0 refuses them (401).',
+  }),
+  LIVE_BEARER_TOKENS: z
+    .enum(['on', 'off'])
+    .default('off')
+    .transform((value) => value === 'on')
+    .meta({
+      expected: 'on or off',
+      description:
+        'Whether a Directus token in the header `Authorization: Bearer` is accepted instead of a session cookie, for clients that are not browsers.',
+    }),
   LIVE_MAX_CONNECTION_AGE_MS: durationMs().default(0).meta({
     description:
       'Age from which a connection is closed (4000), at a random time, on average a tenth of it later; 0 for no limit.',

@@ -31,7 +31,10 @@ export function createGatewayState(
   });
   return {
     latest,
-    clients: new Clients(config.LIVE_MAX_CONNECTIONS_PER_USER),
+    clients: new Clients({
+      maxPerUser: config.LIVE_MAX_CONNECTIONS_PER_USER,
+      maxAnonymousPerAddress: config.LIVE_ANONYMOUS_PER_ADDRESS,
+    }),
     cursors,
     timeline,
     registry,

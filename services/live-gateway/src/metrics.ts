@@ -116,6 +116,11 @@ export function createMetrics(registry: Registry) {
       'Re-authorisations of subscriptions, by outcome.',
       'outcome',
     ),
+    admissions: counter(
+      'live_admissions_total',
+      'Connections opened, by the kind of credential.',
+      'credential',
+    ),
     reauthentications: counter(
       'live_reauthentications_total',
       'Sessions handed over to open connections, by outcome.',

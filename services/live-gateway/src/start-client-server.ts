@@ -63,7 +63,10 @@ export async function startClientServer(options: {
     authenticate,
     tickets,
     handlers: createSocketHandlers({
-      onOpen: (connection) => acceptClient(connection, clients, limits, messageContext),
+      onOpen: (connection) => {
+        metrics.admissions.inc({ credential: connection.viewer.credential.kind });
+        return acceptClient(connection, clients, limits, messageContext);
+      },
       limits: {
         highWaterBytes: config.LIVE_HIGH_WATER_BYTES,
         unansweredBytes: config.LIVE_UNANSWERED_BYTES,

@@ -29,6 +29,8 @@ test('a minimal configuration has the documented defaults and the host name as i
     LIVE_TICK_MS: 125,
     LIVE_DEVICE_EVENT_REFRESH_MS: 30_000,
     LIVE_SUSPENDED_POLL_MS: 10_000,
+    LIVE_ANONYMOUS_PER_ADDRESS: 0,
+    LIVE_BEARER_TOKENS: false,
     AUTH_CACHE_TTL_MS: 10_000,
     LIVE_FORWARDED_HEADER: 'x-forwarded-for',
     DIRECTUS_SESSION_COOKIE: 'directus_session_token',
@@ -80,10 +82,14 @@ test('all invalid settings are reported at once, by name', () => {
     LIVE_TICK_MS: '1.5',
     LIVE_SUSPENDED_POLL_MS: '99',
     LIVE_TICKET_KEY: 'too short to be a key',
+    LIVE_ANONYMOUS_PER_ADDRESS: 'on',
+    LIVE_BEARER_TOKENS: 'yes',
   });
   expect(new Set(problems.map((problem) => problem.split(' ')[0]))).toEqual(
     new Set([
       'LIVE_ALLOWED_ORIGINS',
+      'LIVE_ANONYMOUS_PER_ADDRESS',
+      'LIVE_BEARER_TOKENS',
       'LIVE_FORWARDED_HEADER',
       'LIVE_SUSPENDED_POLL_MS',
       'LIVE_TICKET_KEY',

@@ -15,6 +15,8 @@ test('every documented metric moves when the gateway is driven', { timeout: 120_
     REAUTHORIZE_INTERVAL_MS: '300',
     REAUTHORIZE_GRACE_MS: '1500',
     LIVE_TICKET_KEY: 'a key that all replicas of this test share',
+    LIVE_ANONYMOUS_PER_ADDRESS: '1',
+    LIVE_BEARER_TOKENS: 'on',
     LIVE_MAX_CONNECTIONS_PER_USER: '2',
     LIVE_MAX_SUBSCRIPTIONS: '2',
     LIVE_WS_PING_INTERVAL_MS: '2000',

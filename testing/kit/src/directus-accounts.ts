@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { dataAnswer, forbidden, invalidCredentials, invalidToken, tokenExpired } from './directus-answers.ts';
+import {
+  dataAnswer,
+  forbidden,
+  invalidCredentials,
+  invalidToken,
+  tokenExpired,
+  userSuspended,
+} from './directus-answers.ts';
 import type { DirectusAnswer } from './directus-answers.ts';
 
 type Session =
@@ -7,6 +14,8 @@ type Session =
       readonly kind: 'user';
       readonly userId: string;
       isExpired: boolean;
+      /** A static token: it never expires, and is refused once its user is suspended. */
+      readonly isStatic?: true;
       /** After a refresh: when it ends, and the session that replaces it. */
       refreshed?: { readonly endsAtMs: number; readonly next: string };
     }
@@ -19,9 +28,30 @@ export class Accounts {
   /** By e-mail. */
   readonly #logins = new Map<string, { readonly userId: string; readonly password: string }>();
   readonly #allowed = new Map<string, Set<string>>();
+  /** What the public policy shows: to requests without a token, not to users. */
+  readonly #public = new Set<string>();
+  readonly #suspended = new Set<string>();
 
   addSession(cookie: string, userId: string): void {
     this.#sessions.set(cookie, { kind: 'user', userId, isExpired: false });
+  }
+
+  /** A user's static token, for `Authorization: Bearer`. */
+  addStaticToken(token: string, userId: string): void {
+    this.#sessions.set(token, { kind: 'user', userId, isExpired: false, isStatic: true });
+  }
+
+  /** Suspends a user: sessions are still accepted, static tokens and refreshes are not. */
+  suspend(userId: string): void {
+    this.#suspended.add(userId);
+  }
+
+  allowPublic(eventId: string): void {
+    this.#public.add(eventId.toLowerCase());
+  }
+
+  forbidPublic(eventId: string): void {
+    this.#public.delete(eventId.toLowerCase());
   }
 
   /** The token of a shared link: `/users/me` answers it 200 without an id. */
@@ -48,7 +78,8 @@ export class Accounts {
     const session = cookie === undefined ? undefined : this.#sessions.get(cookie);
     const refusal = this.#refusal(session);
     if (refusal !== undefined) return refusal;
-    if (session?.kind !== 'user') return invalidCredentials;
+    if (session?.kind !== 'user' || session.isStatic === true) return invalidCredentials;
+    if (this.#suspended.has(session.userId)) return userSuspended;
     // Refreshed again, by another tab, it names the same next session.
     if (session.refreshed === undefined) {
       const next = randomBytes(24).toString('base64url');
@@ -121,8 +152,8 @@ export class Accounts {
     cookie: string | undefined,
     answer: (events: ReadonlySet<string>) => DirectusAnswer,
   ): DirectusAnswer {
-    // Without a cookie the request is public and may see nothing; a wrong cookie is refused.
-    if (cookie === undefined) return forbidden;
+    // Without a token the request is public; a wrong token is refused.
+    if (cookie === undefined) return answer(this.#public);
     const session = this.#sessions.get(cookie);
     const refusal = this.#refusal(session);
     if (refusal !== undefined) return refusal;
@@ -134,6 +165,7 @@ export class Accounts {
     if (session === undefined) return invalidCredentials;
     if (session.kind === 'foreign') return invalidToken;
     if (session.kind === 'share') return undefined;
+    if (session.isStatic === true && this.#suspended.has(session.userId)) return invalidCredentials;
     if (session.refreshed !== undefined && session.refreshed.endsAtMs <= Date.now())
       return invalidCredentials;
     return session.isExpired ? tokenExpired : undefined;

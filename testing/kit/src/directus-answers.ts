@@ -22,6 +22,8 @@ function errorAnswer(
 /** No cookie, garbage, or a wrong password. */
 export const invalidCredentials = errorAnswer(401, 'INVALID_CREDENTIALS', 'Invalid user credentials.');
 export const tokenExpired = errorAnswer(401, 'TOKEN_EXPIRED', 'Token expired.');
+/** The refresh of a suspended user. */
+export const userSuspended = errorAnswer(401, 'USER_SUSPENDED', 'User suspended.');
 /** Signed by another key: 403, not 401. */
 export const invalidToken = errorAnswer(403, 'INVALID_TOKEN', 'Invalid token.');
 /** The same for an item that is forbidden, missing or malformed; never 404. */

@@ -152,7 +152,10 @@ function misbehaviourAnswer(
   if (mode === '429') return tooManyRequests(1);
   if (mode === '500') return internalError;
   if (mode === 'page')
-    return { status: 200, body: `<p>Maintenance. You sent: ${request.headers.cookie}</p>` };
+    return {
+      status: 200,
+      body: `<p>Maintenance. You sent: ${request.headers.cookie} ${request.headers.authorization}</p>`,
+    };
   if (mode === 'redirect') return { status: 302, body: '', headers: { Location: '/users/me' } };
   if (mode === 'unlicensed' && (route.to === 'event' || route.to === 'event list')) return resourceRestricted;
   return undefined;
@@ -180,7 +183,9 @@ function readCookies(request: IncomingMessage): ReadonlyMap<string, string> {
 }
 
 function readSession(request: IncomingMessage): string | undefined {
-  const session = readCookies(request).get(sessionCookieName);
+  const [, bearer] = /^Bearer (.+)$/u.exec(request.headers.authorization ?? '') ?? [];
+  // The header precedes the cookie.
+  const session = bearer ?? readCookies(request).get(sessionCookieName);
   return session === '' ? undefined : session;
 }
 

@@ -198,6 +198,39 @@ test('a refresh sets the next session; the previous one ends after the grace per
   expect(await ask(directus, '/users/me', third)).toMatchObject({ status: 200 });
 });
 
+test('a static token is accepted as bearer until its user is suspended; a session then ends only when it is refreshed', async () => {
+  await using directus = await startWithSession();
+  directus.addStaticToken('static', userId);
+  const withToken = async (token: string, cookie = 'unknown'): Promise<number> => {
+    const headers = { Authorization: `Bearer ${token}`, Cookie: `directus_session_token=${cookie}` };
+    return (await fetch(`${directus.url}/users/me`, { headers })).status;
+  };
+  // The header precedes the cookie.
+  expect(await withToken('static')).toBe(200);
+  expect(await withToken('unknown', 'cookie')).toBe(401);
+  directus.suspend(userId);
+  expect(await withToken('static')).toBe(401);
+  expect(await ask(directus, '/users/me', 'cookie')).toMatchObject({ status: 200 });
+  const refreshed = await fetch(`${directus.url}/auth/refresh`, {
+    method: 'POST',
+    headers: { Cookie: 'directus_session_token=cookie' },
+    body: JSON.stringify({ mode: 'session' }),
+  });
+  expect(refreshed.status).toBe(401);
+});
+
+test('the public policy shows an event to requests without a token, not to users', async () => {
+  await using directus = await startWithSession();
+  const publicId = randomUUID();
+  directus.allowPublic(publicId);
+  const path = `/items/events/${publicId}?fields=id`;
+  expect(await ask(directus, path)).toMatchObject({ status: 200, body: { id: publicId } });
+  expect(await ask(directus, path, 'cookie')).toMatchObject({ status: 403, body: 'FORBIDDEN' });
+  expect(await ask(directus, path, 'unknown')).toMatchObject({ status: 401 });
+  directus.forbidPublic(publicId);
+  expect(await ask(directus, path)).toMatchObject({ status: 403, body: 'FORBIDDEN' });
+});
+
 test('an unknown route is 404, and the login page is HTML', async () => {
   await using directus = await startWithSession();
   expect(await answersTo(directus, '/items/other')).toEqual(['404 ROUTE_NOT_FOUND']);

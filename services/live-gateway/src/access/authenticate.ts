@@ -14,10 +14,11 @@ export type Authenticate = (visitor: Visitor) => Promise<Identity>;
 
 const maxEntries = 50_000;
 
-/** Authenticates by `/users/me`. Cached by the hash of the session cookie. */
+/** Authenticates by `/users/me`. Cached by the credential. */
 export function createAuthenticate(options: CachedCallOptions): Authenticate {
   const cachedCall = createCachedDirectusCall<Identity>(options, 'user', maxEntries);
-  return (visitor) => cachedCall({ key: visitor.cookie.hash, path: '/users/me', visitor, read: toIdentity });
+  return (visitor) =>
+    cachedCall({ key: visitor.credential.hash, path: '/users/me', visitor, read: toIdentity });
 }
 
 /** The identity in a response of `/users/me`. Fails closed: a 200 without a user id is `nobody`. */

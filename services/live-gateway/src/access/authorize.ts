@@ -21,13 +21,13 @@ export type Authorize = (visitor: Visitor, eventId: string, notBeforeMs?: number
 
 const maxEntries = 100_000;
 
-/** Authorises by `/items/events/:id?fields=id` with the visitor's session. Cached by cookie hash and event. */
+/** Authorises by `/items/events/:id?fields=id` with the visitor's credential. Cached by credential and event. */
 export function createAuthorize(options: CachedCallOptions): Authorize {
   const cachedCall = createCachedDirectusCall<Permission>(options, 'allowed', maxEntries);
   return async (visitor, eventId, notBeforeMs) => {
     // Checked where the URL is built: for '', '.' and '../../users/me' Directus would answer 200 with other data.
     if (!isUuid(eventId)) return { kind: 'forbidden', isRestricted: false };
-    const key = `${visitor.cookie.hash} ${eventId}`;
+    const key = `${visitor.credential.hash} ${eventId}`;
     const path = `/items/events/${eventId}?fields=id`;
     return cachedCall({ key, path, visitor, read: (reply) => toPermission(reply, eventId) }, notBeforeMs);
   };

@@ -80,7 +80,7 @@ async function request(url: string, visitor: Visitor, signal: AbortSignal): Prom
     response = await fetch(url, {
       // Directus trusts this header for its rate limit: it gets the address determined by the gateway.
       headers: {
-        cookie: visitor.cookie.header(),
+        ...visitor.credential.headers(),
         'x-forwarded-for': visitor.address,
         accept: 'application/json',
       },
@@ -89,7 +89,7 @@ async function request(url: string, visitor: Visitor, signal: AbortSignal): Prom
     });
     body = await response.text();
   } catch (error) {
-    // Only the code of its cause is kept: its message may contain the request, and with it the cookie.
+    // Only the code of its cause is kept: its message may contain the request, and with it the credential.
     return signal.aborted
       ? { answered: false, reason: 'timeout' }
       : { answered: false, reason: 'unreachable', cause: causeOf(error) };

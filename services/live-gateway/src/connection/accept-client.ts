@@ -19,8 +19,7 @@ export function acceptClient(
   const client = new Client(connection, limits, context.clock.stoppedMs);
   guardClient(connection, 'open', () => {
     clients.add(client);
-    if (connection.isBatched)
-      connection.reply(helloReply(connection.id, limits, context.tickMs, context.nowMs()));
+    if (connection.isBatched) connection.reply(helloReply(client, limits, context.tickMs, context.nowMs()));
   });
   connection.onIdle = () => connection.reply(heartbeatReply(client, context.registry, context.nowMs()));
   return {

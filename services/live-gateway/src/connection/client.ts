@@ -26,7 +26,8 @@ export class Client {
   constructor(connection: Connection, limits: ClientLimits, stoppedMs: number) {
     this.connection = connection;
     this.subscriptions = new SubscriptionEntries(limits.maxSubscriptions);
-    this.acceptsTickets = limits.acceptsTickets && connection.isBatched;
+    this.acceptsTickets =
+      limits.acceptsTickets && connection.isBatched && connection.viewer.credential.kind === 'session';
     this.#viewer = connection.viewer;
     const burst = 2 * limits.messageRatePerS;
     this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs, stoppedMs);

@@ -1,16 +1,27 @@
+import { addressNetwork } from '../access/address-network.ts';
+import type { Viewer } from '../access/visitor.ts';
 import { closeReasons } from './close-reasons.ts';
 import type { Connection } from './connection.ts';
 import type { Client } from './client.ts';
 
-/** The connected clients by user, at most `maxPerUser` each: one more closes the user's oldest connection. */
+interface ClientsLimits {
+  readonly maxPerUser: number;
+  readonly maxAnonymousPerAddress: number;
+}
+
+/**
+ * The connected clients by user, at most `maxPerUser` each; anonymous ones by address, at most `maxAnonymousPerAddress`
+ * each.
+ */
 export class Clients {
   readonly #all = new Set<Client>();
   /** Each set oldest first. */
   readonly #byUser = new Map<string, Set<Client>>();
-  readonly #maxPerUser: number;
+  readonly #anonymous = new Map<string, Set<Client>>();
+  readonly #limits: ClientsLimits;
 
-  constructor(maxPerUser: number) {
-    this.#maxPerUser = maxPerUser;
+  constructor(limits: ClientsLimits) {
+    this.#limits = limits;
   }
 
   get size(): number {
@@ -31,25 +42,45 @@ export class Clients {
   }
 
   /**
-   * Above the limit the oldest connection is closed, not the new one refused: a forgotten tab must not lock its user
-   * out. The close code tells the closed client not to reconnect, or the two would evict each other for ever.
+   * Above the limit the oldest connection of a user is closed, not the new one refused: a forgotten tab must not lock
+   * its user out. The close code tells the closed client not to reconnect, or the two would evict each other for ever.
+   *
+   * Of anonymous clients the new one is closed: those of one address may be strangers, who must not evict each other.
    */
   add(client: Client): void {
-    const { userId } = client.viewer;
-    const own = this.#byUser.get(userId) ?? new Set();
-    this.#byUser.set(userId, own.add(client));
+    const { groups, key, max } = this.#groupOf(client.viewer);
+    const group = groups.get(key) ?? new Set();
+    groups.set(key, group.add(client));
     this.#all.add(client);
-    if (own.size <= this.#maxPerUser) return;
-    const [oldest] = own;
+    if (group.size <= max) return;
+    if (groups === this.#anonymous) {
+      client.connection.end(closeReasons.tooManyFromAddress);
+      return;
+    }
+    const [oldest] = group;
     oldest?.connection.end(closeReasons.tooManyConnections);
   }
 
   remove(client: Client): void {
-    const { userId } = client.viewer;
-    const own = this.#byUser.get(userId);
-    own?.delete(client);
-    if (own?.size === 0) this.#byUser.delete(userId);
+    const { groups, key } = this.#groupOf(client.viewer);
+    const group = groups.get(key);
+    group?.delete(client);
+    if (group?.size === 0) groups.delete(key);
     this.#all.delete(client);
+  }
+
+  #groupOf({ userId, address }: Viewer): {
+    readonly groups: Map<string, Set<Client>>;
+    readonly key: string;
+    readonly max: number;
+  } {
+    return userId === undefined
+      ? {
+          groups: this.#anonymous,
+          key: addressNetwork(address),
+          max: this.#limits.maxAnonymousPerAddress,
+        }
+      : { groups: this.#byUser, key: userId, max: this.#limits.maxPerUser };
   }
 
   /** Closes all connections of a user whose sessions are no longer valid. */

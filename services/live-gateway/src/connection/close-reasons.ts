@@ -33,4 +33,6 @@ export const closeReasons = {
   messageTooLong: { code: closeCode.protocolViolation, reason: `message exceeds ${maxMessageBytes} bytes` },
   /** The user has opened more than `LIVE_MAX_CONNECTIONS_PER_USER`: the oldest connection is closed. */
   tooManyConnections: { code: closeCode.tooManyConnections, reason: 'too many connections of this user' },
+  /** More than `LIVE_ANONYMOUS_PER_ADDRESS` viewers without a login from one address: the new one is closed. */
+  tooManyFromAddress: { code: closeCode.tryAgainLater, reason: 'too many connections from this address' },
 } as const satisfies Record<string, CloseReason>;

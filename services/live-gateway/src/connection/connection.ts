@@ -155,7 +155,10 @@ export class Connection {
 
   /** Reports an unexpected error while this client was served, and closes its connection. */
   fail(operation: ClientOperation, error: unknown): void {
-    this.#onError(operation, error, { connection: this.id, user: this.viewer.userId });
+    this.#onError(operation, error, {
+      connection: this.id,
+      ...(this.viewer.userId !== undefined && { user: this.viewer.userId }),
+    });
     this.end(closeReasons.internalError);
   }
 

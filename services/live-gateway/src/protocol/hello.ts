@@ -1,10 +1,10 @@
 import { columns, maxMessageBytes, subprotocol } from '@app/shared/protocol';
-import type { ClientLimits } from '../connection/client.ts';
+import type { Client, ClientLimits } from '../connection/client.ts';
 import { encodeReply } from './replies.ts';
 
 /** The first message to a client of the batched dialect. */
 export function helloReply(
-  connectionId: string,
+  { connection, acceptsTickets }: Client,
   limits: ClientLimits,
   tickMs: number,
   nowMs: number,
@@ -13,8 +13,8 @@ export function helloReply(
     type: 'hello',
     protocol: subprotocol,
     // Identifies the connection in captures and in a request for a ticket.
-    connection: connectionId,
-    ...(limits.acceptsTickets && { tickets: true }),
+    connection: connection.id,
+    ...(acceptsTickets && { tickets: true }),
     time: nowMs,
     tickMs,
     columns,

@@ -2,7 +2,8 @@ import { subprotocol } from '@app/shared/protocol';
 import type { AllowedOrigins } from '../access/allowed-origins.ts';
 import { isAllowedOrigin } from '../access/allowed-origins.ts';
 import type { Authenticate } from '../access/authenticate.ts';
-import { readSessionCookie } from '../access/session-cookie.ts';
+import { readCredential } from '../access/read-credential.ts';
+import type { CredentialRules } from '../access/read-credential.ts';
 import type { Viewer } from '../access/visitor.ts';
 import { clientAddress } from './client-address.ts';
 import type { ForwardedHeader, TrustedProxies } from './client-address.ts';
@@ -43,14 +44,13 @@ export interface Refusal {
   readonly retryAfterS?: number;
 }
 
-export interface AdmissionRules {
+export interface AdmissionRules extends CredentialRules {
   readonly isDraining: () => boolean;
   readonly isFull: () => boolean;
   readonly allowedOrigins: AllowedOrigins;
   readonly trustedProxies: TrustedProxies;
   readonly forwardedHeader: ForwardedHeader;
   readonly allowsPlainDialect: boolean;
-  readonly cookieName: string;
   readonly authenticate: Authenticate;
 }
 
@@ -64,16 +64,18 @@ export async function admit(request: UpgradeRequest, rules: AdmissionRules): Pro
   if (rules.isFull()) return refuseTemporarily('full', 'too many connections');
   const problem = problemOfHandshake(request);
   if (problem !== undefined) return refuse('bad_request', '400 Bad Request', problem);
-  if (!isAllowedOrigin(request.origin, rules.allowedOrigins)) {
+  // No page can set Authorization on a WebSocket, so a request with a token and without an Origin is no page's.
+  const isProgram = rules.acceptsBearerTokens && request.authorization !== '' && request.origin === '';
+  if (!isProgram && !isAllowedOrigin(request.origin, rules.allowedOrigins)) {
     return refuse('foreign_origin', '403 Forbidden', 'origin not allowed');
   }
   if (!rules.allowsPlainDialect && !offersSubprotocol(request.protocols, subprotocol)) {
     return refuse('plain_dialect', '400 Bad Request', `subprotocol ${subprotocol} required`);
   }
-  const cookie = readSessionCookie(request.cookieHeader, rules.cookieName);
-  if (cookie === undefined) return refuse('no_cookie', '401 Unauthorized', 'no session cookie');
+  const credential = readCredential(request, rules);
+  if (credential === undefined) return refuse('no_cookie', '401 Unauthorized', 'no session cookie');
   const visitor = {
-    cookie,
+    credential,
     address: clientAddress(
       request.socketAddress,
       request.forwarded,
@@ -81,6 +83,8 @@ export async function admit(request: UpgradeRequest, rules: AdmissionRules): Pro
       rules.trustedProxies,
     ),
   };
+  // Nothing to authenticate; Directus decides about each event.
+  if (credential.kind === 'anonymous') return { isAdmitted: true, viewer: { ...visitor, userId: undefined } };
   const identity = await rules.authenticate(visitor);
   if (identity.kind === 'nobody') return refuse('unauthorised', '401 Unauthorized', 'session not valid');
   if (identity.kind === 'unavailable') {

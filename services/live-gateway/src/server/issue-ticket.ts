@@ -6,6 +6,8 @@ import type { AllowedOrigins } from '../access/allowed-origins.ts';
 import { readSessionCookie } from '../access/session-cookie.ts';
 import type { SessionTickets } from '../access/session-tickets.ts';
 import type { ReportClientError } from '../connection/client-errors.ts';
+import type { ForwardedHeader } from './client-address.ts';
+import { readUpgradeRequest } from './upgrade-request.ts';
 
 /** The ticket must fit into a client message, with the rest of the message. */
 const maxTicketLength = maxMessageBytes - 256;
@@ -14,6 +16,7 @@ interface TicketRules {
   readonly tickets: SessionTickets;
   readonly allowedOrigins: AllowedOrigins;
   readonly cookieName: string;
+  readonly forwardedHeader: ForwardedHeader;
 }
 
 interface Answer {
@@ -34,12 +37,13 @@ export function createTicketHandler(
   onError: ReportClientError,
 ): (response: HttpResponse, request: HttpRequest) => void {
   return (response, request) => {
-    const origin = request.getHeader('origin');
+    const { origin, cookieHeader } = readUpgradeRequest(response, request, rules.forwardedHeader);
+    const connectionId = request.getQuery('connection') ?? '';
     const isAllowed = isAllowedOrigin(origin, rules.allowedOrigins);
     let answer: Answer;
     try {
       answer = isAllowed
-        ? issueTicket(request, rules)
+        ? issueTicket(connectionId, cookieHeader, rules)
         : { status: '403 Forbidden', body: 'origin not allowed\n' };
     } catch (error) {
       onError('ticket', error, {});
@@ -60,12 +64,15 @@ export function createTicketHandler(
   };
 }
 
-function issueTicket(request: HttpRequest, { tickets, cookieName }: TicketRules): Answer {
-  const connectionId = request.getQuery('connection') ?? '';
+function issueTicket(
+  connectionId: string,
+  cookieHeader: string,
+  { tickets, cookieName }: TicketRules,
+): Answer {
   if (!isUuid(connectionId)) {
     return { status: '400 Bad Request', body: 'connection must be the connection of hello\n' };
   }
-  const cookie = readSessionCookie(request.getHeader('cookie'), cookieName);
+  const cookie = readSessionCookie(cookieHeader, cookieName);
   if (cookie === undefined) return { status: '401 Unauthorized', body: 'no session cookie\n' };
   const ticket = tickets.seal(cookie, connectionId);
   if (ticket.length > maxTicketLength) {

@@ -25,6 +25,8 @@ export async function startLiveServer(options: {
     readonly LIVE_MAX_CONNECTIONS: number;
     readonly LIVE_MAX_HEADER_BYTES: number;
     readonly LIVE_PLAIN_DIALECT: boolean;
+    readonly LIVE_ANONYMOUS_PER_ADDRESS: number;
+    readonly LIVE_BEARER_TOKENS: boolean;
     readonly DIRECTUS_SESSION_COOKIE: string;
   };
   readonly handlers: Omit<WebSocketBehavior<SocketData>, 'upgrade'>;
@@ -48,6 +50,8 @@ export async function startLiveServer(options: {
     forwardedHeader: config.LIVE_FORWARDED_HEADER,
     allowsPlainDialect: config.LIVE_PLAIN_DIALECT,
     cookieName: config.DIRECTUS_SESSION_COOKIE,
+    acceptsBearerTokens: config.LIVE_BEARER_TOKENS,
+    admitsAnonymous: config.LIVE_ANONYMOUS_PER_ADDRESS > 0,
     authenticate: options.authenticate,
   };
   return listen({

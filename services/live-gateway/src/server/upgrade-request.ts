@@ -9,6 +9,7 @@ export interface UpgradeRequest {
   readonly upgrade: string;
   readonly version: string;
   readonly origin: string;
+  readonly authorization: string;
   readonly cookieHeader: string;
   readonly socketAddress: string;
   /** The header in which proxies append the address of their client. */
@@ -43,6 +44,7 @@ export function readUpgradeRequest(
     upgrade: read('upgrade'),
     version: read('sec-websocket-version'),
     origin: read('origin'),
+    authorization: read('authorization'),
     // As browsers separate cookies; some proxies split the header of HTTP/2 into lines.
     cookieHeader: read('cookie', '; '),
     forwarded: read(forwardedHeader),

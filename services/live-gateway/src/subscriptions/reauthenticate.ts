@@ -52,7 +52,7 @@ export async function reauthenticate(
     return;
   }
   const { address, userId } = client.viewer;
-  const identity = await authenticate({ cookie, address });
+  const identity = await authenticate({ credential: cookie, address });
   if (!client.connection.isOpen) return;
   if (identity.kind === 'unavailable') {
     onReauthenticated('unavailable');
@@ -62,7 +62,7 @@ export async function reauthenticate(
   } else if (identity.userId !== userId) {
     refuse('other-user');
   } else {
-    client.replaceSession({ cookie, address, userId });
+    client.replaceSession({ credential: cookie, address, userId });
     onSessionReplaced(client);
     onReauthenticated('accepted');
     client.reply(encodeReply({ type: 'reauthenticated', id }));

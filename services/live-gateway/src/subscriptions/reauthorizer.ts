@@ -178,10 +178,11 @@ export class Reauthorizer {
     const { viewer } = client;
     if (check === undefined || subscription === undefined || entry.signal.aborted) return;
     this.#checks.set(entry, { ...check, isRunning: true });
-    const startedAtMs = this.#options.nowMs();
+    // A cached permission from before this moment does not count, except the one that all anonymous viewers share: each
+    // of thousands would be asked for by itself.
+    const notBeforeMs = viewer.userId === undefined ? undefined : this.#options.nowMs();
     const permission = await this.#limit.run(
-      // A cached permission from before this moment does not count.
-      () => this.#options.authorize(viewer, subscription.eventId, startedAtMs),
+      () => this.#options.authorize(viewer, subscription.eventId, notBeforeMs),
       ({ kind }) => kind === 'unavailable',
     );
     this.#options.onOutcome(permission.kind);

@@ -9,15 +9,20 @@ import { createAuthenticate, toIdentity } from '../../src/access/authenticate.ts
 import { createAuthorize, toPermission } from '../../src/access/authorize.ts';
 import type { Authorize } from '../../src/access/authorize.ts';
 import { readSessionCookie } from '../../src/access/session-cookie.ts';
+import type { SessionCookie } from '../../src/access/session-cookie.ts';
 import { RunClock } from '../../src/run-clock.ts';
 import type { Visitor } from '../../src/access/visitor.ts';
 
 const eventId = '0f0e0d0c-0b0a-4908-8706-050403020100';
 
-function visitorWith(session: string): Visitor {
+function cookieOf(session: string): SessionCookie {
   const cookie = readSessionCookie(`a=b; directus_session_token=${session}`, 'directus_session_token');
   if (cookie === undefined) throw new Error('no cookie');
-  return { cookie, address: '198.51.100.7' };
+  return cookie;
+}
+
+function visitorWith(session: string): Visitor {
+  return { credential: cookieOf(session), address: '198.51.100.7' };
 }
 
 async function openDirectus(): Promise<TestDirectus> {
@@ -238,10 +243,10 @@ describe('authorisation', () => {
 });
 
 test('a session cookie shows its value only in the header for Directus', () => {
-  const { cookie } = visitorWith('se%20cret');
+  const cookie = cookieOf('se%20cret');
   expect(cookie.header()).toBe('directus_session_token=se%20cret');
   const printed = `${JSON.stringify({ cookie })} ${inspect({ cookie }, { depth: 5 })} ${Object.entries(cookie).join(' ')}`;
   expect(printed).not.toContain('cret');
-  expect(visitorWith('se%20cret').cookie.hash).toBe(cookie.hash);
-  expect(visitorWith('se%20cretx').cookie.hash).not.toBe(cookie.hash);
+  expect(cookieOf('se%20cret').hash).toBe(cookie.hash);
+  expect(cookieOf('se%20cretx').hash).not.toBe(cookie.hash);
 });

@@ -24,7 +24,7 @@ const modes = [
   'redirect',
 ] as const;
 
-test('no session cookie appears in a log line, metric, trace, reply or close reason, whatever fails', async () => {
+test('no session cookie or token appears in a log line, metric, trace, reply or close reason, whatever fails', async () => {
   await using fixture = await openFixture();
   await using postgres = await startFaultyNetwork({ target: fixture.postgresUrl });
   await using collector = await startTraceReceiver();
@@ -42,6 +42,7 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
       REAUTHORIZE_INTERVAL_MS: '200',
       REAUTHORIZE_GRACE_MS: '500',
       LIVE_MAX_CONNECTIONS_PER_USER: '2',
+      LIVE_BEARER_TOKENS: 'on',
       LIVE_TICKET_KEY: `key of ${secret}`,
     },
   });
@@ -65,6 +66,15 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
     return viewer;
   };
 
+  const staticToken = `${secret}.static`;
+  const tokenUser = randomUUID();
+  fixture.directus.addStaticToken(staticToken, tokenUser);
+  fixture.directus.allow(tokenUser, eventId);
+  const program = await connect(gateway.wsUrl, { headers: { authorization: `Bearer ${staticToken}` } });
+  viewers.push(program);
+  program.send({ type: 'subscribe', topic });
+  await program.next('subscribed');
+
   for (const mode of modes) {
     await fixture.healDirectus();
     const subscribed = await open(addUser());
@@ -78,6 +88,10 @@ test('no session cookie appears in a log line, metric, trace, reply or close rea
     const base = gateway.wsUrl.replace('ws:', 'http:');
     const cookie = `theme=dark; directus_session_token=${newSession}`;
     observed.push(inspect(await tryConnect(gateway.wsUrl, { session: newSession })));
+    for (const token of [staticToken, `${secret}.unknown`, `${secret} malformed`]) {
+      const headers = { authorization: `Bearer ${token}` };
+      observed.push(inspect(await tryConnect(gateway.wsUrl, { headers })));
+    }
     observed.push(await (await fetch(base, { headers: { cookie, origin: testOrigin } })).text());
     connected.send({ type: 'subscribe', id: 'mine', topic });
     await eventually(() => connected.messages.some((message) => 'id' in message && message.id === 'mine'));

@@ -5,9 +5,9 @@ import { SessionCookie } from '../../src/access/session-cookie.ts';
 import type { Authenticate } from '../../src/access/authenticate.ts';
 
 /** Accepts everybody; the user is the cookie's value. */
-const accept: Authenticate = async ({ cookie }) => ({
+const accept: Authenticate = async ({ credential }) => ({
   kind: 'user',
-  userId: cookie.header().replace('s=', ''),
+  userId: String(credential.headers()['cookie']).replace('s=', ''),
 });
 
 test('users who connect while a statement runs share the next one', async () => {
@@ -22,7 +22,7 @@ test('users who connect while a statement runs share the next one', async () => 
   });
   const authenticate = suspended.wrapAuthenticate(accept);
   const admit = (userId: string) =>
-    authenticate({ cookie: new SessionCookie('s', userId), address: '198.51.100.7' });
+    authenticate({ credential: new SessionCookie('s', userId), address: '198.51.100.7' });
   const first = admit('a');
   await eventually(() => answers[0]);
   const later = ['b', 'c', 'b'].map(admit);

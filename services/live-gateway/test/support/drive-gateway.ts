@@ -61,7 +61,7 @@ async function driveUpgrades(driven: Driven): Promise<void> {
     await outcome.closed();
     return 101;
   };
-  expect(await statusOf({})).toBe(401);
+  expect(await statusOf({ session: 'not a cookie value' })).toBe(401);
   expect(await statusOf({ session: 'unknown' })).toBe(401);
   expect(await statusOf({ session, origin: 'https://evil.example.org' })).toBe(403);
   const cookie = `directus_session_token=${session}`;
@@ -95,6 +95,10 @@ async function driveUpgrades(driven: Driven): Promise<void> {
   aborted.destroy();
   await eventually(async () => (await gateway.metric('live_upgrades_total', { result: 'aborted' })) > 0);
   await fixture.healDirectus();
+  expect(await statusOf({ headers: { 'x-forwarded-for': '198.51.100.7' } })).toBe(101);
+  const { userId } = fixture.addViewer();
+  fixture.directus.addStaticToken('a-static-token', userId);
+  expect(await statusOf({ headers: { authorization: 'Bearer a-static-token' } })).toBe(101);
   // A suspended user, and one whose status cannot be read.
   const suspended = fixture.addViewer();
   await fixture.sql`insert into directus_users (id, status) values (${suspended.userId}, 'suspended')`;

@@ -19,7 +19,7 @@ export async function openServer(limits: Partial<ConnectionLimits> = {}) {
   let nowMs = 0;
   const cookie = readSessionCookie('s=x', 's');
   if (cookie === undefined) throw new Error('no cookie');
-  const viewer = { cookie, address: '127.0.0.1', userId: 'u' };
+  const viewer = { credential: cookie, address: '127.0.0.1', userId: 'u' };
   const server = await listen({
     host: '127.0.0.1',
     port: 0,

@@ -55,6 +55,12 @@ export const liveGatewayDashboard: Dashboard = {
         'live_upgrades_total',
       ),
       rateBy(
+        'credential',
+        'Admissions',
+        'Connections opened, by the kind of credential.',
+        'live_admissions_total',
+      ),
+      rateBy(
         'code',
         'Closed connections',
         '1001, 1006: by the client. 1011: a bug. 1012: roll-out. 4001: session ended. 4002: lagged. 4003: no pong.',
