@@ -4,6 +4,7 @@ import { batchedServerMessage, plainServerMessage } from '@app/shared/messages';
 import type { BatchedServerMessage, PlainServerMessage } from '@app/shared/messages';
 import { subprotocol } from '@app/shared/protocol';
 import { WebSocket } from 'ws';
+import { createFrameInflater } from './frame-inflater.ts';
 import type { Session, Target } from './target.ts';
 
 interface Dialects {
@@ -27,12 +28,15 @@ const schemas = { plain: plainServerMessage, batched: batchedServerMessage };
 export class Client<D extends Dialect> implements Disposable {
   readonly dialect: D;
   readonly socket: WebSocket;
+  /** Whether binary frames are allowed: the client has subscribed with `deflate`. */
+  readsDeflated = false;
   readonly received: ReceivedFrame<D>[] = [];
   /** The first violation of the protocol. */
   #violation: Error | undefined;
   #closeCode: number | undefined;
   /** Messages that `next` has returned. */
   readonly #consumed = new Set<unknown>();
+  readonly #inflate = createFrameInflater();
   readonly #answerMs: number;
   readonly #messagesPerS: number;
   #sentCount = 0;
@@ -150,16 +154,26 @@ export class Client<D extends Dialect> implements Disposable {
   }
 
   #receive(data: WebSocket.RawData, isBinary: boolean): void {
-    const json = Buffer.isBuffer(data) ? data.toString() : '';
-    const parsed = schemas[this.dialect].safeParse(isBinary ? undefined : parseJson(json));
-    if (isBinary) this.#violation ??= new Error('received a binary frame');
-    else if (!parsed.success)
+    const bytes = Buffer.isBuffer(data) ? data : Buffer.alloc(0);
+    let json: string | undefined;
+    try {
+      if (isBinary && !this.readsDeflated) throw new Error('received a binary frame');
+      json = isBinary ? this.#inflate(bytes) : bytes.toString();
+    } catch (error) {
+      this.#violation ??= new Error('received an invalid binary frame', { cause: error });
+    }
+    if (json !== undefined) this.#receiveMessage(json);
+    this.#notify();
+  }
+
+  #receiveMessage(json: string): void {
+    const parsed = schemas[this.dialect].safeParse(parseJson(json));
+    if (!parsed.success)
       this.#violation ??= new Error(
         `received an invalid message: ${json.slice(0, 200)}: ${parsed.error.message}`,
       );
     else if (isOfDialect(this.dialect, parsed.data))
       this.received.push({ message: parsed.data, bytes: Buffer.byteLength(json), atMs: performance.now() });
-    this.#notify();
   }
 
   #notify(): void {

@@ -1,3 +1,5 @@
+import { deflateRawSync } from 'node:zlib';
+import { deflatedFrame } from '@app/shared/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { allCases } from '../src/all-cases.ts';
 import { describeResult, runCases } from '../src/run-cases.ts';
@@ -34,6 +36,20 @@ const set = (type: string, fields: object): Rewrites => ({
   serverMessage: rewrite(type, (message) => [{ ...message, ...fields }]),
 });
 
+/** Sends positions in deflated frames, of the dictionary that was sent before or of another one. */
+const deflatePositions = (dictionaryNumber: number): Rewrites => ({
+  binary: (message) => {
+    if (message['type'] !== 'positions') return undefined;
+    const { dictionaryKind, messageKind } = deflatedFrame;
+    const dictionary = Buffer.from('{"type":"positions"');
+    const data = deflateRawSync(JSON.stringify(message), { dictionary });
+    return [
+      Buffer.concat([Buffer.from([dictionaryKind, 0, 0, 0, 7]), deflateRawSync(dictionary)]),
+      Buffer.concat([Buffer.from([messageKind, 0, 0, 0, dictionaryNumber]), data]),
+    ];
+  },
+});
+
 const drop = (type: string): Rewrites => ({ serverMessage: rewrite(type, () => []) });
 
 function rowsOf(message: Message): readonly (readonly unknown[])[] {
@@ -47,6 +63,8 @@ function swapped([id, lon, lat, ...rest]: readonly unknown[]): readonly unknown[
 /** How a server is broken, and the start of the title of the case that must fail. */
 const broken: readonly (readonly [string, Rewrites, string])[] = [
   ['does not repeat ids', { serverMessage: without('id') }, 'plain: each id'],
+  ['deflates with a dictionary that was not sent', deflatePositions(8), 'batched: with deflate'],
+  ['deflates for clients that did not ask', deflatePositions(7), 'batched: a row is'],
   ['replies twice', { serverMessage: rewrite('pong', (pong) => [pong, pong]) }, 'plain: each id'],
   [
     'repeats ids as strings',
@@ -189,6 +207,13 @@ test.each(broken)('a server that %s fails its case', async (_, rewrites, title) 
   const proxied = { ...target, url: proxy.url, answerMs: 700, refreshMs: 1_200 };
   const [result] = await runCases(cases, proxied);
   expect(result?.status).toBe('failed');
+});
+
+test('a server that deflates positions passes its case', async () => {
+  await using proxy = await startRewritingProxy(target.url, deflatePositions(7));
+  const cases = allCases.filter(({ title }) => title.startsWith('batched: with deflate'));
+  const results = await runCases(cases, { ...target, url: proxy.url });
+  expect(results.map(({ status }) => status)).toEqual(['passed']);
 });
 
 test('the same cases pass through a proxy that changes nothing', async () => {

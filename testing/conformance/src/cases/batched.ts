@@ -60,6 +60,17 @@ export const batchedCases = [
     },
     { covers: ['message positions'] },
   ),
+  eventCase(
+    'batched: with deflate a client gets its positions as text or in deflated frames with a dictionary sent before',
+    async (target, event) => {
+      using client = await connect(target, 'batched', event.session);
+      client.readsDeflated = true;
+      await client.send({ type: 'subscribe', topic: event.topic, maxHz: 20, deflate: true });
+      await client.next('snapshot', ({ last }) => last === true);
+      const fix = await event.publish(deviceAt(event, 0));
+      await untilHeld(client, event, deviceAt(event, 0), fix.fixAtMs);
+    },
+  ),
   defineCase(
     'batched: snapshot parts are numbered from 0, below 16 KiB, and only the last has last and a cursor',
     ['openTestEvent'],

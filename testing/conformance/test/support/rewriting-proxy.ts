@@ -7,6 +7,8 @@ import { WebSocket, WebSocketServer } from 'ws';
 export interface Rewrites {
   /** Replaces a frame of the server by these. */
   readonly serverMessage?: (message: Readonly<Record<string, unknown>>) => readonly object[];
+  /** Sends a frame of the server as binary ones instead. */
+  readonly binary?: (message: Readonly<Record<string, unknown>>) => readonly Uint8Array[] | undefined;
   /** Replaces a frame of the client by these. */
   readonly clientMessage?: (json: string) => readonly string[];
   readonly closeCode?: (code: number) => number;
@@ -58,8 +60,10 @@ export async function startRewritingProxy(serverUrl: string, rewrites: Rewrites)
         open.add(client);
         const forward = (json: string): void => {
           const message: Readonly<Record<string, unknown>> = JSON.parse(json);
-          for (const each of rewrites.serverMessage?.(message) ?? [message])
-            client.send(JSON.stringify(each));
+          const frames =
+            rewrites.binary?.(message) ??
+            (rewrites.serverMessage?.(message) ?? [message]).map((each) => JSON.stringify(each));
+          for (const frame of frames) client.send(frame);
         };
         server.off('message', bufferEarly);
         for (const json of early) forward(json);

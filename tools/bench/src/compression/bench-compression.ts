@@ -22,7 +22,8 @@ interface Measured {
 
 interface Sizes {
   readonly clients: readonly number[];
-  readonly raceMs: number;
+  /** At least; the flushes of the race are repeated. */
+  readonly frames: number;
   readonly rounds: number;
 }
 
@@ -32,12 +33,15 @@ export const benchCompression: Benchmark = {
   run: runCompressionBenchmark,
 };
 
+const raceMs = 10_000;
+const warmUpFlushes = 100;
+
 async function runCompressionBenchmark(isQuick: boolean, print: (line: string) => void): Promise<Outcome> {
   const sizes: Sizes = isQuick
-    ? { clients: [64, 500], raceMs: 10_000, rounds: 1 }
-    : { clients: [16, 64, 500], raceMs: 10_000, rounds: 5 };
+    ? { clients: [64, 500], frames: 5000, rounds: 1 }
+    : { clients: [16, 64, 500], frames: 20_000, rounds: 3 };
   const machine = describeMachine();
-  const flushes = flushesOf(sizes.raceMs);
+  const flushes = flushesOf(raceMs);
   const measured: Measured[] = [];
   for (const clients of sizes.clients) measured.push(...(await compare(clients, flushes, sizes, print)));
   return { results: { machine, measured }, section: section(measured, flushes, sizes), charts: {} };
@@ -47,13 +51,15 @@ async function runCompressionBenchmark(isQuick: boolean, print: (line: string) =
 async function compare(
   clients: number,
   flushes: readonly (readonly Position[])[],
-  { rounds }: Sizes,
+  { rounds, frames }: Sizes,
   print: (line: string) => void,
 ): Promise<readonly Measured[]> {
+  const repeats = Math.ceil(frames / (flushes.length * clients));
+  const repeated = Array.from({ length: repeats }, () => flushes).flat();
   const runs: Awaited<ReturnType<typeof measure>>[][] = [];
   for (let round = 0; round < rounds; round += 1) {
     const run: (typeof runs)[number] = [];
-    for (const variant of variants) run.push(await measure(variant, clients, flushes));
+    for (const variant of variants) run.push(await measure(variant, clients, repeated));
     runs.push(run);
   }
   return variants.map(({ what }, index) => {
@@ -113,7 +119,7 @@ async function measure(
     });
     await clients.line(({ isOpen }) => isOpen);
     // Compiles the encoder and fills the socket buffers.
-    await sendAll(flushes.slice(0, 10), encode, sockets, isCompressedByServer);
+    await sendAll(flushes.slice(0, warmUpFlushes), encode, sockets, isCompressedByServer);
     const before = await settledBytes(clients);
     const cpuBefore = process.cpuUsage();
     await sendAll(flushes, encode, sockets, isCompressedByServer);
