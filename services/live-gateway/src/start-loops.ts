@@ -80,6 +80,7 @@ function startRefresh(
   onAssigned: () => void,
 ): Promise<never> {
   const { readiness } = state;
+  let hasWarned = false;
   return refreshFromPostgres(
     resources.postgres,
     { ...state, unassigned },
@@ -87,7 +88,14 @@ function startRefresh(
       lookbackMs: Math.min(config.LIVE_HYDRATE_LOOKBACK_MS, config.LIVE_MAX_FIX_AGE_MS),
       refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
       nowMs,
-      onAssigned: () => {
+      onAssigned: (unreadableStatus) => {
+        if (unreadableStatus.length > 0 && !hasWarned) {
+          hasWarned = true;
+          telemetry.log.warn(
+            { tables: unreadableStatus },
+            'column status is not readable, so archived rows are shown; run the migration job',
+          );
+        }
         readiness.fulfil(readinessConditions.assigned);
         onAssigned();
       },

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { migrate } from '@app/migrate/migrate';
 import { asRole } from '@app/test-kit/as-role';
 import { startPostgres } from '@app/test-kit/postgres';
@@ -6,7 +7,8 @@ import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { expect, onTestFinished, test } from 'vitest';
 import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
-import { connect } from './support/viewer.ts';
+import type { RunningGateway } from './support/start-gateway.ts';
+import { connect, connectBatched } from './support/viewer.ts';
 
 const password = 'of-this-test';
 
@@ -72,7 +74,37 @@ test('with the shipped rights a gateway serves snapshots and live positions', as
   await fixture.sql`update directus_users set status = 'suspended' where id = ${userId}`;
   expect(await viewer.closed(10_000)).toBe(4001);
   expect(await gateway.stop()).toBe(0);
-  expect(gateway.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+  expect(gateway.log.filter(({ level }) => ['warn', 'error', 'fatal'].includes(String(level)))).toEqual([]);
+});
+
+test('with the shipped rights a device disappears when it is archived; without that right it stays, and a warning says so', async () => {
+  const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
+  await using fixture = await openFixture({ postgresUrl });
+  const { eventId, devices } = await fixture.addEvent(2);
+  const archived = deviceAt(devices, 0);
+  const start = async () => {
+    const gateway = await fixture.start({ postgresUrl: gatewayPostgresUrl, instanceId: randomUUID() });
+    await gateway.ready();
+    return gateway;
+  };
+  const watch = async (gateway: RunningGateway) => {
+    const viewer = await connectBatched(gateway.wsUrl, { session: fixture.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+    return { viewer, devices: (await viewer.next('subscribed')).devices };
+  };
+  const gateway = await start();
+  const first = await watch(gateway);
+  using viewer = first.viewer;
+  expect(first.devices).toBe(2);
+  await fixture.sql`update devices set status = 'archived' where id = ${archived.id}`;
+  await viewer.next('devices', ({ removed }) => removed.includes(archived.id), 20_000);
+
+  await fixture.sql`revoke select (status) on devices from tracking_gateway`;
+  const withoutRight = await start();
+  const second = await watch(withoutRight);
+  second.viewer[Symbol.dispose]();
+  expect(second.devices).toBe(2);
+  expect(withoutRight.log).toContainEqual(expect.objectContaining({ tables: ['devices'], level: 'warn' }));
 });
 
 test('every Redis command that the gateway does not need is denied', async () => {

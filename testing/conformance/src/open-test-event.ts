@@ -33,8 +33,8 @@ export async function openTestEvent(options: {
       await transaction`insert into entries (id, event_id) values (${entryId}, ${eventId})`;
       await transaction`insert into devices (id, imei) select * from unnest(string_to_array(${ids}, ',')::uuid[], string_to_array(${imeis}, ','))`;
       await transaction`
-        insert into entry_devices (entry_id, device_id)
-        select ${entryId}::uuid, device_id from unnest(string_to_array(${ids}, ',')::uuid[]) as device_id`;
+        insert into entry_devices (id, entry_id, device_id)
+        select gen_random_uuid(), ${entryId}::uuid, device_id from unnest(string_to_array(${ids}, ',')::uuid[]) as device_id`;
     });
     return added;
   };

@@ -11,17 +11,33 @@ export async function createDirectusTables(sql: Sql): Promise<void> {
       email varchar(255) unique,
       status varchar(16) not null default 'active'
     )`;
-  await sql`create table if not exists events (id uuid primary key, name varchar(255))`;
-  await sql`create table if not exists devices (id uuid primary key, imei varchar(255) unique)`;
+  await sql`create table if not exists events (
+      id uuid primary key,
+      name varchar(255),
+      status varchar(255) default 'published'
+    )`;
+  await sql`
+    create table if not exists devices (
+      id uuid primary key,
+      imei varchar(255) unique,
+      status varchar(255) default 'published'
+    )`;
   await sql`
     create table if not exists entries (
       id uuid primary key,
       name varchar(255),
-      event_id uuid references events (id) on delete cascade
+      event_id uuid references events (id) on delete cascade,
+      status varchar(255) default 'published'
+    )`;
+  await sql`
+    create table if not exists event_viewers (
+      id uuid primary key,
+      event_id uuid references events (id) on delete cascade,
+      user_id uuid references directus_users (id) on delete cascade
     )`;
   await sql`
     create table if not exists entry_devices (
-      id uuid primary key default gen_random_uuid(),
+      id uuid primary key,
       entry_id uuid references entries (id) on delete cascade,
       device_id uuid references devices (id) on delete cascade
     )`;
@@ -51,6 +67,7 @@ export async function seedEvent(sql: Sql, event: SeededEvent): Promise<void> {
       ), entry as (
         insert into entries (id, event_id) select entry_id, ${event.eventId}::uuid from device
       )
-      insert into entry_devices (entry_id, device_id) select entry_id, device_id from device`;
+      insert into entry_devices (id, entry_id, device_id)
+      select gen_random_uuid(), entry_id, device_id from device`;
   });
 }

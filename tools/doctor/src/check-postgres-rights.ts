@@ -1,5 +1,5 @@
 import type { Reading } from './connect.ts';
-import { directusColumns } from './directus-columns.ts';
+import { directusColumns, optionalColumns } from './directus-columns.ts';
 import { failed, note, ok, type Finding } from './finding.ts';
 
 interface Right {
@@ -13,8 +13,9 @@ interface Right {
 const rights: readonly Right[] = [
   { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'insert' },
+  { role: 'tracking_processor', relation: 'positions_past_limit', column: null, privilege: 'insert' },
   { role: 'tracking_gateway', relation: 'positions', column: null, privilege: 'select' },
-  ...directusColumns.map(({ table, column }) => ({
+  ...[...directusColumns, ...optionalColumns].map(({ table, column }) => ({
     role: 'tracking_gateway',
     relation: table,
     column,

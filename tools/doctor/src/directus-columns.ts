@@ -11,3 +11,10 @@ export const directusColumns: readonly { readonly table: string; readonly column
   { table: 'directus_users', column: 'id' },
   { table: 'directus_users', column: 'status' },
 ];
+
+/** What it reads as well where the table has the column: archived rows are left out. */
+export const optionalColumns: readonly { readonly table: string; readonly column: string }[] = [
+  { table: 'entries', column: 'status' },
+  { table: 'entry_devices', column: 'status' },
+  { table: 'devices', column: 'status' },
+];

@@ -20,7 +20,8 @@ interface RefreshOptions {
   readonly lookbackMs: number;
   readonly refreshMs: number;
   readonly nowMs: () => number;
-  readonly onAssigned: () => void;
+  /** Called with the tables whose `status` is not readable, so that archived rows are not left out. */
+  readonly onAssigned: (unreadableStatus: readonly string[]) => void;
   /** The latest fixes have been queried, perhaps without success: subscriptions are then answered `degraded`. */
   readonly onHydrated: () => void;
   /** Called after each iteration, with the error if it failed. */
@@ -65,12 +66,12 @@ async function refresh(
   { latest, registry, fanOut, unassigned }: RefreshState,
   { lookbackMs, nowMs, onAssigned, onHydrated }: RefreshOptions,
 ): Promise<void> {
-  const assignments = await postgres.run(loadAssignments, 'assignment query');
+  const { assignments, unreadableStatus } = await postgres.run(loadAssignments, 'assignment query');
   await fanOut.betweenTicks(() => registry.reassign(assignments, nowMs()));
   const isAssigned = (imei: string): boolean => assignments.eventsByImei.has(imei);
   latest.keepOnly(isAssigned);
   unassigned.forget(isAssigned);
-  onAssigned();
+  onAssigned(unreadableStatus);
   try {
     await hydrateLatest(latest, [...assignments.eventsByImei.keys()], {
       readNewest: (queries) =>

@@ -160,8 +160,8 @@ class TestEvent {
     if (chosen === undefined || this.#assigned.has(chosen) === isAssigned) return;
     if (isAssigned) {
       await this.#fixture.sql`
-        insert into entry_devices (entry_id, device_id)
-        select id, ${chosen.id} from entries where event_id = ${this.eventId} limit 1`;
+        insert into entry_devices (id, entry_id, device_id)
+        select gen_random_uuid(), id, ${chosen.id} from entries where event_id = ${this.eventId} limit 1`;
       this.#assigned.add(chosen);
     } else {
       await this.#fixture.sql`
