@@ -45,10 +45,11 @@ export interface SupervisedProcess {
 export interface Supervisor extends AsyncDisposable {
   /** A temporary folder that all may enter and only this user may list; removed at the end. */
   readonly folder: string;
-  /** Starts a server and waits until `probe` returns a value; rejects if it cannot start or ends before. */
+  /** Starts a server and waits until `probe` returns a value; rejects if it cannot start or ends before. Default: 30 s. */
   runUntil<T extends object | string | true>(
     command: SupervisedCommand,
     probe: (pid: number) => Promise<T | undefined | false>,
+    timeoutMs?: number,
   ): Promise<{ readonly process: SupervisedProcess; readonly value: T }>;
   /** Runs a command to its end; rejects with its output unless it exits with 0. */
   runToEnd(command: SupervisedCommand): Promise<void>;
@@ -93,7 +94,7 @@ export async function startSupervisor(): Promise<Supervisor> {
 
   return {
     folder,
-    runUntil: async (command, probe) => {
+    runUntil: async (command, probe, timeoutMs = startTimeoutMs) => {
       const process = await run(command);
       const outcome = await eventually(
         async () => {
@@ -102,7 +103,7 @@ export async function startSupervisor(): Promise<Supervisor> {
           const value = await probe(process.pid);
           return value !== undefined && value !== false && { value };
         },
-        { timeoutMs: startTimeoutMs, intervalMs: 10 },
+        { timeoutMs, intervalMs: 10 },
       );
       if ('value' in outcome) return { process, value: outcome.value };
       throw new Error(`${basename(command.file)} ended with ${outcome.end.exit}:\n${outcome.end.output}`);

@@ -24,4 +24,9 @@ export const allowedSkips: readonly AllowedSkip[] = [
     name: 'the manifests',
     reason: './run installs kubectl on Debian only',
   },
+  ...['11.17.4', '12.4.0'].map((version) => ({
+    file: 'testing/directus/test/real-directus.e2e.test.ts',
+    name: `Directus ${version} > that is installed`,
+    reason: './run directus-test installs Directus, which takes minutes and 800 MB',
+  })),
 ];

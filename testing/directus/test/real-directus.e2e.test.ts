@@ -1,0 +1,345 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deviceAt, fixOf, type TestDevice } from '@app/live-gateway/testing/open-fixture';
+import { type RunningGateway, testOrigin } from '@app/live-gateway/testing/start-gateway';
+import { connect, connectBatched, tryConnect, type Viewer } from '@app/live-gateway/testing/viewer';
+import { eventually } from '@app/test-kit/eventually';
+import { runProgram } from '@app/test-kit/program';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { directusVersions, isInstalled } from '../src/versions.ts';
+import { openRealFixture, readSession, signSession, type RealFixture } from './support/open-real-fixture.ts';
+
+// Directus takes half a minute to start, and more on a busy machine.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 600_000 });
+const patience = { timeout: 60_000 };
+
+describe.each(directusVersions)('Directus %s', (version) => {
+  const hasRowRules = version.startsWith('11.');
+
+  describe.skipIf(!isInstalled(version))('that is installed', () => {
+    let real: RealFixture;
+    let eventId: string;
+    let devices: readonly TestDevice[];
+    beforeAll(async () => {
+      real = await openRealFixture(version);
+      ({ eventId, devices } = await real.fixture.addEvent(1));
+    });
+    afterAll(() => real[Symbol.asyncDispose]());
+
+    async function addViewer(): Promise<{ userId: string; email: string; session: string }> {
+      const user = await real.addUser();
+      await real.allow(user, eventId);
+      return { ...user, session: await real.logIn(user) };
+    }
+
+    async function watch(session: string, gateway: RunningGateway = real.gateway): Promise<Viewer> {
+      const viewer = await connect(gateway.wsUrl, { session });
+      viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+      await viewer.next('subscribed', undefined, 20_000);
+      return viewer;
+    }
+
+    async function expectUpdates(viewer: Viewer): Promise<void> {
+      const speedKmh = Math.ceil(Math.random() * 1000) / 10;
+      await real.fixture.publish(fixOf(deviceAt(devices), { speedKmh }));
+      await viewer.next('position', ({ speed }) => speed === speedKmh, 20_000);
+    }
+
+    /** As a page does: Directus ends the session within ten seconds. */
+    async function refresh(session: string): Promise<string> {
+      const response = await fetch(`${real.directus.url}/auth/refresh`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', cookie: `directus_session_token=${session}` },
+        body: JSON.stringify({ mode: 'session' }),
+      });
+      return readSession(response);
+    }
+
+    /** `subscribed`, the code of the error, or that of the close. */
+    async function outcomeOf(session: string, topic: string): Promise<string> {
+      using viewer = await connect(real.gateway.wsUrl, { session });
+      let closeCode: number | undefined;
+      viewer.socket.once('close', (code) => (closeCode = code));
+      viewer.send({ type: 'subscribe', topic });
+      return await eventually(
+        () => {
+          const answer = viewer.messages.find(({ type }) => type === 'subscribed' || type === 'error');
+          if (answer === undefined) return closeCode === undefined ? undefined : `closed with ${closeCode}`;
+          return answer.type === 'error' ? answer.code : answer.type;
+        },
+        { timeoutMs: 60_000 },
+      );
+    }
+
+    test('the set-up adds what is missing, keeps what exists, and adds nothing the second time', async () => {
+      expect(real.added).toContain('adding events.viewers');
+      expect(real.added).toContain('adding role Viewer');
+      const refused = real.added.filter((line) => line.startsWith('refused'));
+      // 12 has no licence here.
+      expect(refused).toHaveLength(hasRowRules ? 0 : 2);
+      expect(await real.setUp()).toEqual(refused);
+      await real.api('GET', '/collections/sponsors');
+    });
+
+    test('a user watches the event that is allowed, and no other', async () => {
+      const other = await real.fixture.addEvent(1);
+      const user = await addViewer();
+      const { session } = user;
+      using viewer = await watch(session);
+      await expectUpdates(viewer);
+      const stranger = await real.addUser();
+      expect(await outcomeOf(await real.logIn(stranger), `event:${eventId}`)).toBe('forbidden');
+      expect(await outcomeOf(session, `event:${randomUUID()}`)).toBe('forbidden');
+      // Without row rules, which 12 has with a licence only, the policy is for all events.
+      const unlessAllowed = hasRowRules ? 'forbidden' : 'subscribed';
+      expect(await outcomeOf(session, `event:${other.eventId}`)).toBe(unlessAllowed);
+      await real.fixture.sql`update events set status = 'archived' where id = ${eventId}`;
+      onTestFinished(
+        async () =>
+          void (await real.fixture.sql`update events set status = 'published' where id = ${eventId}`),
+      );
+      expect(await outcomeOf(await real.logIn(user), `event:${eventId}`)).toBe(unlessAllowed);
+    });
+
+    test('a permission that is withdrawn ends the subscription', async () => {
+      const user = await addViewer();
+      using viewer = await watch(user.session);
+      await real.forbid(user, eventId);
+      expect(await viewer.next('unsubscribed', undefined, 60_000)).toMatchObject({ reason: 'forbidden' });
+    });
+
+    test('a user who is suspended in Directus is disconnected and refused', async () => {
+      const { userId, session } = await addViewer();
+      using viewer = await watch(session);
+      await real.api('PATCH', `/users/${userId}`, { status: 'suspended' });
+      expect(await viewer.closed(60_000)).toBe(4001);
+      expect(await tryConnect(real.gateway.wsUrl, { session })).toMatchObject({ status: 401 });
+    });
+
+    test('a refreshed session replaces the old one, whose connection is closed', async () => {
+      const { session } = await addViewer();
+      using viewer = await watch(session);
+      using refreshed = await watch(await refresh(session));
+      expect(await viewer.closed(60_000)).toBe(4001);
+      await expectUpdates(refreshed);
+    });
+
+    test('a refreshed session is handed over, and the connection outlives the old one', async () => {
+      const { session } = await addViewer();
+      using viewer = await connectBatched(real.gateway.wsUrl, { session });
+      const { connection } = await viewer.next('hello');
+      viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+      await viewer.next('subscribed', undefined, 20_000);
+      const next = await refresh(session);
+      await viewer.next('session-ended', undefined, 60_000);
+      const response = await fetch(`${real.gateway.wsUrl.replace('ws:', 'http:')}?connection=${connection}`, {
+        method: 'POST',
+        headers: { cookie: `directus_session_token=${next}`, origin: testOrigin },
+      });
+      const { ticket }: { ticket: string } = JSON.parse(await response.text());
+      viewer.send({ type: 'reauthenticate', ticket });
+      await viewer.next('reauthenticated', undefined, 20_000);
+      const allowed = () => real.gateway.metric('live_reauthorizations_total', { outcome: 'allowed' });
+      const before = await allowed();
+      await expect.poll(allowed, patience).toBeGreaterThan(before + 2);
+      expect(viewer.socket.readyState).toBe(viewer.socket.OPEN);
+      expect(viewer.messages.filter(({ type }) => type === 'unsubscribed')).toEqual([]);
+    });
+
+    test('a session that expires, or is logged out, closes the connection', async () => {
+      const user = await addViewer();
+      using expiring = await watch(user.session);
+      using leaving = await watch(await real.logIn(user));
+      const [, claims = ''] = user.session.split('.');
+      const { session: token }: { session: string } = JSON.parse(Buffer.from(claims, 'base64url').toString());
+      await real.fixture.sql`update directus_sessions set expires = now() where token = ${token}`;
+      expect(await expiring.closed(60_000)).toBe(4001);
+      expect(await tryConnect(real.gateway.wsUrl, { session: user.session })).toMatchObject({ status: 401 });
+      await real.api('DELETE', `/users/${user.userId}`);
+      expect(await leaving.closed(60_000)).toBe(4001);
+    });
+
+    test('odd event ids are refused before Directus is asked', async () => {
+      const { session } = await addViewer();
+      using viewer = await connect(real.gateway.wsUrl, { session });
+      for (const id of ['7', eventId.toUpperCase(), '%2e', '../../users/me', 'a b', "o'neil/ü?#", '💥', '']) {
+        viewer.send({ type: 'subscribe', id, topic: `event:${id}` });
+        expect(await viewer.next('error')).toMatchObject({ code: 'unknown-topic' });
+      }
+    });
+
+    test('the stand-in of other tests answers as this Directus does', async () => {
+      const { session, userId } = await addViewer();
+      const standIn = real.fixture.directus;
+      const payload = { id: userId, role: null, session: 'none' };
+      const cookies = {
+        none: undefined,
+        valid: session,
+        garbage: 'garbage',
+        foreign: signSession('another-secret', payload),
+        expired: signSession(real.directus.secret, payload, -60),
+        unknown: signSession(real.directus.secret, payload),
+      };
+      standIn.addSession(session, userId);
+      standIn.allow(userId, eventId);
+      standIn.addForeignSession(cookies.foreign);
+      standIn.addSession(cookies.expired, userId);
+      standIn.expireSession(cookies.expired);
+      const ids = [
+        eventId,
+        eventId.toUpperCase(),
+        randomUUID(),
+        '7',
+        'a%20b',
+        "o'neil",
+        '%F0%9F%92%A5',
+        '%00',
+        '..%2f',
+      ];
+      const paths = [
+        '/users/me?fields=id',
+        '/server/ping',
+        ...ids.map((id) => `/items/events/${id}?fields=id`),
+      ];
+      const answers = async (url: string) => {
+        const lines: string[] = [];
+        for (const [name, cookie] of Object.entries(cookies)) {
+          for (const path of paths) {
+            const response = await fetch(`${url}${path}`, {
+              headers: cookie === undefined ? {} : { cookie: `directus_session_token=${cookie}` },
+            });
+            lines.push(`${name} ${path}: ${response.status} ${describeBody(await response.text())}`);
+          }
+        }
+        return lines;
+      };
+      expect(await answers(standIn.url)).toEqual(await answers(real.directus.url));
+    });
+
+    test('a snapshot of 1,500 devices is complete', async () => {
+      const event = await real.fixture.addEvent(1500);
+      const user = await real.addUser();
+      await real.allow(user, event.eventId);
+      await Promise.all(event.devices.map((device) => real.fixture.publish(fixOf(device))));
+      await expect
+        .poll(() => real.gateway.metric('live_stream_entries_total', { result: 'newest' }), patience)
+        .toBeGreaterThanOrEqual(1500);
+      using viewer = await connectBatched(real.gateway.wsUrl, { session: await real.logIn(user) });
+      viewer.send({ type: 'subscribe', topic: `event:${event.eventId}` });
+      await expect
+        .poll(() => {
+          const rows = viewer.messages.flatMap((message) =>
+            message.type === 'snapshot' || message.type === 'positions' ? message.rows : [],
+          );
+          return new Set(rows.map(([device]) => device)).size;
+        }, patience)
+        .toBe(1500);
+    });
+
+    test('./run doctor names the policies of a user who may not watch', async () => {
+      const user = await real.addUser();
+      const folder = await mkdtemp(join(tmpdir(), 'doctor-'));
+      onTestFinished(() => rm(folder, { recursive: true }));
+      const file = join(folder, 'session');
+      await writeFile(file, await real.logIn(user));
+      const explain = async () => {
+        const { stdout } = await runProgram({
+          main: new URL('../../../tools/doctor/src/main.ts', import.meta.url),
+          args: ['--event', eventId, '--session', file],
+          env: {
+            REDIS_URL: real.fixture.redisUrl,
+            POSTGRES_URL: real.fixture.postgresUrl,
+            REDIS_TELEMETRY_STREAM: real.fixture.stream,
+            DIRECTUS_BASE_URL: real.directus.url,
+          },
+        });
+        return stdout;
+      };
+      const refused = await explain();
+      expect(refused).toMatch(/ok +reachable +http/u);
+      expect(refused).toMatch(/ok +collections/u);
+      expect(refused).toMatch(/FAILED +permission/u);
+      expect(refused).toMatch(
+        version.startsWith('11.')
+          ? /note +policies +.*Live: viewer: \{/u
+          : /FAILED +policies +none reads events/u,
+      );
+      await real.allow(user, eventId);
+      expect(await explain()).toMatch(/ok +permission/u);
+    });
+
+    test('while Directus is frozen viewers keep watching and new clients get 503', async () => {
+      const { session } = await addViewer();
+      using viewer = await watch(session);
+      const [newSession = ''] = await real.addSessions(await real.addUser(), 1);
+      real.directus.pause();
+      onTestFinished(() => real.directus.resume());
+      // Each waits for the deadline of 5 s.
+      for (let n = 0; n < 4; n += 1) {
+        expect(await tryConnect(real.gateway.wsUrl, { session: newSession })).toMatchObject({ status: 503 });
+      }
+      await expect
+        .poll(() => real.gateway.metric('live_unconfirmed_subscriptions'), patience)
+        .toBeGreaterThan(0);
+      await expectUpdates(viewer);
+      real.directus.resume();
+      await expect.poll(() => real.gateway.metric('live_unconfirmed_subscriptions'), patience).toBe(0);
+      await expectUpdates(viewer);
+      (await eventually(() => connect(real.gateway.wsUrl, { session: newSession }), { timeoutMs: 60_000 }))[
+        Symbol.dispose
+      ]();
+    });
+
+    test('after a restart with the rate limiter on, 300 clients reconnect', async () => {
+      const user = await addViewer();
+      using viewer = await watch(user.session);
+      const sessions = await real.addSessions(user, 600);
+      await real.directus.restart({
+        RATE_LIMITER_ENABLED: 'true',
+        RATE_LIMITER_POINTS: '50',
+        RATE_LIMITER_DURATION: '1',
+        IP_TRUST_PROXY: 'loopback',
+      });
+      await expectUpdates(viewer);
+      const gateway = await real.startGateway({});
+      const rateLimited = () =>
+        gateway.metric('live_auth_duration_seconds_count', { outcome: 'rate_limited' });
+      const admit = async (session: string, address: string): Promise<void> => {
+        // As a client would: later after a 503.
+        const client = await eventually(
+          () => connect(gateway.wsUrl, { session, headers: { 'x-forwarded-for': address } }),
+          { timeoutMs: 120_000, intervalMs: 1000 },
+        );
+        onTestFinished(() => client[Symbol.dispose]());
+        await eventually(
+          async () => {
+            client.send({ type: 'subscribe', topic: `event:${eventId}` });
+            return await client.next('subscribed', undefined, 10_000);
+          },
+          { timeoutMs: 120_000, intervalMs: 1000 },
+        );
+      };
+      // Each from an address of its own, which Directus trusts the gateway for.
+      await Promise.all(
+        sessions.slice(0, 300).map((session, n) => admit(session, `10.0.${n >> 8}.${n & 255}`)),
+      );
+      expect(await rateLimited()).toBe(0);
+      // All behind one address, as in a venue.
+      await Promise.all(sessions.slice(300).map((session) => admit(session, '10.1.0.1')));
+      expect(await rateLimited()).toBeGreaterThan(0);
+      expect(await gateway.metric('live_subscriptions')).toBe(600);
+    });
+  });
+});
+
+/** The code of an error, or the data. */
+function describeBody(text: string): string {
+  try {
+    const body: { errors?: { extensions: { code: string } }[]; data?: unknown } = JSON.parse(text);
+    return body.errors?.[0]?.extensions.code ?? JSON.stringify(body.data);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,21 @@
+import { addAccess } from './add-access.ts';
+import { addCollections } from './add-collections.ts';
+import { connectDirectus } from './directus-api.ts';
+
+/**
+ * Adds what is missing of deploy/directus to a Directus; returns how many permissions it refused. Prints a line for each
+ * thing that it adds. @throws {DirectusRefusal}
+ */
+export async function setUpDirectus(options: {
+  readonly baseUrl: string;
+  /** Of an administrator. */
+  readonly token: string;
+  /** Attaches the public policy. */
+  readonly isPublic: boolean;
+  readonly print: (line: string) => void;
+}): Promise<number> {
+  const { print, isPublic } = options;
+  const api = connectDirectus(options.baseUrl, options.token);
+  await addCollections(api, print);
+  return await addAccess(api, { isPublic, print });
+}
