@@ -4,7 +4,7 @@ import type { Entry } from './stream/entry-reply.ts';
 /** A decoded entry with its arrival time and quality. */
 export interface Fix extends DecodedRecord {
   readonly entry: Entry;
-  /** Redis' clock, from the entry's id, so the same at every redelivery. */
+  /** From the entry's id, so the same at every redelivery, unless Redis' clock is wrong: see `ClockMonitor`. */
   readonly arrivedAtMs: number;
   /** Quality flags of @app/shared; 0 is a good fix. */
   readonly quality: number;

@@ -13,6 +13,7 @@ import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
 import { Registry } from 'prom-client';
 import { processorSettings } from './config.ts';
+import { ClockMonitor } from './stream/clock-monitor.ts';
 import { ConsumerLagSampler } from './stream/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
@@ -22,6 +23,7 @@ import { createMetrics } from './metrics.ts';
 /** Time after the drain to close connections. The pod's grace period must exceed both together by 5 s. */
 const closingMs = 5000;
 const lagSampleIntervalMs = 2000;
+const clockIntervalMs = 10_000;
 
 await runService({
   service: 'processor',
@@ -76,6 +78,17 @@ await runService({
     );
     const health = cleanup.use(createPostgresHealthCheck({ sql: () => probe, signal: stop, log }));
 
+    const clocks = cleanup.use(
+      new ClockMonitor({
+        redis,
+        sql: probe,
+        intervalMs: clockIntervalMs,
+        nowMs: () => Date.now(),
+        metrics,
+        log,
+      }),
+    );
+
     const loops = streams.map(
       (stream) =>
         new StreamLoop({
@@ -84,6 +97,7 @@ await runService({
           redis,
           postgres,
           afterWrite: (transitions) => logPanicButton(transitions, log),
+          arrivedAtMs: (entryId) => clocks.arrivedAtMs(entryId),
           onProgress: () => progress.noteProgress(stream),
           trace,
           metrics,
@@ -128,6 +142,7 @@ await runService({
     } finally {
       clearInterval(startupProgress);
     }
+    await clocks.start();
     sampler = cleanup.use(
       new ConsumerLagSampler({
         redis,

@@ -41,6 +41,12 @@ export function createMetrics(registry: Registry) {
       labelNames: perStream,
       registers,
     }),
+    clockSkew: new Gauge({
+      name: 'processor_clock_skew_seconds',
+      help: 'Difference of a clock from the time on which two of processor, Redis and Postgres agree; `stream`: newest entry id ahead of Redis.',
+      labelNames: ['clock'] as const,
+      registers,
+    }),
     trimHeadroomSeconds: new Gauge({
       name: 'processor_trim_headroom_seconds',
       help: 'Time between the oldest entry in the stream and the first undelivered one; near 0, entries are about to be trimmed unread.',
@@ -55,7 +61,7 @@ export function createMetrics(registry: Registry) {
     }),
     oldestPendingSeconds: new Gauge({
       name: 'processor_consumer_oldest_pending_seconds',
-      help: 'Age of the oldest pending entry; 0 if no entry is pending.',
+      help: 'Age of the oldest pending entry; 0 if no entry is pending, NaN if its id is ahead of the clock of Redis.',
       labelNames: perStream,
       registers,
     }),

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openFixture } from './support/open-fixture.ts';
 import { cleanExit } from './support/start-processor.ts';
@@ -53,5 +54,31 @@ describe('runbook', () => {
       .toBe(sent.length);
     expect(await rescue.metrics('processor_position_writes_total', { status: 'duplicate' })).toBe(0);
     expect(await rescue.stop()).toEqual(cleanExit);
+  });
+
+  test('the statement of ClockSkew recomputes the flag of rows in its window, and nothing else', async () => {
+    const { sql } = await openServers();
+    const page = await readFile(new URL('../../../docs/operations.md', import.meta.url), 'utf8');
+    const statement = /^update positions\n[^;]*;/mu.exec(page)?.[0] ?? '';
+    const insert = async (device: string, ts: string, ingestedAt: string, quality: number): Promise<void> => {
+      await sql`insert into positions (device_id, ts, ingested_at, latitude, longitude, altitude, angle, speed, satellites,
+                                       priority, codec, quality)
+        values (${device}, ${ts}, ${ingestedAt}, 1, 1, 1, 1, 1, 0, 1, '8', ${quality})`;
+    };
+    // Flagged by a clock that was an hour behind; one of them has no satellites either.
+    await insert('good', '2026-06-01 09:00+00', '2026-06-01 09:00:01+00', 4);
+    await insert('blind', '2026-06-01 09:00+00', '2026-06-01 09:00:01+00', 5);
+    await insert('ahead', '2026-06-01 10:00+00', '2026-06-01 09:00:01+00', 4);
+    await insert('unflagged', '2026-06-01 10:00+00', '2026-06-01 09:00:01+00', 1);
+    await insert('outside', '2026-06-01 07:00+00', '2026-06-01 07:00:01+00', 4);
+    await sql.unsafe(statement);
+    const rows = await sql`select device_id, quality from positions`;
+    expect(Object.fromEntries(rows.map(({ device_id, quality }) => [device_id, quality]))).toEqual({
+      good: 0,
+      blind: 1,
+      ahead: 4,
+      unflagged: 5,
+      outside: 4,
+    });
   });
 });

@@ -18,8 +18,15 @@ export interface TimeLimits {
 
 const maxDeviceIdBytes = 64;
 
+/** When an entry arrived, by its id. */
+export type ArrivedAtMs = (entryId: string) => number;
+
 /** Decodes a batch. A bad entry is returned as rejected with its reason; never throws. */
-export function decodeEntries(entries: readonly Entry[], limits: TimeLimits): DecodedEntries {
+export function decodeEntries(
+  entries: readonly Entry[],
+  limits: TimeLimits,
+  arrivedAt: ArrivedAtMs = entryArrivedAtMs,
+): DecodedEntries {
   const fixes: Fix[] = [];
   const rejected: Rejected[] = [];
   for (const entry of entries) {
@@ -35,7 +42,7 @@ export function decodeEntries(entries: readonly Entry[], limits: TimeLimits): De
       });
       continue;
     }
-    const arrivedAtMs = entryArrivedAtMs(entry.id);
+    const arrivedAtMs = arrivedAt(entry.id);
     const aheadMs = record.position.fixAtMs - arrivedAtMs;
     if (aheadMs > limits.futureLimitMs) {
       rejected.push({

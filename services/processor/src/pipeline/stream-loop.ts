@@ -17,7 +17,7 @@ import type { ReaderOptions } from '../stream/reader-context.ts';
 import { type Fix, type Rejected } from '../fix.ts';
 import { type AfterWrite, runAfterWrite } from './after-write.ts';
 import { DeadLetterQueue, type StopSignals } from './dead-letter-queue.ts';
-import { decodeEntries } from './decode-entries.ts';
+import { type ArrivedAtMs, decodeEntries } from './decode-entries.ts';
 import { InFlight } from './in-flight.ts';
 import { OrderedQueue } from './ordered-queue.ts';
 import { type Attempt, processQuarantined } from './quarantine.ts';
@@ -31,6 +31,8 @@ export interface StreamLoopOptions {
   readonly redis: Redis;
   readonly postgres: PostgresClient;
   readonly afterWrite: AfterWrite;
+  /** Default: the time in the entry's id. */
+  readonly arrivedAtMs?: ArrivedAtMs;
   /** Called at each iteration and before each retry; liveness is computed from it. */
   readonly onProgress: () => void;
   readonly trace?: TraceStep | undefined;
@@ -185,13 +187,13 @@ export class StreamLoop {
 
   /** Overlaps with the inserts of other batches. */
   async #insert(entries: readonly Entry[], giveUp: AbortSignal, onWait?: () => void): Promise<WrittenBatch> {
-    const { stream, config, trace } = this.#options;
+    const { stream, config, arrivedAtMs, trace } = this.#options;
     const limits = {
       futureFlagMs: config.FUTURE_FLAG_MS,
       futureLimitMs: config.FUTURE_LIMIT_MS,
       pastLimitMs: config.PAST_LIMIT_MS,
     };
-    const decoded = decodeEntries(entries, limits);
+    const decoded = decodeEntries(entries, limits, arrivedAtMs);
     const written = await traceInsert(trace, stream, entries, () =>
       this.#writer.write(decoded.fixes, giveUp, onWait),
     );

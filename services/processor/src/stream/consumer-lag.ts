@@ -26,6 +26,9 @@ export class ConsumerLagSampler implements AsyncDisposable {
   readonly #ahead = new Set<string>();
   readonly #lastDeliveredIds = new Map<string, string>();
   readonly #rewinds = new Map<string, RewindDetector>();
+  /** Newest ids, and when they were first seen. */
+  readonly #newest = new Map<string, { readonly id: string; readonly seenAtMs: number }>();
+  readonly #idsAheadMs = new Map<string, number>();
   readonly #ended: Promise<void>;
 
   constructor(options: LagSamplerOptions) {
@@ -68,8 +71,21 @@ export class ConsumerLagSampler implements AsyncDisposable {
     }
     publish(metrics, stream, lag, maxDeadLetters);
     if (lag === undefined) return;
+    this.#noteIdsAhead(stream, lag);
     this.#noteGroup(stream, lag);
     this.#noteRewind(stream, lag);
+  }
+
+  /** An id ahead of Redis' clock has no age, so the newest one's is the time since it was seen. */
+  #noteIdsAhead(stream: string, { lastGeneratedId, idsAheadMs }: StreamLag): void {
+    const { metrics } = this.#options;
+    this.#idsAheadMs.set(stream, idsAheadMs);
+    metrics.clockSkew.set({ clock: 'stream' }, Math.max(...this.#idsAheadMs.values()) / 1000);
+    let newest = this.#newest.get(stream);
+    if (newest?.id !== lastGeneratedId) newest = { id: lastGeneratedId, seenAtMs: performance.now() };
+    this.#newest.set(stream, newest);
+    if (idsAheadMs > 0)
+      metrics.secondsSinceLastRecord.set({ stream }, (performance.now() - newest.seenAtMs) / 1000);
   }
 
   #noteRewind(stream: string, lag: StreamLag): void {

@@ -2,16 +2,19 @@ import { compareEntryIds, entryArrivedAtMs } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
 import { deadLetterStream } from './dead-letter.ts';
 
+/** An id may be this much ahead of Redis' clock, which is adjusted in small steps, and still count as now. */
+const aheadToleranceMs = 1000;
+
 /** The lag of a group on one stream, at one moment of Redis' clock. */
 export interface StreamLag {
   /** Entries not yet delivered; undefined if Redis does not know (after XDEL, or if the group was created inside the stream). */
   readonly entries: number | undefined;
-  /** Age of the first entry not yet delivered; 0 if there is none. */
+  /** Age of the first entry not yet delivered; 0 if there is none. Like all ages undefined if its id is ahead of Redis' clock. */
   readonly lagMs: number | undefined;
   /** From the oldest entry in the stream to the first undelivered one, or to now if all were delivered. */
   readonly trimHeadroomMs: number | undefined;
   readonly pending: number;
-  readonly oldestPendingMs: number;
+  readonly oldestPendingMs: number | undefined;
   /** Undefined if the stream never had an entry. */
   readonly sinceLastRecordMs: number | undefined;
   /** Entries in the dead-letter stream. */
@@ -20,6 +23,8 @@ export interface StreamLag {
   readonly length: number;
   /** Entries ever added; undefined before Redis 7. */
   readonly entriesAdded: number | undefined;
+  /** By how much the newest id is ahead of Redis' clock, which went back; else 0. */
+  readonly idsAheadMs: number;
   readonly lastDeliveredId: string;
   readonly lastGeneratedId: string;
   /** The group's last delivered id is later than the stream's last id: entries that arrive are skipped. */
@@ -65,17 +70,21 @@ export async function readStreamLag(
   return {
     entries: typeof lag === 'number' && !isGroupAhead ? lag : undefined,
     // Not from the last delivered id, whose age grows while the stream is idle.
-    lagMs: isGroupAhead ? undefined : Math.max(0, nowMs - undeliveredAtMs),
+    lagMs: isGroupAhead ? undefined : ageMs(nowMs, undeliveredAtMs),
     trimHeadroomMs: isGroupAhead
       ? undefined
       : firstKeptId === undefined
         ? 0
-        : Math.max(0, undeliveredAtMs - entryArrivedAtMs(firstKeptId)),
+        : ageMs(undeliveredAtMs, entryArrivedAtMs(firstKeptId)),
     pending: Number(pending[0]),
     oldestPendingMs:
-      typeof oldestPendingId === 'string' ? Math.max(0, nowMs - entryArrivedAtMs(oldestPendingId)) : 0,
+      typeof oldestPendingId === 'string' ? ageMs(nowMs, entryArrivedAtMs(oldestPendingId)) : 0,
     sinceLastRecordMs:
-      lastGeneratedId === '0-0' ? undefined : Math.max(0, nowMs - entryArrivedAtMs(lastGeneratedId)),
+      lastGeneratedId === '0-0' ? undefined : ageMs(nowMs, entryArrivedAtMs(lastGeneratedId)),
+    idsAheadMs:
+      ageMs(nowMs, entryArrivedAtMs(lastGeneratedId)) === undefined
+        ? entryArrivedAtMs(lastGeneratedId) - nowMs
+        : 0,
     deadLetters: Number(deadLetters),
     length: Number(info.get('length')),
     entriesAdded: typeof entriesAdded === 'number' ? entriesAdded : undefined,
@@ -83,6 +92,11 @@ export async function readStreamLag(
     lastGeneratedId,
     isGroupAhead,
   };
+}
+
+/** Undefined if the time is ahead of `nowMs`: no age is better than 0, which would say that all is well. */
+function ageMs(nowMs: number, atMs: number): number | undefined {
+  return atMs - nowMs > aheadToleranceMs ? undefined : Math.max(0, nowMs - atMs);
 }
 
 /** Replies in order, undefined for a missing stream or group; rejects with the first other error. */

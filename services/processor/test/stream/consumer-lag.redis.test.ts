@@ -330,3 +330,34 @@ test('a stream that is trimmed, or whose group is set back, was not emptied', as
   await eventually(async () => ((await seconds()) ?? 0) >= 40);
   expect(await seen.metric('processor_entries_lost_at_most_total')).toBe(0);
 });
+
+test('ids ahead of the clock of Redis have no age: the lag is NaN while entries wait, and never 0', async () => {
+  const seen = observe();
+  await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+  await addAged(60_000, -3_600_000);
+  await read(2);
+  const { metrics, log } = seen;
+  const options = {
+    redis,
+    streams: [stream],
+    group: 'processor',
+    intervalMs: 5,
+    maxDeadLetters: 4,
+    metrics,
+    log,
+  };
+  await using _sampler = new ConsumerLagSampler(options);
+  const value = (name: string): Promise<number | undefined> => seen.metric(name, { stream });
+  // Everything was delivered: no lag. The newest entry is as old as it has been seen.
+  await eventually(async () => (await value('processor_consumer_lag_seconds')) === 0);
+  await eventually(async () => ((await value('processor_seconds_since_last_record')) ?? 0) > 0);
+  expect(await value('processor_seconds_since_last_record')).toBeLessThan(60);
+  // Redis goes on from the last id.
+  const id = await redis.xadd(stream, '*', 'a', 'b');
+  expect(id).toMatch(/-1$/u);
+  await eventually(async () => (await value('processor_consumer_lag')) === 1);
+  expect(await value('processor_consumer_lag_seconds')).toBeNaN();
+  expect((await seen.metric('processor_clock_skew_seconds', { clock: 'stream' })) ?? 0).toBeGreaterThan(3000);
+  await read(1);
+  await eventually(async () => (await value('processor_consumer_lag_seconds')) === 0);
+});

@@ -72,6 +72,9 @@ export const processorDashboard: Dashboard = {
         's',
         { '{{stream}}': 'stream:processor_trim_headroom_seconds:min' },
       ),
+      timeSeries('Clock skew', 'Difference from the time on which two of three clocks agree.', 's', {
+        '{{clock}}': 'max by (clock) (abs(processor_clock_skew_seconds))',
+      }),
       timeSeries('Time since newest entry', 'Per stream.', 's', {
         '{{stream}}': 'stream:processor_seconds_since_last_record:min',
       }),
