@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deviceAt, fixOf, type TestDevice } from '@app/live-gateway/testing/open-fixture';
 import { type RunningGateway, testOrigin } from '@app/live-gateway/testing/start-gateway';
-import { connect, connectBatched, tryConnect, type Viewer } from '@app/live-gateway/testing/viewer';
+import {
+  connect,
+  connectBatched,
+  type Handshake,
+  tryConnect,
+  type Viewer,
+} from '@app/live-gateway/testing/viewer';
 import { eventually } from '@app/test-kit/eventually';
 import { runProgram } from '@app/test-kit/program';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -58,8 +64,8 @@ describe.each(directusVersions)('Directus %s', (version) => {
     }
 
     /** `subscribed`, the code of the error, or that of the close. */
-    async function outcomeOf(session: string, topic: string): Promise<string> {
-      using viewer = await connect(real.gateway.wsUrl, { session });
+    async function outcomeOf(session: string | Handshake, topic: string): Promise<string> {
+      using viewer = await connect(real.gateway.wsUrl, typeof session === 'string' ? { session } : session);
       let closeCode: number | undefined;
       viewer.socket.once('close', (code) => (closeCode = code));
       viewer.send({ type: 'subscribe', topic });
@@ -268,6 +274,19 @@ describe.each(directusVersions)('Directus %s', (version) => {
       );
       await real.allow(user, eventId);
       expect(await explain()).toMatch(/ok +permission/u);
+    });
+
+    test('a static token is a user, and without a login the public policy decides', async () => {
+      const { userId } = await addViewer();
+      const token = randomUUID();
+      await real.api('PATCH', `/users/${userId}`, { token });
+      const topic = `event:${eventId}`;
+      expect(await outcomeOf({ headers: { authorization: `Bearer ${token}` } }, topic)).toBe('subscribed');
+      expect(await outcomeOf({}, topic)).toBe('forbidden');
+      const withdraw = await real.allowPublic();
+      await expect.poll(() => outcomeOf({}, topic), patience).toBe('subscribed');
+      await withdraw();
+      await expect.poll(() => outcomeOf({}, topic), patience).toBe('forbidden');
     });
 
     test('while Directus is frozen viewers keep watching and new clients get 503', async () => {

@@ -11,6 +11,7 @@ import type { DirectusVersion } from '../../src/versions.ts';
 
 // Of deploy/directus/access.json.
 const viewerRole = '6c1f0c1e-9d4e-4c0a-8f0b-0d6a5b1f7b01';
+const publicPolicy = '6c1f0c1e-9d4e-4c0a-8f0b-0d6a5b1f7a03';
 const password = 'of-this-test';
 
 export interface RealUser {
@@ -38,6 +39,8 @@ export interface RealFixture extends AsyncDisposable {
   /** By the row rule for viewers; without a licence, which 12 needs for that, by a policy that reads all events. */
   allow(user: RealUser, eventId: string): Promise<void>;
   forbid(user: RealUser, eventId: string): Promise<void>;
+  /** Lets everybody read published events, or all of them without row rules, until the result is called. */
+  allowPublic(): Promise<() => Promise<void>>;
 }
 
 export async function openRealFixture(version: DirectusVersion): Promise<RealFixture> {
@@ -47,10 +50,10 @@ export async function openRealFixture(version: DirectusVersion): Promise<RealFix
   const api = connectDirectus(directus.url, directus.adminToken);
   // Of somebody who has used Directus before.
   await api('POST', '/collections', { collection: 'sponsors', schema: {}, meta: {} });
-  const setUp = async (): Promise<readonly string[]> => {
+  const setUp = async (isPublic = false): Promise<readonly string[]> => {
     const lines: string[] = [];
     const print = (line: string): void => void lines.push(line);
-    await setUpDirectus({ baseUrl: directus.url, token: directus.adminToken, isPublic: false, print });
+    await setUpDirectus({ baseUrl: directus.url, token: directus.adminToken, isPublic, print });
     return lines;
   };
   const added = await setUp();
@@ -73,6 +76,8 @@ export async function openRealFixture(version: DirectusVersion): Promise<RealFix
     AUTH_CACHE_TTL_MS: '500',
     AUTHZ_CACHE_TTL_MS: '500',
     REAUTHORIZE_INTERVAL_MS: '1000',
+    LIVE_ANONYMOUS_PER_ADDRESS: '100',
+    LIVE_BEARER_TOKENS: 'on',
     LIVE_TICKET_KEY: 'a key that all replicas of this test share',
   });
   // Without access to the app: the core licence of 12 limits the number of those who have it.
@@ -129,6 +134,16 @@ export async function openRealFixture(version: DirectusVersion): Promise<RealFix
       const found = await api('GET', `${path}?${filter}`);
       for (const row of Array.isArray(found) ? found : [])
         await api('DELETE', `${path}/${String(field(row, 'id'))}`);
+    },
+    allowPublic: async () => {
+      const policy = hasRowRules ? publicPolicy : readsEvents;
+      if (hasRowRules) await setUp(true);
+      else await api('POST', '/access', { role: null, user: null, policy });
+      return async () => {
+        const found = await api('GET', `/access?filter[policy][_eq]=${policy}&filter[user][_null]=true`);
+        for (const row of Array.isArray(found) ? found : [])
+          await api('DELETE', `/access/${String(field(row, 'id'))}`);
+      };
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
