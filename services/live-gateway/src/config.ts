@@ -162,7 +162,7 @@ export const gatewaySettings = z.object({
     .meta({
       expected: 'on or off',
       description:
-        'Whether positions are deflated for clients that ask for it, where at least 64 of them share a frame.',
+        'Whether positions are deflated for clients that ask for it, where at least 200 of them share a frame.',
     }),
   LIVE_WS_DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 })
     .default(20_000)

@@ -12,7 +12,7 @@ let gateway: RunningGateway;
 
 beforeAll(async () => {
   fixture = await openFixture();
-  gateway = await fixture.start();
+  gateway = await fixture.start({ env: { LIVE_MAX_CONNECTIONS_PER_USER: '1000' } });
   await gateway.ready();
 });
 
@@ -42,7 +42,7 @@ async function watch(
   );
   const viewers = await Promise.all(
     views.map(async (view) => {
-      const viewer = stack.use(await connectBatched(wsUrl, { session: fixture.addViewer(eventId).session }));
+      const viewer = stack.use(await connectBatched(wsUrl, { session }));
       viewer.send({ type: 'subscribe', topic, maxHz: 20, ...view });
       await viewer.next('snapshot', ({ last }) => last === true, timeoutMs);
       return viewer;
@@ -95,7 +95,10 @@ describe('deflated frames', { timeout: 120_000 }, () => {
     const other =
       setting === 'on'
         ? gateway
-        : await fixture.start({ instanceId: 'other', env: { LIVE_COMPRESSION: setting } });
+        : await fixture.start({
+            instanceId: 'other',
+            env: { LIVE_COMPRESSION: setting, LIVE_MAX_CONNECTIONS_PER_USER: '1000' },
+          });
     await other.ready();
     using stack = new DisposableStack();
     const views = Array.from({ length: count }, () => ({ deflate: true }));
