@@ -1,3 +1,4 @@
+import { processorSettings } from '@app/processor/config';
 import { commonSettings, ConfigError, readConfig } from '@app/runtime/config';
 import { runTool } from '@app/runtime/run-tool';
 import { Redis } from 'ioredis';
@@ -8,7 +9,8 @@ import { failed, Refusal, unavailable } from './refusal.ts';
 import { type Report, runDlq } from './run-dlq.ts';
 
 const { REDIS_URL, REDIS_TELEMETRY_STREAM } = commonSettings;
-const settings = z.object({ REDIS_URL, REDIS_TELEMETRY_STREAM });
+const { FUTURE_LIMIT_MS } = processorSettings.shape;
+const settings = z.object({ REDIS_URL, REDIS_TELEMETRY_STREAM, FUTURE_LIMIT_MS });
 const redisTimeoutMs = 10_000;
 
 // A reader that closes the pipe (`| head`) is not an error.
@@ -30,7 +32,8 @@ async function main(args: DlqArguments): Promise<number> {
     const stop = new AbortController();
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
     const streams = [...new Set(config.REDIS_TELEMETRY_STREAM)];
-    const report = await withRedis(config.REDIS_URL, (redis) => runDlq(redis, streams, args, stop.signal));
+    const input = { ...args, futureLimitMs: config.FUTURE_LIMIT_MS };
+    const report = await withRedis(config.REDIS_URL, (redis) => runDlq(redis, streams, input, stop.signal));
     const output = args.isJson ? JSON.stringify(report.json, null, 2) : report.text;
     if (output !== '') console.log(output);
     printProblems(report.problems);

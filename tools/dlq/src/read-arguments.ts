@@ -32,10 +32,12 @@ options
   --stream NAME       stream, or several separated by commas (default: REDIS_TELEMETRY_STREAM)
   --limit N           maximum number that list --letters and show print (default: 100)
   --per-second N      maximum rate of replay (default: 1000)
+  --anyway            replay although so many would be rejected again that they can
+                      stop the stream; then the processor needs DLQ_ACCEPT_REASONS
   --json              print JSON; bytes that are not UTF-8 as base64
   --help
 
-REDIS_URL is the Redis to connect to. Exit codes: 0 done, 1 failed or an id was not found, 2 wrong usage,
+REDIS_URL is the Redis to connect to; FUTURE_LIMIT_MS is as for the processor. Exit codes: 0 done, 1 failed or an id was not found, 2 wrong usage,
 69 Redis does not answer, 78 missing or invalid setting, 130 interrupted.`;
 
 const commands = ['list', 'show', 'replay', 'purge'] as const;
@@ -49,6 +51,7 @@ export interface DlqArguments {
   readonly isConfirmed: boolean;
   readonly limit: number;
   readonly perSecond: number;
+  readonly isForced: boolean;
   readonly isJson: boolean;
 }
 
@@ -62,6 +65,7 @@ const options = {
   yes: flag(),
   limit: wholeNumber(100, { from: 1 }),
   'per-second': wholeNumber(undefined, { from: 1 }),
+  anyway: flag(),
   json: flag(),
 };
 
@@ -90,6 +94,7 @@ export function readArguments(args: readonly string[]): DlqArguments | undefined
     };
     only('letters', values.letters, 'list');
     only('yes', values.yes, 'purge');
+    only('anyway', values.anyway, 'replay');
     only('per-second', values['per-second'] !== undefined, 'replay');
     return problems;
   });
@@ -111,6 +116,7 @@ export function readArguments(args: readonly string[]): DlqArguments | undefined
     isConfirmed: values.yes,
     limit: values.limit,
     perSecond: values['per-second'] ?? 1000,
+    isForced: values.anyway,
     isJson: values.json,
   };
 }

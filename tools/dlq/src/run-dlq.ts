@@ -1,5 +1,6 @@
 import { deadLetterStream } from '@app/processor/stream/dead-letter';
 import type { Redis } from 'ioredis';
+import { checkReplay } from './check-replay.ts';
 import { listDeadLetters, printList } from './list-dead-letters.ts';
 import { printable } from './printable.ts';
 import { purgeDeadLetters } from './purge-dead-letters.ts';
@@ -17,10 +18,16 @@ export interface Report {
   readonly exitCode: number;
 }
 
+/** The command line, and the settings that a command needs. */
+export interface DlqInput extends DlqArguments {
+  /** `FUTURE_LIMIT_MS` */
+  readonly futureLimitMs: number;
+}
+
 type Command = (
   redis: Redis,
   streams: readonly string[],
-  args: DlqArguments,
+  args: DlqInput,
   signal: AbortSignal,
 ) => Promise<Report>;
 
@@ -53,7 +60,14 @@ const show: Command = async (redis, streams, args) => {
 };
 
 const replay: Command = async (redis, streams, args, signal) => {
-  const { selection, perSecond } = args;
+  const { selection, perSecond, isForced, futureLimitMs } = args;
+  if (!isForced) {
+    const objections = await inOrder(streams, (stream) =>
+      checkReplay(redis, stream, selection, futureLimitMs),
+    );
+    const problems = objections.filter((objection) => objection !== undefined);
+    if (problems.length > 0) throw new Refusal(problems.join('\n'), failed);
+  }
   const results = await inOrder(streams, (stream) =>
     replayDeadLetters({ redis, stream, selection, perSecond, signal }),
   );

@@ -21,6 +21,7 @@ test('reads the command, the selection and the options', () => {
     isConfirmed: false,
     limit: 100,
     perSecond: 1000,
+    isForced: false,
     isJson: false,
   });
   expect(
@@ -73,6 +74,7 @@ test.each([
   [['purge', '--older-than', '0s', '--yes'], '--older-than must be'],
   [['list', '--limit', '0'], '--limit must be'],
   [['list', '--yes'], '--yes only applies to purge'],
+  [['purge', '--all', '--anyway'], '--anyway only applies to replay'],
   [['replay', '--all', '--letters'], '--letters only applies to list'],
   [['replay', '--all', '--per-second', 'x'], '--per-second must be'],
   [['list', '--stream', 'telemetry:teltonika:dlq'], "omit ':dlq'"],

@@ -5,6 +5,7 @@ import { record, records, send } from '@app/processor/testing/telemetry';
 import { eventually } from '@app/test-kit/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
+  dlq,
   type Fixture as DeadLetterFixture,
   hex,
   openFixture as openDeadLetterFixture,
@@ -91,3 +92,38 @@ test('replaying a stored entry changes nothing', { timeout: 120_000 }, async () 
   await untilAllAcknowledged();
   expect([await countRows('twice'), await deadLetters()]).toEqual([1, []]);
 });
+
+test(
+  'what a wrong clock had dead-lettered is stored after a replay with the right limit',
+  { timeout: 120_000 },
+  async () => {
+    await using own = await openFixture();
+    await using letters = openDeadLetterFixture(own.redisUrl, own.stream);
+    const inTwoHours = Date.now() + 7_200_000;
+    const sent = await send(
+      own.redis,
+      own.stream,
+      records(300).map(({ position }, n) => record({ ...position, fixAtMs: inTwoHours + n })),
+    );
+    const env = { FUTURE_LIMIT_MS: '3600000', DLQ_ACCEPT_REASONS: 'future_limit' };
+    const processor = await own.start({ env });
+    await eventually(async () => (await letters.deadLetterIds()).length === sent.length, {
+      timeoutMs: 30_000,
+    });
+    const refused = await dlq(['replay', '--all'], { ...letters.env, FUTURE_LIMIT_MS: '3600000' });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('300 of 300 would be rejected again (300 future_limit)');
+    await processor.stop();
+
+    await own.start({ env: { FUTURE_LIMIT_MS: '86400000' } });
+    expect((await letters.run('replay', '--reason', 'future_limit')).code).toBe(0);
+    await eventually(
+      async () => {
+        const [row] = await own.sql<{ n: number }[]>`select count(*)::int as n from positions`;
+        return row?.n === sent.length;
+      },
+      { timeoutMs: 30_000 },
+    );
+    expect(await letters.deadLetterIds()).toEqual([]);
+  },
+);

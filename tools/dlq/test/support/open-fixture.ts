@@ -24,6 +24,7 @@ export interface TestDeadLetter {
 export interface Fixture extends AsyncDisposable {
   readonly redis: Redis;
   readonly stream: string;
+  readonly env: Readonly<Record<string, string>>;
   /** Adds dead letters as the processor does; returns their ids. */
   add(...deadLetters: readonly TestDeadLetter[]): Promise<readonly string[]>;
   run(...args: readonly string[]): Promise<Ending>;
@@ -39,6 +40,7 @@ export function openFixture(redisUrl: string, stream: string): Fixture {
   return {
     redis,
     stream,
+    env,
     add: async (...deadLetters) => {
       const pipeline = redis.pipeline();
       for (const {
