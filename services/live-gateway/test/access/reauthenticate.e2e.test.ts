@@ -254,8 +254,8 @@ test('without a key, or in the plain dialect, a session that ends closes the con
   plain.send({ type: 'subscribe', topic: `event:${eventId}` });
   await plain.next('subscribed');
   for (const each of [session, plainSession]) fixture.directus.expireSession(each);
-  expect(await viewer.closed()).toBe(4001);
-  expect(await plain.closed()).toBe(4001);
+  expect(await viewer.closed(15_000)).toBe(4001);
+  expect(await plain.closed(15_000)).toBe(4001);
   expect(viewer.messages.some(({ type }) => type === 'session-ended')).toBe(false);
   await keyless.kill();
 });
