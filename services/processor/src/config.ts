@@ -60,7 +60,7 @@ export const processorSettings = z.object({
   }),
   DEVICE_STATE_CAP: positiveInt({ max: 10_000_000 })
     .default(100_000)
-    .meta({ description: 'Maximum device states kept in memory per stream.' }),
+    .meta({ description: 'Maximum device states kept in memory, of all streams together.' }),
   FUTURE_FLAG_MS: durationMs().default(defaultFutureFlagMs).meta({
     description: 'A fix whose time is later than its arrival by more than this is flagged `future`.',
   }),

@@ -19,11 +19,15 @@ import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
 import { logPanicButton } from './domain/log-panic-button.ts';
 import { createMetrics } from './metrics.ts';
+import { DeviceStateCap } from './state/device-state-cap.ts';
 
 /** Time after the drain to close connections. The pod's grace period must exceed both together by 5 s. */
 const closingMs = 5000;
 const lagSampleIntervalMs = 2000;
 const clockIntervalMs = 10_000;
+const startupProgressIntervalMs = 1000;
+/** Of our own deadline, below it: an abandoned statement must not hold locks against its own retry. */
+const statementTimeoutShare = 0.8;
 
 await runService({
   service: 'processor',
@@ -61,8 +65,7 @@ await runService({
         name: config.INSTANCE_ID,
         log,
         maxConnections: config.WRITE_CONCURRENCY * streams.length + 1,
-        // Below our own deadline: an abandoned statement must not hold locks against its own retry.
-        statementTimeoutMs: Math.ceil(config.WRITE_TIMEOUT_MS * 0.8),
+        statementTimeoutMs: Math.ceil(config.WRITE_TIMEOUT_MS * statementTimeoutShare),
         link,
       });
     const postgres = cleanup.use(new PostgresClient(connect, config.WRITE_TIMEOUT_MS));
@@ -89,6 +92,7 @@ await runService({
       }),
     );
 
+    const deviceStateCap = new DeviceStateCap(config.DEVICE_STATE_CAP, metrics);
     const loops = streams.map(
       (stream) =>
         new StreamLoop({
@@ -98,6 +102,7 @@ await runService({
           postgres,
           afterWrite: (transitions) => logPanicButton(transitions, log),
           arrivedAtMs: (entryId) => clocks.arrivedAtMs(entryId),
+          deviceStateCap,
           onProgress: () => progress.noteProgress(stream),
           trace,
           metrics,
@@ -132,7 +137,7 @@ await runService({
     log.info({ metricsPort: ops.port }, 'ops listening');
     const startupProgress = setInterval(
       () => streams.forEach((stream) => progress.noteProgress(stream)),
-      1000,
+      startupProgressIntervalMs,
     );
     try {
       await Promise.all([

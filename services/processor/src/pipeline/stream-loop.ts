@@ -4,6 +4,7 @@ import type { TraceStep } from '@app/runtime/tracing';
 import type { Redis } from 'ioredis';
 import { consumerName, type ProcessorConfig } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
+import type { DeviceStateCap } from '../state/device-state-cap.ts';
 import { DeviceStates } from '../state/device-states.ts';
 import { lookUpLastFixes } from '../state/look-up-last-fixes.ts';
 import { StatementRunner } from '../store/statement-runner.ts';
@@ -15,7 +16,7 @@ import { readBatches } from '../stream/read-batches.ts';
 import { ReadFailures } from '../stream/read-failures.ts';
 import type { ReaderOptions } from '../stream/reader-context.ts';
 import { type Fix, type Rejected } from '../fix.ts';
-import { type AfterWrite, runAfterWrite } from './after-write.ts';
+import { type AfterWrite, DomainStep } from './after-write.ts';
 import { DeadLetterQueue, type StopSignals } from './dead-letter-queue.ts';
 import { type ArrivedAtMs, decodeEntries } from './decode-entries.ts';
 import { InFlight } from './in-flight.ts';
@@ -33,6 +34,7 @@ export interface StreamLoopOptions {
   readonly afterWrite: AfterWrite;
   /** Default: the time in the entry's id. */
   readonly arrivedAtMs?: ArrivedAtMs;
+  readonly deviceStateCap: DeviceStateCap;
   /** Called at each iteration and before each retry; liveness is computed from it. */
   readonly onProgress: () => void;
   readonly trace?: TraceStep | undefined;
@@ -44,6 +46,8 @@ export interface StreamLoopOptions {
 
 /** Ten times the size of a full batch of real records. */
 const batchBytes = 8 * 1024 * 1024;
+/** A consumer that was idle for this many times the claim time, and has nothing pending, is deleted. */
+const consumerLifetimes = 60;
 /** Reading waits while more acknowledgements than this are unanswered. */
 const maxUnacked = 20_000;
 
@@ -65,6 +69,7 @@ export class StreamLoop {
   readonly #writer: FixWriter;
   readonly #states: DeviceStates;
   readonly #rejections: RejectionGuard;
+  readonly #domainStep: DomainStep;
   readonly #deadLetters: DeadLetterQueue;
   readonly #acks: EntryAcks;
   readonly #readFailures: ReadFailures;
@@ -87,8 +92,9 @@ export class StreamLoop {
       concurrency: config.WRITE_CONCURRENCY,
       metrics,
     });
+    this.#domainStep = new DomainStep(options.afterWrite, stream, onProgress, log);
     this.#states = new DeviceStates(
-      config.DEVICE_STATE_CAP,
+      options.deviceStateCap,
       lookUpLastFixes(this.#statements, metrics, log),
       metrics,
     );
@@ -120,7 +126,7 @@ export class StreamLoop {
       lingerMs: config.WRITE_LINGER_MS,
       claimIdleMs: config.CLAIM_IDLE_MS,
       claimIntervalMs: config.CLAIM_INTERVAL_MS,
-      deleteConsumersAfterMs: 60 * config.CLAIM_IDLE_MS,
+      deleteConsumersAfterMs: consumerLifetimes * config.CLAIM_IDLE_MS,
       maxDeliveries: config.MAX_DELIVERIES,
       excludedIds: () =>
         this.#inFlight.ids().union(this.#deadLetters.waitingIds).union(this.#acks.unackedIds),
@@ -207,14 +213,21 @@ export class StreamLoop {
     signals: StopSignals,
   ): Promise<void> {
     const { giveUp } = signals;
-    const { stream, afterWrite, onProgress, metrics, log } = this.#options;
+    const { stream, metrics, log } = this.#options;
     const { durable, refused, conflicting } = written;
     observeDurable(metrics, durable);
     const proposed = await this.#states.next(durable, giveUp);
-    await runAfterWrite(afterWrite, proposed.transitions, { signal: giveUp, onRetry: onProgress, log });
+    const failed = await this.#domainStep.run(proposed.transitions, giveUp);
     this.#states.commit(proposed);
     for (const { reason } of undecodable) metrics.decodeErrors.inc({ reason });
-    const rejected = [...undecodable, ...refused, ...conflicting.map(rejectConflicting)];
+    const isConflicting = new Set(conflicting.map(({ entry }) => entry.id));
+    const rejected = [
+      ...undecodable,
+      ...refused,
+      ...conflicting.map(rejectConflicting),
+      // One dead letter an entry.
+      ...failed.filter(({ entry }) => !isConflicting.has(entry.id)),
+    ];
     if (!(await this.#rejections.admit(batch.entries.length, rejected, signals))) {
       this.#inFlight.remove(batch);
       return;

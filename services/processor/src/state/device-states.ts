@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Metrics } from '../metrics.ts';
+import type { DeviceStateCap } from './device-state-cap.ts';
 import type { Fix } from '../fix.ts';
 
 /** A device's newest good fix: one without quality flags and within the past limit. */
@@ -39,21 +40,22 @@ export type FindLastFixes = (
   abandon: AbortSignal,
 ) => Promise<ReadonlyMap<string, LastFix>>;
 
-/** Device states in memory, at most `cap` of them; unknown devices are loaded from the database. */
+/** Device states of one stream in memory; unknown devices are loaded from the database. */
 export class DeviceStates {
   readonly #states: LRUCache<string, DeviceState>;
   readonly #findLastFixes: FindLastFixes;
-  readonly #metrics: Metrics;
+  readonly #cap: DeviceStateCap;
 
-  constructor(cap: number, findLastFixes: FindLastFixes, metrics: Metrics) {
+  constructor(cap: DeviceStateCap, findLastFixes: FindLastFixes, metrics: Metrics) {
     this.#findLastFixes = findLastFixes;
-    this.#metrics = metrics;
+    this.#cap = cap;
     this.#states = new LRUCache({
-      max: cap,
+      max: cap.cap,
       dispose: (_state, _deviceId, reason) => {
         if (reason === 'evict') metrics.deviceStateEvictions.inc();
       },
     });
+    cap.add(this.#states);
   }
 
   /**
@@ -90,10 +92,8 @@ export class DeviceStates {
 
   /** Keeps the states that `next` proposed. */
   commit({ states }: ProposedStates): void {
-    const sizeBefore = this.#states.size;
     for (const [deviceId, state] of states) this.#states.set(deviceId, state);
-    // By the difference: all streams share the gauge.
-    this.#metrics.deviceStateSize.inc(this.#states.size - sizeBefore);
+    this.#cap.enforce();
   }
 }
 

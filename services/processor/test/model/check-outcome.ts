@@ -82,7 +82,15 @@ function checkDeadLetter(run: RunContext, { cause, fields }: DeadLetter, rows: R
   }
   // A process may die for another reason while it processes an entry alone.
   const deaths = ['crashed', 'failed', 'pause'].reduce((sum, each) => sum + (run.counts.get(each) ?? 0), 0);
-  const isTrue = reason === 'ended_process' ? deaths >= 2 : reason === entry.deadLetterReason;
+  const domainErrors = [...run.counts]
+    .filter(([what]) => what.startsWith('domain step: error'))
+    .reduce((sum, [, times]) => sum + times, 0);
+  const isTrue =
+    reason === 'ended_process'
+      ? deaths >= 2
+      : reason === 'domain_step_failed'
+        ? domainErrors > 4
+        : reason === entry.deadLetterReason;
   if (!isTrue) run.violate(`${which} is dead-lettered with a wrong reason: ${reason}`);
   const stored = rows.get(entry.key);
   if (reason === 'same_time' && (stored === undefined || stored === entry.content)) {

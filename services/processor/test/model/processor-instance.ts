@@ -10,6 +10,7 @@ import { processorSettings } from '../../src/config.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import type { AfterWrite } from '../../src/pipeline/after-write.ts';
 import { StreamLoop } from '../../src/pipeline/stream-loop.ts';
+import { DeviceStateCap } from '../../src/state/device-state-cap.ts';
 import { delayMs, type GatedProcess, openRedisGate, type RedisGate } from '../support/redis-gate.ts';
 import { readRows } from './check-outcome.ts';
 import type { Connection, Fault } from './plan.ts';
@@ -56,17 +57,19 @@ export class ProcessorInstance implements AsyncDisposable {
     const connectPostgres = () => gatePostgres(servers.sql, this.#gated('postgres'), background);
     const redis = connectRedis(commands.url, { name: this.name, log });
     Object.assign(redis.options, { commandTimeout: deadlineMs, socketTimeout: 2 * deadlineMs });
+    const config = readConfig(processorSettings, {
+      REDIS_URL: reader.url,
+      POSTGRES_URL: 'postgres://127.0.0.1/unused',
+      REDIS_TELEMETRY_STREAM: stream,
+      ...env,
+    });
     const loop = new StreamLoop({
       stream,
-      config: readConfig(processorSettings, {
-        REDIS_URL: reader.url,
-        POSTGRES_URL: 'postgres://127.0.0.1/unused',
-        REDIS_TELEMETRY_STREAM: stream,
-        ...env,
-      }),
+      config,
       redis,
       postgres: new PostgresClient(connectPostgres, deadlineMs),
       afterWrite: (transitions) => this.#domainStep(transitions),
+      deviceStateCap: new DeviceStateCap(config.DEVICE_STATE_CAP, this.#metrics),
       onProgress: () => undefined,
       metrics: this.#metrics,
       log,

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { eventually } from '@app/test-kit/eventually';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { readDeadLetters } from '../support/expect-all-stored.ts';
@@ -37,10 +38,6 @@ function listener(): {
       ids.push(...transitions.map(({ fix }) => fix.entry.id));
     },
   };
-}
-
-async function failing(): Promise<void> {
-  throw new Error('no');
 }
 
 async function pending(): Promise<number> {
@@ -149,29 +146,91 @@ test('while the domain step fails later batches wait, and it gets the same batch
   expect(loop.messages.filter((message) => message.startsWith('error: domain step failed'))).toHaveLength(3);
 });
 
-test('a domain step that keeps failing ends the loop; its entries stay pending and are redelivered', async () => {
+test('a domain step that fails for more than ten devices ends the loop; its entries stay pending and are redelivered', async () => {
   const { redis, stream } = fixture;
-  const sent = await send(redis, stream, records(5));
+  const sent = await send(redis, stream, records(50, { devices: 11 }));
   // The waits between the attempts are random; here they are none.
   vi.spyOn(Math, 'random').mockReturnValue(0);
-  let times = 0;
+  let batches = 0;
   {
     await using loop = run({
-      afterWrite: async () => {
-        times += 1;
+      afterWrite: async ({ length }) => {
+        if (length > 1) batches += 1;
         throw new Error('the domain is broken');
       },
     });
-    await expect(loop.ended).rejects.toThrow('the domain is broken');
+    await expect(loop.ended).rejects.toThrow(
+      /^The domain step fails for fixes of 11 devices, the last one in entry \d+-\d+: deploy a version/u,
+    );
   }
-  expect(times).toBe(8);
-  expect(await pending()).toBe(5);
+  expect(batches).toBe(4);
+  expect(await pending()).toBe(50);
   expect(await readDeadLetters(redis, stream)).toEqual([]);
   const domain = listener();
   await using _loop = run({ afterWrite: domain.afterWrite });
   await fixture.expectStored(sent);
   // Stored by the first loop, whose domain step did not succeed: the second passes the duplicates.
   expect(domain.ids).toEqual(sent.map(({ id }) => id));
+});
+
+test.each([
+  ['beside others', 20],
+  ['of all devices that report', 1],
+])(
+  'a fix %s for which the domain step fails alone is stored and dead-lettered, and the rest passes',
+  async (_name, devices) => {
+    const { redis, sql, stream } = fixture;
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    const good = records(devices - 1, { devices });
+    const bad = record({ deviceId: 'bad' });
+    const sent = await send(redis, stream, [bad, ...good]);
+    const domain = listener();
+    await using loop = run({
+      afterWrite: async (transitions) => {
+        if (transitions.some(({ fix }) => fix.position.deviceId === 'bad'))
+          throw new TypeError('at 46.5, 7.25');
+        await domain.afterWrite(transitions);
+      },
+    });
+    await eventually(async () => (await loop.metric('processor_acks_total')) === devices);
+    expect(domain.ids).toEqual(sent.slice(1).map(({ id }) => id));
+    const deadLetters = await readDeadLetters(redis, stream);
+    expect(deadLetters.map(({ cause }) => cause)).toMatchObject([
+      {
+        dlq_entry_id: sent[0]?.id,
+        dlq_reason: 'domain_step_failed',
+        dlq_detail: 'the row is stored; the domain step fails for this fix alone (TypeError)',
+      },
+    ]);
+    expect(loop.lines).toContainEqual(
+      expect.objectContaining({ msg: 'domain step failed for one fix', stream, entryId: sent[0]?.id }),
+    );
+    const [row] = await sql<{ n: number }[]>`select count(*)::int as n from positions`;
+    expect(row?.n).toBe(devices);
+    // A replay passes the fix to the domain step again.
+    await using _next = run({ afterWrite: domain.afterWrite, env: { INSTANCE_ID: 'next' } });
+    await loop.stop();
+    const [again] = await send(redis, stream, [bad]);
+    await eventually(() => domain.ids.includes(again?.id ?? ''));
+  },
+);
+
+test('the domain step gets the name of the stream, and a signal that ends its wait', async () => {
+  const { redis, stream } = fixture;
+  await send(redis, stream, records(1));
+  const streams: string[] = [];
+  await using loop = run({
+    afterWrite: async (_transitions, context) => {
+      streams.push(context.stream);
+      await once(context.signal, 'abort');
+      throw new Error('interrupted');
+    },
+  });
+  await eventually(() => streams.length > 0);
+  loop.abandon(new Error('enough'));
+  await expect(loop.ended).rejects.toThrow('enough');
+  expect(streams).toEqual([stream]);
+  expect(await pending()).toBe(1);
 });
 
 test('after a crash between write and commit a fix still counts as new', async () => {
@@ -183,9 +242,16 @@ test('after a crash between write and commit a fix still counts as new', async (
     await loop.stop();
   }
   await send(redis, stream, [record({ fixAtMs: noon }), record({ fixAtMs: noon + 1000 })]);
-  vi.spyOn(Math, 'random').mockReturnValue(0);
   {
-    await using loop = run({ afterWrite: failing });
+    let isCalled = false;
+    await using loop = run({
+      afterWrite: async (_transitions, { signal }) => {
+        isCalled = true;
+        await once(signal, 'abort');
+      },
+    });
+    await eventually(() => isCalled);
+    loop.abandon(new Error('no'));
     await expect(loop.ended).rejects.toThrow('no');
   }
   const transitions: StateTransition[] = [];

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { fix } from '../support/fixes.ts';
 import { observe } from '../support/observed.ts';
 import type { Fix } from '../../src/fix.ts';
+import { DeviceStateCap } from '../../src/state/device-state-cap.ts';
 import { DeviceStates, type FindLastFixes, type LastFix } from '../../src/state/device-states.ts';
 
 const noon = Date.UTC(2026, 5, 1, 12);
@@ -13,6 +14,10 @@ function lastFix(fixAtMs: number): LastFix {
   return { fixAtMs, latitude: 46.5, longitude: 7.25, altitudeM: 800, courseDeg: 90, speedKmh: 42.5 };
 }
 
+function openStates(cap: number, find: FindLastFixes = nothingStored, { metrics } = observe()): DeviceStates {
+  return new DeviceStates(new DeviceStateCap(cap, metrics), find, metrics);
+}
+
 /** Commits one batch and returns the last fix's time before and after each fix. */
 async function commitBatch(states: DeviceStates, fixes: readonly Fix[]): Promise<(number | undefined)[][]> {
   const proposed = await states.next(fixes, never);
@@ -21,7 +26,7 @@ async function commitBatch(states: DeviceStates, fixes: readonly Fix[]): Promise
 }
 
 test('a newer fix updates the state of its device only', async () => {
-  const states = new DeviceStates(10, nothingStored, observe().metrics);
+  const states = openStates(10);
   const times = await commitBatch(states, [
     fix({ deviceId: 'a', fixAtMs: noon }),
     fix({ deviceId: 'b', fixAtMs: noon - 5 }),
@@ -35,7 +40,7 @@ test('a newer fix updates the state of its device only', async () => {
 });
 
 test('late and repeated fixes do not change the last fix', async () => {
-  const states = new DeviceStates(10, nothingStored, observe().metrics);
+  const states = openStates(10);
   await commitBatch(states, [fix({ fixAtMs: noon, latitude: 1 })]);
   const { transitions } = await states.next(
     [fix({ fixAtMs: noon - 1, latitude: 2 }), fix({ fixAtMs: noon, latitude: 3 })],
@@ -45,7 +50,7 @@ test('late and repeated fixes do not change the last fix', async () => {
 });
 
 test('a flagged fix yields a transition and updates only the last-seen time', async () => {
-  const states = new DeviceStates(10, nothingStored, observe().metrics);
+  const states = openStates(10);
   await commitBatch(states, [fix({ fixAtMs: noon })]);
   const { transitions } = await states.next([fix({ fixAtMs: noon + 5000, satellites: 0 })], never);
   expect(transitions).toHaveLength(1);
@@ -53,14 +58,14 @@ test('a flagged fix yields a transition and updates only the last-seen time', as
 });
 
 test('the last-seen time is the newest arrival and never decreases', async () => {
-  const states = new DeviceStates(10, nothingStored, observe().metrics);
+  const states = openStates(10);
   const { transitions } = await states.next([fix({ fixAtMs: noon }), fix({ fixAtMs: noon - 9000 })], never);
   expect(transitions.map(({ after }) => after.lastSeenAtMs)).toEqual([noon + 1000, noon + 1000]);
 });
 
 test('before the commit nothing is kept, and the same batch counts as new again', async () => {
   const { metrics, metric } = observe();
-  const states = new DeviceStates(10, nothingStored, metrics);
+  const states = new DeviceStates(new DeviceStateCap(10, metrics), nothingStored, metrics);
   const batch = [fix({ fixAtMs: noon })];
   const first = await states.next(batch, never);
   const second = await states.next(batch, never);
@@ -77,7 +82,7 @@ test('unknown devices are looked up once per batch, before their oldest good fix
     asked.push(olderThanMs);
     return new Map([['a', lastFix(noon - 60_000)]]);
   };
-  const states = new DeviceStates(10, stored, observe().metrics);
+  const states = openStates(10, stored);
   const times = await commitBatch(states, [
     fix({ deviceId: 'a', fixAtMs: noon }),
     fix({ deviceId: 'b', fixAtMs: noon }),
@@ -106,7 +111,7 @@ test('a device is not looked up before its first good fix', async () => {
     const isBefore = (olderThanMs.get('a') ?? 0) > noon - 60_000;
     return new Map(isBefore ? [['a', lastFix(noon - 60_000)]] : []);
   };
-  const states = new DeviceStates(10, stored, observe().metrics);
+  const states = openStates(10, stored);
   // A look-up would find the good fix that follows, stored by a process that crashed before its domain step.
   const blind = fix({ deviceId: 'a', fixAtMs: noon - 30_000, satellites: 0 });
   expect(await commitBatch(states, [blind])).toEqual([[undefined, undefined]]);
@@ -120,7 +125,7 @@ test('a device is not looked up before its first good fix', async () => {
 
 test('the last fix stored before the first good fix of this process is found', async () => {
   const stored: FindLastFixes = async () => new Map([['a', lastFix(noon - 60_000)]]);
-  const states = new DeviceStates(10, stored, observe().metrics);
+  const states = openStates(10, stored);
   await commitBatch(states, [fix({ deviceId: 'a', fixAtMs: noon - 1000, satellites: 0 })]);
   const { transitions } = await states.next([fix({ deviceId: 'a', fixAtMs: noon })], never);
   expect(transitions[0]?.before).toMatchObject({ lastFix: { fixAtMs: noon - 60_000 }, lastSeenAtMs: noon });
@@ -132,7 +137,7 @@ test('a batch that is empty or has only known devices needs no look-up', async (
     lookUps += 1;
     return new Map();
   };
-  const states = new DeviceStates(10, count, observe().metrics);
+  const states = openStates(10, count);
   await commitBatch(states, []);
   await commitBatch(states, [fix({ fixAtMs: noon })]);
   await commitBatch(states, [fix({ fixAtMs: noon + 1 })]);
@@ -146,7 +151,7 @@ test('the least recently updated devices are evicted and counted, and looked up 
     asked.push([...olderThanMs.keys()]);
     return new Map();
   };
-  const states = new DeviceStates(2, stored, metrics);
+  const states = new DeviceStates(new DeviceStateCap(2, metrics), stored, metrics);
   await commitBatch(states, [fix({ deviceId: 'a' }), fix({ deviceId: 'b' })]);
   await commitBatch(states, [fix({ deviceId: 'a', fixAtMs: noon })]);
   await commitBatch(states, [fix({ deviceId: 'c' })]);
@@ -156,16 +161,31 @@ test('the least recently updated devices are evicted and counted, and looked up 
   expect(asked).toEqual([['a', 'b'], ['c'], ['b']]);
 });
 
-test('the size gauge sums the states of all streams', async () => {
+test('the cap and the size count the states of all streams together', async () => {
   const { metrics, metric } = observe();
-  await commitBatch(new DeviceStates(2, nothingStored, metrics), [
-    fix({ deviceId: 'a' }),
-    fix({ deviceId: 'b' }),
-  ]);
-  const other = new DeviceStates(2, nothingStored, metrics);
-  await commitBatch(other, [fix({ deviceId: 'c' })]);
-  await commitBatch(other, [fix({ deviceId: 'd' }), fix({ deviceId: 'e' })]);
+  const cap = new DeviceStateCap(4, metrics);
+  const asked: string[] = [];
+  const open = (): DeviceStates =>
+    new DeviceStates(
+      cap,
+      async (olderThanMs) => {
+        asked.push(...olderThanMs.keys());
+        return new Map();
+      },
+      metrics,
+    );
+  const [one, other] = [open(), open()];
+  for (const deviceId of ['a', 'b', 'c']) await commitBatch(one, [fix({ deviceId })]);
+  await commitBatch(other, [fix({ deviceId: 'a' })]);
   expect(await metric('processor_device_state_size')).toBe(4);
+  expect(await metric('processor_device_state_evictions_total')).toBe(0);
+  await commitBatch(other, [fix({ deviceId: 'd' })]);
+  expect(await metric('processor_device_state_size')).toBe(4);
+  expect(await metric('processor_device_state_evictions_total')).toBe(1);
+  // Of the stream with most states the one that was updated first.
+  asked.length = 0;
+  await commitBatch(one, [fix({ deviceId: 'b' }), fix({ deviceId: 'c' }), fix({ deviceId: 'a' })]);
+  expect(asked).toEqual(['a']);
 });
 
 test('in any order of fixes, a state never goes back in time and ends at the newest good fix', async () => {
@@ -179,7 +199,7 @@ test('in any order of fixes, a state never goes back in time and ends at the new
   );
   await fc.assert(
     fc.asyncProperty(fixes, fc.integer({ min: 1, max: 20 }), async (positions, batchSize) => {
-      const states = new DeviceStates(10, nothingStored, observe().metrics);
+      const states = openStates(10);
       const newest = new Map<string, number>();
       for (let at = 0; at < positions.length; at += batchSize) {
         const batch = positions.slice(at, at + batchSize).map((position) => fix(position));

@@ -3,6 +3,7 @@ import { closeRedis, connectRedis } from '@app/runtime/redis';
 import { processorSettings } from '../../src/config.ts';
 import type { AfterWrite } from '../../src/pipeline/after-write.ts';
 import { StreamLoop } from '../../src/pipeline/stream-loop.ts';
+import { DeviceStateCap } from '../../src/state/device-state-cap.ts';
 import { observe, type Observed } from './observed.ts';
 import { openClient } from './postgres-clients.ts';
 
@@ -48,6 +49,7 @@ export function runLoop(options: {
     redis,
     postgres: connection.client,
     afterWrite,
+    deviceStateCap: new DeviceStateCap(config.DEVICE_STATE_CAP, seen.metrics),
     onProgress: () => {
       iterations += 1;
     },

@@ -1,6 +1,7 @@
 // CPU per position and step, with the processor's own functions called one after the other.
 import type { Fix } from '@app/processor/fix';
 import { decodeEntries } from '@app/processor/pipeline/decode-entries';
+import { DeviceStateCap } from '@app/processor/state/device-state-cap';
 import { DeviceStates } from '@app/processor/state/device-states';
 import { selectLastFixes } from '@app/processor/state/look-up-last-fixes';
 import { parseEntriesReply } from '@app/processor/stream/entry-reply';
@@ -51,10 +52,11 @@ async function measureSteps({ redisUrl, postgresUrl, stream, entries }: StepCost
   const connection = stack.adopt(await StreamConnection.open(redisUrl, 'bench:costs', deadlineMs), (opened) =>
     opened.close(),
   );
+  const metrics = createMetrics(new Registry());
   const states = new DeviceStates(
-    1_000_000,
+    new DeviceStateCap(1_000_000, metrics),
     (olderThanMs) => selectLastFixes(sql, [...olderThanMs]),
-    createMetrics(new Registry()),
+    metrics,
   );
   const { signal } = new AbortController();
 
