@@ -11,8 +11,16 @@ const code = sources(
   'services/*/Dockerfile',
   'deploy/**/*.{sh,yaml,yml}',
 );
-/** Settings of Directus. */
-const foreignSettings = new Set(['IP_TRUST_PROXY']);
+/** Settings of Directus and Node, and codes of Node's TLS errors. */
+const foreignNames = new Set([
+  'CERT_HAS_EXPIRED',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'HTTPS_PROXY',
+  'IP_TRUST_PROXY',
+  'NO_PROXY',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
 
 function listFiles(pattern: string): readonly string[] {
   return globSync(pattern, { cwd: repositoryPath('.'), exclude: ['**/node_modules/**'] });
@@ -23,7 +31,7 @@ function sources(...patterns: readonly string[]): string {
 }
 
 function isInCode(name: string): boolean {
-  return foreignSettings.has(name) || new RegExp(`\\b${name}\\b`, 'u').test(code);
+  return foreignNames.has(name) || new RegExp(`\\b${name}\\b`, 'u').test(code);
 }
 
 /** What a page quotes in backticks, without its code blocks. */
