@@ -1,12 +1,18 @@
 import { startTimescale } from '@app/test-kit/timescale';
 import postgres, { type Sql } from 'postgres';
 import { expect, test } from 'vitest';
+import { connectWhenReady } from '../src/connect-when-ready.ts';
 import { migrate } from '../src/migrate.ts';
+import { prune } from '../src/prune/prune.ts';
 
 function connect(url: string): Sql & AsyncDisposable {
   // The WebAssembly build supports only one connection.
   const sql = postgres(url, { max: 1, onnotice: () => undefined });
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
+}
+
+function ignore(): void {
+  // The progress of a run.
 }
 
 async function insertFix(sql: Sql, deviceId: string, daysAgo: number): Promise<number> {
@@ -120,6 +126,35 @@ test('positions are kept unless a retention is set; it can be changed and remove
   await sql`select set_positions_retention(null)`;
   expect(await retention()).toEqual([]);
   await expect(sql`select set_positions_retention('0')`).rejects.toThrow('longer than');
+});
+
+test('old chunks are dropped in steps by the prune job', async () => {
+  await using timescale = await startTimescale();
+  await migrate(timescale.url);
+  {
+    await using sql = connect(timescale.url);
+    await sql`
+      insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+      select 'a', date_trunc('day', now()) - make_interval(days => day), 1, 1, 1, 1, 1, 1, 1, '8'
+      from generate_series(0, 60) as day`;
+  }
+  const { signal } = new AbortController();
+  {
+    await using connection = await connectWhenReady(timescale.url, { signal, log: ignore, waitMs: 10_000 });
+    const options = { keepDays: 30, signal, log: ignore, maxChunks: 7, pauseMs: 0 };
+    expect(await prune(connection.client, { ...options, maxMs: 0 })).toEqual({
+      what: 'chunks',
+      count: 7,
+      isDone: false,
+    });
+    expect(await prune(connection.client, { ...options, maxMs: 60_000 })).toMatchObject({ isDone: true });
+  }
+  await using sql = connect(timescale.url);
+  const [kept] = await sql`
+    select count(*)::int as positions, min(ts) > now() - interval '32 days' as young,
+           (select count(*)::int from timescaledb_information.chunks where hypertable_name = 'positions') as chunks
+    from positions`;
+  expect(kept).toEqual({ positions: 31, young: true, chunks: 31 });
 });
 
 test('a database without TimescaleDB gets instructions, and keeps its rows when it is converted later', async () => {

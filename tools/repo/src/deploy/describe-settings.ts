@@ -1,3 +1,4 @@
+import { pruneSettings } from '@app/migrate/prune-settings';
 import { migrateSettings } from '@app/migrate/settings';
 import { settingMeta } from '@app/runtime/config';
 import { gatewaySettings } from '@app/live-gateway/config';
@@ -33,6 +34,7 @@ export function describeSettings(): string {
       PROCESSOR_PASSWORD: 'role not created',
       GATEWAY_PASSWORD: 'role not created',
     }),
+    section('Prune job', pruneSettings.shape),
   ].join('\n');
 }
 

@@ -1,0 +1,109 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { asRole } from '@app/test-kit/as-role';
+import { startPostgres } from '@app/test-kit/postgres';
+import postgres from 'postgres';
+import { expect, onTestFinished, test } from 'vitest';
+import { connectWhenReady } from '../../src/connect-when-ready.ts';
+import { prune, type PruneOptions } from '../../src/prune/prune.ts';
+
+const main = fileURLToPath(new URL('../../src/prune/main.ts', import.meta.url));
+const password = 'of-this-test';
+
+/** A database with `perDevice` old and as many young positions of each device, and a login that may only prune. */
+async function openDatabase(devices: number, perDevice: number) {
+  const database = await startPostgres();
+  onTestFinished(() => database[Symbol.asyncDispose]());
+  const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
+  onTestFinished(() => sql.end());
+  await sql`
+    insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+    select 'd' || device, now() - make_interval(days => days, secs => n), 1, 1, 1, 1, 1, 1, 1, '8'
+    from generate_series(1, ${devices}::int) as device, generate_series(1, ${perDevice}::int) as n,
+         unnest(array[29, 31]) as days`;
+  const role = database.name.replace('live_tracking_test', 'pruner');
+  await sql`create role ${sql(role)} login in role tracking_pruner password ${sql`'of-this-test'`}`;
+  // Roles belong to the whole server.
+  onTestFinished(async () => void (await sql`drop role ${sql(role)}`));
+  const counts = async () => {
+    const [row] = await sql<{ old: number; young: number }[]>`
+      select count(*) filter (where ts < now() - interval '30 days')::int as old,
+             count(*) filter (where ts >= now() - interval '30 days')::int as young from positions`;
+    return row;
+  };
+  return { sql, counts, url: asRole(database.url, role, password) };
+}
+
+function ignore(): void {
+  // The progress of a run.
+}
+
+async function run(env: NodeJS.ProcessEnv): Promise<readonly [unknown, string]> {
+  const { promise, resolve } = Promise.withResolvers<readonly [unknown, string]>();
+  execFile(process.execPath, [main], { env }, (error, stdout, stderr) => {
+    resolve([error?.code ?? 0, stdout + stderr]);
+  });
+  return await promise;
+}
+
+async function pruneOnce(url: string, options: Partial<PruneOptions> = {}) {
+  const { signal } = new AbortController();
+  await using connection = await connectWhenReady(url, { signal, log: ignore, waitMs: 10_000 });
+  return await prune(connection.client, {
+    keepDays: 30,
+    maxMs: 60_000,
+    signal,
+    log: ignore,
+    pauseMs: 0,
+    ...options,
+  });
+}
+
+test('old positions of a plain table are deleted in steps, young ones stay', async () => {
+  const { sql, counts, url } = await openDatabase(7, 100);
+  // Steps of more rows than a device has, of fewer, and of exactly as many.
+  await sql`
+    create function refuse_large_step() returns trigger language plpgsql as $$
+    begin
+      if (select count(*) from deleted) > 33 then raise exception 'too many rows'; end if;
+      return null;
+    end $$`;
+  await sql`create trigger step after delete on positions referencing old table as deleted
+    for each statement execute function refuse_large_step()`;
+  expect(await pruneOnce(url, { maxRows: 33 })).toEqual({ what: 'rows', count: 700, isDone: true });
+  expect(await counts()).toEqual({ old: 0, young: 700 });
+  expect(await pruneOnce(url)).toEqual({ what: 'rows', count: 0, isDone: true });
+});
+
+test('a run ends when its time is up, and the next one continues', async () => {
+  const { counts, url } = await openDatabase(3, 10);
+  expect(await pruneOnce(url, { maxRows: 4, maxMs: 0 })).toEqual({ what: 'rows', count: 4, isDone: false });
+  expect(await counts()).toEqual({ old: 26, young: 30 });
+  expect(await pruneOnce(url, { maxRows: 10 })).toEqual({ what: 'rows', count: 26, isDone: true });
+});
+
+test('more devices than a step visits are all visited', async () => {
+  const { counts, url } = await openDatabase(2500, 1);
+  expect(await pruneOnce(url, { maxRows: 5000 })).toEqual({ what: 'rows', count: 2500, isDone: true });
+  expect(await counts()).toEqual({ old: 0, young: 2500 });
+});
+
+test("the job's role can neither read nor delete by itself, nor delete everything", async () => {
+  const { url } = await openDatabase(1, 1);
+  const pruner = postgres(url, { max: 1 });
+  onTestFinished(() => pruner.end());
+  for (const statement of ['select from positions', 'delete from positions', 'truncate positions']) {
+    await expect(pruner.unsafe(statement)).rejects.toMatchObject({ code: '42501' });
+  }
+  await expect(pruner`select delete_old_positions('0', '', 10)`).rejects.toThrow('longer than');
+});
+
+test('the program deletes, prints how much, and names a missing setting', async () => {
+  const { counts, url } = await openDatabase(2, 5);
+  expect(await run({ POSTGRES_URL: url, PRUNE_KEEP_DAYS: '30' })).toEqual([0, '10 rows deleted\n']);
+  expect(await counts()).toEqual({ old: 0, young: 10 });
+  expect(await run({ POSTGRES_URL: url })).toEqual([
+    78,
+    expect.stringContaining('PRUNE_KEEP_DAYS is not set'),
+  ]);
+});
