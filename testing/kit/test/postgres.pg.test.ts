@@ -22,10 +22,12 @@ test('a test database has the tables of the migrations and of Directus and is dr
       'directus_users',
       'entries',
       'entry_devices',
+      'event_viewers',
       'events',
       'migration_checksums',
       'pgmigrations',
       'positions',
+      'positions_past_limit',
     ]);
   }
   await using other = await startPostgres({ empty: true });
