@@ -13,6 +13,7 @@ import {
 } from './support/open-faulty-fixture.ts';
 import type { RunningProcessor } from './support/start-processor.ts';
 import { refuseRows } from './support/refuse-rows.ts';
+import { shiftPostgresClock } from './support/shift-clocks.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
 /** Leaves five entries pending at another consumer for an hour; one of them is deleted from the stream. */
@@ -127,6 +128,10 @@ test(
       return readMetric(seen.text, 'processor_group_ahead_of_stream') === 1;
     }, patience);
     await redis.xgroup('SETID', stream, 'processor', lastDelivered);
+    // Redis counts again once the group has read the newest entry.
+    const storedBefore = await stored(fixture);
+    await send(redis, stream, records(1, { from: 1900 }));
+    await eventually(async () => (await stored(fixture)) === storedBefore + 1, patience);
 
     // A stream that is deleted with entries that nobody has read.
     const secondLock = await lockPositions(fixture);
@@ -143,16 +148,27 @@ test(
     fixture.ownRedis.resume();
     await scrape();
 
-    // A full dead-letter stream, and one that is trimmed.
+    // A full dead-letter stream, and one that is trimmed; a processor, and then a Redis, an hour ahead of the other clocks.
+    const hourMs = 3_600_000;
     const broken = `${stream}:broken`;
     let waiting: RunningProcessor | undefined;
-    for (const [whenFull, metric] of [
-      ['wait', 'processor_dead_letters_waiting'],
-      ['trim', 'processor_dead_letters_trimmed_total'],
+    for (const [whenFull, metric, clock, shiftMs] of [
+      ['wait', 'processor_dead_letters_waiting', 'processor', hourMs],
+      ['trim', 'processor_dead_letters_trimmed_total', 'redis', -hourMs],
     ] as const) {
       const other = `${stream}:${whenFull}`;
-      const env = { INSTANCE_ID: whenFull, DLQ_MAX_LENGTH: '1', DLQ_WHEN_FULL: whenFull };
-      const full = await fixture.start({ stream: whenFull === 'wait' ? `${other},${broken}` : other, env });
+      const env = {
+        INSTANCE_ID: whenFull,
+        DLQ_MAX_LENGTH: '1',
+        DLQ_WHEN_FULL: whenFull,
+        SHIFT_DATE_MS: String(shiftMs),
+      };
+      if (clock === 'redis') await shiftPostgresClock(fixture.sql, shiftMs);
+      const full = await fixture.start({
+        stream: whenFull === 'wait' ? `${other},${broken}` : other,
+        env,
+        preload: new URL('support/shift-date.ts', import.meta.url),
+      });
       waiting ??= full;
       await sendFields(redis, other, [
         ['payload', 'garbage', 'codec', '8E'],
@@ -160,18 +176,27 @@ test(
       ]);
       for (const name of [metric, 'processor_dead_letter_fill_ratio'])
         await eventually(async () => (await full.metrics(name)) === 1, patience);
+      await eventually(
+        async () => ((await full.metrics('processor_clock_skew_seconds', { clock })) ?? 0) > hourMs / 2000,
+        patience,
+      );
       seen.add(await full.exposition());
       const ready = whenFull === 'trim' ? 'ok' : `dead letters wait: ${other}:dlq has DLQ_MAX_LENGTH entries`;
       await eventually(async () => (await full.readyz()).body === `${ready}\n`, patience);
     }
 
-    // A stream in which nothing can be decoded.
+    // A stream in which nothing can be decoded, with ids ahead of Redis' clock.
+    await redis.xadd(broken, `${Date.now() + hourMs}-0`, 'payload', 'garbage', 'codec', '8E');
     await sendFields(
       redis,
       broken,
       Array.from({ length: 600 }, () => ['payload', 'garbage', 'codec', '8E']),
     );
     await eventually(async () => (await waiting?.metrics('processor_stream_stopped')) === 1, patience);
+    await eventually(
+      async () => ((await waiting?.metrics('processor_clock_skew_seconds', { clock: 'stream' })) ?? 0) > 0,
+      patience,
+    );
     seen.add((await waiting?.exposition()) ?? '');
 
     const largest = (name: string, labels?: Record<string, string>): number | undefined =>
