@@ -6,7 +6,7 @@ import type postgres from 'postgres';
  * transaction, so that nothing is left in the server's session, and a process that is frozen leaves no transaction open,
  * as it could between BEGIN and COMMIT.
  *
- * Other statements than templates and `unsafe` are passed on unchanged.
+ * Other statements than templates and `unsafe` are passed on unchanged. A template within a template is refused.
  */
 export function withoutSession(sql: postgres.Sql, statementTimeoutMs: number): postgres.Sql {
   const run = async (statement: string): Promise<unknown> => {

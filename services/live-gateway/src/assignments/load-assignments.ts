@@ -21,17 +21,18 @@ export async function loadAssignments(sql: Sql): Promise<LoadedAssignments> {
      where attname = 'status' and not attisdropped
        and attrelid in (to_regclass('entries'), to_regclass('entry_devices'), to_regclass('devices'))`;
   const withStatus = densify(columns);
-  const isShown = (table: string) =>
+  const isShown = (table: string): string =>
     withStatus.some((column) => column.table === table && column.isReadable)
-      ? sql`and ${sql(table)}.status::text is distinct from 'archived'`
-      : sql``;
-  const rows = await sql<AssignmentRow[]>`
+      ? `and ${table}.status::text is distinct from 'archived'`
+      : '';
+  // Not a template: behind a pooler those have no parts.
+  const rows = await sql.unsafe<AssignmentRow[]>(`
     select distinct entries.event_id::text as "eventId", devices.id::text as "deviceId", devices.imei
       from entry_devices
       join entries on entries.id = entry_devices.entry_id
       join devices on devices.id = entry_devices.device_id
      where entries.event_id is not null
-       and devices.imei <> '' ${isShown('entries')} ${isShown('entry_devices')} ${isShown('devices')}`;
+       and devices.imei <> '' ${isShown('entries')} ${isShown('entry_devices')} ${isShown('devices')}`);
   return {
     assignments: indexAssignments(densify(rows)),
     unreadableStatus: withStatus.filter(({ isReadable }) => !isReadable).map(({ table }) => table),
