@@ -185,8 +185,8 @@ export function createPostgresHealthCheck(options: {
 const probes = new WeakMap<postgres.Sql, Promise<unknown>>();
 
 /**
- * Rejects if `select 1` fails or misses the deadline. It is not a template, whose prepared statement a pooler may lose. A pool has at most one probe in flight, or its queue would grow
- * throughout an outage.
+ * Rejects if `select 1` fails or misses the deadline. It is not a template, whose prepared statement a pooler may lose. A
+ * pool has at most one probe in flight, or its queue would grow throughout an outage.
  */
 async function probe(sql: postgres.Sql, timeoutMs: number): Promise<void> {
   const result = probes.get(sql) ?? Promise.resolve(sql.unsafe('select 1'));
