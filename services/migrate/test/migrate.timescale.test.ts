@@ -198,6 +198,7 @@ test('without the right to create the extension the table stays plain, and the r
     expect.stringMatching(
       /^WARNING: The role plain may not create the extension timescaledb: .* \(As a superuser: /u,
     ),
+    expect.stringMatching(/^WARNING: The role plain may not create the role tracking_pruner \(/u),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_processor \(/u),
   ]);
   await using sql = connect(timescale.url);
