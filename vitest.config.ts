@@ -10,7 +10,7 @@ export default defineConfig({
     // Processes, not threads: an open listen socket of uWebSockets.js aborts a worker thread.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     slowTestThreshold: 2_000,
     // A condition is waited for as long as a machine that is busy may take; one that holds costs nothing.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface EventuallyOptions {
-  /** Default 5000. */
+  /** Default 20 000: a machine that is busy may take long, and a condition that holds costs nothing. */
   readonly timeoutMs?: number;
   /** Pause between two attempts. Default 20. */
   readonly intervalMs?: number;
@@ -20,7 +20,7 @@ const expired = Symbol('the deadline has passed');
  */
 export async function eventually<T extends Something>(
   probe: () => T | Promise<T>,
-  { timeoutMs = 5000, intervalMs = 20 }: EventuallyOptions = {},
+  { timeoutMs = 20_000, intervalMs = 20 }: EventuallyOptions = {},
 ): Promise<Exclude<T, undefined | false>> {
   const deadlineMs = performance.now() + timeoutMs;
   const deadline = Promise.withResolvers<typeof expired>();

@@ -9,7 +9,7 @@ const dayMs = 86_400_000;
 
 test(
   'Redis three days behind: good fixes are stored without a flag, and only fixes ahead of the time are not',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const shiftMs = 3 * dayMs;
     await using fixture = await openFixture();
