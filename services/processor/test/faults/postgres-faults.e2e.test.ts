@@ -21,7 +21,7 @@ async function through(
 ): Promise<void> {
   const before = await stored(fixture);
   await fixture.feed(500);
-  await eventually(async () => (await stored(fixture)) > before, { intervalMs: 1, timeoutMs: 15_000 });
+  await eventually(async () => (await stored(fixture)) > before, { intervalMs: 1, timeoutMs: 60_000 });
   await fault.begin();
   await fixture.feed(500);
   await fault.end();
@@ -60,7 +60,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
       await through(fixture, {
         begin: end,
         end: async () => {
-          await eventually(async () => (await retries(processor)) >= 1, { timeoutMs: 15_000 });
+          await eventually(async () => (await retries(processor)) >= 1, { timeoutMs: 60_000 });
           await expectWaiting(processor);
           await postgres.start();
         },
@@ -101,7 +101,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
       },
       end: async () => {
         // The server's statement timeout is shorter than the deadline; the batch is halved each time.
-        await eventually(async () => (await retries(processor, '57')) >= 2, { timeoutMs: 15_000 });
+        await eventually(async () => (await retries(processor, '57')) >= 2, { timeoutMs: 60_000 });
         await expectWaiting(processor);
         await lock.release();
       },
@@ -118,7 +118,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     await through(fixture, {
       begin: async () => postgres.pause(),
       end: async () => {
-        await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 15_000 });
+        await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 60_000 });
         await expectWaiting(processor);
         postgres.resume();
       },
@@ -134,7 +134,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     await through(fixture, {
       begin: async () => fixture.toPostgres.halfOpen(),
       end: async () => {
-        await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 15_000 });
+        await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 60_000 });
       },
     });
     expect(await processor.stop()).toEqual(cleanExit);
@@ -147,7 +147,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     await through(fixture, {
       begin: async () => fixture.toPostgres.swallow(),
       end: async () => {
-        await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 15_000 });
+        await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 60_000 });
         await expectWaiting(processor);
         await fixture.toPostgres.heal();
       },
@@ -180,7 +180,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
         await terminate(fixture);
       },
       end: async () => {
-        await eventually(async () => (await retries(processor, '25')) >= 2, { timeoutMs: 15_000 });
+        await eventually(async () => (await retries(processor, '25')) >= 2, { timeoutMs: 60_000 });
         await expectWaiting(processor);
         // Connections opened meanwhile stay read-only, so the processor has to replace them.
         await fixture.sql`alter database ${name} reset default_transaction_read_only`;
@@ -195,7 +195,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     await through(fixture, {
       begin: () => refuseRows(fixture.sql, '*', '53100'),
       end: async () => {
-        await eventually(async () => (await retries(processor, '53')) >= 3, { timeoutMs: 15_000 });
+        await eventually(async () => (await retries(processor, '53')) >= 3, { timeoutMs: 60_000 });
         await expectWaiting(processor);
         await acceptRows(fixture.sql, '*');
       },
@@ -214,7 +214,7 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
     // First reads are small, since the size of entries is unknown.
     const processor = await fixture.start();
     const first = await send(fixture.redis, fixture.stream, records(1000, { from: 5000 }));
-    await eventually(async () => (await stored(fixture)) === 1000, { timeoutMs: 15_000 });
+    await eventually(async () => (await stored(fixture)) === 1000, { timeoutMs: 60_000 });
     processor.kill('SIGSTOP');
     const sent = await send(fixture.redis, fixture.stream, batch);
     processor.kill('SIGCONT');
