@@ -11,7 +11,7 @@ export interface ProgramOptions {
   /** For error messages; the file name of `main` without it. */
   readonly name?: string;
   readonly args?: readonly string[];
-  /** The whole environment, except for `PATH`. */
+  /** The whole environment, except for `PATH` and Node's cache of compiled modules. */
   readonly env?: NodeJS.ProcessEnv;
   /** Options of Node itself. */
   readonly nodeOptions?: readonly string[];
@@ -76,7 +76,7 @@ export class Program implements AsyncDisposable {
       // A process group of its own: a Ctrl-C in the terminal reaches this process, which ends its children in order.
       detached: true,
       stdio: isBackground ? ['pipe', 'pipe', 'inherit'] : ['pipe', 'pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'], ...env },
+      env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...env },
     });
     const { stdin, stdout, stderr } = this.#child;
     // Writing to a child that has just ended fails; `exited` reports the end.

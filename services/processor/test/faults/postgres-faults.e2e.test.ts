@@ -14,11 +14,16 @@ import { record, records, send } from '../support/telemetry.ts';
 
 const env = { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50' };
 
-/** Sends entries before, during and after a fault, and expects all of them to be stored. `end` waits for its effect first. */
+/**
+ * Sends entries before, during and after a fault, and expects all of them to be stored. `end` waits for its effect first.
+ * All devices are known before: a look-up of states is not retried.
+ */
 async function through(
   fixture: FaultyFixture,
   fault: { readonly begin: () => Promise<void>; readonly end: () => Promise<void> },
 ): Promise<void> {
+  await fixture.feed(50);
+  await fixture.expectFedStored();
   const before = await stored(fixture);
   await fixture.feed(500);
   await eventually(async () => (await stored(fixture)) > before, { intervalMs: 1, timeoutMs: 60_000 });
