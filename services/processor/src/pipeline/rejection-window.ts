@@ -5,7 +5,9 @@ const windowEntries = 1000;
 /** Fewer rejected entries prove nothing: a test with three records, two of them broken. */
 const minRejected = 250;
 /** A few broken trackers may send most entries at night, and must not stop the others. */
-const maxDevices = 10;
+const maxBrokenDevices = 10;
+/** Fewer rejected entries of other devices prove nothing either, while only broken trackers send. */
+const minOfOthers = 50;
 
 /** Most of the recent entries were rejected, from many devices. */
 export interface MassRejection {
@@ -23,7 +25,7 @@ interface Batch {
 
 /**
  * Detects a fault that does not lie with single devices: a wrong clock, a producer that broke its format, a constraint. Then
- * more than half of the last entries are rejected, at least 250, of more than ten devices.
+ * at least 250 of the last entries are rejected, and without the ten devices with the most at least 50 and more than half.
  */
 export class RejectionWindow {
   readonly #acceptedReasons: ReadonlySet<string>;
@@ -54,11 +56,17 @@ export class RejectionWindow {
 
   #check(): MassRejection | undefined {
     const rejected = this.#batches.flatMap((batch) => batch.rejected);
-    if (rejected.length < minRejected || 2 * rejected.length <= this.#entries) return undefined;
-    const known = rejected.flatMap(({ deviceId }) => deviceId ?? []);
-    // An entry without a device id is the producer's fault, and counts as another device.
-    const devices = new Set(known).size + rejected.length - known.length;
-    if (devices <= maxDevices) return undefined;
+    if (rejected.length < minRejected) return undefined;
+    const perDevice = new Map<string | symbol, number>();
+    for (const { deviceId } of rejected) {
+      // An entry without a device id is the producer's fault, and counts as another device.
+      const device = deviceId ?? Symbol('unknown');
+      perDevice.set(device, (perDevice.get(device) ?? 0) + 1);
+    }
+    const mostFirst = [...perDevice.values()].toSorted((a, b) => b - a);
+    const ofBroken = mostFirst.slice(0, maxBrokenDevices).reduce((sum, count) => sum + count, 0);
+    const ofOthers = rejected.length - ofBroken;
+    if (ofOthers < minOfOthers || 2 * ofOthers <= this.#entries - ofBroken) return undefined;
     const byReason = Map.groupBy(rejected, ({ reason }) => reason);
     const reasons = Object.fromEntries([...byReason].map(([reason, each]) => [reason, each.length]));
     return { entries: this.#entries, rejected: rejected.length, reasons };

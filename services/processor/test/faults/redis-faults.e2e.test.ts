@@ -156,7 +156,7 @@ describe.concurrent('Redis', { timeout: 90_000 }, () => {
     await fixture.feed(2000);
     await redis.config('SET', 'maxmemory', '1');
     await fixture.expectFedStored();
-    expect((await processor.readyz()).status).toBe(200);
+    await processor.untilReady();
     // The lag is sampled as well.
     await eventually(async () => (await processor.metrics('processor_consumer_pending')) === 0);
     await eventually(async () => (await processor.metrics('processor_consumer_lag_seconds')) === 0);
