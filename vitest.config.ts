@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 const sources = '{packages,services,testing,tools}/*/test/**';
+const needOwnProcess = `${sources}/*.isolated.test.ts`;
 const needServers = `${sources}/*.{redis,pg,timescale}.test.ts`;
 const needWholeSystem = `${sources}/*.e2e.test.ts`;
 const servers = './tools/repo/src/run-tests/global-setup.ts';
@@ -9,7 +10,7 @@ export default defineConfig({
   test: {
     // Processes, not threads: an open listen socket of uWebSockets.js aborts a worker thread.
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 60_000,
     slowTestThreshold: 2_000,
@@ -23,9 +24,15 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [`${sources}/*.test.ts`],
-          exclude: [needServers, needWholeSystem],
+          exclude: [needOwnProcess, needServers, needWholeSystem],
+          // A process for each file would take longer than most of these tests.
+          isolate: false,
           sequence: { groupOrder: 1 },
         },
+      },
+      {
+        extends: true,
+        test: { name: 'isolated', include: [needOwnProcess], sequence: { groupOrder: 1 } },
       },
       {
         extends: true,

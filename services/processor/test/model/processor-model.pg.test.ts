@@ -2,7 +2,7 @@ import { chosenSeed } from '@app/test-kit/chosen-seed';
 import { describe, expect, test } from 'vitest';
 import { runModel } from './run-model.ts';
 
-const runs = Number(process.env['MODEL_RUNS'] ?? 1000);
+const runs = Number(process.env['MODEL_RUNS'] ?? 500);
 const seed = chosenSeed('MODEL_SEED');
 
 describe('whatever fails, every entry is stored exactly once or dead-lettered', () => {
@@ -12,7 +12,7 @@ describe('whatever fails, every entry is stored exactly once or dead-lettered', 
     expect(failures.join('\n\n')).toBe('');
     // A model in which nothing fails proves nothing.
     const missing = expected.filter((what) => !counts.has(what));
-    expect(runs < 1000 ? [] : missing).toEqual([]);
+    expect(runs < 500 ? [] : missing).toEqual([]);
   });
 });
 
