@@ -16,7 +16,7 @@ import { explainWait, type WriteFailure } from './explain-dead-letter-wait.ts';
 /** While dead letters wait, batches continue until the waiting ones have this many entries or bytes of dead letters. */
 const maxWaitingEntries = 20_000;
 const maxWaitingBytes = 8 * 1024 * 1024;
-const lettersPerScript = 100;
+const deadLettersPerScript = 100;
 const maxRetryDelayMs = 2000;
 /** Maximum ids per log line; the dead-letter stream has them all. */
 const maxLoggedIds = 10;
@@ -39,7 +39,7 @@ export interface StopSignals {
   readonly giveUp: AbortSignal;
 }
 
-interface WaitingLetter extends EncodedDeadLetter {
+interface WaitingDeadLetter extends EncodedDeadLetter {
   readonly detail: string;
 }
 
@@ -47,9 +47,9 @@ interface WaitingLetter extends EncodedDeadLetter {
 interface WaitingBatch {
   /** Acknowledged once the dead letters are written. */
   readonly storedIds: readonly string[];
-  readonly letters: readonly WaitingLetter[];
+  readonly deadLetters: readonly WaitingDeadLetter[];
   readonly bytes: number;
-  /** Number of `letters` that are written. */
+  /** Number of `deadLetters` that are written. */
   written: number;
 }
 
@@ -87,9 +87,9 @@ export class DeadLetterQueue {
   /** Entries of batches that are not acknowledged yet. */
   get waitingIds(): ReadonlySet<string> {
     const ids = new Set<string>();
-    for (const { storedIds, letters, written } of this.#queue) {
+    for (const { storedIds, deadLetters, written } of this.#queue) {
       for (const id of storedIds) ids.add(id);
-      for (const { entryId } of letters.slice(written)) ids.add(entryId);
+      for (const { entryId } of deadLetters.slice(written)) ids.add(entryId);
     }
     return ids;
   }
@@ -107,7 +107,7 @@ export class DeadLetterQueue {
     if (this.#isLeft) return;
     const at = new Date().toISOString();
     // Copied: a view would keep the whole reply in memory.
-    const letters = rejected.map((each) => ({
+    const deadLetters = rejected.map((each) => ({
       entryId: each.entry.id,
       reason: each.reason,
       detail: each.detail,
@@ -115,9 +115,9 @@ export class DeadLetterQueue {
         typeof field === 'string' ? field : Buffer.from(field),
       ),
     }));
-    const bytes = letters.reduce((total, { fields }) => total + bytesOf(fields), 0);
-    this.#queue.push({ storedIds, letters, bytes, written: 0 });
-    this.#entries += storedIds.length + letters.length;
+    const bytes = deadLetters.reduce((total, { fields }) => total + bytesOf(fields), 0);
+    this.#queue.push({ storedIds, deadLetters, bytes, written: 0 });
+    this.#entries += storedIds.length + deadLetters.length;
     this.#bytes += bytes;
     this.#running ??= this.#run(signals);
     while (this.#entries > maxWaitingEntries || this.#bytes > maxWaitingBytes) await this.#changed.promise;
@@ -184,24 +184,24 @@ export class DeadLetterQueue {
   /** Writes some dead letters of a batch, and completes it if these are the last; returns whether the stream is full. */
   async #write(batch: WaitingBatch, isRepeated: boolean, giveUp: AbortSignal): Promise<boolean> {
     const { redis, target, acks, metrics } = this.#options;
-    const letters = batch.letters.slice(batch.written, batch.written + lettersPerScript);
-    const { outcomes, trimmed } = await writeDeadLetters(redis, target, letters, isRepeated);
+    const deadLetters = batch.deadLetters.slice(batch.written, batch.written + deadLettersPerScript);
+    const { outcomes, trimmed } = await writeDeadLetters(redis, target, deadLetters, isRepeated);
     const { stream } = target;
     metrics.deadLettersTrimmed.inc({ stream }, trimmed);
-    const written = letters.filter((_letter, index) => outcomes[index] === 'written');
+    const written = deadLetters.filter((_deadLetter, index) => outcomes[index] === 'written');
     for (const { reason } of written) metrics.deadLetters.inc({ reason });
     metrics.acks.inc(written.length);
     this.#logWritten(written);
     batch.written += outcomes.length;
     this.#entries -= outcomes.length;
-    if (batch.written === batch.letters.length) {
+    if (batch.written === batch.deadLetters.length) {
       this.#queue.shift();
       this.#entries -= batch.storedIds.length;
       this.#bytes -= batch.bytes;
       acks.add(batch.storedIds, giveUp);
     }
     this.#notify();
-    return letters.length > 0 && outcomes.length === 0;
+    return deadLetters.length > 0 && outcomes.length === 0;
   }
 
   #wait(failure: WriteFailure): void {
@@ -240,9 +240,12 @@ export class DeadLetterQueue {
   }
 
   #publish(): void {
-    const letters = this.#queue.reduce((total, each) => total + each.letters.length - each.written, 0);
+    const deadLetters = this.#queue.reduce(
+      (total, each) => total + each.deadLetters.length - each.written,
+      0,
+    );
     const { metrics, target } = this.#options;
-    metrics.deadLettersWaiting.set({ stream: target.stream }, this.#cause === undefined ? 0 : letters);
+    metrics.deadLettersWaiting.set({ stream: target.stream }, this.#cause === undefined ? 0 : deadLetters);
   }
 
   #notify(): void {
@@ -250,13 +253,13 @@ export class DeadLetterQueue {
     this.#changed = Promise.withResolvers();
   }
 
-  #logWritten(written: readonly WaitingLetter[]): void {
+  #logWritten(written: readonly WaitingDeadLetter[]): void {
     const { target, log } = this.#options;
-    for (const [reason, letters] of Map.groupBy(written, (each) => each.reason)) {
-      const ids = letters.slice(0, maxLoggedIds).map(({ entryId }) => entryId);
+    for (const [reason, deadLetters] of Map.groupBy(written, (each) => each.reason)) {
+      const ids = deadLetters.slice(0, maxLoggedIds).map(({ entryId }) => entryId);
       const { stream } = target;
-      const detail = letters[0]?.detail;
-      log.warn({ stream, reason, detail, entries: letters.length, ids }, 'entries dead-lettered');
+      const detail = deadLetters[0]?.detail;
+      log.warn({ stream, reason, detail, entries: deadLetters.length, ids }, 'entries dead-lettered');
     }
   }
 }
