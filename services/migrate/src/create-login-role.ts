@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
 import { scramVerifier } from './scram-verifier.ts';
 
-/** A login role and the role of `grant_least_rights` that it is a member of. */
+/** A login role and the role of `grant_least_rights` or `grant_prune_rights` that it is a member of. */
 export interface Login {
-  readonly name: 'processor' | 'live_gateway';
-  readonly memberOf: 'tracking_processor' | 'tracking_gateway';
+  readonly name: 'processor' | 'live_gateway' | 'pruner';
+  readonly memberOf: 'tracking_processor' | 'tracking_gateway' | 'tracking_pruner';
   readonly password: string;
 }
 

@@ -12,12 +12,13 @@ async function main(): Promise<number> {
     });
   }
   try {
-    const { POSTGRES_URL, PROCESSOR_PASSWORD, GATEWAY_PASSWORD } = readConfig(migrateSettings, process.env);
+    const config = readConfig(migrateSettings, process.env);
     const logins: readonly Login[] = [
-      ...loginOf('processor', 'tracking_processor', PROCESSOR_PASSWORD),
-      ...loginOf('live_gateway', 'tracking_gateway', GATEWAY_PASSWORD),
+      ...loginOf('processor', 'tracking_processor', config.PROCESSOR_PASSWORD),
+      ...loginOf('live_gateway', 'tracking_gateway', config.GATEWAY_PASSWORD),
+      ...loginOf('pruner', 'tracking_pruner', config.PRUNER_PASSWORD),
     ];
-    const applied = await migrate(POSTGRES_URL, {
+    const applied = await migrate(config.POSTGRES_URL, {
       signal: stop.signal,
       log: (line) => console.error(line),
       logins,

@@ -86,13 +86,16 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
   }
 }
 
-/** On every run, since Directus' tables may have been created in between. */
+/** On every run, since Directus' tables may have been created, or a role lost by a restore, in between. */
 async function grantRights(client: Client): Promise<void> {
-  const { rows } = await client.query<{ exists: boolean }>(
-    "select to_regprocedure('grant_least_rights()') is not null as exists",
-  );
-  // Other migration folders may not have the function.
-  if (rows[0]?.exists === true) await client.query('select grant_least_rights()');
+  for (const grant of ['grant_least_rights()', 'grant_prune_rights()']) {
+    const { rows } = await client.query<{ exists: boolean }>(
+      'select to_regprocedure($1) is not null as exists',
+      [grant],
+    );
+    // Other migration folders may not have the function.
+    if (rows[0]?.exists === true) await client.query(`select ${grant}`);
+  }
 }
 
 async function takeLock(client: Client, waitMs: number, log: (line: string) => void): Promise<void> {

@@ -14,4 +14,9 @@ export const migrateSettings = z.object({
     .meta({
       description: 'Password of the login role `live_gateway`, which is created or updated.',
     }),
+  PRUNER_PASSWORD: secret(string({ maxLength: 128 }))
+    .optional()
+    .meta({
+      description: 'Password of the login role `pruner` of the prune job, which is created or updated.',
+    }),
 });

@@ -75,9 +75,9 @@ test('a pooler that does not know the database is refused at once', async () => 
 });
 
 test.each([
-  ['positions', 'positions_device_ts_idx'],
-  ['positions_past_limit', 'positions_past_limit_device_id_ts_idx'],
-])('%s has the documented columns and exactly one index, without extensions', async (table, index) => {
+  ['positions', 'positions_device_ts_idx', []],
+  ['positions_past_limit', 'positions_past_limit_device_id_ts_idx', ['ingested_at']],
+])('%s has the documented columns and no other index, without extensions', async (table, index, others) => {
   await using database = await startPostgres({ empty: true });
   await migrate(database.url);
   await using sql = connect(database.url);
@@ -101,9 +101,13 @@ test.each([
     ['quality smallint not null', '0'],
     ['faulty boolean not null', 'false'],
   ]);
-  const indexes = await sql`select indexdef from pg_indexes where tablename = ${table}`;
+  const indexes = await sql`
+    select indexdef from pg_indexes where tablename = ${table} order by indexdef like '%UNIQUE%' desc`;
   expect(indexes.map((row) => String(row['indexdef']))).toEqual([
     `CREATE UNIQUE INDEX ${index} ON public.${table} USING btree (device_id, ts DESC)`,
+    ...others.map(
+      (column) => `CREATE INDEX ${table}_${column}_idx ON public.${table} USING btree (${column})`,
+    ),
   ]);
   expect(await sql`select positions_use_timescaledb() as used`).toEqual([{ used: false }]);
   await sql`select set_positions_retention(null)`;

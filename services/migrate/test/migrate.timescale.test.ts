@@ -137,6 +137,10 @@ test('old chunks are dropped in steps by the prune job', async () => {
       insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
       select 'a', date_trunc('day', now()) - make_interval(days => day), 1, 1, 1, 1, 1, 1, 1, '8'
       from generate_series(0, 60) as day`;
+    await sql`
+      insert into positions_past_limit
+        (device_id, ts, ingested_at, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+      select 'a', '1970-01-01', now() - interval '31 days', 1, 1, 1, 1, 1, 1, 1, '8'`;
   }
   const { signal } = new AbortController();
   {
@@ -145,9 +149,13 @@ test('old chunks are dropped in steps by the prune job', async () => {
     expect(await prune(connection.client, { ...options, maxMs: 0 })).toEqual({
       what: 'chunks',
       count: 7,
+      pastLimitRows: 0,
       isDone: false,
     });
-    expect(await prune(connection.client, { ...options, maxMs: 60_000 })).toMatchObject({ isDone: true });
+    expect(await prune(connection.client, { ...options, maxMs: 60_000 })).toMatchObject({
+      pastLimitRows: 1,
+      isDone: true,
+    });
   }
   await using sql = connect(timescale.url);
   const [kept] = await sql`
@@ -200,6 +208,7 @@ test('without the right to create the extension the table stays plain, and the r
     ),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_pruner \(/u),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_processor \(/u),
+    expect.stringMatching(/^WARNING: The role plain may not create the role tracking_pruner \(As one /u),
   ]);
   await using sql = connect(timescale.url);
   expect(await insertFix(sql, 'imei-1', 0)).toBe(1);

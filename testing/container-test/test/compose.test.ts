@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { raceImeis } from '@app/fleet-sim/race';
+import { pruneSettings } from '@app/migrate/prune-settings';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { seededEventId } from '../src/seeded-event.ts';
@@ -9,6 +10,9 @@ interface ComposeFile {
     Record<
       string,
       {
+        readonly image?: string;
+        readonly profiles?: readonly string[];
+        readonly restart?: string;
         readonly command?: readonly string[];
         readonly environment?: Readonly<Record<string, string>>;
         readonly ports?: readonly string[];
@@ -64,6 +68,25 @@ test('the seeded event is the watched one and has the vehicles of fleet-sim', ()
   expect(imeis).toEqual(raceImeis({ seed: Number(fleetSeed), vehicles: Number(vehicles) }));
   expect(services['spectator']?.environment?.['EVENT_ID']).toBe(seededEventId);
   expect(seed.match(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gu)).toEqual([seededEventId, seededEventId]);
+});
+
+test('the prune job runs only on request, once, with an image that is built, and deletes nothing by default', () => {
+  const { profiles, restart, image, command = [], environment = {} } = services['prune'] ?? {};
+  expect(profiles).toEqual(['prune']);
+  expect(restart).toBe('no');
+  expect(image).toBe(services['migrate']?.image);
+  expect(command[0]).toBe('node');
+  expect(existsSync(new URL(command[1] ?? 'none', repository))).toBe(true);
+  expect(Object.keys(environment).toSorted()).toEqual(['POSTGRES_URL', 'PRUNE_KEEP_DAYS']);
+  expect(environment['PRUNE_KEEP_DAYS']).toBe('${PRUNE_KEEP_DAYS:-}');
+  // An empty variable counts as unset.
+  expect(pruneSettings.shape.PRUNE_KEEP_DAYS.safeParse(undefined).success).toBe(false);
+});
+
+test('all gateways have one key of session tickets, long enough', () => {
+  const key = services['live-gateway']?.environment?.['LIVE_TICKET_KEY'] ?? '';
+  const [, fallback] = /^\$\{LIVE_TICKET_KEY:-(.*)\}$/u.exec(key) ?? [];
+  expect(fallback?.length).toBeGreaterThanOrEqual(32);
 });
 
 test('stop_grace_period exceeds the drain time', () => {

@@ -20,14 +20,14 @@ async function main(): Promise<number> {
       log: printToStderr,
       waitMs: connectWaitMs,
     });
-    const { what, count, isDone } = await prune(connection.client, {
+    const { what, count, pastLimitRows, isDone } = await prune(connection.client, {
       keepDays: PRUNE_KEEP_DAYS,
       maxMs: PRUNE_MAX_MINUTES * 60_000,
       signal: stop.signal,
       log: printToStderr,
     });
     console.log(
-      `${count} ${what} deleted${isDone ? '' : `; ended after ${PRUNE_MAX_MINUTES} minutes, the next run continues`}`,
+      `${count} ${what} of positions and ${pastLimitRows} rows of positions_past_limit deleted${isDone ? '' : `; ended after ${PRUNE_MAX_MINUTES} minutes, the next run continues`}`,
     );
     return 0;
   } catch (error) {

@@ -5,10 +5,12 @@ import { startPostgres } from '@app/test-kit/postgres';
 import postgres from 'postgres';
 import { expect, onTestFinished, test } from 'vitest';
 import { connectWhenReady } from '../../src/connect-when-ready.ts';
+import { migrate } from '../../src/migrate.ts';
 import { prune, type PruneOptions } from '../../src/prune/prune.ts';
 
 const main = fileURLToPath(new URL('../../src/prune/main.ts', import.meta.url));
 const password = 'of-this-test';
+const nothing = { what: 'rows', count: 0, pastLimitRows: 0, isDone: true };
 
 /** A database with `perDevice` old and as many young positions of each device, and a login that may only prune. */
 async function openDatabase(devices: number, perDevice: number) {
@@ -31,7 +33,7 @@ async function openDatabase(devices: number, perDevice: number) {
              count(*) filter (where ts >= now() - interval '30 days')::int as young from positions`;
     return row;
   };
-  return { sql, counts, url: asRole(database.url, role, password) };
+  return { sql, counts, ownerUrl: database.url, url: asRole(database.url, role, password) };
 }
 
 function ignore(): void {
@@ -70,37 +72,73 @@ test('old positions of a plain table are deleted in steps, young ones stay', asy
     end $$`;
   await sql`create trigger step after delete on positions referencing old table as deleted
     for each statement execute function refuse_large_step()`;
-  expect(await pruneOnce(url, { maxRows: 33 })).toEqual({ what: 'rows', count: 700, isDone: true });
+  expect(await pruneOnce(url, { maxRows: 33 })).toEqual({ ...nothing, count: 700 });
   expect(await counts()).toEqual({ old: 0, young: 700 });
-  expect(await pruneOnce(url)).toEqual({ what: 'rows', count: 0, isDone: true });
+  expect(await pruneOnce(url)).toEqual(nothing);
 });
 
 test('a run ends when its time is up, and the next one continues', async () => {
   const { counts, url } = await openDatabase(3, 10);
-  expect(await pruneOnce(url, { maxRows: 4, maxMs: 0 })).toEqual({ what: 'rows', count: 4, isDone: false });
+  expect(await pruneOnce(url, { maxRows: 4, maxMs: 0 })).toEqual({ ...nothing, count: 4, isDone: false });
   expect(await counts()).toEqual({ old: 26, young: 30 });
-  expect(await pruneOnce(url, { maxRows: 10 })).toEqual({ what: 'rows', count: 26, isDone: true });
+  expect(await pruneOnce(url, { maxRows: 10 })).toEqual({ ...nothing, count: 26 });
 });
 
 test('more devices than a step visits are all visited', async () => {
   const { counts, url } = await openDatabase(2500, 1);
-  expect(await pruneOnce(url, { maxRows: 5000 })).toEqual({ what: 'rows', count: 2500, isDone: true });
+  expect(await pruneOnce(url, { maxRows: 5000 })).toEqual({ ...nothing, count: 2500 });
   expect(await counts()).toEqual({ old: 0, young: 2500 });
+});
+
+test('rows past the limit are deleted in steps by the time of storing, whatever their fix time', async () => {
+  const { sql, counts, url } = await openDatabase(1, 1);
+  await sql`
+    insert into positions_past_limit (device_id, ts, ingested_at, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+    select 'd', '1970-01-01'::timestamptz + make_interval(secs => 100 * days + n), now() - make_interval(days => days), 1, 1, 1, 1, 1, 1, 1, '8'
+    from generate_series(1, 50) as n, unnest(array[29, 31]) as days`;
+  await sql`
+    create function refuse_large_step() returns trigger language plpgsql as $$
+    begin
+      if (select count(*) from deleted) > 7 then raise exception 'too many rows'; end if;
+      return null;
+    end $$`;
+  await sql`create trigger step after delete on positions_past_limit referencing old table as deleted
+    for each statement execute function refuse_large_step()`;
+  expect(await pruneOnce(url, { maxRows: 7 })).toEqual({ ...nothing, count: 1, pastLimitRows: 50 });
+  expect(
+    await sql`select count(*)::int as young from positions_past_limit where ingested_at > now() - interval '30 days'`,
+  ).toEqual([{ young: 50 }]);
+  expect(await counts()).toEqual({ old: 0, young: 1 });
+  expect(await pruneOnce(url)).toEqual(nothing);
+});
+
+test('the migration job creates the login of the job, which may prune', async () => {
+  const { sql, counts, ownerUrl } = await openDatabase(1, 3);
+  await migrate(ownerUrl, { logins: [{ name: 'pruner', memberOf: 'tracking_pruner', password }] });
+  onTestFinished(async () => void (await sql`drop role pruner`));
+  expect(await pruneOnce(asRole(ownerUrl, 'pruner', password))).toEqual({ ...nothing, count: 3 });
+  expect(await counts()).toEqual({ old: 0, young: 3 });
 });
 
 test("the job's role can neither read nor delete by itself, nor delete everything", async () => {
   const { url } = await openDatabase(1, 1);
   const pruner = postgres(url, { max: 1 });
   onTestFinished(() => pruner.end());
-  for (const statement of ['select from positions', 'delete from positions', 'truncate positions']) {
-    await expect(pruner.unsafe(statement)).rejects.toMatchObject({ code: '42501' });
+  for (const table of ['positions', 'positions_past_limit']) {
+    for (const statement of [`select from ${table}`, `delete from ${table}`, `truncate ${table}`]) {
+      await expect(pruner.unsafe(statement)).rejects.toMatchObject({ code: '42501' });
+    }
   }
   await expect(pruner`select delete_old_positions('0', '', 10)`).rejects.toThrow('longer than');
+  await expect(pruner`select delete_old_positions_past_limit('0', 10)`).rejects.toThrow('longer than');
 });
 
 test('the program deletes, prints how much, and names a missing setting', async () => {
   const { counts, url } = await openDatabase(2, 5);
-  expect(await run({ POSTGRES_URL: url, PRUNE_KEEP_DAYS: '30' })).toEqual([0, '10 rows deleted\n']);
+  expect(await run({ POSTGRES_URL: url, PRUNE_KEEP_DAYS: '30' })).toEqual([
+    0,
+    '10 rows of positions and 0 rows of positions_past_limit deleted\n',
+  ]);
   expect(await counts()).toEqual({ old: 0, young: 10 });
   expect(await run({ POSTGRES_URL: url })).toEqual([
     78,

@@ -33,6 +33,7 @@ export function describeSettings(): string {
     section('Migrations', migrateSettings.shape, {
       PROCESSOR_PASSWORD: 'role not created',
       GATEWAY_PASSWORD: 'role not created',
+      PRUNER_PASSWORD: 'role not created',
     }),
     section('Prune job', pruneSettings.shape),
   ].join('\n');

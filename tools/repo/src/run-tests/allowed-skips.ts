@@ -24,6 +24,11 @@ export const allowedSkips: readonly AllowedSkip[] = [
     name: 'the manifests',
     reason: './run installs kubectl on Debian only',
   },
+  {
+    file: 'tools/repo/test/deploy/prune-component.test.ts',
+    name: 'the component prune',
+    reason: './run installs kubectl on Debian only',
+  },
   ...['11.17.4', '12.4.0'].map((version) => ({
     file: 'testing/directus/test/real-directus.e2e.test.ts',
     name: `Directus ${version} > that is installed`,

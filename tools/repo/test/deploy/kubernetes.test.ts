@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gatewaySettings } from '@app/live-gateway/config';
+import { pruneSettings } from '@app/migrate/prune-settings';
 import { migrateSettings } from '@app/migrate/settings';
 import { processorSettings } from '@app/processor/config';
 import { describe, expect, test } from 'vitest';
@@ -10,97 +11,35 @@ import { z } from 'zod';
 import { repositoryPath } from '../../src/deploy/repository.ts';
 import { findProgram } from './support/find-program.ts';
 import { asTypedModule, validateBySchema } from './support/kubernetes-models.ts';
-import { type Manifest, renderManifests } from './support/render-manifests.ts';
+import { type Manifest, renderManifests, renderWithPrune } from './support/render-manifests.ts';
+import { environment, fromKubernetes, only, workload, workloadNamed } from './support/workloads.ts';
 
 const kubectl = findProgram('kubectl');
-const overlays = ['dev', 'prod'] as const;
-
-const probe = z.object({ httpGet: z.object({ path: z.string(), port: z.string() }) });
-const container = z.object({
-  name: z.string(),
-  image: z.string(),
-  ports: z.array(z.object({ name: z.string(), containerPort: z.number() })).default([]),
-  envFrom: z.array(z.object({ configMapRef: z.object({ name: z.string() }) })).default([]),
-  env: z.array(z.object({ name: z.string(), value: z.string().optional() })).default([]),
-  livenessProbe: probe.optional(),
-  readinessProbe: probe.optional(),
-  startupProbe: probe.optional(),
-  resources: z.object({
-    requests: z.object({ cpu: z.string(), memory: z.string() }),
-    limits: z.object({ cpu: z.string(), memory: z.string() }),
-  }),
-  securityContext: z.unknown(),
-  volumeMounts: z.array(z.object({ name: z.string(), mountPath: z.string(), readOnly: z.boolean() })),
-});
-const workload = z.object({
-  kind: z.enum(['Deployment', 'StatefulSet', 'Job']),
-  metadata: z.object({ name: z.string() }),
-  spec: z.object({
-    replicas: z.number().optional(),
-    template: z.object({
-      metadata: z.object({ labels: z.record(z.string(), z.string()) }),
-      spec: z.object({
-        automountServiceAccountToken: z.boolean(),
-        serviceAccountName: z.string(),
-        terminationGracePeriodSeconds: z.number(),
-        securityContext: z.unknown(),
-        containers: z.tuple([container]),
-        volumes: z.tuple([z.object({ name: z.string(), secret: z.object({ secretName: z.string() }) })]),
-      }),
-    }),
-  }),
-});
-type Workload = z.output<typeof workload>;
-const configMap = z.object({
-  kind: z.literal('ConfigMap'),
-  metadata: z.object({ name: z.string() }),
-  data: z.record(z.string(), z.string()),
-});
+const overlays = ['dev', 'prod', 'prod with prune'] as const;
 
 const settingsOf = {
   migrate: migrateSettings.shape,
   processor: processorSettings.shape,
   'live-gateway': gatewaySettings.shape,
+  prune: pruneSettings.shape,
 } as const;
+const services = ['migrate', 'processor', 'live-gateway'] as const;
 
-function only<T>(schema: z.ZodType<T>, manifests: readonly Manifest[]): readonly T[] {
-  return manifests.flatMap((manifest) => {
-    const parsed = schema.safeParse(manifest);
-    return parsed.success ? [parsed.data] : [];
-  });
-}
-
-/** The environment variables that the manifests give a pod's process. */
-function environment(manifests: readonly Manifest[], { spec }: Workload): Readonly<Record<string, string>> {
-  const [{ env, envFrom }] = spec.template.spec.containers;
-  const maps = only(configMap, manifests);
-  return Object.fromEntries([
-    ...envFrom.flatMap(({ configMapRef }) => {
-      const map = maps.find(({ metadata }) => metadata.name === configMapRef.name);
-      if (map === undefined) throw new Error(`there is no config map ${configMapRef.name}`);
-      return Object.entries(map.data);
-    }),
-    ...env.map(({ name, value }) => [name, value ?? 'from Kubernetes']),
-  ]);
-}
-
-function workloadNamed(manifests: readonly Manifest[], name: string): Workload {
-  const found = only(workload, manifests).find(({ metadata }) => metadata.name === name);
-  if (found === undefined) throw new Error(`there is no ${name}`);
-  return found;
+function render(kubectlPath: string, overlay: (typeof overlays)[number]): readonly Manifest[] {
+  return overlay === 'prod with prune'
+    ? renderWithPrune(kubectlPath, ['PRUNE_KEEP_DAYS=180'])
+    : renderManifests(kubectlPath, `overlays/${overlay}`);
 }
 
 describe.skipIf(kubectl === undefined)('the manifests', () => {
   const rendered = Object.fromEntries(
-    overlays.map((overlay) => [
-      overlay,
-      kubectl === undefined ? [] : renderManifests(kubectl, `overlays/${overlay}`),
-    ]),
+    overlays.map((overlay) => [overlay, kubectl === undefined ? [] : render(kubectl, overlay)]),
   );
   const of = (overlay: string): readonly Manifest[] => rendered[overlay] ?? [];
 
   describe.for(overlays)('of %s', (overlay) => {
     const manifests = of(overlay);
+    const names = overlay === 'prod with prune' ? ([...services, 'prune'] as const) : services;
 
     test('match the schemas of Kubernetes and the custom resources', () => {
       for (const manifest of manifests) {
@@ -115,7 +54,8 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
 
     test('name three images, each with an exact version', () => {
       const images = only(workload, manifests).map(({ spec }) => spec.template.spec.containers[0].image);
-      expect(images).toHaveLength(3);
+      expect(images).toHaveLength(names.length);
+      expect(new Set(images).size).toBe(3);
       for (const image of images) {
         expect(image).toMatch(/^[\w./-]+(?::\d*[\w.-]+|@sha256:[0-9a-f]{64})$/u);
         expect(image).not.toMatch(/:latest$/u);
@@ -123,8 +63,12 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
     });
 
     test('limit resources and privileges', () => {
-      for (const { spec } of only(workload, manifests)) {
+      for (const { metadata: named, spec } of only(workload, manifests)) {
         const pod = spec.template.spec;
+        expect(pod.serviceAccountName).toBe(named.name);
+        expect(
+          manifests.find(({ kind, metadata: { name } }) => kind === 'ServiceAccount' && name === named.name),
+        ).toMatchObject({ automountServiceAccountToken: false });
         const [{ resources, securityContext, volumeMounts }] = pod.containers;
         expect(bytesOf(resources.limits.memory)).toBeGreaterThanOrEqual(bytesOf(resources.requests.memory));
         expect(pod.securityContext).toMatchObject({
@@ -142,23 +86,20 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       }
     });
 
-    test.for(['migrate', 'processor', 'live-gateway'] as const)(
-      'give the %s only known settings and all required ones',
-      (name) => {
-        const given = environment(manifests, workloadNamed(manifests, name));
-        const settings: Readonly<Record<string, z.ZodType>> = settingsOf[name];
-        const named = new Set(Object.keys(given).map((setting) => setting.replace(/_FILE$/u, '')));
-        expect([...named].filter((setting) => !Object.hasOwn(settings, setting))).toEqual([]);
-        const needed = Object.entries(settings).filter(([, schema]) => !schema.safeParse(undefined).success);
-        expect(needed.map(([setting]) => setting).filter((setting) => !named.has(setting))).toEqual([]);
-        const refused = Object.entries(given)
-          .filter(([setting]) => !setting.endsWith('_FILE') && setting !== 'INSTANCE_ID')
-          .filter(([setting, value]) => settings[setting]?.safeParse(value).success !== true);
-        expect(refused).toEqual([]);
-      },
-    );
+    test.for(names)('give the %s only known settings and all required ones', (name) => {
+      const given = environment(manifests, workloadNamed(manifests, name));
+      const settings: Readonly<Record<string, z.ZodType>> = settingsOf[name];
+      const named = new Set(Object.keys(given).map((setting) => setting.replace(/_FILE$/u, '')));
+      expect([...named].filter((setting) => !Object.hasOwn(settings, setting))).toEqual([]);
+      const needed = Object.entries(settings).filter(([, schema]) => !schema.safeParse(undefined).success);
+      expect(needed.map(([setting]) => setting).filter((setting) => !named.has(setting))).toEqual([]);
+      const refused = Object.entries(given)
+        .filter(([setting, value]) => !setting.endsWith('_FILE') && value !== fromKubernetes)
+        .filter(([setting, value]) => settings[setting]?.safeParse(value).success !== true);
+      expect(refused).toEqual([]);
+    });
 
-    test.for(['migrate', 'processor', 'live-gateway'])('mount the secrets of the %s as files', (name) => {
+    test.for(names)('mount the secrets of the %s as files', (name) => {
       const { spec } = workloadNamed(manifests, name);
       const [{ env, volumeMounts }] = spec.template.spec.containers;
       const files = env.filter(({ name: variable }) => variable.endsWith('_FILE'));
@@ -170,9 +111,7 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       const generated = manifests
         .filter(({ kind }) => kind === 'Secret')
         .map(({ metadata }) => metadata.name);
-      expect(overlay === 'dev' ? generated : ['migrate', 'processor', 'live-gateway']).toContain(
-        secret.secretName,
-      );
+      expect(overlay === 'dev' ? generated : [...names]).toContain(secret.secretName);
     });
 
     test('use the ports of the services for probes, scrapes and viewers', () => {
@@ -234,6 +173,13 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
       });
       expect(matched.length).toBeGreaterThan(6);
       expect(matched.filter((line) => line.endsWith(': 0'))).toEqual([]);
+    });
+  });
+
+  test('take the key of session tickets from the secret of the gateway where it has one', () => {
+    const [{ env }] = workloadNamed(of('prod'), 'live-gateway').spec.template.spec.containers;
+    expect(env.find(({ name }) => name === 'LIVE_TICKET_KEY')?.valueFrom).toEqual({
+      secretKeyRef: { name: 'live-gateway', key: 'LIVE_TICKET_KEY', optional: true },
     });
   });
 

@@ -5,7 +5,7 @@ import {
 } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
 import { Deployment, StatefulSet } from 'kubernetes-models/apps/v1';
 import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2';
-import { Job } from 'kubernetes-models/batch/v1';
+import { CronJob, Job } from 'kubernetes-models/batch/v1';
 import { Ingress, NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { ConfigMap, Namespace, Secret, Service, ServiceAccount } from 'kubernetes-models/v1';
@@ -19,7 +19,7 @@ const models: Readonly<Record<string, Readonly<Record<string, new (data: never) 
   v1: { ConfigMap, Namespace, Secret, Service, ServiceAccount },
   'apps/v1': { Deployment, StatefulSet },
   'autoscaling/v2': { HorizontalPodAutoscaler },
-  'batch/v1': { Job },
+  'batch/v1': { CronJob, Job },
   'keda.sh/v1alpha1': { ScaledObject },
   'monitoring.coreos.com/v1': { PrometheusRule, ServiceMonitor },
   'networking.k8s.io/v1': { Ingress, NetworkPolicy },

@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { parseAllDocuments } from 'yaml';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 import { z } from 'zod';
-import { repositoryPath } from '../../../src/deploy/repository.ts';
+import { readRepositoryFile, repositoryPath } from '../../../src/deploy/repository.ts';
 
 const manifest = z.looseObject({
   apiVersion: z.string(),
@@ -11,9 +14,40 @@ const manifest = z.looseObject({
 
 export type Manifest = z.output<typeof manifest>;
 
-/** The manifests that `kubectl apply -k` would apply; `folder` is relative to deploy/k8s. */
-export function renderManifests(kubectl: string, folder: string): readonly Manifest[] {
-  const text = execFileSync(kubectl, ['kustomize', repositoryPath(`deploy/k8s/${folder}`)], {
+const kustomization = z.looseObject({
+  components: z.array(z.string()),
+  configMapGenerator: z.array(z.looseObject({ name: z.string() })),
+});
+
+/** The manifests of overlays/prod with the component `prune`, as the runbook says to add it. */
+export function renderWithPrune(kubectl: string, settings: readonly string[]): readonly Manifest[] {
+  const file = 'k8s/overlays/prod/kustomization.yaml';
+  const shipped = kustomization.parse(parse(readRepositoryFile(`deploy/${file}`)));
+  const folder = mkdtempSync(join(tmpdir(), 'deploy-'));
+  try {
+    cpSync(repositoryPath('deploy'), folder, { recursive: true });
+    const added = {
+      ...shipped,
+      components: [...shipped.components, '../../components/prune'],
+      configMapGenerator: [
+        ...shipped.configMapGenerator,
+        ...(settings.length > 0 ? [{ name: 'prune', literals: settings }] : []),
+      ],
+    };
+    writeFileSync(join(folder, file), stringify(added));
+    return renderManifests(kubectl, 'overlays/prod', folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The manifests that `kubectl apply -k` would apply; `folder` is relative to k8s in `deploy`. */
+export function renderManifests(
+  kubectl: string,
+  folder: string,
+  deploy = repositoryPath('deploy'),
+): readonly Manifest[] {
+  const text = execFileSync(kubectl, ['kustomize', join(deploy, 'k8s', folder)], {
     encoding: 'utf8',
     timeout: 60_000,
   });
