@@ -53,9 +53,15 @@ const unsubscribe = z.object({ type: z.literal('unsubscribe'), ...addressed }).r
 
 const ping = z.object({ type: z.literal('ping'), id: messageId.optional() }).readonly();
 
-/** Hands a new session over to the connection. Batched dialect, if `hello` has `tickets`. */
+/** Hands over a new session by its ticket, or a new token. Batched dialect, if `hello` has `tickets` or `tokens`. */
 const reauthenticate = z
-  .object({ type: z.literal('reauthenticate'), id: messageId.optional(), ticket: z.string() })
+  .object({
+    type: z.literal('reauthenticate'),
+    id: messageId.optional(),
+    ticket: z.string().optional(),
+    token: z.string().optional(),
+  })
+  .refine(({ ticket, token }) => (ticket === undefined) !== (token === undefined), { path: ['ticket'] })
   .readonly();
 
 /** A message from a client, in either dialect. */
@@ -146,8 +152,9 @@ const batchedOnly = [
       type: z.literal('hello'),
       protocol: z.literal(subprotocol),
       connection: z.string(),
-      /** Whether the client may reauthenticate with tickets. */
+      /** Whether the client may reauthenticate with tickets, or with tokens. */
       tickets: z.literal(true).optional(),
+      tokens: z.literal(true).optional(),
       time: epochMs,
       tickMs: count,
       columns: z.array(z.string()).readonly(),

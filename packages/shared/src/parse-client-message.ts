@@ -16,7 +16,7 @@ const idRule = `id must be a number or a string of at most ${maxIdLength} charac
 const topicRule = 'topic must be "event:" and the UUID of an event, in lower case';
 const bboxRule = 'bbox must be [west, south, east, north] in degrees, south not above north';
 const maxHzRule = `maxHz must be a number within ${lowestMaxHz}..${highestMaxHz}`;
-const ticketRule = 'ticket must be a string';
+const handoverRule = 'reauthenticate must have either a ticket or a token, a string';
 const resumeRule = 'cursor and epoch must be strings and come together';
 
 /** Parses a text frame from a client, in either dialect. Never throws; drops unknown fields. Only a problem has a `code`. */
@@ -60,7 +60,8 @@ function describeProblem(
     case 'bbox':
       return { code: 'bad-bbox', message: bboxRule };
     case 'ticket':
-      return { code: 'bad-message', message: ticketRule };
+    case 'token':
+      return { code: 'bad-message', message: handoverRule };
     case 'maxHz':
       return { code: 'bad-message', message: maxHzRule };
     default:

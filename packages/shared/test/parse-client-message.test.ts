@@ -78,7 +78,9 @@ describe('an invalid message results in a problem with a code, and with the id i
     ['a cursor without an epoch', { type: 'subscribe', topic, cursor: 'c' }, 'bad-message'],
     ['an epoch without a cursor', { type: 'subscribe', topic, epoch: 'e' }, 'bad-message'],
     ['a cursor that is not a string', { type: 'subscribe', topic, cursor: 1, epoch: 'e' }, 'bad-message'],
-    ['a reauthenticate without a ticket', { type: 'reauthenticate' }, 'bad-message'],
+    ['a reauthenticate without a ticket or a token', { type: 'reauthenticate' }, 'bad-message'],
+    ['a reauthenticate with both', { type: 'reauthenticate', ticket: 't', token: 't' }, 'bad-message'],
+    ['a token that is not a string', { type: 'reauthenticate', token: 1 }, 'bad-message'],
     ['a ticket that is not a string', { type: 'reauthenticate', ticket: 1 }, 'bad-message'],
     ['an epoch that is not a string', { type: 'subscribe', topic, cursor: 'c', epoch: 1 }, 'bad-message'],
   ])('%s', (_, message, code) => {
@@ -142,6 +144,7 @@ test('it never throws, and every problem names the rule', () => {
         cursor: fc.jsonValue(),
         epoch: fc.jsonValue(),
         ticket: fc.jsonValue(),
+        token: fc.jsonValue(),
       },
       { requiredKeys: ['type'] },
     )

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Credential } from './visitor.ts';
 
-/** `Bearer` and a token by RFC 6750, section 2.1: nothing that could end a header line. */
-const bearer = /^bearer +([\w.~+/-]+=*)$/iu;
+const bearer = /^bearer +(.+)$/iu;
+/** By RFC 6750, section 2.1: nothing that could end a header line. */
+const tokenSyntax = /^[\w.~+/-]+=*$/u;
 
 /** A visitor's token from `Authorization`, held only in memory. Printing or serialising the object gives a placeholder. */
 export class BearerToken implements Credential {
@@ -33,5 +34,10 @@ export class BearerToken implements Credential {
 /** The token in an `Authorization` header; undefined for another scheme or an invalid token. */
 export function readBearerToken(authorization: string): BearerToken | undefined {
   const token = bearer.exec(authorization.trim())?.[1];
-  return token === undefined ? undefined : new BearerToken(token);
+  return token === undefined ? undefined : parseBearerToken(token);
+}
+
+/** Undefined for an invalid token. */
+export function parseBearerToken(token: string): BearerToken | undefined {
+  return tokenSyntax.test(token) ? new BearerToken(token) : undefined;
 }

@@ -16,8 +16,8 @@ export class Client {
   readonly connection: Connection;
   readonly subscriptions: SubscriptionEntries;
   readonly messages: TokenBucket;
-  /** Whether the client can hand over another session: `hello` has told it how. */
-  readonly acceptsTickets: boolean;
+  /** How the client can hand over another credential of its kind, as `hello` says; undefined if it cannot. */
+  readonly handover: 'ticket' | 'token' | undefined;
   /** When the connection is closed because its session has ended, by the run clock; undefined while it is valid. */
   sessionEndsAtMs: number | undefined;
   #viewer: Viewer;
@@ -26,8 +26,10 @@ export class Client {
   constructor(connection: Connection, limits: ClientLimits, stoppedMs: number) {
     this.connection = connection;
     this.subscriptions = new SubscriptionEntries(limits.maxSubscriptions);
-    this.acceptsTickets =
-      limits.acceptsTickets && connection.isBatched && connection.viewer.credential.kind === 'session';
+    const { kind } = connection.viewer.credential;
+    if (!connection.isBatched) this.handover = undefined;
+    else if (kind === 'session') this.handover = limits.acceptsTickets ? 'ticket' : undefined;
+    else this.handover = kind === 'bearer' ? 'token' : undefined;
     this.#viewer = connection.viewer;
     const burst = 2 * limits.messageRatePerS;
     this.messages = new TokenBucket(limits.messageRatePerS, burst, connection.openedAtMs, stoppedMs);

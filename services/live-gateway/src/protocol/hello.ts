@@ -4,7 +4,7 @@ import { encodeReply } from './replies.ts';
 
 /** The first message to a client of the batched dialect. */
 export function helloReply(
-  { connection, acceptsTickets }: Client,
+  { connection, handover }: Client,
   limits: ClientLimits,
   tickMs: number,
   nowMs: number,
@@ -14,7 +14,8 @@ export function helloReply(
     protocol: subprotocol,
     // Identifies the connection in captures and in a request for a ticket.
     connection: connection.id,
-    ...(acceptsTickets && { tickets: true }),
+    ...(handover === 'ticket' && { tickets: true }),
+    ...(handover === 'token' && { tokens: true }),
     time: nowMs,
     tickMs,
     columns,

@@ -12,7 +12,7 @@ const handoverMs = 10_000;
  * @param nowMs by the run clock.
  */
 export function endSession(client: Client, nowMs: number): void {
-  if (!client.acceptsTickets) {
+  if (client.handover === undefined) {
     client.connection.end(closeReasons.sessionInvalid);
   } else if (client.sessionEndsAtMs === undefined) {
     client.sessionEndsAtMs = nowMs + handoverMs;

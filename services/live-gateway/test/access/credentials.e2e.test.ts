@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { deviceAt, fixOf, openFixture } from '../support/open-fixture.ts';
 import type { Fixture, TestDevice } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
-import { connect, tryConnect } from '../support/viewer.ts';
+import { connect, connectBatched, tryConnect } from '../support/viewer.ts';
 import type { Handshake, Viewer } from '../support/viewer.ts';
 
 let fixture: Fixture;
@@ -96,6 +96,25 @@ function addToken(...eventIds: readonly string[]): { readonly token: string; rea
   const token = `static-${randomUUID()}`;
   fixture.directus.addStaticToken(token, userId);
   return { token, userId };
+}
+
+async function watchBatched(token: string) {
+  const viewer = await connectBatched(gateway.wsUrl, bearer(token));
+  onTestFinished(() => viewer[Symbol.dispose]());
+  const hello = await viewer.next('hello');
+  viewer.send({ type: 'subscribe', topic });
+  await viewer.next('subscribed');
+  return { viewer, hello };
+}
+
+function allowedChecks(): Promise<number> {
+  return gateway.metric('live_reauthorizations_total', { outcome: 'allowed' });
+}
+
+/** Waits for two more checks that Directus allowed. */
+async function expectAuthorised(): Promise<void> {
+  const before = await allowedChecks();
+  await eventually(async () => (await allowedChecks()) >= before + 2, { timeoutMs: 10_000 });
 }
 
 test('by default a request without a session, or with a token, gets a 401', async () => {
@@ -230,6 +249,59 @@ describe('a client with a static token', () => {
     const viewer = await watch(bearer(token));
     fixture.directus.suspend(userId);
     expect(await viewer.closed(15_000)).toBe(4001);
+  });
+});
+
+describe('a client with a token that expires', () => {
+  test('hands the next one over, before or after it is told that the first has expired, and continues', async () => {
+    fixture.directus.refreshGraceMs = 0;
+    const { session: token, userId } = fixture.addViewer(eventId);
+    const { viewer, hello } = await watchBatched(token);
+    expect(hello).toMatchObject({ tokens: true });
+    expect(hello).not.toHaveProperty('tickets');
+    const early = addToken().token;
+    fixture.directus.addStaticToken(early, userId);
+    viewer.send({ type: 'reauthenticate', id: 'early', token: early });
+    expect(await viewer.next('reauthenticated')).toEqual({ type: 'reauthenticated', id: 'early' });
+    viewer.send({ type: 'reauthenticate', id: 'back', token });
+    await viewer.next('reauthenticated', ({ id }) => id === 'back');
+    const next = fixture.directus.renewSession(token);
+    await viewer.next('session-ended');
+    viewer.send({ type: 'reauthenticate', id: 'late', token: next });
+    await viewer.next('reauthenticated', ({ id }) => id === 'late');
+    await expectAuthorised();
+    expect(viewer.socket.readyState).toBe(viewer.socket.OPEN);
+    fixture.directus.expireSession(next);
+    expect(await viewer.closed(20_000)).toBe(4001);
+  });
+
+  test('keeps the token that it has if it hands over one that is malformed, unknown, or of another user, or a ticket', async () => {
+    const { token } = addToken(eventId);
+    const { viewer } = await watchBatched(token);
+    const refusals = [
+      [{ token: 'a b' }, 'bad-session'],
+      [{ token: 'x\r\nCookie: y' }, 'bad-session'],
+      [{ token: 'unknown' }, 'bad-session'],
+      [{ token: addToken(eventId).token }, 'bad-session'],
+      [{ ticket: 'x' }, 'unknown-type'],
+    ] as const;
+    for (const [index, [handedOver, code]] of refusals.entries()) {
+      viewer.send({ type: 'reauthenticate', id: index, ...handedOver });
+      expect(await viewer.next('error', ({ id }) => id === index)).toMatchObject({ code });
+    }
+    await expectAuthorised();
+    expect(viewer.socket.readyState).toBe(viewer.socket.OPEN);
+  });
+
+  test('cannot make a connection with a session take a token', async () => {
+    const { session, userId } = fixture.addViewer(eventId);
+    const viewer = await connectBatched(gateway.wsUrl, { ...fromNewAddress(), session });
+    onTestFinished(() => viewer[Symbol.dispose]());
+    expect(await viewer.next('hello')).not.toHaveProperty('tokens');
+    const token = `static-${randomUUID()}`;
+    fixture.directus.addStaticToken(token, userId);
+    viewer.send({ type: 'reauthenticate', token });
+    expect(await viewer.next('error')).toMatchObject({ code: 'unknown-type' });
   });
 });
 

@@ -1,6 +1,5 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import { connect } from '../client.ts';
-import type { Client } from '../client.ts';
+import { Client, connect, tryConnect } from '../client.ts';
 import { defineCase } from '../conformance-case.ts';
 import type { Session, Target } from '../target.ts';
 
@@ -31,6 +30,10 @@ async function expectBadSession(client: Client<'batched'>, ticket: string | unde
   await client.send({ type: 'reauthenticate', id: 'bad', ticket });
   const error = await client.next('error');
   deepEqual([error.id, error.code, error.temporary], ['bad', 'bad-session', false]);
+}
+
+function tokenOf({ cookie }: Session): string {
+  return cookie.slice(cookie.indexOf('=') + 1);
 }
 
 export const sessionCases = [
@@ -71,6 +74,39 @@ export const sessionCases = [
       covers: ['message session-ended', 'message reauthenticated', 'error bad-session', 'close 4001'],
       schedule: 'parallel',
     },
+  ),
+  defineCase(
+    'a client with a bearer token hands the next one over when the first has expired, and no token of another user',
+    ['directus', 'replicas', 'eventId'],
+    async (target) => {
+      await using replica = await target.replicas.start({
+        LIVE_BEARER_TOKENS: 'on',
+        REAUTHORIZE_INTERVAL_MS: '500',
+      });
+      const session = target.directus.newViewer(target.eventId);
+      const connected = await tryConnect({ ...target, url: replica.url }, 'batched', {
+        headers: { authorization: `Bearer ${tokenOf(session)}` },
+      });
+      ok(connected instanceof Client, 'upgrade refused');
+      using client = connected;
+      equal((await client.next('hello')).tokens, true);
+      await client.send({ type: 'subscribe', topic: `event:${target.eventId}` });
+      await client.next('subscribed');
+
+      const stranger = tokenOf(target.directus.newViewer(target.eventId));
+      await client.send({ type: 'reauthenticate', id: 'bad', token: stranger });
+      equal((await client.next('error')).code, 'bad-session');
+
+      const refreshed = target.directus.refresh(session);
+      await client.next('session-ended', () => true, target.answerMs + 2_000);
+      await client.send({ type: 'reauthenticate', id: 'new', token: tokenOf(refreshed) });
+      equal((await client.next('reauthenticated')).id, 'new');
+      await client.send({ type: 'unsubscribe', topic: `event:${target.eventId}` });
+      await client.next('unsubscribed');
+      await client.send({ type: 'subscribe', topic: `event:${target.eventId}` });
+      await client.next('subscribed');
+    },
+    { schedule: 'parallel' },
   ),
   defineCase(
     'a server without tickets says so: hello has no tickets, and reauthenticate is an unknown type',
