@@ -36,5 +36,5 @@ user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill 
 # Without them the gateway logs once that they are disabled: docs/decisions.md
 lag_markers=
 [ -z "${GATEWAY_LAG_MARKERS:-}" ] || lag_markers=" (~$streams +xgroup|create +xgroup|setid +xgroup|destroy)"
-user live-gateway "${GATEWAY_PASSWORD:-}" "$connection +multi +exec +unwatch \
+user live-gateway "${GATEWAY_PASSWORD:-}" "$connection +multi +exec +unwatch +time \
 %R~$streams +xread +xinfo|stream +xinfo|groups (~$streams:live-epoch +get +set +watch)$lag_markers"

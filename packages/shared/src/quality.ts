@@ -26,7 +26,7 @@ const ancientBeforeMs = Date.UTC(2010, 0, 1);
  * The quality flags of a fix as a bit set; 0 is a good fix.
  *
  * @param arrivedAtMs the time in the entry's id, by Redis' clock and not by a process's own: a redelivery gets the same flags,
- * and a process with a wrong clock flags nothing. The processor corrects it while Redis' clock is the one that is wrong.
+ * and a process with a wrong clock flags nothing. Both services correct it while Redis' clock is the one that is wrong.
  * @param futureFlagMs how long after its arrival a fix time may be.
  */
 export function fixQuality(

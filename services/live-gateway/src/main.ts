@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { registerBuildInfo } from '@app/runtime/build-info';
+import { ClockMonitor } from '@app/runtime/clock-monitor';
 import { startOpsServer } from '@app/runtime/ops-server';
 import { connectPostgres } from '@app/runtime/postgres';
 import { PostgresClient } from '@app/runtime/postgres-client';
@@ -28,7 +29,7 @@ const nowMs = (): number => Date.now();
 const postgresDeadlineMs = 15_000;
 /** Share of the deadline after which Postgres itself cancels a statement, so that the connection can be kept. */
 const statementTimeoutShare = 0.8;
-/** One for the assignments and latest fixes, one for suspended users. */
+/** One for the assignments and latest fixes, one for suspended users and the clock. */
 const postgresConnections = 2;
 /** Time after the drain to delete the lag-marker groups and close connections. */
 const closingMs = 10_000;
@@ -53,9 +54,6 @@ await runService({
     const metricsRegistry = new MetricsRegistry();
     registerBuildInfo(metricsRegistry, 'live-gateway', instanceId(config));
     const metrics = createMetrics(metricsRegistry);
-    const state = createGatewayState(config, metrics, log, nowMs);
-    const { clients, registry, readiness } = state;
-
     const clock = cleanup.use(
       new RunClock((stoppedMs) =>
         log.warn(
@@ -73,6 +71,7 @@ await runService({
       nowMs,
     });
     const connectionName = lagMarkerGroup(config);
+    const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: connectionName, log }), closeRedis);
     const postgres = cleanup.use(
       new PostgresClient(
         (link) =>
@@ -86,6 +85,19 @@ await runService({
         postgresDeadlineMs,
       ),
     );
+    const clocks = cleanup.use(
+      new ClockMonitor({
+        service: 'live-gateway',
+        redis,
+        runSql: (query) => postgres.run(query, 'clock query'),
+        nowMs,
+        onSkew: (name, skewSeconds) => metrics.clockSkew.set({ clock: name }, skewSeconds),
+        log,
+      }),
+    );
+    const state = createGatewayState(config, metrics, log, () => clocks.nowMs());
+    const { clients, registry, readiness } = state;
+
     const suspended = new SuspendedUsers({
       read: (userIds) => postgres.run((sql) => readSuspendedUsers(sql, userIds), 'suspended-user query'),
       onCheck: (outcome) => metrics.suspensionChecks.inc({ outcome }),
@@ -106,14 +118,14 @@ await runService({
       (operation) => metrics.clientErrors.inc({ operation }),
       nowMs,
     );
-    registerStateGauges(metricsRegistry, { ...state, reauthorizer, nowMs });
+    registerStateGauges(metricsRegistry, { ...state, reauthorizer, clocks });
     const loops = monitoredLoops(state, config);
     const ops = cleanup.use(
       await startOpsServer({
         host: config.METRICS_HOST,
         port: config.METRICS_PORT,
         registry: metricsRegistry,
-        isAlive: () => checkProgress(loops, nowMs()),
+        isAlive: () => checkProgress(loops, performance.now()),
         isReady: () => readiness.status(),
         log,
       }),
@@ -128,12 +140,12 @@ await runService({
         metrics,
         onError,
         clock,
-        nowMs,
+        nowMs: () => clocks.nowMs(),
       }),
     );
     log.info({ wsPort: server.port, wsPath: config.LIVE_WS_PATH, metricsPort: ops.port }, 'listening');
 
-    const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: connectionName, log }), closeRedis);
+    await clocks.start();
     const lagMarkers = new LagMarkers(redis, config.LIVE_BROADCAST_GROUP_PREFIX, instanceId(config), log);
     const stopLoops = new AbortController();
     const { allLoops, monitorLoop } = startLoops({
@@ -143,7 +155,7 @@ await runService({
       access: { suspended, reauthorizer },
       telemetry: { metrics, trace, log },
       clock,
-      nowMs,
+      clocks,
       signal: stopLoops.signal,
     });
     await Promise.race([allLoops, stop.aborted ? undefined : once(stop, 'abort')]);

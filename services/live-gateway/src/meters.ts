@@ -25,7 +25,7 @@ export function meterFanOut(metrics: Metrics): FanOutMeter {
     onConflated: (positions) => metrics.positionsConflated.inc(positions),
     onDelivered: (fix, nowMs) => {
       metrics.fixAgeSeconds.observe(Math.max(0, nowMs - fix.fixAtMs) / 1000);
-      // Redis' clock against this process's: negative skew counts as 0.
+      // A small difference of clocks counts as 0.
       if (fix.arrivedAtMs === undefined) return;
       metrics.deliveryLatencySeconds.observe(Math.max(0, nowMs - fix.arrivedAtMs) / 1000);
     },

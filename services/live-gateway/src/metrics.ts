@@ -84,7 +84,7 @@ export function createMetrics(registry: Registry) {
     ),
     deliveryLatencySeconds: histogram(
       'live_delivery_latency_seconds',
-      "Time from a fix's arrival in the stream (Redis' clock) to the end of the flush of a rate group.",
+      "Time from a fix's arrival in the stream (Redis' clock, corrected) to the end of the flush of a rate group.",
       deliveryBuckets,
     ),
     fixAgeSeconds: histogram(
@@ -94,8 +94,13 @@ export function createMetrics(registry: Registry) {
     ),
     streamLagSeconds: gauge(
       'live_stream_lag_seconds',
-      'Age of the first entry not yet applied; 0 if there is none, NaN while Redis does not answer.',
+      'Age of the first entry not yet applied; 0 if there is none, NaN while Redis does not answer or ids are ahead of the clock.',
       'stream',
+    ),
+    clockSkew: gauge(
+      'live_clock_skew_seconds',
+      'Difference of a clock from the time on which two of three clocks agree; NaN if it cannot be asked.',
+      'clock',
     ),
     streamEntries: counter('live_stream_entries_total', 'Stream entries read, by result.', 'result'),
     orphanRecords: counter('live_orphan_records_total', 'Records of unassigned devices.'),

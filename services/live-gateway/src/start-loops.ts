@@ -1,3 +1,4 @@
+import type { ClockMonitor } from '@app/runtime/clock-monitor';
 import { shortDeviceId } from '@app/runtime/log';
 import type { Logger } from '@app/runtime/log';
 import { connectRedis } from '@app/runtime/redis';
@@ -38,7 +39,7 @@ interface LoopContext {
     readonly log: Logger;
   };
   readonly clock: RunClock;
-  readonly nowMs: () => number;
+  readonly clocks: ClockMonitor;
   readonly signal: AbortSignal;
 }
 
@@ -75,7 +76,7 @@ export function startLoops(context: LoopContext): {
 }
 
 function startRefresh(
-  { config, state, resources, telemetry, nowMs, signal }: LoopContext,
+  { config, state, resources, telemetry, clocks, signal }: LoopContext,
   unassigned: UnassignedDevices,
   onAssigned: () => void,
 ): Promise<never> {
@@ -87,7 +88,7 @@ function startRefresh(
     {
       lookbackMs: Math.min(config.LIVE_HYDRATE_LOOKBACK_MS, config.LIVE_MAX_FIX_AGE_MS),
       refreshMs: config.LIVE_DEVICE_EVENT_REFRESH_MS,
-      nowMs,
+      nowMs: () => clocks.nowMs(),
       onAssigned: (unreadableStatus) => {
         if (unreadableStatus.length > 0 && !hasWarned) {
           hasWarned = true;
@@ -107,7 +108,7 @@ function startRefresh(
 }
 
 async function startFeeds(context: LoopContext, unassigned: UnassignedDevices): Promise<void> {
-  const { config, state, telemetry, nowMs, signal } = context;
+  const { config, state, telemetry, clocks, signal } = context;
   const { latest, registry, fanOut, timeline, readiness, cursors } = state;
   const { metrics, trace, log } = telemetry;
   // `feedStream` logs a failure once per outage; the client would log each reconnect.
@@ -122,10 +123,9 @@ async function startFeeds(context: LoopContext, unassigned: UnassignedDevices): 
       waitBeforeReadMs: (appliedMs: number) =>
         waitBeforeReadMs(fanOut.untilTickMs, config.LIVE_TICK_MS, appliedMs),
     },
-    target: { latest, registry, unassigned, futureFlagMs: config.FUTURE_FLAG_MS },
+    target: { latest, registry, unassigned, clocks, futureFlagMs: config.FUTURE_FLAG_MS },
     trace,
     log,
-    nowMs,
     onApplied: (result: string) => metrics.streamEntries.inc({ result }),
     onMoved: ({ stream, isCaughtUp }: StreamCursor) => {
       timeline.noteProgress();
@@ -137,7 +137,7 @@ async function startFeeds(context: LoopContext, unassigned: UnassignedDevices): 
 }
 
 function startMonitor(context: LoopContext): Promise<never> {
-  const { state, resources, telemetry, nowMs, signal } = context;
+  const { state, resources, telemetry, clocks, signal } = context;
   const { redis, lagMarkers } = resources;
   const { metrics, log } = telemetry;
   const { cursors, timeline, registry, fanOut } = state;
@@ -157,7 +157,7 @@ function startMonitor(context: LoopContext): Promise<never> {
       },
       onLag: (stream, lagSeconds) => metrics.streamLagSeconds.set({ stream }, lagSeconds),
       onIteration: (stream, error) => reportsByStream.get(stream)?.(error),
-      nowMs,
+      clocks,
     },
     signal,
   );

@@ -1,3 +1,4 @@
+import type { ClockMonitor } from '@app/runtime/clock-monitor';
 import { Gauge } from 'prom-client';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type { StreamCursor } from './feed/stream-cursor.ts';
@@ -15,10 +16,10 @@ export function registerStateGauges(
     readonly reauthorizer: Pick<Reauthorizer, 'unconfirmed'>;
     readonly readiness: Pick<Readiness, 'isDraining'>;
     readonly cursors: readonly Pick<StreamCursor, 'stream' | 'lastEntryAtMs'>[];
-    readonly nowMs: () => number;
+    readonly clocks: Pick<ClockMonitor, 'ageMs' | 'nowMs'>;
   },
 ): void {
-  const { clients, registry, reauthorizer, readiness, cursors, nowMs } = state;
+  const { clients, registry, reauthorizer, readiness, cursors, clocks } = state;
   const gauge = (metric: string, help: string, read: () => number): void =>
     metricsRegistry.registerMetric(
       new Gauge({
@@ -38,7 +39,7 @@ export function registerStateGauges(
   gauge(
     'live_assignment_age_seconds',
     'Seconds since the assignments were last read from Postgres; NaN before the first read.',
-    () => (nowMs() - registry.assignedAtMs) / 1000,
+    () => (clocks.nowMs() - registry.assignedAtMs) / 1000,
   );
   gauge(
     'live_unconfirmed_subscriptions',
@@ -47,11 +48,12 @@ export function registerStateGauges(
   );
   const sinceLastEntry = new Gauge({
     name: 'live_seconds_since_last_record',
-    help: 'Seconds since the newest entry was added to the stream; NaN if it never had one, or cannot be read.',
+    help: 'Seconds since the newest entry was added to the stream; NaN if it never had one, cannot be read, or its id is ahead of the clock.',
     labelNames: ['stream'] as const,
     registers: [],
     collect() {
-      for (const { stream, lastEntryAtMs } of cursors) this.set({ stream }, (nowMs() - lastEntryAtMs) / 1000);
+      for (const { stream, lastEntryAtMs } of cursors)
+        this.set({ stream }, clocks.ageMs(lastEntryAtMs) / 1000);
     },
   });
   metricsRegistry.registerMetric(sinceLastEntry);

@@ -28,6 +28,7 @@ const allowed = new Set([
   'multi',
   'exec',
   'unwatch',
+  'time',
 ]);
 
 async function openDatabase() {

@@ -13,7 +13,7 @@ test('the gateway registers exactly the documented metrics, with their types', a
     reauthorizer: { unconfirmed: 0 },
     readiness: { isDraining: false },
     cursors: [],
-    nowMs: () => 0,
+    clocks: { nowMs: () => 0, ageMs: () => 0 },
   });
   const registered = (await registry.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]);
   const documented = await documentedMetrics('Live gateway', 'live_');

@@ -1,4 +1,5 @@
 import { registerBuildInfo } from '@app/runtime/build-info';
+import { ClockMonitor } from '@app/runtime/clock-monitor';
 import { startOpsServer } from '@app/runtime/ops-server';
 import {
   connectPostgres,
@@ -11,9 +12,9 @@ import type { PostgresLink } from '@app/runtime/postgres-link';
 import { closeRedis, connectRedis, waitForRedis } from '@app/runtime/redis';
 import { runService } from '@app/runtime/run-service';
 import { startTracing } from '@app/runtime/tracing';
+import { entryArrivedAtMs } from '@app/shared/entry';
 import { Registry } from 'prom-client';
 import { processorSettings } from './config.ts';
-import { ClockMonitor } from './stream/clock-monitor.ts';
 import { ConsumerLagSampler } from './stream/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
@@ -24,7 +25,6 @@ import { DeviceStateCap } from './state/device-state-cap.ts';
 /** Time after the drain to close connections. The pod's grace period must exceed both together by 5 s. */
 const closingMs = 5000;
 const lagSampleIntervalMs = 2000;
-const clockIntervalMs = 10_000;
 const startupProgressIntervalMs = 1000;
 /** Of our own deadline, below it: an abandoned statement must not hold locks against its own retry. */
 const statementTimeoutShare = 0.8;
@@ -83,11 +83,11 @@ await runService({
 
     const clocks = cleanup.use(
       new ClockMonitor({
+        service: 'processor',
         redis,
-        sql: probe,
-        intervalMs: clockIntervalMs,
+        runSql: async (query) => query(probe),
         nowMs: () => Date.now(),
-        metrics,
+        onSkew: (clock, skewSeconds) => metrics.clockSkew.set({ clock }, skewSeconds),
         log,
       }),
     );
@@ -101,7 +101,7 @@ await runService({
           redis,
           postgres,
           afterWrite: (transitions) => logPanicButton(transitions, log),
-          arrivedAtMs: (entryId) => clocks.arrivedAtMs(entryId),
+          arrivedAtMs: (entryId) => clocks.arrivedAtMs(entryArrivedAtMs(entryId)),
           deviceStateCap,
           onProgress: () => progress.noteProgress(stream),
           trace,

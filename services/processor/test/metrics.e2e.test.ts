@@ -3,6 +3,7 @@ import { documentedMetrics } from '@app/test-kit/documented-metrics';
 import { eventually } from '@app/test-kit/eventually';
 import { MetricsSeen, whatIsMissing } from '@app/test-kit/metrics-seen';
 import { readMetric } from '@app/test-kit/read-metric';
+import { shiftDate, shiftPostgresClock } from '@app/test-kit/shift-clocks';
 import { expect, test } from 'vitest';
 import {
   lockPositions,
@@ -13,7 +14,6 @@ import {
 } from './support/open-faulty-fixture.ts';
 import type { RunningProcessor } from './support/start-processor.ts';
 import { refuseRows } from './support/refuse-rows.ts';
-import { shiftPostgresClock } from './support/shift-clocks.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
 /** Leaves five entries pending at another consumer for an hour; one of them is deleted from the stream. */
@@ -167,7 +167,7 @@ test(
       const full = await fixture.start({
         stream: whenFull === 'wait' ? `${other},${broken}` : other,
         env,
-        preload: new URL('support/shift-date.ts', import.meta.url),
+        preload: shiftDate,
       });
       waiting ??= full;
       await sendFields(redis, other, [

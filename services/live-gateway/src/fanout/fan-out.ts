@@ -24,8 +24,8 @@ export class FanOut {
   readonly #sliceSockets: number;
   #tick = 0;
   #isTicking = false;
-  #tickedAtMs: number;
-  /** By the monotonic clock. */
+  /** Both by the monotonic clock. */
+  #tickedAtMs = performance.now();
   #nextTickAtMs = performance.now();
   #afterTick: (() => void)[] = [];
   #socketsInSlice = 0;
@@ -45,10 +45,9 @@ export class FanOut {
     const scratch = Buffer.alloc(rowBytes + envelopeBytes);
     this.#context = { latest, meter, nowMs, rowBytes, minDeflatedRecipients, scratch };
     this.#sliceSockets = options.sliceSockets ?? defaultSliceSockets;
-    this.#tickedAtMs = nowMs();
   }
 
-  /** When the last tick ended, by the process's clock. */
+  /** When the last tick ended, by the monotonic clock. */
   get tickedAtMs(): number {
     return this.#tickedAtMs;
   }
@@ -78,7 +77,7 @@ export class FanOut {
     } finally {
       this.#isTicking = false;
       this.#tick += 1;
-      this.#tickedAtMs = this.#context.nowMs();
+      this.#tickedAtMs = performance.now();
       const changes = this.#afterTick;
       this.#afterTick = [];
       for (const change of changes) change();

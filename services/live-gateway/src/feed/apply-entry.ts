@@ -1,3 +1,4 @@
+import type { ClockMonitor } from '@app/runtime/clock-monitor';
 import { entryArrivedAtMs, decodeFields } from '@app/shared/entry';
 import { fixQuality } from '@app/shared/quality';
 import { CodecError } from '@app/shared/codec';
@@ -26,6 +27,7 @@ export interface ApplyTarget {
     markChanged(imei: string): void;
   };
   readonly unassigned: Pick<UnassignedDevices, 'note'>;
+  readonly clocks: Pick<ClockMonitor, 'arrivedAtMs' | 'ageMs'>;
   /** `FUTURE_FLAG_MS`; must equal the processor's, or the two flag different fixes. */
   readonly futureFlagMs: number;
 }
@@ -41,7 +43,8 @@ export function applyEntry(entry: StreamEntry, streamNumber: number, target: App
   if (record instanceof CodecError) return 'undecodable';
   const { position } = record;
   const { deviceId } = position;
-  const arrivedAtMs = entryArrivedAtMs(entry.id);
+  const idMs = entryArrivedAtMs(entry.id);
+  const arrivedAtMs = target.clocks.arrivedAtMs(idMs);
   const fix = {
     deviceId,
     fixAtMs: position.fixAtMs,
@@ -50,7 +53,7 @@ export function applyEntry(entry: StreamEntry, streamNumber: number, target: App
     altitudeM: position.altitudeM,
     courseDeg: position.courseDeg,
     speedKmh: position.speedKmh,
-    arrivedAtMs,
+    arrivedAtMs: Number.isNaN(target.clocks.ageMs(idMs)) ? undefined : arrivedAtMs,
     entryRef: { stream: streamNumber, id: entry.id },
   };
   const isGood = fixQuality(position, arrivedAtMs, target.futureFlagMs) === 0;

@@ -13,7 +13,6 @@ interface FeedOptions {
   readonly target: ApplyTarget;
   readonly trace: TraceStep | undefined;
   readonly log: Logger;
-  readonly nowMs: () => number;
   readonly onApplied: (result: EntryResult) => void;
   /** The cursor has moved. */
   readonly onMoved: (cursor: StreamCursor) => void;
@@ -31,7 +30,7 @@ export async function feedStream(
   options: FeedOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { settings, target, trace, log, nowMs, onApplied, onMoved, onRewound } = options;
+  const { settings, target, trace, log, onApplied, onMoved, onRewound } = options;
   const { stream } = cursor;
   const reportOutage = createOutageReport(log, 'stream read', { stream });
   for await (const event of readStream(cursor, settings, signal)) {
@@ -55,6 +54,6 @@ export async function feedStream(
       else await traceApply(trace, stream, entries, apply);
       reportOutage();
     }
-    cursor.noteProgress(nowMs());
+    cursor.noteProgress();
   }
 }

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { ClockMonitor } from '@app/runtime/clock-monitor';
 import { delay } from '@app/runtime/retry';
 import { checkForRewind } from './check-for-rewind.ts';
 import type { LagMarkers } from './lag-markers.ts';
@@ -25,11 +26,11 @@ export async function monitorStreams(
     readonly onLag: (stream: string, lagSeconds: number) => void;
     /** Called for each stream after each iteration, with the error if it failed. */
     readonly onIteration: (stream: string, error?: unknown) => void;
-    readonly nowMs: () => number;
+    readonly clocks: Pick<ClockMonitor, 'ageMs' | 'nowMs'>;
   },
   signal: AbortSignal,
 ): Promise<never> {
-  const { redis, syncEpoch, lagMarkers, onRewound, onNewEpoch, onLag, onIteration, nowMs } = options;
+  const { redis, syncEpoch, lagMarkers, onRewound, onNewEpoch, onLag, onIteration, clocks } = options;
   for (;;) {
     for (const cursor of cursors) {
       const { stream } = cursor;
@@ -37,8 +38,8 @@ export async function monitorStreams(
       try {
         const { info, isRewound } = await checkForRewind(redis, cursor);
         if (isRewound) onRewound(cursor, info);
-        lagSeconds = await measureLagSeconds(redis, cursor, nowMs());
-        if (await syncEpoch(cursor, nowMs())) onNewEpoch(stream);
+        lagSeconds = await measureLagSeconds(redis, cursor, (idMs) => clocks.ageMs(idMs));
+        if (await syncEpoch(cursor, clocks.nowMs())) onNewEpoch(stream);
         if (info.exists) await lagMarkers.update(cursor, info.lastGeneratedId);
         onIteration(stream);
       } catch (error) {

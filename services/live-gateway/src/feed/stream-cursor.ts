@@ -43,7 +43,7 @@ export class StreamCursor {
     return this.#isCaughtUp;
   }
 
-  /** When the read loop last completed an iteration, successful or not; NaN before the first. */
+  /** When the read loop last completed an iteration, successful or not, by the monotonic clock; NaN before the first. */
   get lastProgressAtMs(): number {
     return this.#lastProgressAtMs;
   }
@@ -65,8 +65,8 @@ export class StreamCursor {
     this.#isReadable = false;
   }
 
-  noteProgress(nowMs: number): void {
-    this.#lastProgressAtMs = nowMs;
+  noteProgress(): void {
+    this.#lastProgressAtMs = performance.now();
   }
 
   /**

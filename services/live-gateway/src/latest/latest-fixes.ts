@@ -15,7 +15,7 @@ export interface LatestFix {
   readonly altitudeM: number;
   readonly courseDeg: number;
   readonly speedKmh: number;
-  /** When its entry was added to the stream, by Redis' clock; undefined if it was read from Postgres. */
+  /** When its entry was added to the stream; undefined if its id does not tell, or if it was read from Postgres. */
   readonly arrivedAtMs: number | undefined;
   /** Its entry; undefined if it was read from Postgres. */
   readonly entryRef: EntryRef | undefined;

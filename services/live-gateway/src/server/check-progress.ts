@@ -1,6 +1,6 @@
 import type { HealthStatus } from '@app/runtime/ops-server';
 
-/** A loop that must make progress within `limitMs`, by the process's clock. */
+/** A loop that must make progress within `limitMs`, by the monotonic clock. */
 export interface MonitoredLoop {
   readonly name: string;
   readonly lastProgressAtMs: () => number;

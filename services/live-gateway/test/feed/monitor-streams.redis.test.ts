@@ -37,7 +37,7 @@ async function monitorTwo() {
       onNewEpoch: () => undefined,
       onLag: (stream, lagSeconds) => lags.set(stream, lagSeconds),
       onIteration: (stream, error) => errors.set(stream, error instanceof Error ? error.message : ''),
-      nowMs: () => Date.now(),
+      clocks: { nowMs: () => Date.now(), ageMs: (idMs) => Math.max(0, Date.now() - idMs) },
     },
     stop.signal,
   ).catch(() => undefined);

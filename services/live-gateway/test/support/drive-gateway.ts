@@ -3,6 +3,7 @@ import { encodeFields } from '@app/shared/entry';
 import { eventually } from '@app/test-kit/eventually';
 import type { MetricsSeen } from '@app/test-kit/metrics-seen';
 import { readMetric } from '@app/test-kit/read-metric';
+import { shiftDate, shiftPostgresClock } from '@app/test-kit/shift-clocks';
 import { expect } from 'vitest';
 import { requestUpgrade } from './request-upgrade.ts';
 import { deviceAt, fixOf, newDevice } from './open-fixture.ts';
@@ -33,6 +34,7 @@ export async function driveGateway(driven: Driven): Promise<void> {
   await driveCloses(driven);
   await driveReauthorisation(driven);
   await driveOtherSettings(driven);
+  await driveClocks(driven);
   await driveStop(driven);
 }
 
@@ -300,6 +302,26 @@ async function driveOtherSettings({ fixture, seen, eventId }: Driven): Promise<v
   for (const { opsUrl } of [misconfigured, full, faulty])
     seen.add(await (await fetch(`${opsUrl}/metrics`)).text());
   await Promise.all([misconfigured.kill(), full.kill(), faulty.kill()]);
+}
+
+/** Each of the three clocks an hour ahead of the other two. */
+async function driveClocks({ fixture, seen }: Driven): Promise<void> {
+  const hourMs = 3_600_000;
+  for (const [gatewayMs, postgresMs] of [
+    [hourMs, 0],
+    [0, hourMs],
+    [-hourMs, -hourMs],
+  ] as const) {
+    await shiftPostgresClock(fixture.sql, postgresMs);
+    const gateway = await fixture.start({
+      instanceId: 'clocks',
+      preload: shiftDate,
+      env: { SHIFT_DATE_MS: String(gatewayMs) },
+    });
+    await gateway.ready();
+    seen.add(await (await fetch(`${gateway.opsUrl}/metrics`)).text());
+    await gateway.kill();
+  }
 }
 
 /** Shutdown: upgrades are refused, connections closed. */

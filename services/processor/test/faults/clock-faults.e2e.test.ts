@@ -1,10 +1,9 @@
 import { eventually } from '@app/test-kit/eventually';
+import { shiftDate, shiftPostgresClock } from '@app/test-kit/shift-clocks';
 import { expect, test } from 'vitest';
 import { openFixture } from '../support/open-fixture.ts';
-import { shiftPostgresClock } from '../support/shift-clocks.ts';
 import { record, records, send } from '../support/telemetry.ts';
 
-const preload = new URL('../support/shift-date.ts', import.meta.url);
 const dayMs = 86_400_000;
 
 test(
@@ -21,7 +20,7 @@ test(
       record({ deviceId: 'ahead', fixAtMs: nowMs + 3_600_000 }),
       record({ deviceId: 'far', fixAtMs: nowMs + 7 * dayMs }),
     ]);
-    const processor = await fixture.start({ preload, env: { SHIFT_DATE_MS: String(shiftMs) } });
+    const processor = await fixture.start({ preload: shiftDate, env: { SHIFT_DATE_MS: String(shiftMs) } });
     await fixture.expectStored(sent, { deadLettered: new Map([[sent.at(-1)?.id ?? '', 'future_limit']]) });
     const flagged = await fixture.sql`select device_id from positions where quality <> 0`;
     expect(flagged.map(({ device_id }) => device_id)).toEqual(['ahead']);

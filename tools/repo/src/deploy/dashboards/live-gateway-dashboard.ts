@@ -93,6 +93,9 @@ export const liveGatewayDashboard: Dashboard = {
       timeSeries('Tick duration', 'p99. A tick is due every 125 ms.', 's', {
         '{{instance}}': 'instance:live_fanout_tick_seconds:p99_5m',
       }),
+      timeSeries('Clock skew', 'Difference from the time on which two of three clocks agree.', 's', {
+        '{{instance}} {{clock}}': 'live_clock_skew_seconds',
+      }),
       rateBy('result', 'Entries by result', 'Only newest is shown to viewers.', 'live_stream_entries_total'),
       timeSeries(
         'Unassigned devices',

@@ -22,7 +22,7 @@ export async function exportedMetrics(): Promise<ReadonlyMap<string, ExportedMet
     reauthorizer: { unconfirmed: 0 },
     readiness: { isDraining: false },
     cursors: [],
-    nowMs: () => 0,
+    clocks: { nowMs: () => 0, ageMs: () => 0 },
   });
   const processorRegistry = new Registry();
   createProcessorMetrics(processorRegistry);

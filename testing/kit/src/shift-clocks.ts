@@ -1,9 +1,12 @@
 import type postgres from 'postgres';
 
+/** To load into a process before its own code: shifts its clock by `SHIFT_DATE_MS`. */
+export const shiftDate = new URL('./shift-date.ts', import.meta.url);
+
 /**
  * Shifts the clock that new connections to this database read with `clock_timestamp()`.
  *
- * With the process's clock shifted alike (`shift-date.ts`), Redis is the one whose clock is wrong.
+ * With the process's clock shifted alike (`shiftDate`), Redis is the one whose clock is wrong.
  */
 export async function shiftPostgresClock(sql: postgres.Sql, ms: number): Promise<void> {
   const [row] = await sql<{ name: string }[]>`select current_database() as name`;
