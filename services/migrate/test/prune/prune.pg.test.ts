@@ -5,10 +5,10 @@ import { startPostgres } from '@app/test-kit/postgres';
 import postgres from 'postgres';
 import { expect, onTestFinished, test } from 'vitest';
 import { connectWhenReady } from '../../src/connect-when-ready.ts';
-import { migrate } from '../../src/migrate.ts';
 import { prune, type PruneOptions } from '../../src/prune/prune.ts';
 
 const main = fileURLToPath(new URL('../../src/prune/main.ts', import.meta.url));
+const migrateMain = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const password = 'of-this-test';
 const nothing = { what: 'rows', count: 0, pastLimitRows: 0, isDone: true };
 
@@ -40,9 +40,9 @@ function ignore(): void {
   // The progress of a run.
 }
 
-async function run(env: NodeJS.ProcessEnv): Promise<readonly [unknown, string]> {
+async function run(env: NodeJS.ProcessEnv, program = main): Promise<readonly [unknown, string]> {
   const { promise, resolve } = Promise.withResolvers<readonly [unknown, string]>();
-  execFile(process.execPath, [main], { env }, (error, stdout, stderr) => {
+  execFile(process.execPath, [program], { env }, (error, stdout, stderr) => {
     resolve([error?.code ?? 0, stdout + stderr]);
   });
   return await promise;
@@ -114,7 +114,10 @@ test('rows past the limit are deleted in steps by the time of storing, whatever 
 
 test('the migration job creates the login of the job, which may prune', async () => {
   const { sql, counts, ownerUrl } = await openDatabase(1, 3);
-  await migrate(ownerUrl, { logins: [{ name: 'pruner', memberOf: 'tracking_pruner', password }] });
+  expect(await run({ POSTGRES_URL: ownerUrl, PRUNER_PASSWORD: password }, migrateMain)).toEqual([
+    0,
+    'up to date\n',
+  ]);
   onTestFinished(async () => void (await sql`drop role pruner`));
   expect(await pruneOnce(asRole(ownerUrl, 'pruner', password))).toEqual({ ...nothing, count: 3 });
   expect(await counts()).toEqual({ old: 0, young: 3 });
