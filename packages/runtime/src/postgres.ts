@@ -23,7 +23,9 @@ const waitProbeTimeoutMs = 10_000;
  * for no limit) is cancelled by the server with SQLSTATE 57014.
  *
  * The driver does not notice a server that accepts and then never replies, or a proxy that accepts and disconnects: a
- * statement may never settle. Use `withDeadline`, and create a new pool after a missed deadline (see `PostgresClient`).
+ * statement may never settle. Nor may one that is sent between the error and the close of its connection, and several after
+ * it fail, since the driver keeps its bytes for the next connection and never sends them (`closed` in postgres.js 3.4.9). Use
+ * `withDeadline`, and create a new pool after a missed deadline (see `PostgresClient`).
  */
 export function connectPostgres(
   url: string,
@@ -131,20 +133,19 @@ export interface PostgresHealthCheck extends AsyncDisposable {
 }
 
 /**
- * Sends `select 1` to Postgres every `intervalMs` (default 5 000) with a deadline of `timeoutMs` (default 2 000), until it
- * is disposed or the signal is aborted. Logs when the result changes.
+ * Calls `ping` every `intervalMs` (default 5 000) until it is disposed or the signal is aborted. Logs when the result
+ * changes.
  *
- * `sql` is called for each probe, because a pool may be replaced. Use a separate pool: in a writer's pool probes queue
- * behind writes.
+ * `ping` must settle: use a `PostgresClient`, which replaces a connection that leads nowhere. Give it a pool of its own: in
+ * a writer's pool probes queue behind writes.
  */
 export function createPostgresHealthCheck(options: {
-  readonly sql: () => postgres.Sql;
+  readonly ping: () => PromiseLike<unknown>;
   readonly signal: AbortSignal;
   readonly intervalMs?: number;
-  readonly timeoutMs?: number;
   readonly log?: Logger;
 }): PostgresHealthCheck {
-  const { intervalMs = 5_000, timeoutMs = 2_000, log } = options;
+  const { ping, intervalMs = 5_000, log } = options;
   const disposed = new AbortController();
   const signal = AbortSignal.any([options.signal, disposed.signal]);
   let isReady: boolean | undefined;
@@ -163,7 +164,7 @@ export function createPostgresHealthCheck(options: {
 
   async function probeUntilStopped(): Promise<void> {
     while (!signal.aborted) {
-      await probe(options.sql(), timeoutMs).then(
+      await ping().then(
         () => update(true),
         (error: unknown) => update(false, error),
       );
@@ -180,18 +181,4 @@ export function createPostgresHealthCheck(options: {
       await ended;
     },
   };
-}
-
-const probes = new WeakMap<postgres.Sql, Promise<unknown>>();
-
-/**
- * Rejects if `select 1` fails or misses the deadline. It is not a template, whose prepared statement a pooler may lose. A
- * pool has at most one probe in flight, or its queue would grow throughout an outage.
- */
-async function probe(sql: postgres.Sql, timeoutMs: number): Promise<void> {
-  const result = probes.get(sql) ?? Promise.resolve(sql.unsafe('select 1'));
-  probes.set(sql, result);
-  const forget = (): void => void probes.delete(sql);
-  result.then(forget, forget);
-  await withDeadline(result, timeoutMs, 'SELECT 1 to Postgres');
 }

@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net';
 import { eventually } from '@app/test-kit/eventually';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startPostgres } from '@app/test-kit/postgres';
@@ -11,10 +12,10 @@ const database = await startPostgres();
 afterAll(() => database[Symbol.asyncDispose]());
 
 /** A client that counts its connection pools and ends all of them. */
-function openClient(url: string, deadlineMs = 5000) {
+function openClient(url: string, deadlineMs = 5000, options: object = {}) {
   const pools: postgres.Sql[] = [];
   const client = new PostgresClient(() => {
-    const sql = postgres(url, { fetch_types: false, max: 3 });
+    const sql = postgres(url, { fetch_types: false, max: 3, ...options });
     pools.push(sql);
     return sql;
   }, deadlineMs);
@@ -45,6 +46,23 @@ test('black-holed connections are replaced once, and the new pool works immediat
   }
   expect(opened.poolCount()).toBe(poolCount + 1);
   await eventually(() => Promise.all(runQueries()));
+});
+
+test('a statement sent while its connection is being lost misses its deadline, and the next ones work', async () => {
+  await using network = await startFaultyNetwork({ target: database.url });
+  const sockets: Socket[] = [];
+  const open = { max: 1, socket: () => sockets[sockets.push(connect(network.port, '127.0.0.1')) - 1] };
+  await using opened = openClient(network.through(database.url), 3000, open);
+  const ping = (): Promise<unknown> => opened.client.run((sql) => sql.unsafe('select 1'));
+  // Connecting may itself miss the deadline on a busy machine.
+  await eventually(() => ping());
+  const asked = new Promise<unknown>((resolve) => {
+    // After the error, before the close: both come in one iteration of the event loop.
+    sockets.at(-1)?.once('error', () => setImmediate(() => resolve(ping().catch((error: unknown) => error))));
+  });
+  network.cut();
+  expect(await asked).toBeInstanceOf(DeadlineError);
+  for (let n = 0; n < 3; n += 1) await ping();
 });
 
 test('connections to a server that became read-only are replaced', async () => {

@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { connect as connectSocket, createServer } from 'node:net';
 import { pipeline } from 'node:stream';
 import { eventually } from '@app/test-kit/eventually';
+import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { startOwnPostgres, startPostgres } from '@app/test-kit/postgres';
 import postgres from 'postgres';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { captureLog } from './capture-log.ts';
 import { withDeadline } from '../src/deadline.ts';
+import { PostgresClient } from '../src/postgres-client.ts';
 import {
   classifyPostgresError,
   connectPostgres,
@@ -217,16 +219,34 @@ describe('endPostgres', () => {
   });
 });
 
+/** A check through a client whose pool has one connection. */
+function checkThrough(url: string, deadlineMs = 2_000) {
+  let pools = 0;
+  const client = new PostgresClient((link) => {
+    pools += 1;
+    return connectPostgres(url, { name: 'test', log, maxConnections: 1, statementTimeoutMs: 0, link });
+  }, deadlineMs);
+  let probes = 0;
+  const ping = () => {
+    probes += 1;
+    return client.run((sql) => sql.unsafe('select 1'));
+  };
+  const check = createPostgresHealthCheck({ ping, signal: never, intervalMs: 20, log });
+  return {
+    isReady: () => check.isReady(),
+    pools: () => pools,
+    probes: () => probes,
+    async [Symbol.asyncDispose]() {
+      await check[Symbol.asyncDispose]();
+      await client[Symbol.asyncDispose]();
+    },
+  };
+}
+
 describe('createPostgresHealthCheck', () => {
   test('is ready after the first successful probe, and follows outages of the server', async () => {
     await using server = await startOwnPostgres();
-    await using client = connect(server.url);
-    await using check = createPostgresHealthCheck({
-      sql: () => client.sql,
-      signal: never,
-      intervalMs: 20,
-      log,
-    });
+    await using check = checkThrough(server.url);
     expect(check.isReady()).toBe(false);
     await eventually(() => check.isReady());
     await server.stop();
@@ -236,50 +256,39 @@ describe('createPostgresHealthCheck', () => {
     expect(messages()).toEqual(['postgres: ready', 'postgres: not ready', 'postgres: ready']);
   });
 
-  test('is not ready while the server does not respond, with one probe in flight, and recovers', async () => {
+  test('is not ready while the server does not respond, and recovers', async () => {
     await using server = await startOwnPostgres();
-    await using client = connect(server.url);
-    let probes = 0;
-    const options = { signal: never, intervalMs: 10, timeoutMs: 50, log };
-    const sql = (): Sql => {
-      probes += 1;
-      return client.sql;
-    };
-    await using check = createPostgresHealthCheck({ ...options, sql });
+    await using check = checkThrough(server.url, 200);
     await eventually(() => check.isReady());
     server.pause();
     await eventually(() => !check.isReady());
-    const probesWhenPaused = probes;
-    await eventually(() => probes > probesWhenPaused + 5);
+    const probesWhenPaused = check.probes();
+    await eventually(() => check.probes() > probesWhenPaused + 5);
+    expect(check.isReady()).toBe(false);
     server.resume();
     await eventually(() => check.isReady());
-    await using observer = connect(server.url);
-    const [activity] = await observer.sql`
-      select count(*)::int as probes from pg_stat_activity where query = 'select 1' and pid <> pg_backend_pid()`;
-    expect(activity).toEqual({ probes: 1 });
   });
 
-  test('probes the current pool, so that replacing it recovers', async () => {
+  test('a connection that leads nowhere is replaced after one missed probe', async () => {
     await using database = await startPostgres({ empty: true });
-    await using dead = connect(unreachable);
-    await using alive = connect(database.url);
-    let { sql } = dead;
-    await using check = createPostgresHealthCheck({ sql: () => sql, signal: never, intervalMs: 10, log });
-    await eventually(() => messages().includes('postgres: not ready'));
-    ({ sql } = alive);
-    expect(await eventually(() => check.isReady())).toBe(true);
+    await using network = await startFaultyNetwork({ target: database.url });
+    await using check = checkThrough(network.through(database.url), 1_000);
+    await eventually(() => check.isReady());
+    const pools = check.pools();
+    network.halfOpen();
+    await eventually(() => !check.isReady());
+    await eventually(() => check.isReady());
+    expect(check.pools()).toBe(pools + 1);
   });
 
   test('stops probing when it is stopped or disposed', async () => {
-    await using database = await startPostgres({ empty: true });
-    await using client = connect(database.url);
     const stop = new AbortController();
     let probes = 0;
-    const sql = (): Sql => {
+    const ping = (): Promise<void> => {
       probes += 1;
-      return client.sql;
+      return Promise.resolve();
     };
-    const check = createPostgresHealthCheck({ sql, signal: stop.signal, intervalMs: 60_000, log });
+    const check = createPostgresHealthCheck({ ping, signal: stop.signal, intervalMs: 60_000, log });
     await eventually(() => check.isReady());
     stop.abort();
     await check[Symbol.asyncDispose]();

@@ -1,12 +1,7 @@
 import { registerBuildInfo } from '@app/runtime/build-info';
 import { ClockMonitor } from '@app/runtime/clock-monitor';
 import { startOpsServer } from '@app/runtime/ops-server';
-import {
-  connectPostgres,
-  createPostgresHealthCheck,
-  endPostgres,
-  waitForPostgres,
-} from '@app/runtime/postgres';
+import { connectPostgres, createPostgresHealthCheck, waitForPostgres } from '@app/runtime/postgres';
 import { PostgresClient } from '@app/runtime/postgres-client';
 import type { PostgresLink } from '@app/runtime/postgres-link';
 import { closeRedis, connectRedis, waitForRedis } from '@app/runtime/redis';
@@ -25,6 +20,7 @@ import { DeviceStateCap } from './state/device-state-cap.ts';
 /** Time after the drain to close connections. The pod's grace period must exceed both together by 5 s. */
 const closingMs = 5000;
 const lagSampleIntervalMs = 2000;
+const probeTimeoutMs = 2000;
 const startupProgressIntervalMs = 1000;
 /** Of our own deadline, below it: an abandoned statement must not hold locks against its own retry. */
 const statementTimeoutShare = 0.8;
@@ -60,32 +56,23 @@ await runService({
       connectRedis(config.REDIS_URL, { name: `${config.INSTANCE_ID}:commands`, log }),
       closeRedis,
     );
-    const connect = (link: PostgresLink) =>
-      connectPostgres(config.POSTGRES_URL, {
-        name: config.INSTANCE_ID,
-        log,
-        maxConnections: config.WRITE_CONCURRENCY * streams.length + 1,
-        statementTimeoutMs: Math.ceil(config.WRITE_TIMEOUT_MS * statementTimeoutShare),
-        link,
-      });
-    const postgres = cleanup.use(new PostgresClient(connect, config.WRITE_TIMEOUT_MS));
-    const probe = cleanup.adopt(
-      connectPostgres(config.POSTGRES_URL, {
-        name: `${config.INSTANCE_ID}:health`,
-        log,
-        maxConnections: 1,
-        // Set on the connection, it would need another check for a pooler.
-        statementTimeoutMs: 0,
-      }),
-      (sql) => endPostgres(sql),
-    );
-    const health = cleanup.use(createPostgresHealthCheck({ sql: () => probe, signal: stop, log }));
+    const openPostgres = (name: string, maxConnections: number, deadlineMs: number): PostgresClient => {
+      const statementTimeoutMs = Math.ceil(deadlineMs * statementTimeoutShare);
+      const connect = (link: PostgresLink) =>
+        connectPostgres(config.POSTGRES_URL, { name, log, maxConnections, statementTimeoutMs, link });
+      return cleanup.use(new PostgresClient(connect, deadlineMs));
+    };
+    const writeConnections = config.WRITE_CONCURRENCY * streams.length + 1;
+    const postgres = openPostgres(config.INSTANCE_ID, writeConnections, config.WRITE_TIMEOUT_MS);
+    const probe = openPostgres(`${config.INSTANCE_ID}:health`, 1, probeTimeoutMs);
+    const ping = () => probe.run((sql) => sql.unsafe('select 1'), 'SELECT 1 to Postgres');
+    const health = cleanup.use(createPostgresHealthCheck({ ping, signal: stop, log }));
 
     const clocks = cleanup.use(
       new ClockMonitor({
         service: 'processor',
         redis,
-        runSql: async (query) => query(probe),
+        runSql: (query) => probe.run(query, 'clock query'),
         nowMs: () => Date.now(),
         onSkew: (clock, skewSeconds) => metrics.clockSkew.set({ clock }, skewSeconds),
         log,

@@ -55,6 +55,13 @@ async function terminate({ sql }: FaultyFixture): Promise<number> {
   return ended.length;
 }
 
+async function probeConnections({ sql }: FaultyFixture): Promise<number | undefined> {
+  const [row] = await sql<{ connections: number }[]>`
+    select count(*)::int as connections from pg_stat_activity
+    where datname = current_database() and application_name like 'processor%:health'`;
+  return row?.connections;
+}
+
 describe.concurrent('Postgres', { timeout: 90_000 }, () => {
   test('stopped, then killed, and started again each time: everything is stored once', async () => {
     await using postgres = await startOwnPostgres({ migrate });
@@ -140,8 +147,11 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
       begin: async () => fixture.toPostgres.halfOpen(),
       end: async () => {
         await eventually(async () => (await retries(processor, 'deadline')) >= 1, { timeoutMs: 60_000 });
+        // The server keeps the lost connection of the readiness probe; a second one means that it was replaced.
+        await eventually(async () => (await probeConnections(fixture)) === 2, { timeoutMs: 60_000 });
       },
     });
+    await processor.untilReady();
     expect(await processor.stop()).toEqual(cleanExit);
   });
 
