@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 import { readRepositoryFile, repositoryPath } from '../../src/deploy/repository.ts';
 import { anchorsOf } from './support/markdown-anchors.ts';
 
-const documents = ['*.md', 'docs/*.md'].flatMap((pattern) => globSync(pattern, { cwd: repositoryPath('.') }));
+const documents = ['*.md', 'docs/*.md', 'deploy/*/*.md'].flatMap((pattern) =>
+  globSync(pattern, { cwd: repositoryPath('.') }),
+);
 
 test.for(documents)('the links of %s resolve', (document) => {
   const text = readRepositoryFile(document).replaceAll(/^```[\s\S]*?^```/gmu, '');

@@ -7,14 +7,23 @@ import { pruneSettings } from '@app/migrate/prune-settings';
 import { migrateSettings } from '@app/migrate/settings';
 import { processorSettings } from '@app/processor/config';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { z } from 'zod';
-import { repositoryPath } from '../../src/deploy/repository.ts';
+import { readRepositoryFile, repositoryPath } from '../../src/deploy/repository.ts';
 import { findProgram } from './support/find-program.ts';
 import { asTypedModule, validateBySchema } from './support/kubernetes-models.ts';
 import { type Manifest, renderManifests, renderWithPrune } from './support/render-manifests.ts';
-import { environment, fromKubernetes, only, workload, workloadNamed } from './support/workloads.ts';
+import {
+  environment,
+  fromKubernetes,
+  only,
+  resourceMetadata,
+  workload,
+  workloadNamed,
+} from './support/workloads.ts';
 
 const kubectl = findProgram('kubectl');
+const runbook = readRepositoryFile('docs/operations.md');
 const overlays = ['dev', 'prod', 'prod with prune'] as const;
 
 const settingsOf = {
@@ -203,6 +212,40 @@ describe.skipIf(kubectl === undefined)('the manifests', () => {
     expect(JSON.stringify(of('prod'))).not.toMatch(/(?:redis|postgres)s?:\/\/[^"\s]*:[^"\s]*@/u);
   });
 });
+
+test.skipIf(kubectl === undefined).for(['prod', 'prod with prune'] as const)(
+  'the first step of the runbook applies the job of %s with its account, and creates its namespace',
+  (overlay) => {
+    const manifests = render(kubectl ?? '', overlay);
+    const [, label = '', value = ''] = /^kubectl apply -k \S+ -l (\S+)=(\S+)$/mu.exec(runbook) ?? [];
+    const selected = manifests.filter(({ metadata }) => labelsOf(metadata)[label] === value);
+    const [job] = only(workload, selected);
+    expect(job?.metadata.name).toBe('migrate');
+    expect(selected.map(({ kind, metadata: { name } }) => `${kind} ${name}`)).toContain(
+      `ServiceAccount ${job?.spec.template.spec.serviceAccountName}`,
+    );
+    const [, file = ''] = /^kubectl apply -f deploy\/(\S+)$/mu.exec(runbook) ?? [];
+    const created = resourceMetadata.parse(parse(readRepositoryFile(`deploy/${file}`)).metadata);
+    expect(new Set(selected.map(({ metadata }) => metadata.namespace))).toEqual(new Set([created.name]));
+  },
+);
+
+test.skipIf(kubectl === undefined).for(services)(
+  'the runbook creates the secret of the %s with each key that it requires',
+  (name) => {
+    const command = new RegExp(`create secret generic ${name}((?:[ \\\\\n]+--from-literal=\\S+)+)`, 'u');
+    const [, literals = ''] = command.exec(runbook) ?? [];
+    const keys = [...literals.matchAll(/--from-literal=(\w+)=/gu)].map(([, key]) => key);
+    const manifests = render(kubectl ?? '', 'prod');
+    const [{ env }] = workloadNamed(manifests, name).spec.template.spec.containers;
+    const required = env.map((each) => each.name).filter((each) => each.endsWith('_FILE'));
+    expect(new Set(keys)).toEqual(new Set(required.map((each) => each.replace(/_FILE$/u, ''))));
+  },
+);
+
+function labelsOf(metadata: object): Readonly<Record<string, string>> {
+  return z.object({ labels: z.record(z.string(), z.string()).default({}) }).parse(metadata).labels;
+}
 
 describe('an invalid manifest', () => {
   const base: Manifest = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'a' } };

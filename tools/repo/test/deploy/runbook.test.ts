@@ -2,7 +2,9 @@ import { globSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readRepositoryFile, repositoryPath } from '../../src/deploy/repository.ts';
 
-const pages = ['*.md', 'docs/*.md'].flatMap((pattern) => globSync(pattern, { cwd: repositoryPath('.') }));
+const pages = ['*.md', 'docs/*.md', 'deploy/*/*.md'].flatMap((pattern) =>
+  globSync(pattern, { cwd: repositoryPath('.') }),
+);
 const runbook = readRepositoryFile('docs/operations.md');
 const files = listFiles('{.ci,.github,deploy,migrations,packages,services,testing,tools}/**/*.*');
 const code = sources(
@@ -14,11 +16,16 @@ const code = sources(
 /** Settings of Directus and Node, and codes of Node's TLS errors. */
 const foreignNames = new Set([
   'CERT_HAS_EXPIRED',
+  'CORS_ENABLED',
+  'CORS_ORIGIN',
   'ERR_TLS_CERT_ALTNAME_INVALID',
   'HTTPS_PROXY',
   'IP_TRUST_PROXY',
   'NO_PROXY',
+  'RATE_LIMITER_ENABLED',
   'SELF_SIGNED_CERT_IN_CHAIN',
+  'SESSION_COOKIE_DOMAIN',
+  'SESSION_COOKIE_SECURE',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
