@@ -95,9 +95,18 @@ export class ClockMonitor implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
+    const { redis, intervalMs = defaultIntervalMs } = this.#options;
     const stop = this.#disposed.signal;
     while (!stop.aborted) {
-      await delay(this.#options.intervalMs ?? defaultIntervalMs, stop).catch(() => undefined);
+      const connected = new AbortController();
+      // Redis may be back with another clock; a question from before may still wait.
+      const askAgain = (): void => {
+        this.#asked.delete('redis');
+        connected.abort();
+      };
+      redis.once('ready', askAgain);
+      await delay(intervalMs, AbortSignal.any([stop, connected.signal])).catch(() => undefined);
+      redis.off('ready', askAgain);
       if (!stop.aborted) await this.#measure();
     }
   }

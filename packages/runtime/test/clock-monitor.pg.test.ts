@@ -1,6 +1,6 @@
 import { eventually } from '@app/test-kit/eventually';
 import { startPostgres } from '@app/test-kit/postgres';
-import { startRedis } from '@app/test-kit/redis';
+import { startOwnRedis, startRedis } from '@app/test-kit/redis';
 import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
 import { shiftPostgresClock } from '@app/test-kit/shift-clocks';
 import { Redis } from 'ioredis';
@@ -146,6 +146,23 @@ test("setting this process's clock back changes no arrival before the next compa
   const nowMs = Date.now();
   expect(monitor.arrivedAtMs(nowMs)).toBe(nowMs);
   expect(monitor.nowMs()).toEqual(about(nowMs));
+});
+
+test('a Redis that is back with a clock that is behind is noticed at once', async () => {
+  await using server = await startOwnRedis({ keepsData: false });
+  const behindMs = 72 * hourMs;
+  await server.kill();
+  const { monitor } = await openMonitor({
+    processMs: behindMs,
+    postgresMs: behindMs,
+    redisUrl: server.url,
+    intervalMs: 3_600_000,
+  });
+  const redisMs = Date.now();
+  expect(monitor.arrivedAtMs(redisMs)).toBe(redisMs);
+  await server.start();
+  await eventually(() => monitor.arrivedAtMs(redisMs) > redisMs + hourMs);
+  expect(monitor.arrivedAtMs(redisMs)).toEqual(about(redisMs + behindMs));
 });
 
 test('a clock that has not answered is not asked again', async () => {
