@@ -111,7 +111,7 @@ test.each(['refuse', 'hang'] as const)(
     if (failure === 'refuse') {
       await network.refuse();
       network.cut();
-    } else network.halfOpen();
+    } else network.swallow();
     await setStatus(userId, 'suspended');
     const viewer = await watch(session, cutOff);
     const other = await watch(active.session, cutOff);
