@@ -42,6 +42,9 @@ export function inflateFrames(socket: BinarySocket): LiveSocket {
   };
 }
 
+/** More than LIVE_MAX_SUBSCRIPTIONS allows, each of which uses one: others were replaced when the devices of an event changed. */
+const maxDictionaries = 1024;
+
 /**
  * Reads the frames of one connection in order: inflating is asynchronous, and text that follows waits for it. The layout
  * of a deflated frame is that of `deflatedFrame` in the protocol.
@@ -52,7 +55,7 @@ export function createFrameReader(
   onMessage: (message: string) => void,
   onBroken: () => void,
 ): (data: unknown) => void {
-  /** ASCII, by number. */
+  /** ASCII, by number; the one used last is the last. */
   const dictionaries = new Map<string, string>();
   let reading = Promise.resolve();
   let waiting = 0;
@@ -72,8 +75,12 @@ export function createFrameReader(
       .stream()
       .pipeThrough(new DecompressionStream('deflate-raw'));
     const text = await new Response(stream).text();
+    // As the one used last.
+    dictionaries.delete(number);
+    dictionaries.set(number, isMessage ? dictionary : text);
     if (isMessage) return text.slice(length);
-    dictionaries.set(number, text);
+    const [oldest] = dictionaries.keys();
+    if (dictionaries.size > maxDictionaries && oldest !== undefined) dictionaries.delete(oldest);
     return undefined;
   }
 

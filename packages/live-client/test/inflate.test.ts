@@ -50,6 +50,18 @@ test('deflated frames are read with their dictionary, and text after them stays 
   expect(messages.at(-1)).toBe('f');
 });
 
+test('of many dictionaries the one not used for longest is forgotten', async () => {
+  const { messages, problems, read } = open();
+  for (let number = 1; number <= 1024; number += 1) read(frame(dictionaryKind, number, 'x'.repeat(99)));
+  read(frame(messageKind, 1, `${'x'.repeat(99)}a`, 'x'.repeat(99)));
+  read(frame(dictionaryKind, 1025, 'y'));
+  read(frame(messageKind, 1, `${'x'.repeat(99)}b`, 'x'.repeat(99)));
+  await eventually(() => (messages.length === 2 ? true : undefined));
+  expect(problems).toEqual([]);
+  read(frame(messageKind, 2, `${'x'.repeat(99)}c`, 'x'.repeat(99)));
+  await eventually(() => (problems.length === 1 ? true : undefined));
+});
+
 test.each<[string, unknown]>([
   ['a dictionary that was not sent', frame(messageKind, 1, 'a'.repeat(99), 'a'.repeat(99))],
   ['data that is not deflated', new Uint8Array([dictionaryKind, 0, 0, 0, 1, 0xff, 0xff]).buffer],

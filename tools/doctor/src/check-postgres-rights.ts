@@ -13,6 +13,7 @@ interface Right {
 const rights: readonly Right[] = [
   { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'insert' },
+  { role: 'tracking_processor', relation: 'positions_past_limit', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'positions_past_limit', column: null, privilege: 'insert' },
   { role: 'tracking_gateway', relation: 'positions', column: null, privilege: 'select' },
   ...[...directusColumns, ...optionalColumns].map(({ table, column }) => ({

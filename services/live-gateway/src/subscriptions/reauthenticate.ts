@@ -57,7 +57,8 @@ export async function reauthenticate(
     refuse(handedOver === 'ticket' ? 'bad-ticket' : 'unauthorised');
     return;
   }
-  const { address, userId } = client.viewer;
+  const { viewer } = client;
+  const { address, userId } = viewer;
   const identity = await authenticate({ credential, address });
   if (!client.connection.isOpen) return;
   if (identity.kind === 'unavailable') {
@@ -70,8 +71,11 @@ export async function reauthenticate(
   } else if (identity.userId !== userId) {
     refuse('other-user');
   } else {
-    client.replaceSession({ credential, address, userId });
-    onSessionReplaced(client);
+    // Not if a later message was answered before.
+    if (client.viewer === viewer) {
+      client.replaceSession({ credential, address, userId });
+      onSessionReplaced(client);
+    }
     onReauthenticated('accepted');
     client.reply(encodeReply({ type: 'reauthenticated', id }));
   }

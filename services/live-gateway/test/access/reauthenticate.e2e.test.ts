@@ -155,6 +155,28 @@ describe('a connection whose session was refreshed', () => {
     await viewer.next('pong');
     expect(viewer.messages.some(({ type }) => type === 'session-ended')).toBe(false);
   });
+
+  test('of two tickets keeps the session of the later one although the earlier one is answered last', async () => {
+    const { viewer, userId, connection } = await watch();
+    const [earlier, later] = [`earlier-${userId}`, `later-${userId}`];
+    for (const session of [earlier, later]) fixture.directus.addSession(session, userId);
+    const tickets = await Promise.all([earlier, later].map((session) => ticketFor(connection, session)));
+    const before = fixture.directus.calls.length;
+    fixture.directus.misbehave('slow', { slowMs: 2_000 });
+    viewer.send({ type: 'reauthenticate', id: 'earlier', ticket: tickets[0] });
+    await eventually(() =>
+      fixture.directus.calls.slice(before).some(({ path }) => path.includes('users/me')),
+    );
+    fixture.directus.misbehave('ok');
+    viewer.send({ type: 'reauthenticate', id: 'later', ticket: tickets[1] });
+    expect((await viewer.next('reauthenticated')).id).toBe('later');
+    expect((await viewer.next('reauthenticated')).id).toBe('earlier');
+    fixture.directus.expireSession(earlier);
+    await expectAuthorised();
+    viewer.send({ type: 'ping' });
+    await viewer.next('pong');
+    expect(viewer.messages.some(({ type }) => type === 'session-ended')).toBe(false);
+  });
 });
 
 async function expectRefused({ viewer }: Watching, ticket: string): Promise<void> {

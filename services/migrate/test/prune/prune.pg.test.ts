@@ -112,6 +112,30 @@ test('rows past the limit are deleted in steps by the time of storing, whatever 
   expect(await pruneOnce(url)).toEqual(nothing);
 });
 
+test('a temporary table of the job takes the place of no other', async () => {
+  const { sql, counts, url } = await openDatabase(1, 3);
+  await sql`insert into positions_past_limit select * from positions`;
+  const pruner = postgres(url, { max: 1, onnotice: () => undefined });
+  onTestFinished(() => pruner.end());
+  for (const table of ['positions', 'positions_past_limit']) {
+    await pruner.unsafe(`
+      create temp table ${table} (device_id text, ts timestamptz, ingested_at timestamptz);
+      insert into ${table} values ('x', now() - interval '90 days', now() - interval '90 days');
+      grant all on ${table} to public;
+      create or replace function pg_temp.delete_all() returns trigger language plpgsql as $$
+      begin
+        delete from public.positions;
+        return old;
+      end $$;
+      create trigger own before delete on ${table} for each row execute function pg_temp.delete_all()`);
+  }
+  expect(await pruneOnce(url)).toEqual({ ...nothing, count: 3 });
+  expect(await counts()).toEqual({ old: 0, young: 3 });
+  // Neither trigger ran: both rows are there.
+  for (const table of ['positions', 'positions_past_limit'])
+    expect(await pruner`select from pg_temp.${pruner(table)}`).toHaveLength(1);
+});
+
 test('the migration job creates the login of the job, which may prune', async () => {
   const { sql, counts, ownerUrl } = await openDatabase(1, 3);
   expect(await run({ POSTGRES_URL: ownerUrl, PRUNER_PASSWORD: password }, migrateMain)).toEqual([

@@ -5,7 +5,7 @@ import type { Rejected } from '../fix.ts';
 import type { Metrics } from '../metrics.ts';
 import type { EntryAcks } from '../stream/ack-entries.ts';
 import { deadLetterStream, encodeDeadLetter } from '../stream/dead-letter.ts';
-import { PermanentErrorLimit } from '../stream/redis-error.ts';
+import { PermanentErrorLimit, redisErrorCode } from '../stream/redis-error.ts';
 import {
   type DeadLetterTarget,
   type EncodedDeadLetter,
@@ -156,7 +156,8 @@ export class DeadLetterQueue {
         if (failure === 'full') limit.reset();
         else {
           limit.check(failure.error);
-          isRepeated = true;
+          // What Redis refused was not written.
+          if (redisErrorCode(failure.error) === undefined) isRepeated = true;
         }
         failures += 1;
         this.#wait(failure);

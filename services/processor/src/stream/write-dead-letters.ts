@@ -32,10 +32,10 @@ export interface WrittenDeadLetters {
 const maxScriptFields = 7000;
 
 // Adds a dead letter and acknowledges its entry atomically: after a crash, a lost reply or a claim it is not written twice,
-// and several replicas together do not exceed the maximum length. An entry that is no longer pending was written by the
-// attempt whose reply was lost (ARGV[5]), or acknowledged by a consumer that had claimed it. It is written nevertheless if
-// the stream does not hold it or the group has not reached it: stream or group were recreated. XADD comes before XACK: if
-// Redis refuses it, for lack of memory as well, the script ends.
+// and several replicas together do not exceed the maximum length. An entry that the group has reached and that is no longer
+// pending was written by the attempt whose reply was lost (ARGV[5]), or acknowledged by a consumer that had claimed it. If
+// the stream does not hold it or the group has not reached it, stream or group were recreated, and it is written: in doubt
+// twice. XADD comes before XACK: if Redis refuses it, for lack of memory as well, the script ends.
 const writeScript = `
   local dlq, stream = KEYS[1], KEYS[2]
   local group, consumer, max, trims, isRepeated = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == 'trim', ARGV[5] == '1'
@@ -62,20 +62,20 @@ const writeScript = `
     local id, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])
     local pending = redis.pcall('XPENDING', stream, group, id, id, 1)
     local owner = not pending.err and pending[1] and pending[1][2]
-    if owner and owner ~= consumer or not owner and not isRepeated and isAcknowledged(id) then
+    if owner and owner ~= consumer then
       result[#result + 1] = 'claimed'
+    elseif not owner and isAcknowledged(id) then
+      result[#result + 1] = isRepeated and 'written' or 'claimed'
     else
-      if owner or not isRepeated then
-        local length = redis.call('XLEN', dlq)
-        if length >= max and not trims then return result end
-        if trims then
-          redis.call('XADD', dlq, 'MAXLEN', '=', max, '*', unpack(ARGV, at + 2, last))
-          result[1] = result[1] + length + 1 - redis.call('XLEN', dlq)
-        else
-          redis.call('XADD', dlq, '*', unpack(ARGV, at + 2, last))
-        end
-        if owner then redis.call('XACK', stream, group, id) end
+      local length = redis.call('XLEN', dlq)
+      if length >= max and not trims then return result end
+      if trims then
+        redis.call('XADD', dlq, 'MAXLEN', '=', max, '*', unpack(ARGV, at + 2, last))
+        result[1] = result[1] + length + 1 - redis.call('XLEN', dlq)
+      else
+        redis.call('XADD', dlq, '*', unpack(ARGV, at + 2, last))
       end
+      if owner then redis.call('XACK', stream, group, id) end
       result[#result + 1] = 'written'
     end
     at = last + 1

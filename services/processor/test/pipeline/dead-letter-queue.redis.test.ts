@@ -103,6 +103,27 @@ test('while Redis is at maxmemory the batch with a dead letter waits, and the ot
   await fixture.expectStored(sent, { deadLettered });
 });
 
+test.for(['the stream was deleted', 'stream and group were created again'])(
+  'a dead letter that was refused is written although %s',
+  async (change) => {
+    const { redis, stream } = fixture;
+    const { deadLettered } = await sendMixed(10);
+    const lock = await lockPositions(fixture);
+    await using loop = run();
+    await eventually(async () => (await pending()) === 10);
+    await redis.config('SET', 'maxmemory', '1');
+    await lock.release();
+    await eventually(() => loop.loop.deadLetterWaitReason?.includes('OOM') === true);
+    await redis.del(stream);
+    await redis.config('SET', 'maxmemory', '0');
+    if (change !== 'the stream was deleted')
+      await redis.xgroup('CREATE', stream, 'processor', '0', 'MKSTREAM');
+    await eventually(() => loop.loop.deadLetterWaitReason === undefined);
+    const letters = await readDeadLetters(redis, stream);
+    expect(letters.map(({ cause }) => [cause.dlq_entry_id, cause.dlq_reason])).toEqual([...deadLettered]);
+  },
+);
+
 test('while Redis cannot write to its disk dead letters wait, and then each is written once', async () => {
   const { redis } = fixture;
   const { sent, deadLettered } = await sendMixed(20);
