@@ -1,5 +1,5 @@
 import type { DirectusReply } from '@app/live-gateway/access/call-directus';
-import { messageOf } from './finding.ts';
+import { messageOf } from '@app/runtime/message-of';
 
 const timeoutMs = 5_000;
 

@@ -1,18 +1,24 @@
 import { askDirectus, describeAnswer } from './ask-directus.ts';
-import type { Reading } from './connect.ts';
+import { postgresIsDown, type Reading } from './connect.ts';
 import { directusColumns } from './directus-columns.ts';
-import { failed, note, ok, type Finding } from './finding.ts';
+import { type Checks, failed, note, ok, type Finding } from './finding.ts';
 
-const howToCreate = 'Apply deploy/directus/snapshot.yaml (deploy/directus/README.md)';
+const howToCreate = './run directus-setup, then ./run migrate (deploy/directus/README.md)';
 
-/** Whether Directus answers, and whether the database has its collections with the fields that the gateway reads. */
-export async function checkDirectus(baseUrl: string, read: Reading): Promise<readonly Finding[]> {
-  return [
-    await checkPing(baseUrl),
-    await checkItems(baseUrl),
-    await checkColumns(read),
-    await checkEventId(read),
-  ];
+/**
+ * Whether Directus answers, and whether the database has its collections with the fields that the gateway reads.
+ *
+ * @param read undefined if Postgres does not answer.
+ */
+export function directusChecks(baseUrl: string, read: Reading | undefined): Checks {
+  return {
+    reachable: async () => [await checkPing(baseUrl)],
+    'events without login': async () => [await checkItems(baseUrl)],
+    collections: async () =>
+      read === undefined
+        ? [note('collections', postgresIsDown)]
+        : [await checkColumns(read), await checkEventId(read)],
+  };
 }
 
 async function checkPing(baseUrl: string): Promise<Finding> {

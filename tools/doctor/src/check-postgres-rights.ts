@@ -45,7 +45,7 @@ async function checkRole(read: Reading, role: string): Promise<Finding> {
   const requested = JSON.stringify(rights.filter((right) => right.role === role));
   // A table or a column that is missing is reported with Directus' collections.
   const missing = await read(
-    (sql) => sql<{ relation: string; column: string | null; privilege: string }[]>`
+    (sql) => sql<Omit<Right, 'role'>[]>`
       select relation, "column", privilege
         from json_to_recordset(${requested}::text::json) as r (role text, relation text, "column" text, privilege text)
        where to_regclass(relation) is not null
@@ -62,10 +62,23 @@ async function checkRole(read: Reading, role: string): Promise<Finding> {
     return failed(
       role,
       `lacks ${list.join(', ')}`,
-      'As the owner of these tables: select grant_least_rights()',
+      `As the owner of ${missing.length === 1 ? 'the table' : 'each table'}: ${grantsOf(role, missing).join('; ')}`,
     );
   }
   return found.logins === null
     ? note(role, 'no login is a member', 'Run the migration job with the passwords, or log in as an owner')
     : ok(role, `${found.logins} has its rights`);
+}
+
+/** One statement per table: its owner may be Directus' own role, which may not grant the others. */
+function grantsOf(role: string, lacking: readonly Omit<Right, 'role'>[]): readonly string[] {
+  const byTable = Map.groupBy(lacking, ({ relation }) => relation);
+  return [...byTable].map(([relation, missing]) => {
+    const columnsOf = Map.groupBy(missing, ({ privilege }) => privilege);
+    const privileges = [...columnsOf].map(([privilege, each]) => {
+      const columns = each.flatMap(({ column }) => column ?? []);
+      return columns.length === 0 ? privilege : `${privilege} (${columns.join(', ')})`;
+    });
+    return `grant ${privileges.join(', ')} on ${relation} to ${role}`;
+  });
 }

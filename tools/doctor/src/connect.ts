@@ -8,6 +8,9 @@ const timeoutMs = 5_000;
 /** Runs statements in a transaction that can only read. */
 export type Reading = <T>(act: (sql: TransactionSql) => Promise<T>) => Promise<T>;
 
+/** In place of what cannot be read. */
+export const postgresIsDown = 'not known: Postgres does not answer';
+
 /** Connects at the first command and without retries: an operator should learn at once what does not answer. */
 export function openRedis(
   url: string,

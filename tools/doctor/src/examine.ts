@@ -1,5 +1,6 @@
+import { messageOf } from '@app/runtime/message-of';
 import { checkClocks } from './check-clocks.ts';
-import { checkDirectus } from './check-directus.ts';
+import { directusChecks } from './check-directus.ts';
 import { checkPostgresRights } from './check-postgres-rights.ts';
 import { checkPostgres } from './check-postgres.ts';
 import { checkRedisRights } from './check-redis-rights.ts';
@@ -7,7 +8,7 @@ import { checkRedis } from './check-redis.ts';
 import { checkStream } from './check-streams.ts';
 import { openPostgres, openRedis } from './connect.ts';
 import { explainRefusal, type Visitor } from './explain-refusal.ts';
-import { type Checks, failed, type Finding, type Group, messageOf, ok, runChecks } from './finding.ts';
+import { type Checks, failed, type Finding, type Group, ok, runChecks } from './finding.ts';
 import type { DoctorConfig } from './settings.ts';
 
 export interface WatchRequest {
@@ -25,6 +26,7 @@ export async function examine(config: DoctorConfig, request?: WatchRequest): Pro
   const { read } = postgres;
   const redisAnswer = await reach('REDIS_URL', () => redisConnection.connect());
   const postgresAnswer = await reach('POSTGRES_URL', () => read((sql) => sql`select 1`));
+  const readable = postgresAnswer.level === 'ok' ? read : undefined;
   const groups = [
     await runChecks(
       'Redis',
@@ -51,12 +53,12 @@ export async function examine(config: DoctorConfig, request?: WatchRequest): Pro
         roles: () => checkPostgresRights(read),
       }),
     ),
-    await runChecks('Directus', { server: () => checkDirectus(directusUrl, read) }),
+    await runChecks('Directus', directusChecks(directusUrl, readable)),
     await runChecks('Clocks', { clocks: () => checkClocks({ redis, read, directusUrl }) }),
   ];
   if (request === undefined) return groups;
   const title = `Event ${request.eventId}`;
-  return [...groups, await runChecks(title, { event: () => explainRefusal(config, read, request) })];
+  return [...groups, await runChecks(title, { event: () => explainRefusal(config, readable, request) })];
 }
 
 /** Checks of a server, which are left out if it does not answer. */

@@ -3,7 +3,7 @@ import { toIdentity } from '@app/live-gateway/access/authenticate';
 import { toPermission } from '@app/live-gateway/access/authorize';
 import { isUuid } from '@app/shared/topics';
 import { askDirectus, describeAnswer, type Credentials } from './ask-directus.ts';
-import type { Reading } from './connect.ts';
+import { postgresIsDown, type Reading } from './connect.ts';
 import { explainPolicies } from './event-policies.ts';
 import { failed, note, ok, type Finding } from './finding.ts';
 import type { DoctorConfig } from './settings.ts';
@@ -16,10 +16,14 @@ export interface Visitor {
 
 const howToLogIn = 'Log in at Directus again';
 
-/** Checks what the gateway checks before it admits a visitor to an event, in its order. */
+/**
+ * Checks what the gateway checks before it admits a visitor to an event, in its order.
+ *
+ * @param read undefined if Postgres does not answer.
+ */
 export async function explainRefusal(
   config: DoctorConfig,
-  read: Reading,
+  read: Reading | undefined,
   request: { readonly eventId: string; readonly origin: string | undefined; readonly visitor: Visitor },
 ): Promise<readonly Finding[]> {
   const { eventId, origin, visitor } = request;
@@ -36,7 +40,9 @@ export async function explainRefusal(
     if (visitor.email === undefined)
       findings.push(await checkPermission(config.DIRECTUS_BASE_URL, visitor.credentials, eventId));
     if (visitor.email === undefined || account.userId !== undefined)
-      findings.push(await explainPolicies(read, account.userId));
+      findings.push(
+        read === undefined ? note('policies', postgresIsDown) : await explainPolicies(read, account.userId),
+      );
   }
   return findings;
 }
@@ -76,8 +82,9 @@ async function identify(baseUrl: string, credentials: Credentials): Promise<Acco
   return { finding: failed(check, found, howToLogIn) };
 }
 
-async function findByEmail(read: Reading, email: string | undefined): Promise<Account> {
+async function findByEmail(read: Reading | undefined, email: string | undefined): Promise<Account> {
   if (email === undefined) return { finding: note('visitor', 'without a login') };
+  if (read === undefined) return { finding: note('user', postgresIsDown) };
   const [user] = await read(
     (sql) => sql<{ id: string }[]>`select id::text from directus_users where lower(email) = lower(${email})`,
   );
@@ -87,7 +94,8 @@ async function findByEmail(read: Reading, email: string | undefined): Promise<Ac
 }
 
 /** Directus itself accepts the session of a suspended user until it ends. */
-async function checkStatus(read: Reading, userId: string): Promise<Finding> {
+async function checkStatus(read: Reading | undefined, userId: string): Promise<Finding> {
+  if (read === undefined) return note('status', postgresIsDown);
   const [user] = await read(
     (sql) => sql<{ status: string }[]>`select status from directus_users where id::text = ${userId}`,
   );
@@ -102,7 +110,7 @@ async function checkStatus(read: Reading, userId: string): Promise<Finding> {
       );
 }
 
-async function checkEvent(read: Reading, eventId: string): Promise<Finding> {
+async function checkEvent(read: Reading | undefined, eventId: string): Promise<Finding> {
   if (!isUuid(eventId)) {
     return failed(
       'event',
@@ -110,6 +118,7 @@ async function checkEvent(read: Reading, eventId: string): Promise<Finding> {
       'Use events.id as Directus shows it',
     );
   }
+  if (read === undefined) return note('event', postgresIsDown);
   const [event] = await read(
     (sql) => sql<{ devices: number }[]>`
       select (select count(distinct device_id) from entries

@@ -1,3 +1,5 @@
+import { messageOf } from '@app/runtime/message-of';
+
 /** The result of one check. */
 export interface Finding {
   /** `failed`: something does not work, or data is at risk. `note`: worth knowing, or it could not be checked. */
@@ -41,12 +43,4 @@ export async function runChecks(title: string, checks: Checks): Promise<Group> {
     }
   }
   return { title, findings };
-}
-
-/** The message of an error, or of its first cause where it has none of its own. */
-export function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
-  if (!(error instanceof Error)) return String(error);
-  if (error.message === 'fetch failed' && error.cause !== undefined) return messageOf(error.cause);
-  return error.message === '' ? error.name : error.message;
 }

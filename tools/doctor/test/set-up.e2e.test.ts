@@ -171,9 +171,18 @@ describe('Postgres', () => {
     expect(refused.stdout).toMatch(/FAILED +reachable +POSTGRES_URL: password authentication/u);
     expect(refused.stdout + refused.stderr).not.toContain('wrong-password');
     url.port = String(await findFreePort());
-    expect((await setUp.examine({ POSTGRES_URL: url.href })).failures).toContainEqual(
-      expect.stringMatching(/^reachable: POSTGRES_URL: .*ECONNREFUSED/u),
-    );
+    const { failures, findings } = await setUp.examine({ POSTGRES_URL: url.href });
+    expect(failures).toEqual([expect.stringMatching(/^reachable: POSTGRES_URL: .*ECONNREFUSED/u)]);
+    expect(findings).toContainEqual({
+      level: 'ok',
+      check: 'events without login',
+      found: expect.any(String),
+    });
+    expect(findings).toContainEqual({
+      level: 'note',
+      check: 'collections',
+      found: 'not known: Postgres does not answer',
+    });
   });
 
   test('without migrations, roles and collections', async () => {
@@ -182,7 +191,9 @@ describe('Postgres', () => {
       expect.stringMatching(/^migrations: not applied: 0001_positions, .* → \.\/run migrate$/u),
       expect.stringContaining('tracking_processor: does not exist'),
       expect.stringContaining('tracking_gateway: does not exist'),
-      expect.stringContaining('collections: the database at POSTGRES_URL lacks '),
+      expect.stringMatching(
+        /^collections: the database at POSTGRES_URL lacks .* → \.\/run directus-setup, then \.\/run migrate/u,
+      ),
     ]);
   });
 
@@ -198,8 +209,10 @@ describe('Postgres', () => {
     expect((await own.examine()).failures).toEqual([
       expect.stringContaining('role: read-only'),
       expect.stringContaining('migrations: not applied: 0004_least_rights'),
-      expect.stringContaining('tracking_processor: lacks insert on positions'),
-      expect.stringMatching(/^tracking_gateway: lacks .*select \(imei\) on devices/u),
+      'tracking_processor: lacks insert on positions → As the owner of the table: grant insert on positions to tracking_processor',
+      expect.stringMatching(
+        /^tracking_gateway: lacks .*select \(imei\) on devices.* → As the owner of .*: .*grant select \(imei\) on devices to tracking_gateway/u,
+      ),
       expect.stringContaining('collections: the database at POSTGRES_URL lacks entries.event_id'),
       expect.stringContaining('events.id: is integer: topics need a UUID'),
     ]);
