@@ -6,8 +6,9 @@ import { Tally } from '@app/fleet-sim/tally';
 import type { TimedRecord } from '@app/fleet-sim/timed-record';
 import { logIn } from '@app/spectator/log-in';
 import { describeExit } from '@app/test-kit/program';
-import { startServers } from '@app/test-kit/servers';
+import { readSources, startServers } from '@app/test-kit/servers';
 import { Redis } from 'ioredis';
+import { checkGivenServers } from './check-given-servers.ts';
 import { describeSystem } from './describe-system.ts';
 import { countOutcome, findProblems, summarise } from './outcome.ts';
 import { readProgress } from './progress.ts';
@@ -36,6 +37,7 @@ const quietMs = 600;
  */
 export async function runDemo(args: DemoArguments, screen: Screen, stop: AbortSignal): Promise<DemoResult> {
   const print = (line: string): unknown => screen.write(`${line}\n`);
+  if (readSources(process.env['TEST_SERVERS']).includes('environment')) await checkGivenServers(process.env);
   print('starting Redis, Postgres, a Directus stand-in, the processor and the gateway');
   await using servers = await startServers({ print });
   stop.throwIfAborted();

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Servers } from '@app/test-kit/servers';
 import type { System } from './system.ts';
 
@@ -13,16 +15,23 @@ export async function describeSystem(system: System, servers: Servers, signal: A
   const watch = `const live = new WebSocket('${liveUrl}', { headers: { cookie: process.argv[1], origin: '${directus.url}' } }); live.onopen = () => live.send('${subscribe}'); live.onmessage = ({ data }) => console.log(data)`;
 
   return `
-Log in (or in a browser: ${directus.url}/login, ${visitor.email}, ${visitor.password}):
+Log in (or in a browser: ${directus.url}/admin/login, ${visitor.email}, ${visitor.password}):
   cookie=$(curl -si ${directus.url}/auth/login -H 'content-type: application/json' -d '${login}' | sed -n 's/^[Ss]et-[Cc]ookie: \\([^;]*\\);.*/\\1/p')
 Watch the race:
   ${process.execPath} -e "${watch.replaceAll(/["$`\\]/g, String.raw`\$&`)}" "$cookie"
-Inspect:
+Inspect (with psql, if it is installed):
   psql '${withoutPassword(system.databaseUrl, servers.postgresFrom)}' -c 'select * from positions order by ts desc limit 5'
-  redis-cli -u ${withoutPassword(system.redisUrl, servers.redisFrom)} xinfo groups ${stream}
+  ${findRedisCli(servers.redisFrom)} -u ${withoutPassword(system.redisUrl, servers.redisFrom)} xinfo groups ${stream}
   curl -s http://127.0.0.1:${processorPort}/metrics    # processor
   curl -s http://127.0.0.1:${gatewayPort}/metrics    # live-gateway
 `;
+}
+
+/** The one beside the server that was started here, which may not be on the PATH. */
+function findRedisCli(redisFrom: string): string {
+  const folder = dirname(redisFrom);
+  const candidates = [join(folder, 'redis-cli'), join(folder, '../usr/bin/redis-cli')];
+  return candidates.find((file) => existsSync(file)) ?? 'redis-cli';
 }
 
 /** Hides a password from the environment; that of a server started here is shown. */

@@ -1,3 +1,4 @@
+import { messageOf } from '@app/runtime/message-of';
 import { runTool } from '@app/runtime/run-tool';
 import { runDemo } from './demo.ts';
 import { readArguments, usage, type DemoArguments } from './read-arguments.ts';
@@ -5,7 +6,6 @@ import { readArguments, usage, type DemoArguments } from './read-arguments.ts';
 process.exitCode = await runTool({
   name: 'demo',
   usage,
-  usageExitCode: 78,
   read: () => readArguments(process.argv.slice(2)),
   run: main,
 });
@@ -29,7 +29,7 @@ async function main(args: DemoArguments): Promise<number> {
     return stop.signal.aborted && args.durationMs !== undefined ? 130 : 0;
   } catch (error) {
     if (stop.signal.aborted && error instanceof Error && error.name === 'AbortError') return 130;
-    console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`demo: ${messageOf(error)}`);
     return 1;
   }
 }

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { eventually } from '@app/test-kit/eventually';
 import { startServers } from '@app/test-kit/servers';
 import { Redis } from 'ioredis';
@@ -44,6 +46,10 @@ test(
   async () => {
     await using demo = await DemoProcess.start(['--vehicles', '20'], ownServers);
     await demo.untilRacing();
+    const loginPage = /in a browser: (\S+),/u.exec(demo.stdout)?.[1] ?? 'http://none.invalid';
+    expect((await fetch(loginPage)).status).toBe(200);
+    const inspect = /^ {2}(\S*redis-cli .*)$/mu.exec(demo.stdout)?.[1] ?? 'false';
+    expect((await promisify(execFile)('sh', ['-c', inspect])).stdout).toContain('processor');
     const started = listDescendants(demo.pid);
     const programs = ['processor/src/main.ts', 'live-gateway/src/main.ts', 'redis-server', 'postgres'];
     expect(programs.filter((program) => started.some(({ command }) => command.includes(program)))).toEqual(
