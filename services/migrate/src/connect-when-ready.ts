@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { messageOf } from '@app/runtime/message-of';
 import { classifyPostgresError } from '@app/runtime/postgres';
 import { readPostgresUrl } from '@app/runtime/postgres-url';
 import { retry } from '@app/runtime/retry';
@@ -30,16 +31,16 @@ export async function connectWhenReady(
       onRetry: (error, _delayMs, attemptNumber) => {
         lastError = error;
         if (attemptNumber === 1)
-          log(`Postgres is not ready (${reasonOf(error)}); waiting up to ${waitMs} ms`);
+          log(`Postgres is not ready (${messageOf(error)}); waiting up to ${waitMs / 1000} s`);
       },
       maxDelayMs: 1000,
     });
   } catch (error) {
     signal.throwIfAborted();
     if (!deadline.aborted)
-      throw new MigrateError(`Postgres refused the connection: ${reasonOf(error)}`, { cause: error });
+      throw new MigrateError(`Postgres refused the connection: ${messageOf(error)}`, { cause: error });
     throw new MigrateError(
-      `Postgres is not ready after ${waitMs} ms: ${reasonOf(lastError ?? error)}. Check POSTGRES_URL and the server`,
+      `Postgres is not ready after ${waitMs / 1000} s: ${messageOf(lastError ?? error)}. Check POSTGRES_URL and the server`,
       { cause: lastError ?? error },
     );
   }
@@ -91,10 +92,4 @@ function isNotReady(error: unknown): boolean {
   // Errors without a code: the server hung up or did not answer during the handshake.
   if (/timeout expired|Connection terminated/.test(error.message)) return true;
   return classifyPostgresError(error) === 'transient';
-}
-
-/** Never contains the URL, which may contain a password. */
-function reasonOf(error: unknown): string {
-  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  return first instanceof Error ? first.message : String(first);
 }

@@ -1,9 +1,25 @@
 import { ConfigError, readConfig } from '@app/runtime/config';
+import { messageOf } from '@app/runtime/message-of';
+import { readArguments } from '@app/runtime/read-arguments';
+import { runTool } from '@app/runtime/run-tool';
 import type { Login } from './create-login-role.ts';
 import { migrate } from './migrate.ts';
 import { migrateSettings } from './settings.ts';
 
-/** Exit codes: 0 migrated or up to date, 1 failed, 78 invalid configuration. */
+const usage = `usage: ./run migrate
+
+Applies the pending migrations to the database at POSTGRES_URL and gives the services' roles their rights; may be run
+again. Creates or updates the logins whose passwords are set: PROCESSOR_PASSWORD, GATEWAY_PASSWORD, PRUNER_PASSWORD.
+
+Exit codes: 0 migrated or up to date, 1 failed, 2 wrong usage, 78 missing or invalid setting.`;
+
+process.exitCode = await runTool({
+  name: 'migrate',
+  usage,
+  read: () => readArguments(process.argv.slice(2), {}),
+  run: main,
+});
+
 async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -27,7 +43,7 @@ async function main(): Promise<number> {
     console.log(applied.length === 0 ? 'up to date' : `${applied.length} applied`);
     return 0;
   } catch (error) {
-    console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`migrate: ${messageOf(error)}`);
     return error instanceof ConfigError ? error.exitCode : 1;
   }
 }
@@ -39,5 +55,3 @@ function loginOf(
 ): readonly Login[] {
   return password === undefined ? [] : [{ name, memberOf, password }];
 }
-
-process.exitCode = await main();

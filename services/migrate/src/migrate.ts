@@ -23,6 +23,9 @@ export interface MigrateOptions {
   readonly tableLockMs?: number;
 }
 
+/** Those of `grant_least_rights()`. */
+const directusTables = ['events', 'entries', 'entry_devices', 'devices', 'directus_users'];
+
 /** Of the runner's BEGIN within our transaction, and of our COMMIT after its own. */
 const transactionWarnings: ReadonlySet<string> = new Set(['25001', '25P01']);
 
@@ -76,7 +79,7 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
     // The runner commits only if it has applied something.
     await client.query('commit');
     await begin();
-    await grantRights(client);
+    await grantRights(client, log);
     for (const login of logins) await createLoginRole(client, login);
     await client.query('commit');
     return applied.map((migration) => migration.name);
@@ -87,15 +90,30 @@ export async function migrate(postgresUrl: string, options: MigrateOptions = {})
 }
 
 /** On every run, since Directus' tables may have been created, or a role lost by a restore, in between. */
-async function grantRights(client: Client): Promise<void> {
+async function grantRights(client: Client, log: (line: string) => void): Promise<void> {
   for (const grant of ['grant_least_rights()', 'grant_prune_rights()']) {
     const { rows } = await client.query<{ exists: boolean }>(
       'select to_regprocedure($1) is not null as exists',
       [grant],
     );
     // Other migration folders may not have the function.
-    if (rows[0]?.exists === true) await client.query(`select ${grant}`);
+    if (rows[0]?.exists !== true) continue;
+    await client.query(`select ${grant}`);
+    if (grant === 'grant_least_rights()') await reportMissingTables(client, log);
   }
+}
+
+/** A right on a table that comes later has to be granted later. */
+async function reportMissingTables(client: Client, log: (line: string) => void): Promise<void> {
+  const { rows } = await client.query<{ table: string }>(
+    'select "table" from unnest($1::text[]) as "table" where to_regclass("table") is null',
+    [directusTables],
+  );
+  if (rows.length === 0) return;
+  const missing = rows.map(({ table }) => table).join(', ');
+  log(
+    `Directus' tables do not exist yet (${missing}): the gateway may not read them. Run this again after they do`,
+  );
 }
 
 async function takeLock(client: Client, waitMs: number, log: (line: string) => void): Promise<void> {
@@ -110,7 +128,7 @@ async function takeLock(client: Client, waitMs: number, log: (line: string) => v
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error;
     throw new MigrateError(
-      `Another migration has been running for more than ${waitMs} ms. ` +
+      `Another migration has been running for more than ${waitMs / 1000} s. ` +
         "If it hangs, find it: select pid, query from pg_stat_activity join pg_locks using (pid) where locktype = 'advisory'",
       { cause: error },
     );

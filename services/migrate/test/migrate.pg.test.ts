@@ -49,7 +49,10 @@ test.each(['session', 'transaction'] as const)(
     const run = () => migrate(pooler.url, { log: (line) => lines.push(line) });
     const applied = await Promise.all([run(), run(), run()]);
     expect(applied.flat()).toEqual(names);
-    expect(lines.filter((line) => line !== 'another migration is running; waiting')).toEqual([]);
+    const others = lines.filter((line) => line !== 'another migration is running; waiting');
+    expect(others).toEqual(
+      Array.from({ length: 3 }, () => expect.stringMatching(/^Directus' tables do not/u)),
+    );
     await using sql = connect(database.url);
     expect(
       await sql`

@@ -178,6 +178,7 @@ test('a database without TimescaleDB gets instructions, and keeps its rows when 
     expect.stringMatching(
       /^WARNING: TimescaleDB is installed but not loaded: .* \(Add timescaledb to shared_preload_/u,
     ),
+    expect.stringMatching(/^Directus' tables do not exist yet/u),
   ]);
 
   await using sql = connect(timescale.url);
@@ -208,6 +209,7 @@ test('without the right to create the extension the table stays plain, and the r
     ),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_pruner \(/u),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_processor \(/u),
+    expect.stringMatching(/^Directus' tables do not exist yet/u),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_pruner \(As one /u),
   ]);
   await using sql = connect(timescale.url);

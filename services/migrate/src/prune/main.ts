@@ -1,11 +1,27 @@
 import { ConfigError, readConfig } from '@app/runtime/config';
+import { messageOf } from '@app/runtime/message-of';
+import { readArguments } from '@app/runtime/read-arguments';
+import { runTool } from '@app/runtime/run-tool';
 import { connectWhenReady } from '../connect-when-ready.ts';
 import { prune } from './prune.ts';
 import { pruneSettings } from './settings.ts';
 
 const connectWaitMs = 60_000;
 
-/** Exit codes: 0 done or out of time, 1 failed, 78 invalid configuration. */
+const usage = `usage: PRUNE_KEEP_DAYS=<days> ./run prune
+
+Deletes the positions that are older than PRUNE_KEEP_DAYS from the database at POSTGRES_URL, in short transactions, for
+at most PRUNE_MAX_MINUTES (30). The next run continues. It cannot be undone.
+
+Exit codes: 0 done or out of time, 1 failed, 2 wrong usage, 78 missing or invalid setting.`;
+
+process.exitCode = await runTool({
+  name: 'prune',
+  usage,
+  read: () => readArguments(process.argv.slice(2), {}),
+  run: main,
+});
+
 async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -32,7 +48,9 @@ async function main(): Promise<number> {
     return 0;
   } catch (error) {
     const reason: unknown = stop.signal.aborted ? stop.signal.reason : error;
-    console.error(`prune: ${reason instanceof Error ? reason.message : String(reason)}`);
+    console.error(
+      `prune: ${isUndefinedFunction(reason) ? 'the database is not migrated; run ./run migrate first' : messageOf(reason)}`,
+    );
     return error instanceof ConfigError ? error.exitCode : 1;
   }
 }
@@ -41,4 +59,7 @@ function printToStderr(line: string): void {
   console.error(line);
 }
 
-process.exitCode = await main();
+/** The job calls functions of the migrations only. */
+function isUndefinedFunction(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42883';
+}

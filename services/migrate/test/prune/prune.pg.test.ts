@@ -40,9 +40,13 @@ function ignore(): void {
   // The progress of a run.
 }
 
-async function run(env: NodeJS.ProcessEnv, program = main): Promise<readonly [unknown, string]> {
+async function run(
+  env: NodeJS.ProcessEnv,
+  program = main,
+  args: readonly string[] = [],
+): Promise<readonly [unknown, string]> {
   const { promise, resolve } = Promise.withResolvers<readonly [unknown, string]>();
-  execFile(process.execPath, [program], { env }, (error, stdout, stderr) => {
+  execFile(process.execPath, [program, ...args], { env }, (error, stdout, stderr) => {
     resolve([error?.code ?? 0, stdout + stderr]);
   });
   return await promise;
@@ -140,7 +144,7 @@ test('the migration job creates the login of the job, which may prune', async ()
   const { sql, counts, ownerUrl } = await openDatabase(1, 3);
   expect(await run({ POSTGRES_URL: ownerUrl, PRUNER_PASSWORD: password }, migrateMain)).toEqual([
     0,
-    'up to date\n',
+    expect.stringMatching(/^up to date\n/u),
   ]);
   onTestFinished(async () => void (await sql`drop role pruner`));
   expect(await pruneOnce(asRole(ownerUrl, 'pruner', password))).toEqual({ ...nothing, count: 3 });
@@ -170,5 +174,24 @@ test('the program deletes, prints how much, and names a missing setting', async 
   expect(await run({ POSTGRES_URL: url })).toEqual([
     78,
     expect.stringContaining('PRUNE_KEEP_DAYS is not set'),
+  ]);
+});
+
+test('--help and a wrong argument delete nothing', async () => {
+  const { counts, url } = await openDatabase(1, 5);
+  const env = { POSTGRES_URL: url, PRUNE_KEEP_DAYS: '30' };
+  expect(await run(env, main, ['--help'])).toEqual([0, expect.stringMatching(/^usage: /u)]);
+  expect(await run(env, main, ['--dry-run'])).toEqual([
+    2,
+    expect.stringMatching(/^prune: Unknown option '--dry-run'/u),
+  ]);
+  expect(await counts()).toEqual({ old: 5, young: 5 });
+});
+
+test('a database without migrations is reported', async () => {
+  await using database = await startPostgres({ empty: true });
+  expect(await run({ POSTGRES_URL: database.url, PRUNE_KEEP_DAYS: '30' })).toEqual([
+    1,
+    'prune: the database is not migrated; run ./run migrate first\n',
   ]);
 });
