@@ -1,0 +1,86 @@
+import { matters, type Fix } from './fix.ts';
+import type { Observation } from './observation.ts';
+import {
+  observeFix,
+  openObservations,
+  startDevice,
+  type DeviceObserved,
+  type DeviceState,
+} from './observe.ts';
+import type { PreparedCourse } from './prepare-course.ts';
+
+/**
+ * The observations of one device while its fixes arrive: a checkpoint of the fold that is a window old, and the fixes since.
+ * A fix that is late by less than the window is folded again with those after it; an older one needs the stored fixes.
+ */
+export interface DeviceTrack {
+  checkpoint: DeviceState;
+  /** What had ended at the checkpoint. */
+  readonly settled: Observation[];
+  /** After the checkpoint, in fix-time order. */
+  readonly recent: Fix[];
+  /** The fold of all fixes, and what ended after the checkpoint. */
+  current: DeviceState;
+  unsettled: Observation[];
+}
+
+export function startTrack(course: PreparedCourse): DeviceTrack {
+  const checkpoint = startDevice(course);
+  return { checkpoint, settled: [], recent: [], current: structuredClone(checkpoint), unsettled: [] };
+}
+
+/**
+ * Adds a fix. `unchanged`: it changes no result, or one with this fix time is known already. `too_late`: it belongs before the
+ * checkpoint, nothing changes, and the device has to be observed again from its stored fixes.
+ *
+ * @param windowMs between one and two windows of fixes are kept
+ */
+export function addFix(
+  course: PreparedCourse,
+  track: DeviceTrack,
+  fix: Fix,
+  windowMs: number,
+): 'added' | 'unchanged' | 'too_late' {
+  const { recent } = track;
+  const isNewest = fix.fixAtMs > track.current.lastFixAtMs;
+  if (!matters(fix) || (!isNewest && recent.some(({ fixAtMs }) => fixAtMs === fix.fixAtMs)))
+    return 'unchanged';
+  if (fix.fixAtMs <= track.checkpoint.lastFixAtMs) return 'too_late';
+  if (isNewest) {
+    recent.push(fix);
+    observeFix(course, track.current, fix, (one) => track.unsettled.push(one));
+  } else {
+    recent.splice(
+      recent.findIndex(({ fixAtMs }) => fixAtMs > fix.fixAtMs),
+      0,
+      fix,
+    );
+    track.current = structuredClone(track.checkpoint);
+    track.unsettled = [];
+    for (const one of recent) observeFix(course, track.current, one, (seen) => track.unsettled.push(seen));
+  }
+  // By this fix and not by the newest: a panic record with a clock that is ahead would keep all fixes until then.
+  if (fix.fixAtMs - (recent[0]?.fixAtMs ?? 0) > 2 * windowMs) settle(course, track, fix.fixAtMs - windowMs);
+  return 'added';
+}
+
+export function observed(course: PreparedCourse, track: DeviceTrack): DeviceObserved {
+  return {
+    observations: [...track.settled, ...track.unsettled, ...openObservations(course, track.current)],
+    failures: track.current.failures,
+  };
+}
+
+/** Moves the checkpoint to the last fix before a time. */
+function settle(course: PreparedCourse, track: DeviceTrack, beforeMs: number): void {
+  const found = track.recent.findIndex(({ fixAtMs }) => fixAtMs >= beforeMs);
+  const settled = track.recent.splice(0, found === -1 ? track.recent.length : found);
+  let ended = 0;
+  for (const fix of settled) {
+    observeFix(course, track.checkpoint, fix, (one) => {
+      track.settled.push(one);
+      ended += 1;
+    });
+  }
+  track.unsettled.splice(0, ended);
+}

@@ -1,0 +1,8 @@
+/** A rule that threw is not used any more for the device, until it is evaluated anew. */
+export interface RuleFailure {
+  readonly rule: string;
+  readonly ruleVersion: number;
+  /** Of the fix that it could not handle. */
+  readonly fixAtMs: number;
+  readonly message: string;
+}
