@@ -16,12 +16,15 @@ const rights: readonly Right[] = [
   { role: 'tracking_processor', relation: 'positions_past_limit', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'positions_past_limit', column: null, privilege: 'insert' },
   { role: 'tracking_gateway', relation: 'positions', column: null, privilege: 'select' },
-  ...[...directusColumns, ...optionalColumns].map(({ table, column }) => ({
-    role: 'tracking_gateway',
-    relation: table,
-    column,
-    privilege: 'select',
-  })),
+  // The gateway's statements do not read events, although the role may.
+  ...[...directusColumns, ...optionalColumns]
+    .filter(({ table }) => table !== 'events')
+    .map(({ table, column }) => ({
+      role: 'tracking_gateway',
+      relation: table,
+      column,
+      privilege: 'select',
+    })),
 ];
 
 /** Whether the services' roles have the rights of `grant_least_rights()`, and a login each. */

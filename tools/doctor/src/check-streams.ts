@@ -2,7 +2,7 @@ import { readPairs } from '@app/live-gateway/feed/stream-info';
 import { deadLetterStream } from '@app/processor/stream/dead-letter';
 import { entryArrivedAtMs } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
-import { failed, note, ok, type Finding } from './finding.ts';
+import { countOf, failed, note, ok, type Finding } from './finding.ts';
 
 const silentMs = 120_000;
 const lateMs = 30_000;
@@ -49,7 +49,7 @@ export async function checkStream(redis: Redis, options: StreamOptions): Promise
 function checkSupply(stream: string, lastId: string, length: number, nowMs: number): Finding {
   if (lastId === '0-0') return note(stream, 'never had an entry');
   const ageMs = nowMs - entryArrivedAtMs(lastId);
-  const found = `${length} entries, the newest ${describeMs(ageMs)} old`;
+  const found = `${countOf(length, 'entry', 'entries')}, the newest ${describeMs(ageMs)} old`;
   return ageMs <= silentMs ? ok(stream, found) : note(stream, found, 'In a race: is the ingestion running?');
 }
 
@@ -79,7 +79,7 @@ async function checkLag(
   const pendingCount = Array.isArray(pending) ? Number(pending[0]) : 0;
   const lagMs = first === undefined ? 0 : nowMs - entryArrivedAtMs(first[0]);
   const consumers = readList(await redis.xinfo('CONSUMERS', stream, group));
-  const found = `${describeMs(lagMs)} behind, ${pendingCount} entries pending, ${consumers.length} consumers`;
+  const found = `${describeMs(lagMs)} behind, ${countOf(pendingCount, 'entry', 'entries')} pending, ${countOf(consumers.length, 'consumer')}`;
   if (lagMs <= lateMs) return ok('lag', found);
   // An idle stream does not renew it, at least in Redis 7.0, so that it only tells something about one that is behind.
   const idleMs = Math.min(...consumers.map((consumer) => Number(consumer.get('idle'))));

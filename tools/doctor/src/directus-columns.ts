@@ -1,4 +1,4 @@
-/** What the gateway reads of Directus' tables. */
+/** What the gateway needs of Directus' tables. */
 export const directusColumns: readonly { readonly table: string; readonly column: string }[] = [
   { table: 'events', column: 'id' },
   { table: 'entries', column: 'id' },

@@ -5,7 +5,7 @@ import { isUuid } from '@app/shared/topics';
 import { askDirectus, describeAnswer, type Credentials } from './ask-directus.ts';
 import { postgresIsDown, type Reading } from './connect.ts';
 import { explainPolicies } from './event-policies.ts';
-import { failed, note, ok, type Finding } from './finding.ts';
+import { countOf, failed, note, ok, type Finding } from './finding.ts';
 import type { DoctorConfig } from './settings.ts';
 
 /** Whose subscription is explained: by a session or token, by address, or of a visitor without a login. */
@@ -31,18 +31,27 @@ export async function explainRefusal(
   const findings: Finding[] = origin === undefined ? [] : [checkOrigin(config, origin)];
   const account = isKnown
     ? await identify(config.DIRECTUS_BASE_URL, visitor.credentials)
-    : await findByEmail(read, visitor.email);
+    : visitor.email === undefined
+      ? { finding: checkAnonymous(config) }
+      : await findByEmail(read, visitor.email);
+  if ('authorization' in visitor.credentials) findings.push(checkBearerTokens(config));
   findings.push(account.finding);
   if (account.userId !== undefined) findings.push(await checkStatus(read, account.userId));
   const event = await checkEvent(read, eventId);
   findings.push(event);
   if (event.level !== 'failed') {
-    if (visitor.email === undefined)
-      findings.push(await checkPermission(config.DIRECTUS_BASE_URL, visitor.credentials, eventId));
-    if (visitor.email === undefined || account.userId !== undefined)
-      findings.push(
-        read === undefined ? note('policies', postgresIsDown) : await explainPolicies(read, account.userId),
-      );
+    const permission =
+      visitor.email === undefined
+        ? await checkPermission(config.DIRECTUS_BASE_URL, visitor.credentials, eventId)
+        : undefined;
+    if (permission !== undefined) findings.push(permission);
+    if (permission !== undefined || account.userId !== undefined) {
+      const policies =
+        read === undefined ? note('policies', postgresIsDown) : await explainPolicies(read, account.userId);
+      // They explain a refusal; that Directus lets the visitor read the event is what counts.
+      const isAllowed = permission?.level === 'ok';
+      findings.push(isAllowed && policies.level === 'failed' ? note('policies', policies.found) : policies);
+    }
   }
   return findings;
 }
@@ -82,8 +91,39 @@ async function identify(baseUrl: string, credentials: Credentials): Promise<Acco
   return { finding: failed(check, found, howToLogIn) };
 }
 
-async function findByEmail(read: Reading | undefined, email: string | undefined): Promise<Account> {
-  if (email === undefined) return { finding: note('visitor', 'without a login') };
+function checkAnonymous({ LIVE_ANONYMOUS_PER_ADDRESS: allowed }: DoctorConfig): Finding {
+  const check = 'visitor';
+  if (allowed === undefined) {
+    return note(
+      check,
+      'without a login; LIVE_ANONYMOUS_PER_ADDRESS is not set here',
+      'Set it as for the gateway, which refuses such visitors by default',
+    );
+  }
+  return allowed > 0
+    ? ok(check, `without a login, at most ${allowed} per address`)
+    : failed(
+        check,
+        'without a login: the gateway refuses such visitors',
+        'Set LIVE_ANONYMOUS_PER_ADDRESS of the gateway, or log in',
+      );
+}
+
+function checkBearerTokens({ LIVE_BEARER_TOKENS: accepted }: DoctorConfig): Finding {
+  const check = 'bearer tokens';
+  if (accepted === undefined) {
+    return note(
+      check,
+      'LIVE_BEARER_TOKENS is not set here',
+      'Set it as for the gateway, which refuses tokens by default',
+    );
+  }
+  return accepted === 'on'
+    ? ok(check, 'are accepted')
+    : failed(check, 'the gateway refuses tokens', 'Set LIVE_BEARER_TOKENS=on of the gateway');
+}
+
+async function findByEmail(read: Reading | undefined, email: string): Promise<Account> {
   if (read === undefined) return { finding: note('user', postgresIsDown) };
   const [user] = await read(
     (sql) => sql<{ id: string }[]>`select id::text from directus_users where lower(email) = lower(${email})`,
@@ -127,7 +167,7 @@ async function checkEvent(read: Reading | undefined, eventId: string): Promise<F
   );
   if (event === undefined) return failed('event', 'does not exist', 'Use an id of the collection events');
   return event.devices > 0
-    ? ok('event', `exists, with ${event.devices} devices`)
+    ? ok('event', `exists, with ${countOf(event.devices, 'device')}`)
     : note(
         'event',
         'exists, without devices',

@@ -30,6 +30,10 @@ export function failed(check: string, found: string, todo: string): Finding {
   return { level: 'failed', check, found, todo };
 }
 
+export function countOf(count: number, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : plural}`;
+}
+
 /** Runs the checks of a group; one that rejects becomes a failed finding. */
 export async function runChecks(title: string, checks: Checks): Promise<Group> {
   const findings: Finding[] = [];

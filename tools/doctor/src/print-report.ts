@@ -1,4 +1,4 @@
-import type { Group } from './finding.ts';
+import { countOf, type Group } from './finding.ts';
 
 const labels = { ok: 'ok', note: 'note', failed: 'FAILED' } as const;
 
@@ -12,11 +12,13 @@ export function printReport(groups: readonly Group[]): string {
     ]),
   ]);
   const findings = groups.flatMap((group) => group.findings);
-  const countOf = (level: keyof typeof labels): number =>
+  const count = (level: keyof typeof labels): number =>
     findings.filter((each) => each.level === level).length;
-  return [...lines, '', `${countOf('ok')} ok, ${countOf('note')} notes, ${countOf('failed')} failed`].join(
-    '\n',
-  );
+  return [
+    ...lines,
+    '',
+    `${count('ok')} ok, ${countOf(count('note'), 'note')}, ${count('failed')} failed`,
+  ].join('\n');
 }
 
 /** Names come from servers: without control characters they cannot write to the terminal. */

@@ -12,8 +12,8 @@ failed line. It only reads. With --event it explains whether somebody may watch 
   --origin ORIGIN   of a page from this origin, such as https://live.example.org
   --help
 
-Settings are those of the services: REDIS_URL, POSTGRES_URL, REDIS_TELEMETRY_STREAM, DIRECTUS_BASE_URL and, to check
-an origin, LIVE_ALLOWED_ORIGINS. Use an operator's logins in the URLs: a service may not read what is checked here.
+Settings are those of the services: REDIS_URL, POSTGRES_URL, REDIS_TELEMETRY_STREAM, DIRECTUS_BASE_URL and, for
+an event, LIVE_ALLOWED_ORIGINS, LIVE_ANONYMOUS_PER_ADDRESS and LIVE_BEARER_TOKENS. Use an operator's logins in the URLs: a service may not read what is checked here.
 Exit codes: 0 nothing failed, 1 something failed, 2 wrong usage, 78 missing or invalid setting.`;
 
 export interface DoctorArguments {

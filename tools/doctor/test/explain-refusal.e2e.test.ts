@@ -157,6 +157,29 @@ test('an origin that is not allowed', async () => {
   ]);
 });
 
+test('a visitor without a login, and a token, are judged by the settings of the gateway', async () => {
+  const judged = async (credentials: Credentials, env: Readonly<Record<string, string>>) => {
+    const visitor = { credentials, email: undefined };
+    const { findings } = await setUp.explain({ eventId: setUp.eventId, origin: undefined, visitor }, env);
+    return findings.find(({ check }) => check === 'visitor' || check === 'bearer tokens')?.level;
+  };
+  expect(await judged({}, {})).toBe('note');
+  expect(await judged({}, { LIVE_ANONYMOUS_PER_ADDRESS: '0' })).toBe('failed');
+  expect(await judged({}, { LIVE_ANONYMOUS_PER_ADDRESS: '9' })).toBe('ok');
+  const token = { authorization: 'Bearer token' };
+  expect(await judged(token, {})).toBe('note');
+  expect(await judged(token, { LIVE_BEARER_TOKENS: 'off' })).toBe('failed');
+  expect(await judged(token, { LIVE_BEARER_TOKENS: 'on' })).toBe('ok');
+});
+
+test('what Directus allows is no failure, whatever its policies look like', async () => {
+  const { userId, session } = await setUp.addUser();
+  setUp.directus.allow(userId, setUp.eventId);
+  const { failures, findings } = await explain({ session });
+  expect(failures).toEqual([]);
+  expect(findings).toContainEqual({ level: 'note', check: 'policies', found: 'the user has none' });
+});
+
 test('the command reads the session from a file, and never prints it', slow, async () => {
   const { userId, session } = await setUp.addUser();
   await allow(userId, { fields: '*' });

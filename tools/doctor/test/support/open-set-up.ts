@@ -29,8 +29,8 @@ export interface SetUp extends AsyncDisposable {
   ): Promise<{ readonly userId: string; readonly session: string; readonly email: string }>;
   /** Runs the checks of the set-up in this process, with settings changed. */
   examine(env?: Environment): Promise<Examination>;
-  /** Runs the checks of a request to watch an event in this process. */
-  explain(request: WatchRequest): Promise<Examination>;
+  /** Runs the checks of a request to watch an event in this process, with settings changed. */
+  explain(request: WatchRequest, env?: Environment): Promise<Examination>;
   /** Runs `./run doctor`. */
   run(args: readonly string[], env?: Environment): Promise<ProgramEnd>;
 }
@@ -91,9 +91,9 @@ export async function openSetUp(redisSettings: Readonly<Record<string, string>> 
       return user;
     },
     examine: async (changed) => summarise(await examine(readConfig(doctorSettings, { ...env, ...changed }))),
-    explain: async (request) => {
+    explain: async (request, changed) => {
       await using postgresConnection = openPostgres(database.url);
-      const config = readConfig(doctorSettings, env);
+      const config = readConfig(doctorSettings, { ...env, ...changed });
       const findings = await explainRefusal(config, postgresConnection.read, request);
       return summarise([{ title: '', findings }]);
     },
