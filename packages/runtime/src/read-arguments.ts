@@ -115,7 +115,9 @@ function parse(
     });
   } catch (error) {
     // parseArgs names an unknown option, or one without its value.
-    throw new UsageError([error instanceof Error ? error.message : String(error)]);
+    const message = error instanceof Error ? error.message : String(error);
+    // No tool has arguments that begin with a dash.
+    throw new UsageError([message.replace(/\.? To specify a positional argument starting with .*$/su, '')]);
   }
 }
 

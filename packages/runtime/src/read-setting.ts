@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 /** Reads a setting's raw value from the environment or, for a secret, from the file in `NAME_FILE`; undefined if unset. */
 export function readSetting(
@@ -14,9 +15,10 @@ export function readSetting(
   }
   return isSet
     ? { problem: `is set twice, directly and by ${name}_FILE; remove one` }
-    : readSecretFile(name, path);
+    : readSecretFile(name, resolve(path));
 }
 
+/** `path` is absolute: `./run` resolves a relative one against the repository, and a message shows what it became. */
 function readSecretFile(name: string, path: string): string | { readonly problem: string } {
   let content: string;
   try {

@@ -67,6 +67,14 @@ export async function waitForRedis(redis: Redis, options: { readonly signal: Abo
     signal: options.signal,
     maxDelayMs: maxReconnectDelayMs,
     isRetryable: (error) => !isAccessDenied(error),
+  }).catch((error: unknown) => {
+    if (!(error instanceof Error) || !isAccessDenied(error)) throw error;
+    throw new Error(
+      `Redis denied access (${error.message}); check user and password in REDIS_URL, and the user's rights`,
+      {
+        cause: error,
+      },
+    );
   });
 }
 

@@ -1,12 +1,12 @@
 import { UsageError } from './read-arguments.ts';
 
-/** Runs a command-line tool and returns its exit code. Prints the usage for `--help` and for a wrong command line. */
+const wrongUsage = 2;
+
+/** Runs a command-line tool and returns its exit code: 2 for a wrong command line. Prints the usage for that and for `--help`. */
 export async function runTool<Arguments>(tool: {
   /** Precedes each error message. */
   readonly name: string;
   readonly usage: string;
-  /** For a wrong command line. Default: 2. */
-  readonly usageExitCode?: number;
   /** Undefined if help was asked for. */
   readonly read: () => Arguments | undefined;
   readonly run: (args: Arguments) => Promise<number>;
@@ -20,6 +20,6 @@ export async function runTool<Arguments>(tool: {
     if (!(error instanceof UsageError)) throw error;
     for (const problem of error.problems) process.stderr.write(`${tool.name}: ${problem}\n`);
     process.stderr.write(`\n${tool.usage}\n`);
-    return tool.usageExitCode ?? 2;
+    return wrongUsage;
   }
 }

@@ -1,6 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -179,6 +179,9 @@ describe('a secret', () => {
     ]);
     expect(problemsOf(common, { ...others, REDIS_URL_FILE: '/nowhere' })).toEqual([
       expect.stringContaining('ENOENT'),
+    ]);
+    expect(problemsOf(common, { ...others, REDIS_URL_FILE: 'missing' })).toEqual([
+      `REDIS_URL cannot be read from ${resolve('missing')}, set by REDIS_URL_FILE (ENOENT); check the path and its permissions`,
     ]);
     expect(problemsOf(common, { ...others, REDIS_URL_FILE: folder })).toEqual([
       expect.stringContaining('EISDIR'),

@@ -79,7 +79,7 @@ test.for(['0', '101', '1.5', 'x', '', '1e1'])('the count "%s" is refused', (text
 });
 
 test('an unknown option, a missing value and an unexpected argument are refused', () => {
-  expect(problemsOf(['--fast'])[0]).toContain("'--fast'");
+  expect(problemsOf(['--fast'])).toEqual(["Unknown option '--fast'"]);
   expect(problemsOf(['--name'])[0]).toContain('--name');
   expect(problemsOf(['twice'])).toEqual(["unexpected argument 'twice'"]);
 });

@@ -159,7 +159,9 @@ describe('waitForRedis', () => {
   test('rejects with an error that retrying cannot fix', async () => {
     await using server = await startOwnRedis();
     await using client = connect(server.url.replace('//', '//app:hunter2@'));
-    await expect(waitForRedis(client.redis, { signal: never })).rejects.toThrow('WRONGPASS');
+    await expect(waitForRedis(client.redis, { signal: never })).rejects.toThrow(
+      /WRONGPASS.*; check user and password in REDIS_URL/u,
+    );
   });
 });
 

@@ -6,12 +6,13 @@ import { readArguments, usage, type FleetSimArguments } from './read-arguments.t
 import { replayTracks } from './replay-tracks.ts';
 import { Tally } from './tally.ts';
 
+/** Redis does not answer (EX_UNAVAILABLE of sysexits.h). */
+const unavailable = 69;
 const printIntervalMs = 5_000;
 
 process.exitCode = await runTool({
   name: 'fleet-sim',
   usage,
-  usageExitCode: 78,
   read: () => readArguments(process.argv.slice(2), process.env),
   run: main,
 });
@@ -32,8 +33,9 @@ async function main(args: FleetSimArguments): Promise<number> {
     await run(args, redis, stop.signal);
     return 0;
   } catch (error) {
-    console.error(`fleet-sim: ${describe(lastError ?? error)}. Check REDIS_URL`);
-    return 1;
+    const problem = lastError ?? error;
+    console.error(`fleet-sim: ${describe(problem)}. Check REDIS_URL`);
+    return problem instanceof Error && problem.name === 'ReplyError' ? 1 : unavailable;
   } finally {
     redis.disconnect();
   }

@@ -34,18 +34,18 @@ test('--replay sends recorded flights', async () => {
   expect(stdout).toContain('4 vehicles');
 });
 
-test('an invalid command line exits with 78 and prints all problems and the usage', async () => {
+test('an invalid command line exits with 2 and prints all problems and the usage', async () => {
   const { stderr, code } = await runFleetSim(['--vehicles', 'many'], {});
-  expect(code).toBe(78);
+  expect(code).toBe(2);
   expect(stderr).toContain('REDIS_URL must be set');
   expect(stderr).toContain('--vehicles must be');
   expect(stderr).toContain('usage:');
 });
 
-test('exits with 1 and one line when Redis is not reachable', async () => {
+test('exits with 69 and one line when Redis is not reachable', async () => {
   const REDIS_URL = `redis://127.0.0.1:${await findFreePort()}`;
   const { stderr, code } = await runFleetSim(['--stream', 'telemetry:x'], { REDIS_URL });
-  expect(code).toBe(1);
+  expect(code).toBe(69);
   expect(stderr.trim().split('\n')).toHaveLength(1);
   expect(stderr).toContain('ECONNREFUSED');
 });
