@@ -56,7 +56,11 @@ const show: Command = async (redis, streams, args) => {
   for (const stream of streams) {
     letters.push(...(await showDeadLetters(redis, stream, args.selection, args.limit - letters.length)));
   }
-  return withMissing(args, letters.length, success({ letters }, letters.map(printDeadLetter)));
+  const lines =
+    letters.length > 0
+      ? letters.map(printDeadLetter)
+      : streams.map((stream) => `${printable(stream)}: no dead letters selected`);
+  return withMissing(args, letters.length, success({ letters }, lines));
 };
 
 const replay: Command = async (redis, streams, args, signal) => {

@@ -139,6 +139,15 @@ describe.concurrent('show', slow, () => {
     expect(stdout).toContain('    payload: {"latitude":46.123456}');
   });
 
+  test('says that there are none', async () => {
+    await using fixture = newFixture();
+    await fixture.redis.xadd(fixture.stream, '*', 'a', '1');
+    expect(await fixture.run('show', '--all')).toMatchObject({
+      code: 0,
+      stdout: `${fixture.stream}: no dead letters selected\n`,
+    });
+  });
+
   test('escapes control characters of dead letters', async () => {
     await using fixture = newFixture();
     await fixture.add({ fields: ['\x1B[2J', 'a\r\x9B31m'], reason: '\x1B[31m' });
