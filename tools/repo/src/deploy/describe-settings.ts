@@ -13,7 +13,9 @@ const introduction = `# Configuration
 
 Environment variables, read at start-up. If any are invalid, the service prints all problems to stderr and exits with 78. An empty variable
 counts as unset. Variables marked **secret** are never logged, and can be given as \`NAME_FILE\`, the path of a file that contains the value.
-Variables that are not listed are ignored. \`BUILD_COMMIT\` is set in the images; \`build_info\` and the first log line show it.
+Other variables are ignored, except Node's: \`NODE_EXTRA_CA_CERTS\` is a file of further certificate authorities; with
+\`NODE_USE_ENV_PROXY=1\` requests to Directus and to the collector go through \`HTTP_PROXY\` or \`HTTPS_PROXY\`, except to hosts of \`NO_PROXY\`.
+\`./run directus-setup\` reads \`DIRECTUS_BASE_URL\` and \`DIRECTUS_TOKEN\` **secret**, a token of an administrator. \`BUILD_COMMIT\` is set in the images; \`build_info\` and the first log line show it.
 `;
 
 /** Renders docs/configuration.md from the settings schemas of the services. */
@@ -72,6 +74,7 @@ function describeDefault(schema: z.ZodType, unit: string | undefined): string | 
 
 const largerUnits: Readonly<Record<string, readonly (readonly [name: string, size: number])[]>> = {
   milliseconds: [
+    ['days', 86_400_000],
     ['h', 3_600_000],
     ['min', 60_000],
     ['s', 1000],
@@ -83,6 +86,8 @@ const largerUnits: Readonly<Record<string, readonly (readonly [name: string, siz
 };
 
 function inLargerUnit(value: number, unit = ''): string | undefined {
-  const fitting = largerUnits[unit]?.find(([, size]) => value >= size && value % size === 0);
+  const fitting = largerUnits[unit]?.find(
+    ([name, size]) => value >= (name === 'days' ? 2 * size : size) && value % size === 0,
+  );
   return fitting === undefined ? undefined : `${value / fitting[1]} ${fitting[0]}`;
 }
