@@ -1,6 +1,8 @@
 import { makeBigRace } from '@app/demo/big-race';
 import { feed } from '@app/fleet-sim/feed';
 import { Tally } from '@app/fleet-sim/tally';
+import { readArguments } from '@app/runtime/read-arguments';
+import { runTool } from '@app/runtime/run-tool';
 import { findContainerEngine } from '@app/test-kit/container-engine';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
@@ -25,7 +27,17 @@ const viewerCount = 8;
 const stream = 'telemetry:teltonika';
 const drainTimeoutMs = 120_000;
 
-process.exitCode = await main();
+const usage = `usage: ./run container-test
+
+Builds the images and tests the system in containers, with faults. Needs a container engine.
+Exit codes: 0 passed, 1 failed, 2 wrong usage.`;
+
+process.exitCode = await runTool({
+  name: 'container-test',
+  usage,
+  read: () => readArguments(process.argv.slice(2), {}),
+  run: main,
+});
 
 async function main(): Promise<number> {
   if ((await findContainerEngine()) === undefined) {

@@ -1,3 +1,5 @@
+import { messageOf } from '@app/runtime/message-of';
+
 /** Directus answered with an error, or not at all. */
 export class DirectusRefusal extends Error {
   override readonly name = 'DirectusRefusal';
@@ -29,9 +31,11 @@ export function connectDirectus(baseUrl: string, token: string): DirectusApi {
       },
       ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }),
     }).catch((error: unknown) => {
-      throw new DirectusRefusal(`${baseUrl} does not answer; check DIRECTUS_BASE_URL`, undefined, {
-        cause: error,
-      });
+      throw new DirectusRefusal(
+        `${baseUrl} does not answer (${messageOf(error)}); check DIRECTUS_BASE_URL`,
+        undefined,
+        { cause: error },
+      );
     });
     const text = await response.text();
     const json = parseJson(text);

@@ -30,12 +30,17 @@ process.exitCode = await runTool({
   run: async ({ values }) => {
     try {
       const { DIRECTUS_BASE_URL: baseUrl, DIRECTUS_TOKEN: token } = readConfig(settings, process.env);
+      let added = 0;
       const refused = await setUpDirectus({
         baseUrl,
         token,
         isPublic: values.public,
-        print: (line) => console.log(line),
+        print: (line) => {
+          added += 1;
+          console.log(line);
+        },
       });
+      if (added === 0) console.log('nothing to add: all is there');
       return refused === 0 ? 0 : 1;
     } catch (error) {
       if (!(error instanceof ConfigError) && !(error instanceof DirectusRefusal)) throw error;
