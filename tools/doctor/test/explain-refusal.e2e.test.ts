@@ -157,12 +157,16 @@ test('an origin that is not allowed', async () => {
   ]);
 });
 
+async function judged(
+  credentials: Credentials,
+  env: Readonly<Record<string, string>>,
+): Promise<string | undefined> {
+  const visitor = { credentials, email: undefined };
+  const { findings } = await setUp.explain({ eventId: setUp.eventId, origin: undefined, visitor }, env);
+  return findings.find(({ check }) => check === 'visitor' || check === 'bearer tokens')?.level;
+}
+
 test('a visitor without a login, and a token, are judged by the settings of the gateway', async () => {
-  const judged = async (credentials: Credentials, env: Readonly<Record<string, string>>) => {
-    const visitor = { credentials, email: undefined };
-    const { findings } = await setUp.explain({ eventId: setUp.eventId, origin: undefined, visitor }, env);
-    return findings.find(({ check }) => check === 'visitor' || check === 'bearer tokens')?.level;
-  };
   expect(await judged({}, {})).toBe('note');
   expect(await judged({}, { LIVE_ANONYMOUS_PER_ADDRESS: '0' })).toBe('failed');
   expect(await judged({}, { LIVE_ANONYMOUS_PER_ADDRESS: '9' })).toBe('ok');
