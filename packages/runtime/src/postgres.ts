@@ -36,6 +36,8 @@ export function connectPostgres(
     readonly statementTimeoutMs: number;
     /** Default: `direct`. */
     readonly link?: PostgresLink;
+    /** Whether templates are prepared statements, which a pooler may lose between transactions. Default: true. */
+    readonly isPrepared?: boolean;
   },
 ): postgres.Sql {
   const target = readPostgresUrl(url);
@@ -63,6 +65,7 @@ export function connectPostgres(
     // The driver would fetch types on each new connection by a query whose rejection cannot be caught: a connection lost
     // during it would end the process. So array parameters are strings that the statement casts.
     fetch_types: false,
+    prepare: options.isPrepared ?? true,
     // The driver leaves out a timeout of 0 and empty options.
     connection: {
       application_name: target.applicationName ?? options.name,

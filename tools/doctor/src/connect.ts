@@ -46,6 +46,7 @@ export function openPostgres(url: string): AsyncDisposable & { readonly read: Re
     maxConnections: 1,
     // A pooler may refuse it when connecting.
     statementTimeoutMs: 0,
+    isPrepared: false,
   });
   return {
     read: async <T>(act: (transaction: TransactionSql) => Promise<T>): Promise<T> => {

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '@app/test-kit/eventually';
 import { findFreePort } from '@app/test-kit/free-port';
+import { startPgBouncer } from '@app/test-kit/pgbouncer';
 import { startOwnPostgres } from '@app/test-kit/postgres';
 import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
 import { Redis } from 'ioredis';
+import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openSetUp, stream, type SetUp } from './support/open-set-up.ts';
 
@@ -164,6 +166,24 @@ describe('streams', () => {
   });
 });
 
+/** Clients that take the server connections of a pooler in turns. */
+function openOthers(url: string) {
+  const sql = postgres(url, { max: 6, prepare: false, fetch_types: false, connection: {} });
+  const stopping = new AbortController();
+  const working = Promise.all(
+    Array.from({ length: 6 }, async () => {
+      while (!stopping.signal.aborted) await sql.unsafe('select pg_sleep(random() * 0.01)').simple();
+    }),
+  );
+  return {
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort();
+      await working;
+      await sql.end();
+    },
+  };
+}
+
 describe('Postgres', () => {
   test('that does not answer, or refuses the login', async () => {
     const url = new URL(setUp.env['POSTGRES_URL'] ?? '');
@@ -184,6 +204,19 @@ describe('Postgres', () => {
       check: 'collections',
       found: 'not known: Postgres does not answer',
     });
+  });
+
+  test('behind PgBouncer in transaction mode while others use it', async () => {
+    const direct = await setUp.examine();
+    await using pooler = await startPgBouncer({
+      target: setUp.env['POSTGRES_URL'] ?? '',
+      poolMode: 'transaction',
+      settings: { default_pool_size: '10' },
+    });
+    await using _others = openOthers(pooler.url);
+    for (let n = 0; n < 5; n += 1) {
+      expect((await setUp.examine({ POSTGRES_URL: pooler.url })).failures).toEqual(direct.failures);
+    }
   });
 
   test('without migrations, roles and collections', async () => {
