@@ -12,10 +12,12 @@ export async function setUpDirectus(options: {
   readonly token: string;
   /** Attaches the public policy. */
   readonly isPublic: boolean;
+  /** Adds also what is missing of policies and roles that are in use. */
+  readonly isRestoring: boolean;
   readonly print: (line: string) => void;
 }): Promise<number> {
-  const { print, isPublic } = options;
+  const { print, isPublic, isRestoring } = options;
   const api = connectDirectus(options.baseUrl, options.token);
   await addCollections(api, print);
-  return await addAccess(api, { isPublic, print });
+  return await addAccess(api, { isPublic, isRestoring, print });
 }

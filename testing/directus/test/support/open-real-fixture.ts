@@ -53,7 +53,13 @@ export async function openRealFixture(version: DirectusVersion): Promise<RealFix
   const setUp = async (isPublic = false): Promise<readonly string[]> => {
     const lines: string[] = [];
     const print = (line: string): void => void lines.push(line);
-    await setUpDirectus({ baseUrl: directus.url, token: directus.adminToken, isPublic, print });
+    await setUpDirectus({
+      baseUrl: directus.url,
+      token: directus.adminToken,
+      isPublic,
+      isRestoring: false,
+      print,
+    });
     return lines;
   };
   const added = await setUp();
