@@ -1,4 +1,6 @@
 import { deadLetterStream } from '@app/processor/stream/dead-letter';
+import { records } from '@app/processor/testing/telemetry';
+import { encodeFields } from '@app/shared/entry';
 import { eventually } from '@app/test-kit/eventually';
 import { findFreePort } from '@app/test-kit/free-port';
 import { startOwnRedis, startRedis, type TestRedis } from '@app/test-kit/redis';
@@ -211,6 +213,21 @@ describe.concurrent('replay', slow, () => {
     expect(stderr).toContain('250 of 250 would be rejected again (240 not_json, 10 missing_field)');
     expect(await fixture.deadLetterIds()).toHaveLength(250);
     expect((await fixture.run('replay', '--all', '--anyway')).stdout).toContain('250 replayed');
+  });
+
+  test('of so many that contradict stored records that the stream would stop moves nothing without --anyway', async () => {
+    await using fixture = newFixture();
+    const sent = records(250).map(encodeFields);
+    await fixture.add(...sent.map((fields) => ({ fields, reason: 'same_time' })));
+    const { code, stdout, stderr } = await fixture.run('replay', '--all');
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('250 of 250 would be rejected again (250 same_time)');
+    expect(await fixture.deadLetterIds()).toHaveLength(250);
+    expect((await fixture.run('replay', '--all', '--anyway')).stdout).toContain('250 replayed');
+
+    // The same records with another reason are stored.
+    await fixture.add(...sent.map((fields) => ({ fields, reason: 'row_refused' })));
+    expect((await fixture.run('replay', '--all')).stdout).toContain('250 replayed');
   });
 
   test('run by two operators at once moves each dead letter once', async () => {
