@@ -34,6 +34,8 @@ export class ClockMonitor implements AsyncDisposable {
   readonly #asked = new Set<string>();
   #isTimeRefused = false;
   #ended: Promise<void> | undefined;
+  #measuring = Promise.resolve();
+  #nextMeasurement: Promise<void> | undefined;
   /** What to add to this process's clock; undefined if no two clocks agree. */
   #offsetMs: number | undefined;
   /** What to add to the monotonic clock. */
@@ -47,13 +49,23 @@ export class ClockMonitor implements AsyncDisposable {
 
   /** Resolves after the first measurement. */
   async start(): Promise<void> {
-    await this.#measure();
+    await this.measure();
     this.#ended = this.#run();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed.abort();
     await this.#ended;
+  }
+
+  /** Resolves after a measurement that began after the call; calls that wait for one that is under way share the next. */
+  measure(): Promise<void> {
+    this.#nextMeasurement ??= this.#measuring.then(() => {
+      this.#nextMeasurement = undefined;
+      this.#measuring = this.#measureNow();
+      return this.#measuring;
+    });
+    return this.#nextMeasurement;
   }
 
   /** The time of this process's clock, unless the other two agree that it is wrong. */
@@ -107,11 +119,11 @@ export class ClockMonitor implements AsyncDisposable {
       redis.once('ready', askAgain);
       await delay(intervalMs, AbortSignal.any([stop, connected.signal])).catch(() => undefined);
       redis.off('ready', askAgain);
-      if (!stop.aborted) await this.#measure();
+      if (!stop.aborted) await this.measure();
     }
   }
 
-  async #measure(): Promise<void> {
+  async #measureNow(): Promise<void> {
     const { service, redis, runSql } = this.#options;
     const [redisMs, postgresMs] = await Promise.all([
       this.#offsetOf('redis', async () => {

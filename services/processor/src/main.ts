@@ -89,6 +89,7 @@ await runService({
           postgres,
           afterWrite: (transitions) => logPanicButton(transitions, log),
           arrivedAtMs: (entryId) => clocks.arrivedAtMs(entryArrivedAtMs(entryId)),
+          measureClocks: () => clocks.measure(),
           deviceStateCap,
           onProgress: () => progress.noteProgress(stream),
           trace,

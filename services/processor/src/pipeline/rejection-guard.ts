@@ -14,9 +14,14 @@ export interface RejectionGuardOptions {
   readonly acceptedReasons: readonly string[];
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Measures the clocks by which arrivals are corrected. */
+  readonly measureClocks: () => Promise<void>;
   /** Called while the stream is stopped: a loop that waits is alive. */
   readonly onProgress: () => void;
 }
+
+/** `outdated`: decode the batch again. `stopped`: leave it pending. */
+export type Admission = 'admitted' | 'outdated' | 'stopped';
 
 /**
  * Stops the stream while most entries are rejected, which would empty it into the dead letters. It waits instead of ending
@@ -24,7 +29,7 @@ export interface RejectionGuardOptions {
  */
 export class RejectionGuard {
   readonly #options: RejectionGuardOptions;
-  readonly #window: RejectionWindow;
+  #window: RejectionWindow;
   #mass: MassRejection | undefined;
 
   constructor(options: RejectionGuardOptions) {
@@ -41,31 +46,53 @@ export class RejectionGuard {
   }
 
   /**
-   * Whether the rejected entries of a batch may be dead-lettered, and the batch acknowledged. If not, it resolves after the
-   * stop, and the batch has to stay pending.
+   * Whether the rejected entries of a batch may be dead-lettered, and the batch acknowledged. Before the stream is stopped,
+   * and each second while it is, the clocks are measured: a batch that was decoded before Redis' clock was known to be wrong
+   * is outdated. Resolves after the stop if the stream was stopped until then.
+   *
+   * @param isOutdated whether the batch would be decoded otherwise now.
    */
   async admit(
     entries: number,
     rejected: readonly Rejected[],
+    isOutdated: () => boolean,
     { stop, giveUp }: StopSignals,
-  ): Promise<boolean> {
+  ): Promise<Admission> {
+    // Those that were in flight when the correction changed.
+    if (isOutdated()) return 'outdated';
     const mass = this.#window.observe(entries, rejected);
-    if (rejected.length === 0) return true;
-    if (this.#mass === undefined) {
-      if (mass === undefined) return true;
-      this.#mass = mass;
-      this.#report(mass, rejected);
-    }
+    if (rejected.length === 0) return 'admitted';
+    if (this.#mass === undefined && mass === undefined) return 'admitted';
     const ended = AbortSignal.any([stop, giveUp]);
     while (!ended.aborted) {
       this.#options.onProgress();
+      await this.#options.measureClocks();
+      if (isOutdated()) {
+        this.#resume();
+        return 'outdated';
+      }
+      if (mass !== undefined && this.#mass === undefined) this.#stop(mass, rejected);
       await delay(progressIntervalMs, ended).catch(() => undefined);
     }
     giveUp.throwIfAborted();
-    return false;
+    return 'stopped';
   }
 
-  #report(mass: MassRejection, rejected: readonly Rejected[]): void {
+  /** What was rejected by the wrong clock proves nothing any more. */
+  #resume(): void {
+    const { stream, acceptedReasons, metrics, log } = this.#options;
+    this.#window = new RejectionWindow(acceptedReasons);
+    const wasStopped = this.#mass !== undefined;
+    this.#mass = undefined;
+    metrics.streamStopped.set({ stream }, 0);
+    log.warn(
+      { stream, wasStopped },
+      'most entries were rejected by a wrong clock of Redis; arrivals are corrected now, and the entries are decoded again',
+    );
+  }
+
+  #stop(mass: MassRejection, rejected: readonly Rejected[]): void {
+    this.#mass = mass;
     const { stream, acceptedReasons, metrics, log } = this.#options;
     metrics.streamStopped.set({ stream }, 1);
     const ids = rejected.slice(0, maxLoggedIds).map(({ entry }) => entry.id);

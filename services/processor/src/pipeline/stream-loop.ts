@@ -18,7 +18,7 @@ import type { ReaderOptions } from '../stream/reader-context.ts';
 import { type Fix, type Rejected } from '../fix.ts';
 import { type AfterWrite, DomainStep } from './after-write.ts';
 import { DeadLetterQueue, type StopSignals } from './dead-letter-queue.ts';
-import { type ArrivedAtMs, decodeEntries } from './decode-entries.ts';
+import { type ArrivedAtMs, type DecodedEntries, decodeEntries } from './decode-entries.ts';
 import { InFlight } from './in-flight.ts';
 import { OrderedQueue } from './ordered-queue.ts';
 import { type Attempt, processQuarantined } from './quarantine.ts';
@@ -34,6 +34,8 @@ export interface StreamLoopOptions {
   readonly afterWrite: AfterWrite;
   /** Default: the time in the entry's id. */
   readonly arrivedAtMs?: ArrivedAtMs;
+  /** Measures the clocks by which `arrivedAtMs` corrects; by default there are none. */
+  readonly measureClocks?: () => Promise<void>;
   readonly deviceStateCap: DeviceStateCap;
   /** Called at each iteration and before each retry; liveness is computed from it. */
   readonly onProgress: () => void;
@@ -103,6 +105,7 @@ export class StreamLoop {
       acceptedReasons: config.DLQ_ACCEPT_REASONS ?? [],
       metrics,
       log,
+      measureClocks: options.measureClocks ?? (async () => undefined),
       onProgress,
     });
     this.#deadLetters = new DeadLetterQueue({
@@ -193,17 +196,30 @@ export class StreamLoop {
 
   /** Overlaps with the inserts of other batches. */
   async #insert(entries: readonly Entry[], giveUp: AbortSignal, onWait?: () => void): Promise<WrittenBatch> {
-    const { stream, config, arrivedAtMs, trace } = this.#options;
+    const { stream, trace } = this.#options;
+    const decoded = this.#decode(entries);
+    const written = await traceInsert(trace, stream, entries, () =>
+      this.#writer.write(decoded.fixes, giveUp, onWait),
+    );
+    return { written, undecodable: decoded.rejected };
+  }
+
+  #decode(entries: readonly Entry[]): DecodedEntries {
+    const { config, arrivedAtMs } = this.#options;
     const limits = {
       futureFlagMs: config.FUTURE_FLAG_MS,
       futureLimitMs: config.FUTURE_LIMIT_MS,
       pastLimitMs: config.PAST_LIMIT_MS,
     };
-    const decoded = decodeEntries(entries, limits, arrivedAtMs);
-    const written = await traceInsert(trace, stream, entries, () =>
-      this.#writer.write(decoded.fixes, giveUp, onWait),
-    );
-    return { written, undecodable: decoded.rejected };
+    return decodeEntries(entries, limits, arrivedAtMs);
+  }
+
+  /** Whether most entries that were too far ahead of their arrival are not any more, since its correction has changed. */
+  #isOutdated(undecodable: readonly Rejected[]): boolean {
+    const ahead = undecodable.filter(({ reason }) => reason === 'future_limit');
+    if (ahead.length === 0) return false;
+    const stillAhead = this.#decode(ahead.map(({ entry }) => entry)).rejected.length;
+    return 2 * stillAhead < ahead.length;
   }
 
   /** In reading order, after the same of the batch before. */
@@ -228,7 +244,12 @@ export class StreamLoop {
       // One dead letter an entry.
       ...failed.filter(({ entry }) => !isConflicting.has(entry.id)),
     ];
-    if (!(await this.#rejections.admit(batch.entries.length, rejected, signals))) {
+    const isOutdated = (): boolean => this.#isOutdated(undecodable);
+    const admission = await this.#rejections.admit(batch.entries.length, rejected, isOutdated, signals);
+    // What the first pass stored is a duplicate now, as if the batch had been redelivered.
+    if (admission === 'outdated')
+      return this.#finish(batch, await this.#insert(batch.entries, giveUp), signals);
+    if (admission === 'stopped') {
       this.#inFlight.remove(batch);
       return;
     }
