@@ -27,13 +27,45 @@ const rights: readonly Right[] = [
     })),
 ];
 
-/** Whether the services' roles have the rights of `grant_least_rights()`, and a login each. */
+const pruneFunctions = [
+  'delete_old_positions(interval, text, integer)',
+  'drop_old_chunks(interval, integer)',
+  'delete_old_positions_past_limit(interval, integer)',
+];
+
+/** Whether the services' roles and the prune job's have their rights, and a login each. */
 export async function checkPostgresRights(read: Reading): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   for (const role of new Set(rights.map((right) => right.role))) {
     findings.push(await checkRole(read, role));
   }
-  return findings;
+  return [...findings, ...(await checkPruner(read))];
+}
+
+/** Nothing where the job's role does not exist: it is optional. */
+async function checkPruner(read: Reading): Promise<readonly Finding[]> {
+  const role = 'tracking_pruner';
+  const functions = JSON.stringify(pruneFunctions);
+  const [found] = await read(
+    (sql) => sql<{ lacking: number }[]>`
+      select count(*) filter (
+               where to_regprocedure(name) is not null
+                 and not has_function_privilege(rolname, to_regprocedure(name), 'execute')
+             )::int as lacking
+        from pg_roles, json_array_elements_text(${functions}::text::json) as name
+       where rolname = ${role}
+       group by rolname`,
+  );
+  if (found === undefined) return [];
+  return [
+    found.lacking === 0
+      ? ok(role, 'has its rights')
+      : failed(
+          role,
+          `may not execute ${found.lacking} of its functions`,
+          'As their owner: select grant_prune_rights()',
+        ),
+  ];
 }
 
 async function checkRole(read: Reading, role: string): Promise<Finding> {

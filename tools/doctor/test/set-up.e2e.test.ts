@@ -234,6 +234,8 @@ describe('Postgres', () => {
   test('with rights, columns and writes taken away', async () => {
     await using own = await openSetUp();
     await own.sql`revoke insert on positions from tracking_processor`;
+    await own.sql`revoke select on positions_past_limit from tracking_processor`;
+    await own.sql`revoke execute on function drop_old_chunks(interval, integer) from tracking_pruner`;
     await own.sql`revoke select (imei) on devices from tracking_gateway`;
     await own.sql`alter table entries drop column event_id cascade`;
     await own.sql`alter table events drop column id cascade`;
@@ -243,10 +245,11 @@ describe('Postgres', () => {
     expect((await own.examine()).failures).toEqual([
       expect.stringContaining('role: read-only'),
       expect.stringContaining('migrations: not applied: 0004_least_rights'),
-      'tracking_processor: lacks insert on positions → As the owner of the table: grant insert on positions to tracking_processor',
+      'tracking_processor: lacks insert on positions, select on positions_past_limit → As the owner of each table: grant insert on positions to tracking_processor; grant select on positions_past_limit to tracking_processor',
       expect.stringMatching(
         /^tracking_gateway: lacks .*select \(imei\) on devices.* → As the owner of .*: .*grant select \(imei\) on devices to tracking_gateway/u,
       ),
+      'tracking_pruner: may not execute 1 of its functions → As their owner: select grant_prune_rights()',
       expect.stringContaining('collections: the database at POSTGRES_URL lacks entries.event_id'),
       expect.stringContaining('events.id: is integer: topics need a UUID'),
     ]);
