@@ -43,7 +43,7 @@ export function judgeStops(
     .filter(({ kind }) => kind === 'protected')
     .flatMap((zone) => mergeDevices(devices, 'zone', zone.id, mergeWithinMs));
   const resolvedUntilMs = resolvedUntil(decisions, 'standing');
-  return uniteDevices(devices, 'standing', mergeWithinMs)
+  return uniteDevices(devices, 'standing', mergeWithinMs, uniteStops)
     .flatMap((stop) => {
       const span = {
         fromMs: Math.max(stop.fromMs, window.fromMs),
@@ -69,11 +69,22 @@ export function judgeSos(
   thresholds: Thresholds,
 ): readonly JudgedSos[] {
   const resolvedUntilMs = resolvedUntil(decisions, 'sos');
-  return uniteDevices(devices, 'sos', thresholds.sosGapS * 1000).map((sos) => ({
+  return uniteDevices(devices, 'sos', thresholds.sosGapS * 1000, uniteSos).map((sos) => ({
     sos,
     isOpen: sos.untilMs > resolvedUntilMs,
     isDecided: sos.fromMs <= resolvedUntilMs,
   }));
+}
+
+function uniteStops(earlier: ByDevice<Stood>, later: ByDevice<Stood>): ByDevice<Stood> {
+  const untilMs = Math.max(earlier.untilMs, later.untilMs);
+  return { ...earlier, untilMs, isOpen: earlier.isOpen || later.isOpen };
+}
+
+/** At the newer position, unless only the older one is good. */
+function uniteSos(earlier: ByDevice<SosSent>, later: ByDevice<SosSent>): ByDevice<SosSent> {
+  const placed = earlier.isPositionGood && !later.isPositionGood ? earlier : later;
+  return { ...placed, fromMs: earlier.fromMs, untilMs: Math.max(earlier.untilMs, later.untilMs) };
 }
 
 function resolvedUntil(decisions: readonly Decision[], incident: 'sos' | 'standing'): number {

@@ -59,6 +59,10 @@ export function uniteDevices<Kind extends 'standing' | 'sos'>(
   devices: readonly DeviceSeen[],
   kind: Kind,
   withinMs: number,
+  unite: (
+    earlier: ByDevice<ObservationOf<Kind>>,
+    later: ByDevice<ObservationOf<Kind>>,
+  ) => ByDevice<ObservationOf<Kind>>,
 ): readonly ByDevice<ObservationOf<Kind>>[] {
   const seen = devices
     .flatMap((device, order) =>
@@ -71,19 +75,8 @@ export function uniteDevices<Kind extends 'standing' | 'sos'>(
   const united: ByDevice<ObservationOf<Kind>>[] = [];
   for (const { one } of seen) {
     const last = united.at(-1);
-    if (last && one.fromMs <= last.untilMs + withinMs) {
-      const isOpen = isOpenNow(last) || isOpenNow(one);
-      united[united.length - 1] = Object.assign({}, last, {
-        untilMs: Math.max(last.untilMs, one.untilMs),
-        ...('isOpen' in last ? { isOpen } : {}),
-      });
-    } else {
-      united.push(one);
-    }
+    if (last && one.fromMs <= last.untilMs + withinMs) united[united.length - 1] = unite(last, one);
+    else united.push(one);
   }
   return united;
-}
-
-function isOpenNow(observation: object): boolean {
-  return 'isOpen' in observation && observation.isOpen === true;
 }
