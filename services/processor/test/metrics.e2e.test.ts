@@ -148,22 +148,23 @@ test(
     fixture.ownRedis.resume();
     await scrape();
 
-    // A full dead-letter stream, and one that is trimmed; a processor, and then a Redis, an hour ahead of the other clocks.
+    // A full dead-letter stream, and one that is trimmed; each clock an hour ahead of the two others.
     const hourMs = 3_600_000;
     const broken = `${stream}:broken`;
     let waiting: RunningProcessor | undefined;
-    for (const [whenFull, metric, clock, shiftMs] of [
-      ['wait', 'processor_dead_letters_waiting', 'processor', hourMs],
-      ['trim', 'processor_dead_letters_trimmed_total', 'redis', -hourMs],
+    for (const [whenFull, metric, clock, shiftMs, postgresShiftMs] of [
+      ['wait', 'processor_dead_letters_waiting', 'processor', hourMs, 0],
+      ['trim', 'processor_dead_letters_trimmed_total', 'redis', -hourMs, -hourMs],
+      ['trim', 'processor_dead_letters_trimmed_total', 'postgres', 0, hourMs],
     ] as const) {
-      const other = `${stream}:${whenFull}`;
+      const other = `${stream}:${clock}`;
       const env = {
-        INSTANCE_ID: whenFull,
+        INSTANCE_ID: clock,
         DLQ_MAX_LENGTH: '1',
         DLQ_WHEN_FULL: whenFull,
         SHIFT_DATE_MS: String(shiftMs),
       };
-      if (clock === 'redis') await shiftPostgresClock(fixture.sql, shiftMs);
+      await shiftPostgresClock(fixture.sql, postgresShiftMs);
       const full = await fixture.start({
         stream: whenFull === 'wait' ? `${other},${broken}` : other,
         env,

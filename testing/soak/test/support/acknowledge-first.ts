@@ -2,7 +2,7 @@
 import { registerHooks } from 'node:module';
 
 /** A statement before the insert. */
-const before = 'decodeEntries(entries, limits, arrivedAtMs);';
+const before = 'const decoded = this.#decode(entries);';
 const acknowledge = 'this.#acks.add(entries.map(({ id }) => id), giveUp);';
 
 registerHooks({
