@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { field } from '@app/directus-setup/directus-api';
 import { deviceAt, fixOf, type TestDevice } from '@app/live-gateway/testing/open-fixture';
 import { type RunningGateway, testOrigin } from '@app/live-gateway/testing/start-gateway';
 import {
@@ -23,6 +24,7 @@ const patience = { timeout: 60_000 };
 
 describe.each(directusVersions)('Directus %s', (version) => {
   const hasRowRules = version.startsWith('11.');
+  const unlessRefused = (data: unknown) => (hasRowRules ? JSON.stringify(data) : 'FORBIDDEN');
 
   describe.skipIf(!isInstalled(version))('that is installed', () => {
     let real: RealFixture;
@@ -84,7 +86,7 @@ describe.each(directusVersions)('Directus %s', (version) => {
       expect(real.added).toContain('adding role Viewer');
       const refused = real.added.filter((line) => line.startsWith('refused'));
       // 12 has no licence here.
-      expect(refused).toHaveLength(hasRowRules ? 0 : 2);
+      expect(refused).toHaveLength(hasRowRules ? 0 : 10);
       expect(await real.setUp()).toEqual(refused);
       await real.api('GET', '/collections/sponsors');
     });
@@ -107,6 +109,42 @@ describe.each(directusVersions)('Directus %s', (version) => {
           void (await real.fixture.sql`update events set status = 'published' where id = ${eventId}`),
       );
       expect(await outcomeOf(await real.logIn(user), `event:${eventId}`)).toBe(unlessAllowed);
+    });
+
+    test('a viewer reads the published course, without hidden waypoints and decisions, which name their author', async () => {
+      const { session } = await addViewer();
+      const add = (collection: string, item: object) => real.api('POST', `/items/${collection}`, item);
+      const line = {
+        type: 'LineString',
+        coordinates: [
+          [25.1, 62.2],
+          [25.2, 62.3],
+        ],
+      };
+      const stage = await add('stages', { event_id: eventId, name: 'SS 1', order_number: 1, line });
+      const place = { stage_id: field(stage, 'id'), latitude: 62.12345678, longitude: 25.1, radius_m: 30 };
+      await add('waypoints', { ...place, name: 'WP 1', order_number: 1 });
+      await add('waypoints', { ...place, name: 'WP 2', order_number: 2, kind: 'hidden' });
+      await add('stages', { event_id: eventId, name: 'SS 2', order_number: 2, status: 'draft' });
+      const [entry] = await real.fixture.sql`select id from entries where event_id = ${eventId}`;
+      const decided = { entry_id: entry?.['id'], kind: 'penalty', stage_id: place.stage_id, penalty_s: 10.5 };
+      expect(await add('decisions', { ...decided, decided_by: null })).toMatchObject({
+        decided_by: expect.any(String),
+        decided_at: expect.any(String),
+      });
+      const read = async (path: string) => {
+        const headers = { cookie: `directus_session_token=${session}` };
+        return describeBody(await (await fetch(`${real.directus.url}/items/${path}`, { headers })).text());
+      };
+      expect(await read('stages?fields=name,line')).toBe(unlessRefused([{ name: 'SS 1', line }]));
+      expect(await read('waypoints?fields=name,latitude')).toBe(
+        unlessRefused([{ name: 'WP 1', latitude: '62.12345678' }]),
+      );
+      // Filters must not find out where hidden waypoints are.
+      expect(await read('stages?fields=name&filter[waypoints][latitude][_gt]=1')).toBe('FORBIDDEN');
+      expect(await read('zones?fields=name&filter[from_waypoint_id][latitude][_gt]=1')).toBe('FORBIDDEN');
+      expect(await read('waypoints?fields=kind')).toBe('FORBIDDEN');
+      expect(await read('decisions?fields=id')).toBe('FORBIDDEN');
     });
 
     test('a permission that is withdrawn ends the subscription', async () => {
