@@ -169,6 +169,13 @@ test('in Postgres the gateway can write and drop nothing, and read only what it 
     'update devices set imei = null',
     'delete from entries',
     'truncate entry_devices',
+    'select * from decisions',
+    'select * from race_problems',
+    'select * from result_changes',
+    'select * from dirty_entries',
+    'delete from passings',
+    'update classification set place = 1',
+    'insert into stage_results select * from stage_results',
     'create table planted (a int)',
     'create function planted() returns int language sql as $$ select 1 $$',
     'create schema planted',
@@ -197,6 +204,16 @@ test('in Postgres the gateway can write and drop nothing, and read only what it 
   await gateway.unsafe('grant select, insert on positions to public');
   expect(await readGrants()).toEqual(before);
   expect(await gateway`select from positions`).toHaveLength(1);
+  for (const table of [
+    'passings',
+    'waypoint_results',
+    'zone_episodes',
+    'incidents',
+    'stage_results',
+    'classification',
+  ]) {
+    expect(await gateway.unsafe(`select * from ${table}`)).toEqual([]);
+  }
 });
 
 function codeOf(error: unknown): string {

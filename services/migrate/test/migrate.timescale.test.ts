@@ -106,6 +106,26 @@ test('a fix is stored once, before and after its chunk is compressed', async () 
   ]);
 });
 
+test('marks as faulty are noted on a hypertable, in compressed chunks too', async () => {
+  await using timescale = await startTimescale();
+  await migrate(timescale.url);
+  await using sql = connect(timescale.url);
+  await insertFix(sql, 'imei-1', 0);
+  await insertFix(sql, 'imei-1', 30);
+  await runPolicy(sql, 'policy_compression');
+  await sql`update positions set faulty = true`;
+  await sql`update positions set faulty = true`;
+  await sql`update positions set faulty = false where ts < now() - interval '7 days'`;
+  const noted = await sql`
+    select device_id as device, (extract(day from date_trunc('day', now()) - fix_at))::int as age from faulty_changes
+    order by age, id`;
+  expect(noted).toEqual([
+    { device: 'imei-1', age: 0 },
+    { device: 'imei-1', age: 30 },
+    { device: 'imei-1', age: 30 },
+  ]);
+});
+
 test('positions are kept unless a retention is set; it can be changed and removed', async () => {
   await using timescale = await startTimescale();
   await migrate(timescale.url);
@@ -191,6 +211,8 @@ test('a database without TimescaleDB gets instructions, and keeps its rows when 
   expect(
     await sql`select from timescaledb_information.chunks where hypertable_name = 'positions'`,
   ).toHaveLength(2);
+  await sql`update positions set faulty = true`;
+  expect(await sql`select from faulty_changes`).toHaveLength(2);
 });
 
 test('without the right to create the extension the table stays plain, and the run prints instructions', async () => {

@@ -72,6 +72,48 @@ test('a processor with the shipped rights stores, dead-letters, claims and stops
   expect(refused).toEqual([]);
 });
 
+test('a processor may read what results are computed from, write results, and add to their history', async () => {
+  const { processorPostgresUrl } = await openServers();
+  const processor = postgres(processorPostgresUrl, { max: 1 });
+  onTestFinished(() => processor.end());
+  for (const statement of [
+    'select id, name, start_at, end_at, race_status, thresholds from events',
+    'select id, event_id, status, line from stages',
+    'select id, stage_id, left_latitude, right_longitude from gates',
+    'select id, stage_id, kind, latitude from waypoints',
+    'select id, stage_id, polygon, from_waypoint_id from zones',
+    'select id, event_id, number, crew, class, start_order, start_at, race_status, status from entries',
+    'select entry_id, device_id, order_number, from_at, until_at from entry_devices',
+    'select id, imei, status from devices',
+    'select id, entry_id, kind, at, reason, decided_by from decisions',
+    ...[
+      'passings',
+      'waypoint_results',
+      'zone_episodes',
+      'incidents',
+      'stage_results',
+      'classification',
+    ].flatMap((table) => [
+      `select * from ${table}`,
+      `insert into ${table} select * from ${table}`,
+      `update ${table} set rule_version = 2`,
+      `delete from ${table}`,
+    ]),
+    'insert into race_problems select * from race_problems',
+    'delete from race_problems',
+    'insert into dirty_entries (event_id, device_id) select event_id, device_id from dirty_entries ' +
+      'on conflict (event_id, device_id) do update set changes = dirty_entries.changes + 1',
+    'delete from dirty_entries',
+    'select * from faulty_changes',
+    'delete from faulty_changes',
+    `insert into result_changes (event_id, entry_id, table_name, key, reason)
+     values (gen_random_uuid(), gen_random_uuid(), 'passings', 'key', 'a test')`,
+  ]) {
+    const outcome = await processor.unsafe(statement).then(() => 'done', codeOf);
+    expect(`${statement}: ${outcome}`).toBe(`${statement}: done`);
+  }
+});
+
 test('a processor can neither change stored positions nor access other tables', async () => {
   const { postgresUrl, processorPostgresUrl } = await openServers();
   const admin = postgres(postgresUrl, { max: 1 });
@@ -93,6 +135,16 @@ test('a processor can neither change stored positions nor access other tables', 
     'create index on positions (speed)',
     'select * from directus_users',
     'select * from events',
+    'select * from event_viewers',
+    "update events set race_status = 'finished'",
+    'delete from decisions',
+    "update positions set faulty = true where device_id = 'a'",
+    'insert into faulty_changes (device_id, fix_at) values (1, now())',
+    'select * from result_changes',
+    "update result_changes set reason = ''",
+    'delete from result_changes',
+    'truncate result_changes',
+    'drop table passings',
     'select set_positions_retention(null)',
     'select grant_least_rights()',
     'create role planted',

@@ -10,12 +10,37 @@ interface Right {
   readonly privilege: string;
 }
 
+const resultTables = [
+  'passings',
+  'waypoint_results',
+  'zone_episodes',
+  'incidents',
+  'stage_results',
+  'classification',
+];
+
 const rights: readonly Right[] = [
   { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'positions', column: null, privilege: 'insert' },
   { role: 'tracking_processor', relation: 'positions_past_limit', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'positions_past_limit', column: null, privilege: 'insert' },
-  { role: 'tracking_gateway', relation: 'positions', column: null, privilege: 'select' },
+  ...[...resultTables, 'race_problems', 'dirty_entries'].flatMap((relation) =>
+    ['select', 'insert', 'update', 'delete'].map((privilege) => ({
+      role: 'tracking_processor',
+      relation,
+      column: null,
+      privilege,
+    })),
+  ),
+  { role: 'tracking_processor', relation: 'result_changes', column: null, privilege: 'insert' },
+  { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'select' },
+  { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'delete' },
+  ...['positions', ...resultTables].map((relation) => ({
+    role: 'tracking_gateway',
+    relation,
+    column: null,
+    privilege: 'select',
+  })),
   // The gateway's statements do not read events, although the role may.
   ...[...directusColumns, ...optionalColumns]
     .filter(({ table }) => table !== 'events')
