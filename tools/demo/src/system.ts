@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { courseSql } from '@app/fleet-sim/course-sql';
 import { migrate } from '@app/migrate/migrate';
 import { eventTopic } from '@app/shared/topics';
 import type { Credentials } from '@app/spectator/log-in';
@@ -52,7 +53,7 @@ export interface System {
 const keptLines = 400;
 
 /**
- * Starts the whole system on the given servers: an event with its vehicles, a Directus stand-in, the processor and the
+ * Starts the whole system on the given servers: an event with its vehicles and a course, a Directus stand-in, the processor and the
  * gateway. It creates and removes a database and a stream with unique names: the servers may be a developer's own.
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
@@ -157,6 +158,8 @@ async function fillDirectus(
     await createDirectusTables(sql);
     await sql`insert into directus_users (id, email) values (${visitor.userId}, ${visitor.email})`;
     await seedEvent(sql, { eventId, devices: imeis.map((imei) => ({ id: randomUUID(), imei })) });
+    await sql`update events set name = 'A simulated rally', race_status = 'running' where id = ${eventId}`;
+    await sql.unsafe(courseSql(eventId));
   } finally {
     await sql.end();
   }

@@ -4,6 +4,7 @@ import { between, gaussian, wholeBetween, type Random } from './random.ts';
 import type { RoadPlan } from './road.ts';
 import { createSensors, type Sensors } from './sensors.ts';
 import type { TimedRecord } from './timed-record.ts';
+import { toDegrees } from './to-degrees.ts';
 import type { Trouble } from './trouble.ts';
 
 export interface TrackerOptions {
@@ -16,13 +17,10 @@ export interface TrackerOptions {
   readonly clockErrorMs: number;
 }
 
-const metresPerDegree = 111_320;
-
 /** A vehicle's tracker: records one fix per second and simulates its faults. */
 export class Tracker {
   readonly #options: TrackerOptions;
   readonly #readSensors: Sensors;
-  readonly #degreesPerEastM: number;
   /** Recorded while offline, oldest first. Panic records are sent before them. */
   #backlog: Position[] = [];
   #panics: Position[] = [];
@@ -38,8 +36,6 @@ export class Tracker {
   constructor(options: TrackerOptions) {
     this.#options = options;
     this.#readSensors = createSensors(options.random, options.codec);
-    const eastScale = Math.cos((options.origin.latitude * Math.PI) / 180);
-    this.#degreesPerEastM = 1 / (metresPerDegree * eastScale);
   }
 
   /** Advances by one second; returns the records to send. */
@@ -117,9 +113,8 @@ export class Tracker {
     const eastM = motion.eastM + this.#driftEastM + 0.3 * gaussian(random);
     const northM = motion.northM + this.#driftNorthM + 0.3 * gaussian(random);
     return {
-      // A tracker sends whole 10^-7 degrees and whole metres.
-      latitude: roundTo7(origin.latitude + northM / metresPerDegree),
-      longitude: roundTo7(origin.longitude + eastM * this.#degreesPerEastM),
+      ...toDegrees(origin, eastM, northM),
+      // A tracker sends whole metres.
       altitudeM: Math.round(motion.altitudeM + 2 * gaussian(random)),
     };
   }
@@ -137,8 +132,4 @@ export class Tracker {
       return records;
     });
   }
-}
-
-function roundTo7(degrees: number): number {
-  return Math.round(degrees * 1e7) / 1e7;
 }
