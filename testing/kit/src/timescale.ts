@@ -83,7 +83,9 @@ async function startInContainer(settings: PostgresSettings): Promise<TestTimesca
 async function startWebAssembly(): Promise<TestTimescale> {
   await using stack = new AsyncDisposableStack();
   const main = new URL('timescale-process.ts', import.meta.url);
-  const program = stack.use(new Program({ main, env: process.env, isBackground: true }));
+  // To optimise the code takes longer than a test runs it.
+  const nodeOptions = ['--liftoff-only'];
+  const program = stack.use(new Program({ main, env: process.env, nodeOptions, isBackground: true }));
   const port = await program.line(({ port: number }) => number);
   const owned = stack.move();
   return {
