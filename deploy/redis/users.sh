@@ -26,11 +26,12 @@ user admin "${ADMIN_PASSWORD:-}" 'allkeys allchannels allcommands'
 user ingestion "${INGESTION_PASSWORD:-}" "$connection %W~$streams +xadd +xlen"
 # Reads, acknowledges and manages its group. Writes dead letters and the attempt counters of quarantined entries. CLIENT
 # UNBLOCK and KILL are for its own connections; Redis cannot limit them to those. EVAL grants nothing more: Redis checks
-# each command of a script.
+# each command of a script. Announces stored fixes of running events to their evaluators, and results to the gateways.
 user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill +client|unblock +multi +exec +discard +time +eval \
 ~$streams +xreadgroup +xautoclaim +xack +xpending +xgroup|create +xgroup|delconsumer \
 +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xlen \
-(~$streams:dlq +xadd +xlen) (~$streams:failed-attempts +hget +hset +hdel)"
+(~$streams:dlq +xadd +xlen) (~$streams:failed-attempts +hget +hset +hdel) \
+(~stored:* +xadd +xrange +xinfo|stream +expire) (~results:* +xadd +expire)"
 # Exposed to the internet, so it may only read the streams and write their epochs. An ACL cannot limit XGROUP to one group
 # of a stream: with lag markers a compromised gateway could move the processor's group, and unread entries would be lost.
 # Without them the gateway logs once that they are disabled: docs/decisions.md

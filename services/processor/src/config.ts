@@ -74,6 +74,11 @@ export const processorSettings = z.object({
       description:
         'A fix whose time is earlier than its arrival by more than this is stored in `positions_past_limit`.',
     }),
+  EVALUATE_EVENTS: commaList(name()).default(['all']).meta({
+    description:
+      'Running events whose results this replica computes: `all`, `none`, or ids. Of several replicas one computes the results of an event.',
+    example: 'all',
+  }),
   DRAIN_TIMEOUT_MS: durationMs({ max: 600_000 }).default(20_000).meta({
     description: 'Maximum time a shutdown may take to store and acknowledge the entries already read.',
   }),

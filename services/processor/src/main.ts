@@ -1,5 +1,6 @@
 import { registerBuildInfo } from '@app/runtime/build-info';
 import { ClockMonitor } from '@app/runtime/clock-monitor';
+import { withDeadline } from '@app/runtime/deadline';
 import { startOpsServer } from '@app/runtime/ops-server';
 import { connectPostgres, createPostgresHealthCheck, waitForPostgres } from '@app/runtime/postgres';
 import { PostgresClient } from '@app/runtime/postgres-client';
@@ -13,7 +14,11 @@ import { processorSettings } from './config.ts';
 import { ConsumerLagSampler } from './stream/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
+import { createStoredFixesStep } from './domain/append-stored-fixes.ts';
+import { runEvaluator } from './domain/evaluator/run-evaluator.ts';
+import { createRunningEventsLister } from './domain/list-running-events.ts';
 import { logPanicButton } from './domain/log-panic-button.ts';
+import { RunningDevices } from './domain/running-devices.ts';
 import { createMetrics } from './metrics.ts';
 import { DeviceStateCap } from './state/device-state-cap.ts';
 
@@ -22,6 +27,8 @@ const closingMs = 5000;
 const lagSampleIntervalMs = 2000;
 const probeTimeoutMs = 2000;
 const startupProgressIntervalMs = 1000;
+const evaluatorConnections = 2;
+const evaluatorStopMs = 1000;
 /** Of our own deadline, below it: an abandoned statement must not hold locks against its own retry. */
 const statementTimeoutShare = 0.8;
 
@@ -67,6 +74,13 @@ await runService({
     const probe = openPostgres(`${config.INSTANCE_ID}:health`, 1, probeTimeoutMs);
     const ping = () => probe.run((sql) => sql.unsafe('select 1'), 'SELECT 1 to Postgres');
     const health = cleanup.use(createPostgresHealthCheck({ ping, signal: stop, log }));
+    // Connections of its own: results must not wait for fixes, nor fixes for results.
+    const evaluatorName = `${config.INSTANCE_ID}:evaluator`;
+    const evaluatorPostgres = openPostgres(evaluatorName, evaluatorConnections, config.WRITE_TIMEOUT_MS);
+    const evaluatorRedis = cleanup.adopt(
+      connectRedis(config.REDIS_URL, { name: evaluatorName, log }),
+      closeRedis,
+    );
 
     const clocks = cleanup.use(
       new ClockMonitor({
@@ -79,6 +93,9 @@ await runService({
       }),
     );
 
+    const listEvents = createRunningEventsLister(log);
+    const runningDevices = cleanup.use(new RunningDevices(evaluatorPostgres, listEvents, log));
+    const announceStored = createStoredFixesStep({ redis, postgres, devices: runningDevices, metrics, log });
     const deviceStateCap = new DeviceStateCap(config.DEVICE_STATE_CAP, metrics);
     const loops = streams.map(
       (stream) =>
@@ -87,7 +104,10 @@ await runService({
           config,
           redis,
           postgres,
-          afterWrite: (transitions) => logPanicButton(transitions, log),
+          async afterWrite(transitions, context) {
+            await logPanicButton(transitions, log);
+            await announceStored(transitions, context);
+          },
           arrivedAtMs: (entryId) => clocks.arrivedAtMs(entryArrivedAtMs(entryId)),
           measureClocks: () => clocks.measure(),
           deviceStateCap,
@@ -136,6 +156,7 @@ await runService({
       clearInterval(startupProgress);
     }
     await clocks.start();
+    await runningDevices.start();
     sampler = cleanup.use(
       new ConsumerLagSampler({
         redis,
@@ -157,6 +178,24 @@ await runService({
           ),
         );
       }, config.DRAIN_TIMEOUT_MS).unref();
+    });
+    const evaluating = new AbortController();
+    const evaluated = runEvaluator(
+      {
+        redis: evaluatorRedis,
+        postgres: evaluatorPostgres,
+        eventIds: config.EVALUATE_EVENTS,
+        holder: config.INSTANCE_ID,
+        listEvents,
+        metrics,
+        log,
+      },
+      AbortSignal.any([stop, evaluating.signal]),
+    );
+    cleanup.defer(async () => {
+      evaluating.abort();
+      // A statement in flight is not waited for: what it has not written, the next evaluator does.
+      await withDeadline(evaluated, evaluatorStopMs, 'stopping the evaluator').catch(() => undefined);
     });
     await Promise.all(loops.map((loop) => loop.run(stop, abandoning.signal)));
   },

@@ -183,5 +183,55 @@ export function createMetrics(registry: Registry) {
       labelNames: ['flag'] as const,
       registers,
     }),
+    storedFixes: new Counter({
+      name: 'processor_stored_fixes_total',
+      help: 'Fixes of running events announced to their evaluators, by result.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
+    evaluations: new Counter({
+      name: 'processor_evaluations_total',
+      help: 'Evaluations of running events, by result.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
+    evaluationSeconds: new Histogram({
+      name: 'processor_evaluation_seconds',
+      help: 'Duration of an evaluation of a running event, failed ones included.',
+      buckets: secondsBuckets,
+      registers,
+    }),
+    devicesObserved: new Counter({
+      name: 'processor_devices_observed_total',
+      help: 'Devices of running events observed again from positions, by reason.',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    dirtyDevices: new Gauge({
+      name: 'processor_dirty_devices',
+      help: 'Devices of running events to be observed again from positions.',
+      registers,
+    }),
+    evaluationBehindSeconds: new Gauge({
+      name: 'processor_evaluation_behind_seconds',
+      help: 'Time since the results of an event followed from all that was known; of the running event furthest behind, 0 if none is evaluated here.',
+      registers,
+    }),
+    resultChanges: new Counter({
+      name: 'processor_result_changes_total',
+      help: 'Result rows inserted, updated or deleted, by table.',
+      labelNames: ['table'] as const,
+      registers,
+    }),
+    raceProblems: new Gauge({
+      name: 'processor_race_problems',
+      help: 'Problems of running events that race control has to correct.',
+      registers,
+    }),
+    openSos: new Gauge({
+      name: 'processor_open_sos',
+      help: 'SOS of running events that no decision has resolved.',
+      registers,
+    }),
   };
 }

@@ -43,6 +43,7 @@ test('three settings are required; all others have their documented defaults', (
     FUTURE_FLAG_MS: 120_000,
     FUTURE_LIMIT_MS: 86_400_000,
     PAST_LIMIT_MS: 34_560_000_000,
+    EVALUATE_EVENTS: ['all'],
     DRAIN_TIMEOUT_MS: 20_000,
     TRACE_SAMPLE_RATIO: 0.01,
   });

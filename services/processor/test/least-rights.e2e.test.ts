@@ -9,6 +9,9 @@ import { openFixture } from './support/open-fixture.ts';
 import { pending } from './support/open-faulty-fixture.ts';
 import { acceptRows, refuseRows } from './support/refuse-rows.ts';
 import { cleanExit } from './support/start-processor.ts';
+import { resultsStream } from '../src/domain/evaluator/announce-results.ts';
+import { resultsFromScratch, resultsStored } from './support/results-from-scratch.ts';
+import { drive, insertSmallRace } from './support/small-race.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
 const password = 'of-this-test';
@@ -32,6 +35,7 @@ async function openServers() {
 test('a processor with the shipped rights stores, dead-letters, claims and stops without a permission error', async () => {
   const { redis, postgresUrl, processorPostgresUrl } = await openServers();
   await using fixture = await openFixture({ redisUrl: redis.urlOf('admin'), postgresUrl });
+  const race = await insertSmallRace(fixture.sql);
   const start = (instance: string) =>
     fixture.start({
       redisUrl: redis.urlOf('processor'),
@@ -62,6 +66,19 @@ test('a processor with the shipped rights stores, dead-letters, claims and stops
   const second = await start('second');
   sent.push(...(await send(fixture.redis, fixture.stream, [record({ deviceId: 'another' })])));
   await fixture.expectStored(sent, { deadLettered });
+
+  // Results are computed, announced and corrected.
+  await send(fixture.redis, fixture.stream, drive(race.imeis[0] ?? ''));
+  const evaluated = () =>
+    eventually(async () => {
+      const results = await resultsStored(fixture.sql, race.eventId);
+      expect(results).toEqual(await resultsFromScratch(fixture.sql, race.eventId));
+      return results.passings.length;
+    });
+  await eventually(async () => (await evaluated()) === 3);
+  await fixture.sql`delete from gates where id = ${race.gateIds[1] ?? ''}`;
+  await eventually(async () => (await evaluated()) === 2);
+  expect(await fixture.redis.xlen(resultsStream(race.eventId))).toBeGreaterThan(1);
   expect(await second.stop()).toEqual(cleanExit);
 
   const log = await fixture.redis.call('ACL', 'LOG');
@@ -106,6 +123,8 @@ test('a processor may read what results are computed from, write results, and ad
     'delete from dirty_entries',
     'select * from faulty_changes',
     'delete from faulty_changes',
+    'insert into evaluations (event_id, holder) values (gen_random_uuid(), 1)',
+    'update evaluations set revision = 2 returning epoch',
     `insert into result_changes (event_id, entry_id, table_name, key, reason)
      values (gen_random_uuid(), gen_random_uuid(), 'passings', 'key', 'a test')`,
   ]) {
@@ -143,6 +162,7 @@ test('a processor can neither change stored positions nor access other tables', 
     'select * from result_changes',
     "update result_changes set reason = ''",
     'delete from result_changes',
+    'delete from evaluations',
     'truncate result_changes',
     'drop table passings',
     'select set_positions_retention(null)',

@@ -14,6 +14,8 @@ import {
 } from './support/open-faulty-fixture.ts';
 import type { RunningProcessor } from './support/start-processor.ts';
 import { refuseRows } from './support/refuse-rows.ts';
+import { storedStream } from '../src/domain/stored-fixes.ts';
+import { drive, fixAt, insertSmallRace } from './support/small-race.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
 /** Leaves five entries pending at another consumer for an hour; one of them is deleted from the stream. */
@@ -46,6 +48,44 @@ async function sendAllKinds({ redis, sql, stream }: FaultyFixture): Promise<void
   await sendFields(redis, stream, [['payload', 'garbage', 'codec', '8E'], encodeFields(first).slice(0, 4)]);
 }
 
+/** Runs a race with an SOS and a problem; then Redis refuses its fixes for a while, and they cannot be read. */
+async function evaluateRace(
+  { redis, sql, stream }: FaultyFixture,
+  processor: RunningProcessor,
+  scrape: () => Promise<void>,
+): Promise<void> {
+  const race = await insertSmallRace(sql);
+  await sql`update stages set line = null where id = ${race.stageId}`;
+  const [first = '', second = ''] = race.imeis;
+  const value = async (name: string, labels?: Record<string, string>): Promise<number> =>
+    (await processor.metrics(name, labels)) ?? 0;
+  await processor.logged(/^evaluating the event$/u);
+  await send(redis, stream, [
+    ...drive(first),
+    ...drive(second, { north: 25 }),
+    fixAt(first, 300, 0, 500, { priority: 2 }),
+  ]);
+  await eventually(async () => (await value('processor_open_sos')) === 1, patience);
+  await eventually(async () => (await value('processor_race_problems')) > 0, patience);
+  await scrape();
+  const key = storedStream(race.eventId);
+  await redis.del(key);
+  await redis.set(key, 'no stream');
+  await send(redis, stream, [fixAt(first, 200, 0, 500)]);
+  await eventually(
+    async () => (await value('processor_stored_fixes_total', { result: 'refused' })) > 0,
+    patience,
+  );
+  await eventually(
+    async () => (await value('processor_evaluations_total', { result: 'failed' })) > 0,
+    patience,
+  );
+  await eventually(async () => (await value('processor_dirty_devices')) > 0, patience);
+  await scrape();
+  await redis.del(key);
+  await eventually(async () => (await value('processor_dirty_devices')) === 0, patience);
+}
+
 async function groupsOf({ redis, stream }: FaultyFixture): Promise<readonly (readonly string[])[]> {
   const groups = await redis.xinfo('GROUPS', stream).catch(() => []);
   return Array.isArray(groups) ? groups.map((group) => (Array.isArray(group) ? group.map(String) : [])) : [];
@@ -75,6 +115,7 @@ test(
     await sendAllKinds(fixture);
     await eventually(async () => (await stored(fixture)) === 4 + 100 + 1 + 4, patience);
     await scrape();
+    await evaluateRace(fixture, processor, scrape);
 
     // A backlog while inserts are blocked; part of it is trimmed before it is read.
     const lock = await lockPositions(fixture);

@@ -32,10 +32,16 @@ const rights: readonly Right[] = [
       privilege,
     })),
   ),
+  ...['select', 'insert', 'update'].map((privilege) => ({
+    role: 'tracking_processor',
+    relation: 'evaluations',
+    column: null,
+    privilege,
+  })),
   { role: 'tracking_processor', relation: 'result_changes', column: null, privilege: 'insert' },
   { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'delete' },
-  ...['positions', ...resultTables].map((relation) => ({
+  ...['positions', 'evaluations', ...resultTables].map((relation) => ({
     role: 'tracking_gateway',
     relation,
     column: null,

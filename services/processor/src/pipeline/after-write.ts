@@ -1,11 +1,13 @@
 import type { Logger } from '@app/runtime/log';
 import { shortDeviceId } from '@app/runtime/log';
 import { retry } from '@app/runtime/retry';
-import type { Rejected } from '../fix.ts';
+import type { Fix, Rejected } from '../fix.ts';
 import type { StateTransition } from '../state/device-states.ts';
 
 export interface AfterWriteContext {
   readonly stream: string;
+  /** Fixes whose device and time were stored already, perhaps with other content. */
+  readonly repeated: ReadonlySet<Fix>;
   /** Aborted when the process gives up; a step that waits for something must observe it. */
   readonly signal: AbortSignal;
 }
@@ -45,12 +47,17 @@ export class DomainStep {
   }
 
   /** Returns the fixes that the step refuses. Rejects if it fails for the fixes of too many devices. */
-  async run(transitions: readonly StateTransition[], signal: AbortSignal): Promise<readonly Rejected[]> {
+  async run(
+    transitions: readonly StateTransition[],
+    repeated: ReadonlySet<Fix>,
+    signal: AbortSignal,
+  ): Promise<readonly Rejected[]> {
     if (transitions.length === 0) return [];
+    const context = { stream: this.#stream, repeated, signal };
     return retry(
       async (attempt) => {
-        if (attempt > batchAttempts) return this.#runOneByOne(transitions, signal, attempt === maxAttempts);
-        await this.#call(transitions, signal);
+        if (attempt > batchAttempts) return this.#runOneByOne(transitions, context, attempt === maxAttempts);
+        await this.#afterWrite(transitions, context);
         this.#failedDevices.clear();
         return [];
       },
@@ -68,22 +75,18 @@ export class DomainStep {
     );
   }
 
-  async #call(transitions: readonly StateTransition[], signal: AbortSignal): Promise<void> {
-    await this.#afterWrite(transitions, { stream: this.#stream, signal });
-  }
-
   /** While every fix fails it is retried, for the cause may be an outage; unless this is the last attempt. */
   async #runOneByOne(
     transitions: readonly StateTransition[],
-    signal: AbortSignal,
+    context: AfterWriteContext,
     isLast: boolean,
   ): Promise<readonly Rejected[]> {
     const failures: { readonly fix: StateTransition['fix']; readonly error: unknown }[] = [];
     for (const transition of transitions) {
       try {
-        await this.#call([transition], signal);
+        await this.#afterWrite([transition], context);
       } catch (error) {
-        signal.throwIfAborted();
+        context.signal.throwIfAborted();
         const { fix } = transition;
         failures.push({ fix, error });
         this.#onRetry();

@@ -230,10 +230,10 @@ export class StreamLoop {
   ): Promise<void> {
     const { giveUp } = signals;
     const { stream, metrics, log } = this.#options;
-    const { durable, refused, conflicting } = written;
+    const { durable, repeated, refused, conflicting } = written;
     observeDurable(metrics, durable);
     const proposed = await this.#states.next(durable, giveUp);
-    const failed = await this.#domainStep.run(proposed.transitions, giveUp);
+    const failed = await this.#domainStep.run(proposed.transitions, repeated, giveUp);
     this.#states.commit(proposed);
     for (const { reason } of undecodable) metrics.decodeErrors.inc({ reason });
     const isConflicting = new Set(conflicting.map(({ entry }) => entry.id));

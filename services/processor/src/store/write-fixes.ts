@@ -14,6 +14,8 @@ import { sliceByTime } from './time-slices.ts';
 export interface WrittenFixes {
   /** Stored fixes in reading order: inserted, duplicate, or conflicting (the key is stored, with other content). */
   readonly durable: readonly Fix[];
+  /** Durable fixes that this batch did not insert: duplicates and conflicting ones. */
+  readonly repeated: ReadonlySet<Fix>;
   /** Durable fixes whose key is stored with different content; dead-lettered as `same_time`, and still passed on. */
   readonly conflicting: readonly Fix[];
   /** Rows that Postgres refuses because of their values. */
@@ -64,6 +66,7 @@ export class FixWriter {
       const durable = new Set(parts.flatMap((part) => part.durable));
       return {
         durable: fixes.filter((fix) => durable.has(fix)),
+        repeated: new Set(parts.flatMap((part) => [...part.repeated])),
         conflicting: parts.flatMap((part) => part.conflicting),
         refused: parts.flatMap((part) => part.refused),
       };
@@ -104,14 +107,15 @@ export class FixWriter {
     }
     const duplicatesOfDifferent = exactDuplicates.filter(({ first }) => different.has(first));
     const conflicting = [...different, ...duplicatesOfDifferent.map(({ fix }) => fix)];
+    const isRefused = isIn(refused);
+    const repeated = new Set([...existing, ...exactDuplicates.map(({ fix }) => fix)]);
     const notInserted = existing.length + exactDuplicates.length;
     const { positionWrites } = this.#options.metrics;
     positionWrites.inc({ status: 'inserted' }, fixes.length - notInserted - refused.length);
     positionWrites.inc({ status: 'duplicate' }, notInserted - conflicting.length);
     positionWrites.inc({ status: 'conflicting' }, conflicting.length);
     positionWrites.inc({ status: 'rejected' }, refused.length);
-    const isRefused = isIn(refused);
-    return { durable: fixes.filter((fix) => !isRefused(fix)), conflicting, refused };
+    return { durable: fixes.filter((fix) => !isRefused(fix)), repeated, conflicting, refused };
   }
 
   /**

@@ -27,7 +27,7 @@ function changeWritten(change: (written: WrittenFixes) => WrittenFixes): void {
 test('an acknowledgement before the insert is detected', async () => {
   vi.spyOn(FixWriter.prototype, 'write').mockImplementation(async function (this: FixWriter, fixes, ...rest) {
     write.call(this, fixes, ...rest).catch(() => undefined);
-    return { durable: fixes, conflicting: [], refused: [] };
+    return { durable: fixes, repeated: new Set(), conflicting: [], refused: [] };
   });
   expect(await firstFailure()).toMatch(/neither stored nor dead-lettered$|before it is stored$/mu);
 });

@@ -25,7 +25,12 @@ test(
       // The WebAssembly build ends at statements of megabytes.
       for (let n = 0; n < batch.length; n += 250) {
         const some = batch.slice(n, n + 250);
-        expect(await at.writer.write(some, never)).toEqual({ durable: some, conflicting: [], refused: [] });
+        expect(await at.writer.write(some, never)).toEqual({
+          durable: some,
+          repeated: new Set(),
+          conflicting: [],
+          refused: [],
+        });
       }
       const [counts] = await sql`
       select (select count(*)::int from timescaledb_information.chunks where hypertable_name = 'positions') as chunks,

@@ -67,11 +67,13 @@ test('fixes past the limit are stored apart; duplicates and conflicts are found 
   const batch = [old, recent, duplicate, conflict];
   expect(await at.writer.write(batch, never)).toEqual({
     durable: batch,
+    repeated: new Set([duplicate, conflict]),
     conflicting: [conflict],
     refused: [],
   });
   expect(await at.writer.write(batch, never)).toEqual({
     durable: batch,
+    repeated: new Set(batch),
     conflicting: [conflict],
     refused: [],
   });
@@ -83,7 +85,12 @@ test('rewriting a batch yields only duplicates', async () => {
   await using at = openWriter(database.url);
   const batch = fixes(100);
   for (let n = 0; n < 3; n += 1) {
-    expect(await at.writer.write(batch, never)).toEqual({ durable: batch, conflicting: [], refused: [] });
+    expect(await at.writer.write(batch, never)).toEqual({
+      durable: batch,
+      repeated: new Set(n === 0 ? [] : batch),
+      conflicting: [],
+      refused: [],
+    });
   }
   expect(await at.metric('processor_position_writes_total', { status: 'duplicate' })).toBe(200);
   expect(await storedCount()).toBe(100);
@@ -141,7 +148,7 @@ test.each([
 
 test('an empty batch runs no statement', async () => {
   await using at = openWriter(database.url);
-  expect(await at.writer.write([], never)).toEqual({ durable: [], conflicting: [], refused: [] });
+  expect(await at.writer.write([], never)).toMatchObject({ durable: [], conflicting: [], refused: [] });
   expect(await at.statements()).toBe(0);
 });
 

@@ -166,6 +166,41 @@ export const processorDashboard: Dashboard = {
           'sum(increase(processor_device_state_look_ups_total{result="failed"}[5m]))',
       }),
     ],
+    Results: [
+      timeSeries(
+        'Results behind',
+        'Time since the results of a running event followed from all that was known.',
+        's',
+        { 'furthest behind': 'max(processor_evaluation_behind_seconds)' },
+      ),
+      timeSeries(
+        'Dirty devices',
+        'To be observed again from positions, and those observed again in 5 min.',
+        'short',
+        {
+          dirty: 'sum(processor_dirty_devices)',
+          '{{reason}}': 'sum by (reason) (increase(processor_devices_observed_total[5m]))',
+        },
+      ),
+      quantiles('Evaluation duration', 'Of one event.', 'processor_evaluation_seconds'),
+      rateBy('result', 'Evaluations', 'A failed one is repeated.', 'processor_evaluations_total'),
+      rateBy(
+        'table',
+        'Result changes',
+        'Rows inserted, updated or deleted.',
+        'processor_result_changes_total',
+      ),
+      rateBy(
+        'result',
+        'Announced fixes',
+        'refused: Redis is full; the devices are marked in Postgres instead.',
+        'processor_stored_fixes_total',
+      ),
+      timeSeries('Race control', 'What race control has to look at.', 'short', {
+        'open SOS': 'sum(processor_open_sos)',
+        'problems of the course': 'sum(processor_race_problems)',
+      }),
+    ],
     Process: processPanels('processor'),
   },
 };

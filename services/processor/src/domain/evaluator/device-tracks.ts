@@ -1,0 +1,176 @@
+import { addFix, observed, startTrack, type DeviceTrack } from '@app/race/device-track';
+import { matters, type Fix } from '@app/race/fix';
+import type { DeviceObserved } from '@app/race/observe';
+import type { PreparedCourse } from '@app/race/prepare-course';
+import { compareEntryIds } from '@app/shared/entry';
+import type { StoredFix } from '../stored-fixes.ts';
+import type { EventWindow } from './observe-positions.ts';
+import { fixOfStored } from './observe-positions.ts';
+
+/** A fix that is late by less than this is folded again from a checkpoint. */
+const windowMs = 60_000;
+/** A late fix is not folded again with more than these: after an upload that begins with the newest they are hours. */
+const maxRecent = 600;
+/** A device is observed again at most once in this time. */
+const observeIntervalMs = 1000;
+
+/** Why a device is observed again, or an entry judged again; kept in the history of results. */
+export type Reason =
+  | 'new fixes'
+  | 'late or repeated fixes'
+  | 'fixes that Redis refused, or a new assignment'
+  | 'a fix was marked or unmarked as faulty'
+  | 'the course changed'
+  | 'assignments changed'
+  | 'entry or decisions changed'
+  | 'time passed'
+  | 'the evaluation started'
+  | 'stored fixes were missed';
+
+interface Observed {
+  readonly track: DeviceTrack;
+  /** What was appended up to this id of the event's stream is in the track. */
+  readonly coveredId: string;
+  readonly observedAtMs: number;
+}
+
+interface Dirty {
+  readonly reason: Reason;
+  readonly sinceMs: number;
+}
+
+/** What the devices of an event observed on one course. */
+export class DeviceTracks {
+  readonly #course: PreparedCourse;
+  readonly #window: EventWindow;
+  readonly #tracks = new Map<string, Observed>();
+  readonly #dirty = new Map<string, Dirty>();
+  readonly #changed = new Map<string, Set<Reason>>();
+  #deviceIds: ReadonlySet<string> = new Set();
+
+  constructor(course: PreparedCourse, window: EventWindow) {
+    this.#course = course;
+    this.#window = window;
+  }
+
+  /** Devices that are new are dirty; of those that are gone nothing is kept. */
+  setDevices(deviceIds: ReadonlySet<string>, reason: Reason, nowMs: number): void {
+    this.#deviceIds = deviceIds;
+    for (const map of [this.#tracks, this.#dirty, this.#changed]) {
+      for (const deviceId of map.keys()) if (!deviceIds.has(deviceId)) map.delete(deviceId);
+    }
+    for (const deviceId of deviceIds)
+      if (!this.#tracks.has(deviceId)) this.markDirty(deviceId, reason, nowMs);
+  }
+
+  markDirty(deviceId: string, reason: Reason, nowMs: number): void {
+    if (!this.#deviceIds.has(deviceId)) return;
+    this.#dirty.set(deviceId, { reason, sinceMs: this.#dirty.get(deviceId)?.sinceMs ?? nowMs });
+  }
+
+  markAllDirty(reason: Reason, nowMs: number): void {
+    for (const deviceId of this.#deviceIds) this.markDirty(deviceId, reason, nowMs);
+  }
+
+  get dirtyCount(): number {
+    return this.#dirty.size;
+  }
+
+  /** Since when a device is dirty, the longest one; undefined if none is. */
+  get dirtySinceMs(): number | undefined {
+    return this.#dirty.size === 0
+      ? undefined
+      : Math.min(...[...this.#dirty.values()].map(({ sinceMs }) => sinceMs));
+  }
+
+  /** Whether every device has been observed on this course: results of an event are judged only then. */
+  get isComplete(): boolean {
+    return this.#tracks.size === this.#deviceIds.size;
+  }
+
+  /** The device that is to be observed next, of those that may be already; one without a track first. */
+  nextDirty(nowMs: number): { readonly deviceId: string; readonly reason: Reason } | undefined {
+    for (const [deviceId, { reason }] of this.#dirty) {
+      if (!this.#tracks.has(deviceId)) return { deviceId, reason };
+    }
+    for (const [deviceId, { reason }] of this.#dirty) {
+      const observedAtMs = this.#tracks.get(deviceId)?.observedAtMs ?? -Infinity;
+      if (nowMs - observedAtMs >= observeIntervalMs) return { deviceId, reason };
+    }
+    return undefined;
+  }
+
+  /** Adds an announced fix. What does not fit makes the device dirty. */
+  add(entryId: string, stored: StoredFix, nowMs: number): void {
+    const [deviceId, fixAtMs] = stored;
+    const known = this.#tracks.get(deviceId);
+    // Without a track it is dirty, and read from `positions`.
+    if (!known || compareEntryIds(entryId, known.coveredId) <= 0) return;
+    if (fixAtMs < this.#window.fromMs || fixAtMs > this.#window.untilMs) return;
+    const fix = fixOfStored(stored);
+    if (!matters(fix)) return;
+    const { track } = known;
+    const isLate = fixAtMs <= track.current.lastFixAtMs;
+    if (isLate && track.recent.some((one) => one.fixAtMs === fixAtMs)) return;
+    // A repeated one may be stored with other content: only `positions` says which.
+    const isRepeated = stored[10] === 1;
+    if (isRepeated || (isLate && track.recent.length > maxRecent)) {
+      this.markDirty(deviceId, 'late or repeated fixes', nowMs);
+      return;
+    }
+    const added = addFix(this.#course, track, fix, windowMs);
+    if (added === 'added') this.#noteChange(deviceId, 'new fixes');
+    if (added === 'too_late') this.markDirty(deviceId, 'late or repeated fixes', nowMs);
+  }
+
+  /** Replaces a device's track by one of all its stored fixes, in fix-time order. */
+  async observe(
+    deviceId: string,
+    pages: AsyncIterable<readonly Fix[]>,
+    coveredId: string,
+    breathe: () => Promise<void>,
+  ): Promise<void> {
+    const dirty = this.#dirty.get(deviceId);
+    const track = startTrack(this.#course);
+    for await (const page of pages) {
+      for (const [at, fix] of page.entries()) {
+        addFix(this.#course, track, fix, windowMs);
+        if (at % 256 === 255) await breathe();
+      }
+    }
+    this.#tracks.set(deviceId, { track, coveredId, observedAtMs: performance.now() });
+    this.#dirty.delete(deviceId);
+    this.#noteChange(deviceId, dirty?.reason ?? 'new fixes');
+  }
+
+  observedOf(deviceIds: Iterable<string>): ReadonlyMap<string, DeviceObserved> {
+    const found = new Map<string, DeviceObserved>();
+    for (const deviceId of deviceIds) {
+      const known = this.#tracks.get(deviceId);
+      if (known) found.set(deviceId, observed(this.#course, known.track));
+    }
+    return found;
+  }
+
+  /** Fix time of the newest good fix of all devices. */
+  get newestGoodAtMs(): number {
+    let newestMs = -Infinity;
+    for (const { track } of this.#tracks.values()) {
+      newestMs = Math.max(newestMs, track.current.previousGood?.fixAtMs ?? -Infinity);
+    }
+    return newestMs;
+  }
+
+  /** Devices that observed something since the last call, and why. */
+  takeChanged(): ReadonlyMap<string, ReadonlySet<Reason>> {
+    const changed = new Map(this.#changed);
+    this.#changed.clear();
+    return changed;
+  }
+
+  #noteChange(deviceId: string, reason: Reason): void {
+    const reasons = this.#changed.get(deviceId);
+    if (reasons) reasons.add(reason);
+    else this.#changed.set(deviceId, new Set([reason]));
+  }
+}

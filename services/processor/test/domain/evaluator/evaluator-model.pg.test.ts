@@ -1,0 +1,96 @@
+/* oxlint-disable typescript/unbound-method -- each original is called on the object that was spied on */
+import { chosenSeed } from '@app/test-kit/chosen-seed';
+import * as fc from 'fast-check';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { DeviceTracks } from '../../../src/domain/evaluator/device-tracks.ts';
+import type { writeResults } from '../../../src/domain/evaluator/write-results.ts';
+import { openEvaluation } from '../../support/evaluation.ts';
+import { resultsProperty } from '../../support/evaluator-model.ts';
+import { insertSmallRace, drive } from '../../support/small-race.ts';
+import { resultsFromScratch, resultsStored } from '../../support/results-from-scratch.ts';
+
+type WriteArguments = Parameters<typeof writeResults>;
+
+const planted = vi.hoisted(() => ({ isWriteStale: false }));
+
+vi.mock(import('../../../src/domain/evaluator/write-results.ts'), async (importOriginal) => {
+  const original = await importOriginal();
+  let previous: WriteArguments | undefined;
+  return {
+    ...original,
+    writeResults: async (...args: WriteArguments) => {
+      const revision = await original.writeResults(...args);
+      if (planted.isWriteStale && previous?.[1].eventId === args[1].eventId) {
+        // As if an older evaluation, whose write is not refused, came last.
+        await original.writeResults(args[0], args[1], previous[2], previous[3]);
+      }
+      previous = args;
+      return revision;
+    },
+  };
+});
+
+const seed = chosenSeed('MODEL_SEED');
+const at = await openEvaluation();
+afterAll(() => at[Symbol.asyncDispose]());
+afterEach(() => {
+  vi.restoreAllMocks();
+  planted.isWriteStale = false;
+});
+
+test('three entries that drive the stage have results in every table, equal to those from scratch', async () => {
+  const race = await insertSmallRace(at.sql);
+  await at.devices.refresh();
+  const evaluator = await at.open(race.eventId);
+  for (const [n, imei] of race.imeis.entries()) await at.store(drive(imei, { speedKmh: 70 + n * 10 }));
+  await at.settle(evaluator);
+  const stored = await resultsStored(at.sql, race.eventId);
+  expect(stored).toEqual(await resultsFromScratch(at.sql, race.eventId));
+  expect(stored.passings.filter(({ verdict }) => verdict === 'counted')).toHaveLength(9);
+  expect(stored.waypoint_results).toHaveLength(6);
+  expect(stored.zone_episodes).toHaveLength(3);
+  expect(stored.classification.map(({ status }) => status)).toEqual(Array(6).fill('finished'));
+  expect(at.messages.filter((line) => /^(?:warn|error)/u.test(line))).toEqual([]);
+});
+
+test('in the end the tables hold what the rules make of the data', { timeout: 300_000 }, async () => {
+  const checked = await fc.check(resultsProperty(at), { seed, numRuns: 30, endOnFailure: true });
+  expect(checked.failed ? `seed ${seed}: ${String(checked.errorInstance)}` : '').toBe('');
+});
+
+async function firstFailure(): Promise<string> {
+  const checked = await fc.check(resultsProperty(at), { seed: 1, numRuns: 60, endOnFailure: true });
+  return String(checked.failed ? checked.errorInstance : 'not detected');
+}
+
+const isDetected = /the tables are not what the rules make of the data/u;
+
+test('a late fix that is ignored is detected', { timeout: 300_000 }, async () => {
+  const { add } = DeviceTracks.prototype;
+  const newest = new Map<string, number>();
+  vi.spyOn(DeviceTracks.prototype, 'add').mockImplementation(function (
+    this: DeviceTracks,
+    id,
+    stored,
+    nowMs,
+  ) {
+    const [deviceId, fixAtMs] = stored;
+    if (fixAtMs < (newest.get(deviceId) ?? 0)) return;
+    newest.set(deviceId, fixAtMs);
+    add.call(this, id, stored, nowMs);
+  });
+  expect(await firstFailure()).toMatch(isDetected);
+});
+
+test('a fix that is too late and not observed again is detected', { timeout: 300_000 }, async () => {
+  const { markDirty } = DeviceTracks.prototype;
+  vi.spyOn(DeviceTracks.prototype, 'markDirty').mockImplementation(function (this: DeviceTracks, ...args) {
+    if (args[1] !== 'late or repeated fixes') markDirty.apply(this, args);
+  });
+  expect(await firstFailure()).toMatch(isDetected);
+});
+
+test('an older write that comes last is detected', { timeout: 300_000 }, async () => {
+  planted.isWriteStale = true;
+  expect(await firstFailure()).toMatch(isDetected);
+});

@@ -1,0 +1,173 @@
+import { afterAll, expect, test } from 'vitest';
+import { resultsStream } from '../../../src/domain/evaluator/announce-results.ts';
+import { LeaseLostError } from '../../../src/domain/evaluator/event-lease.ts';
+import { failureProblems } from '../../../src/domain/evaluator/judge-event.ts';
+import { prepareInputs } from '../../../src/domain/evaluator/race-inputs.ts';
+import { loadRace } from '../../../src/domain/load-race.ts';
+import { openEvaluation } from '../../support/evaluation.ts';
+import { resultsFromScratch, resultsStored } from '../../support/results-from-scratch.ts';
+import { drive, fixAt, insertSmallRace } from '../../support/small-race.ts';
+
+const at = await openEvaluation();
+const { sql, redis } = at;
+afterAll(() => at[Symbol.asyncDispose]());
+
+async function openRace() {
+  const race = await insertSmallRace(sql);
+  await at.devices.refresh();
+  return { race, evaluator: await at.open(race.eventId) };
+}
+
+async function revisionOf(eventId: string): Promise<number> {
+  const [row] = await sql`select revision from evaluations where event_id = ${eventId}`;
+  return Number(row?.['revision']);
+}
+
+test('an evaluator whose event was taken over changes nothing any more, whatever it knows', async () => {
+  const { race, evaluator: older } = await openRace();
+  await at.settle(older);
+  const newer = await at.open(race.eventId);
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(newer);
+  const stored = await resultsStored(sql, race.eventId);
+  // It has other results to write: it knows of no decision.
+  await sql`
+    insert into decisions (id, entry_id, kind, decided_status)
+    values (gen_random_uuid(), ${race.entryIds[0] ?? ''}, 'status', 'dsq')`;
+  await expect(at.settle(older)).rejects.toThrow(LeaseLostError);
+  expect(await resultsStored(sql, race.eventId)).toEqual(stored);
+  await at.settle(newer);
+  expect(await resultsStored(sql, race.eventId)).toEqual(await resultsFromScratch(sql, race.eventId));
+});
+
+test('what the tables hold already is not written again, by the next evaluator neither', async () => {
+  const { race, evaluator } = await openRace();
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  const revision = await revisionOf(race.eventId);
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  await at.settle(await at.open(race.eventId));
+  expect(await revisionOf(race.eventId)).toBe(revision);
+});
+
+test('a row that was changed by hand is corrected by the next evaluator', async () => {
+  const { race, evaluator } = await openRace();
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  await sql`update passings set passed_at = passed_at + interval '1 ms' where event_id = ${race.eventId}`;
+  expect(await resultsStored(sql, race.eventId)).not.toEqual(await resultsFromScratch(sql, race.eventId));
+  await at.settle(await at.open(race.eventId));
+  expect(await resultsStored(sql, race.eventId)).toEqual(await resultsFromScratch(sql, race.eventId));
+});
+
+test('the history has each row that appeared, changed or went, with the reason, but not each metre of progress', async () => {
+  const { race, evaluator } = await openRace();
+  const [imei = ''] = race.imeis;
+  const entryId = race.entryIds[0] ?? '';
+  for (const record of drive(imei).slice(0, 20)) {
+    await at.store([record]);
+    await at.settle(evaluator);
+  }
+  await at.store(drive(imei).slice(20));
+  await at.settle(evaluator);
+  const stage = () =>
+    sql<{ old: string | null; new: string; reason: string }[]>`
+      select old_row ->> 'status' as old, new_row ->> 'status' as new, reason from result_changes
+       where entry_id = ${entryId} and table_name = 'stage_results' order by id`;
+  const changes = await stage();
+  expect(changes.map((row) => [row.old, row.new])).toEqual([
+    [null, 'dns'],
+    ['dns', 'otl'],
+    // A waypoint less is missing.
+    ['otl', 'otl'],
+    ['otl', 'finished'],
+  ]);
+  expect(changes.map(({ reason }) => reason)).toEqual([
+    expect.stringContaining('the evaluation started'),
+    'new fixes',
+    'new fixes',
+    'new fixes',
+  ]);
+  await sql`delete from gates where id = ${race.gateIds[1] ?? ''}`;
+  await at.settle(evaluator);
+  const gone = await sql`
+    select key, new_row, reason from result_changes where entry_id = ${entryId} and new_row is null`;
+  expect(gone).toEqual([
+    {
+      key: `${race.eventId}/${entryId}/gate/${race.gateIds[1]}/1`,
+      new_row: null,
+      reason: 'the course changed',
+    },
+  ]);
+});
+
+test('each revision is announced with its changes; what Redis refuses is announced later, to be read from the tables', async () => {
+  const { race, evaluator } = await openRace();
+  await at.settle(evaluator);
+  const key = resultsStream(race.eventId);
+  const announced = async () => (await redis.xrange(key, '-', '+')).map(([, fields]) => fields);
+  await redis.del(key);
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  const [[, revision, , changes = ''] = []] = await announced();
+  expect(Number(revision)).toBe(await revisionOf(race.eventId));
+  expect(JSON.parse(changes)).toMatchObject({ passings: { rows: [{}, {}, {}], gone: [] } });
+
+  await redis.del(key);
+  await redis.set(key, 'no stream');
+  await at.store(drive(race.imeis[1] ?? ''));
+  await at.settle(evaluator);
+  expect(await resultsStored(sql, race.eventId)).toEqual(await resultsFromScratch(sql, race.eventId));
+  await redis.del(key);
+  await at.settle(evaluator);
+  expect(await announced()).toEqual([['revision', String(await revisionOf(race.eventId))]]);
+  await redis.del(key);
+});
+
+test('problems are listed while they last, as sentences, and harm nothing else', async () => {
+  const { race, evaluator } = await openRace();
+  await sql`update gates set right_latitude = left_latitude where id = ${race.gateIds[1] ?? ''}`;
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  const problems = () =>
+    sql`select collection, row_id, is_refused from race_problems where event_id = ${race.eventId}`;
+  expect(await problems()).toEqual([{ collection: 'gates', row_id: race.gateIds[1], is_refused: true }]);
+  const { stage_results: results } = await resultsStored(sql, race.eventId);
+  expect(results.filter(({ status }) => status === 'finished')).toHaveLength(1);
+  await sql`update gates set right_latitude = left_latitude - 0.0005 where id = ${race.gateIds[1] ?? ''}`;
+  await at.settle(evaluator);
+  expect(await problems()).toEqual([]);
+});
+
+test('an event that ends before it starts has a problem and no results', async () => {
+  const race = await insertSmallRace(sql, { hours: -1 });
+  await at.devices.refresh();
+  const evaluator = await at.open(race.eventId);
+  await at.store([fixAt(race.imeis[0] ?? '', 0, 0, 0)]);
+  await at.settle(evaluator);
+  expect(await sql`select collection from race_problems where event_id = ${race.eventId}`).toEqual([
+    { collection: 'events' },
+  ]);
+  expect((await resultsStored(sql, race.eventId)).classification).toEqual([]);
+});
+
+test('a rule that failed for a tracker is a problem of its entry', async () => {
+  const { race } = await openRace();
+  const loaded = await loadRace(sql, race.eventId);
+  if (!loaded) throw new Error('no event');
+  const { checked } = prepareInputs(loaded);
+  const [entryId = ''] = race.entryIds;
+  const failure = { rule: 'gate', ruleVersion: 1, deviceId: '356', fixAtMs: 0, message: 'a bug' };
+  const nothing = { passings: [], waypoints: [], zoneEpisodes: [], incidents: [], stages: [] };
+  expect(failureProblems(checked, [{ entryId, ...nothing, failures: [failure] }])).toEqual([
+    {
+      collection: 'entries',
+      id: entryId,
+      message:
+        'The rule gate (version 1) failed for the device 356 of the entry 1 at its fix of 1970-01-01T00:00:00.000Z (a bug); ' +
+        'it is not used for this device, and results that need it are incomplete.',
+      isRefused: false,
+    },
+  ]);
+});
