@@ -61,11 +61,11 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   await using stack = new AsyncDisposableStack();
 
   const stream = `telemetry:demo-${randomBytes(6).toString('hex')}`;
-  stack.defer(() => deleteKeys(redisUrl, stream));
+  const eventId = randomUUID();
+  stack.defer(() => deleteKeys(redisUrl, [stream, eventId]));
   const database = stack.use(await createDatabase(options.postgresUrl, 'demo'));
   await migrate(database.url, { signal });
 
-  const eventId = randomUUID();
   const visitor: Visitor = {
     userId: randomUUID(),
     email: 'spectator@example.org',
@@ -165,13 +165,15 @@ async function fillDirectus(
   }
 }
 
-/** The stream and its dead letters, attempts and epoch. */
-async function deleteKeys(redisUrl: string, stream: string): Promise<void> {
+/** All keys with one of these in their names: the stream with its dead letters, attempts and epoch, and those of the event. */
+async function deleteKeys(redisUrl: string, names: readonly string[]): Promise<void> {
   const redis = new Redis(redisUrl, { retryStrategy: null, maxRetriesPerRequest: 0 });
   redis.on('error', () => undefined); // The command rejects as well.
   try {
-    for await (const keys of redis.scanStream({ match: `*${stream}*`, count: 1_000 })) {
-      if (Array.isArray(keys) && keys.length > 0) await redis.unlink(...keys);
+    for (const name of names) {
+      for await (const keys of redis.scanStream({ match: `*${name}*`, count: 1_000 })) {
+        if (Array.isArray(keys) && keys.length > 0) await redis.unlink(...keys);
+      }
     }
   } finally {
     redis.disconnect();
