@@ -143,7 +143,7 @@ export class Program implements AsyncDisposable {
   /** The first line whose message matches, waited for; rejects with the last lines when it does not come. */
   async logged(
     message: RegExp,
-    { skip = 0, timeoutMs = 15_000 }: { readonly skip?: number; readonly timeoutMs?: number } = {},
+    { skip = 0, timeoutMs = 60_000 }: { readonly skip?: number; readonly timeoutMs?: number } = {},
   ): Promise<OutputLine> {
     const signal = AbortSignal.timeout(timeoutMs);
     try {

@@ -16,7 +16,7 @@ export interface Promised {
 }
 
 /** Waits until `checkAllStored` passes. */
-export async function expectAllStored(promised: Promised, timeoutMs = 20_000): Promise<void> {
+export async function expectAllStored(promised: Promised, timeoutMs = 60_000): Promise<void> {
   await eventually(
     async () => {
       await checkAllStored(promised);
