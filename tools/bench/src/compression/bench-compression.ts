@@ -3,7 +3,7 @@ import { App, DISABLED, SHARED_COMPRESSOR, us_socket_local_port, type WebSocket 
 import { Program } from '@app/test-kit/program';
 import type { Position } from '@app/shared/position';
 import type { Benchmark, Outcome } from '../benchmark.ts';
-import { describeMachine } from '../describe-machine.ts';
+import { describeMachine, type Machine } from '../describe-machine.ts';
 import { median } from '../quantile.ts';
 import { markdownTable } from '../report.ts';
 import type { CountBytesOptions } from './count-bytes.ts';
@@ -44,7 +44,7 @@ async function runCompressionBenchmark(isQuick: boolean, print: (line: string) =
   const flushes = flushesOf(raceMs);
   const measured: Measured[] = [];
   for (const clients of sizes.clients) measured.push(...(await compare(clients, flushes, sizes, print)));
-  return { results: { machine, measured }, section: section(measured, flushes, sizes), charts: {} };
+  return { results: { machine, measured }, section: section(measured, flushes, sizes, machine), charts: {} };
 }
 
 /** Measures all variants in each round, so that noise of the machine affects all. */
@@ -167,12 +167,16 @@ function section(
   measured: readonly Measured[],
   flushes: readonly (readonly Position[])[],
   { rounds }: Sizes,
+  { cpu, cores, loadBefore }: Machine,
 ): string {
+  const busy =
+    loadBefore > cores / 4 ? ' **The machine was too busy to judge by one run**; bytes are exact.' : '';
   const rows = flushes.reduce((sum, flush) => sum + flush.length, 0) / flushes.length;
   return `## Compression
 
 The data behind [the decision](decisions.md#shared-frames-are-deflated-once-with-a-dictionary). Frames of a race of 200 vehicles, ${rows.toFixed(0)} rows on
 average, sent to clients that share them, medians of ${rounds} alternating round(s). Bytes on the wire; CPU of the server, encoding included.
+${cpu}, ${cores} cores, load ${loadBefore.toFixed(1)} before the start.${busy}
 
 ${markdownTable(
   ['', 'clients', 'bytes per frame', 'µs per frame', 'times fewer bytes', 'times the CPU'],
