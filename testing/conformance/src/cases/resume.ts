@@ -15,10 +15,10 @@ import {
   untilKnown,
 } from './known-event.ts';
 
-/** Much longer than a tick at 20 Hz. */
-const quietMs = 500;
-
-/** Publishes a position of devices 0, 1 and 2, waits until a client holds them, and disconnects it. */
+/**
+ * Publishes positions of devices 0, 1 and 2, and disconnects a client that holds them. Its cursor covers devices 0 and 2;
+ * a resume may send device 1 again.
+ */
 async function disconnectClient(
   target: Target,
   event: TestEvent,
@@ -30,18 +30,22 @@ async function disconnectClient(
     await event.publish(deviceAt(event, 2)),
   ];
   using client = await subscribeBatched(target, event, view);
-  await client.until(
-    'all positions were received, with a cursor',
-    () => {
-      const held = heldBy(client, event.topic);
-      const lastRows = client.received.findLast(({ message }) => 'rows' in message)?.message;
-      const hasCursor = lastRows !== undefined && 'cursor' in lastRows && lastRows.cursor !== undefined;
-      return hasCursor && fixes.every((fix, at) => isHeld(held, deviceAt(event, at), fix.fixAtMs));
-    },
-    target.refreshMs,
-  );
-  // A frame may hold rows that its cursor does not cover; the next frame repeats them.
-  await client.untilQuiet(quietMs);
+  const untilAllHeld = async (what: string): Promise<void> => {
+    await client.until(
+      what,
+      () => {
+        const held = heldBy(client, event.topic);
+        const lastRows = client.received.findLast(({ message }) => 'rows' in message)?.message;
+        const hasCursor = lastRows !== undefined && 'cursor' in lastRows && lastRows.cursor !== undefined;
+        return hasCursor && fixes.every((fix, at) => isHeld(held, deviceAt(event, at), fix.fixAtMs));
+      },
+      target.refreshMs,
+    );
+  };
+  await untilAllHeld('all positions were received, with a cursor');
+  // A frame may hold rows that its cursor does not cover. The frame of a later position has a cursor that covers these.
+  fixes[1] = await event.publish(deviceAt(event, 1));
+  await untilAllHeld('a later position was received, with a cursor');
   return { point: resumePoint(client), held: heldBy(client, event.topic) };
 }
 
