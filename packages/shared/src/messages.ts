@@ -10,7 +10,9 @@ export { closeCode, columns, subprotocol, type ErrorCode } from './protocol.ts';
 export const messageId = z.union([z.number(), z.string().max(maxIdLength)]);
 export type MessageId = z.output<typeof messageId>;
 
-const topic = z.string().refine((value) => parseTopic(value) !== undefined);
+const anyTopic = z.string().refine((value) => parseTopic(value) !== undefined);
+const topic = z.string().refine((value) => parseTopic(value)?.kind === 'event');
+const resultsTopic = z.string().refine((value) => parseTopic(value)?.kind === 'results');
 const longitude = z.number().min(-180).max(180);
 const latitude = z.number().min(-90).max(90);
 const addressed = { topic, id: messageId.optional() };
@@ -28,15 +30,20 @@ const subscribe = z
   .object({
     type: z.literal('subscribe'),
     ...addressed,
+    topic: anyTopic,
     maxHz: maxHz.optional(),
     bbox: bbox.optional(),
-    /** Resume from this cursor of `epoch`. */
+    /** Resume from this cursor, of `epoch` unless it is one of results. */
     cursor: z.string().optional(),
     epoch: z.string().optional(),
     /** Whether the client reads deflated frames, see `deflatedFrame`. Batched dialect only. */
     deflate: z.boolean().optional(),
   })
-  .refine(({ cursor, epoch }) => (cursor === undefined) === (epoch === undefined), { path: ['cursor'] })
+  .refine(
+    ({ topic: name, cursor, epoch }) =>
+      parseTopic(name)?.kind === 'results' || (cursor === undefined) === (epoch === undefined),
+    { path: ['cursor'] },
+  )
   .readonly();
 
 const update = z
@@ -49,7 +56,7 @@ const update = z
   })
   .readonly();
 
-const unsubscribe = z.object({ type: z.literal('unsubscribe'), ...addressed }).readonly();
+const unsubscribe = z.object({ type: z.literal('unsubscribe'), ...addressed, topic: anyTopic }).readonly();
 
 const ping = z.object({ type: z.literal('ping'), id: messageId.optional() }).readonly();
 
@@ -105,11 +112,33 @@ const row = z
   .readonly();
 export type Row = z.output<typeof row>;
 
+/** A row of a result table by its columns; times are epoch milliseconds, null is unknown. */
+const resultRow = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).readonly();
+export type ResultRow = z.output<typeof resultRow>;
+
 const bothDialects = [
+  /** Results of the event. The first one answers `subscribe`. */
+  z
+    .object({
+      type: z.literal('results'),
+      ...addressed,
+      topic: resultsTopic,
+      /** The client forgets all results of the topic first. */
+      reset: z.literal(true).optional(),
+      /** By table: rows with their `key` and the columns that are new or have changed. */
+      set: z.record(z.string(), z.array(resultRow).readonly()).readonly().optional(),
+      /** By table: keys of rows that are gone. */
+      removed: z.record(z.string(), z.array(z.string()).readonly()).readonly().optional(),
+      /** Both in the message that completes a revision. */
+      revision: count.optional(),
+      cursor: z.string().optional(),
+    })
+    .readonly(),
   z
     .object({
       type: z.literal('unsubscribed'),
       ...addressed,
+      topic: anyTopic,
       /** `forbidden` if a later check ended the subscription; omitted if the client unsubscribed. */
       reason: z.string().optional(),
     })

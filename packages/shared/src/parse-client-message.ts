@@ -13,7 +13,8 @@ export interface ProtocolProblem {
 }
 
 const idRule = `id must be a number or a string of at most ${maxIdLength} characters`;
-const topicRule = 'topic must be "event:" and the UUID of an event, in lower case';
+const topicRule =
+  'topic must be "event:" or, except in update, "results:" and the UUID of an event, in lower case';
 const bboxRule = 'bbox must be [west, south, east, north] in degrees, south not above north';
 const maxHzRule = `maxHz must be a number within ${lowestMaxHz}..${highestMaxHz}`;
 const handoverRule = 'reauthenticate must have either a ticket or a token, a string';

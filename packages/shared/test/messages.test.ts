@@ -12,6 +12,7 @@ import {
 import { errorCodes } from '../src/protocol.ts';
 
 const topic = 'event:0190c5de-7a5b-7000-8000-0123456789ab';
+const results = 'results:0190c5de-7a5b-7000-8000-0123456789ab';
 const device = '0190c5de-0000-7000-8000-000000000001';
 const row: Row = [device, 11.7654321, 48.1234567, 1_795_492_274_216, 87.5, 271, null];
 const position = {
@@ -27,11 +28,19 @@ const inBothDialects: readonly ServerMessage[] = [
   { type: 'unsubscribed', topic },
   { type: 'unsubscribed', topic, id: 4 },
   { type: 'unsubscribed', topic, reason: 'forbidden' },
+  { type: 'unsubscribed', topic: results, id: 4 },
   { type: 'updated', topic, id: 4 },
   { type: 'resync', topic },
   { type: 'reconnect', afterMs: 1200 },
   { type: 'heartbeat', time: 1_795_492_274_216 },
   { type: 'heartbeat', time: 1_795_492_274_216, cursor: 'c' },
+  { type: 'results', topic: results, id: 1, reset: true, revision: 0, cursor: 'c' },
+  {
+    type: 'results',
+    topic: results,
+    set: { passings: [{ key: 'k', passed_at: 1_795_492_274_216, is_decided: false, before_at: null }] },
+    removed: { passings: ['l'] },
+  },
   { type: 'pong' },
   { type: 'pong', id: 'p' },
   { type: 'error', code: 'bad-message', message: 'a message must be JSON', temporary: false },
@@ -104,6 +113,10 @@ test.each([
   ['a row with its columns swapped', { type: 'positions', topic, rows: [[device, 48.1, 111.7, 1, 2, 3, 4]] }],
   ['a row with too few values', { type: 'positions', topic, rows: [[device, 11.7, 48.1, 1]] }],
   ['an invalid topic', { type: 'resync', topic: 'event:1' }],
+  ['results of positions', { type: 'results', topic }],
+  ['positions of results', { type: 'positions', topic: results, rows: [] }],
+  ['a position of results', { type: 'position', topic: results, ...position }],
+  ['a row of results that is a list', { type: 'results', topic: results, set: { passings: [[1]] } }],
   ['a client message', { type: 'subscribe', topic }],
 ])('%s is rejected', (_, message) => {
   expect(plainServerMessage.safeParse(message).success).toBe(false);

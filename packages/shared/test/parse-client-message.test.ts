@@ -4,6 +4,7 @@ import { parseClientMessage } from '../src/parse-client-message.ts';
 import { maxMessageBytes } from '../src/protocol.ts';
 
 const topic = 'event:0190c5de-7a5b-7000-8000-0123456789ab';
+const results = 'results:0190c5de-7a5b-7000-8000-0123456789ab';
 
 function parse(message: unknown) {
   return parseClientMessage(JSON.stringify(message));
@@ -24,6 +25,8 @@ describe('every client message is parsed', () => {
     [{ type: 'subscribe', topic, id: '', maxHz: 0.5, bbox: [-180, -90, 180, 90] }],
     [{ type: 'subscribe', topic, id: 'x'.repeat(64), maxHz: 20, bbox: [170, -10, -170, -10] }],
     [{ type: 'subscribe', topic, cursor: 'b3BhcXVl', epoch: 'a1' }],
+    [{ type: 'subscribe', topic: results, id: 1, cursor: 'b3BhcXVl' }],
+    [{ type: 'unsubscribe', topic: results }],
     [{ type: 'update', topic }],
     [{ type: 'update', topic, id: -1.5, maxHz: 4, bbox: null }],
     [{ type: 'update', topic, bbox: [0, 0, 0, 0] }],
@@ -60,6 +63,7 @@ describe('an invalid message results in a problem with a code, and with the id i
     ['a path as event id', { type: 'subscribe', topic: 'event:..%2f..%2fusers%2fme' }, 'unknown-topic'],
     ['an empty event id', { type: 'unsubscribe', topic: 'event:' }, 'unknown-topic'],
     ['an event id in upper case', { type: 'update', topic: topic.toUpperCase() }, 'unknown-topic'],
+    ['an update of results', { type: 'update', topic: results }, 'unknown-topic'],
     ['maxHz below its range', { type: 'subscribe', topic, maxHz: 0.49 }, 'bad-message'],
     ['maxHz above its range', { type: 'update', topic, maxHz: 20.01 }, 'bad-message'],
     ['maxHz as a string', { type: 'update', topic, maxHz: '4' }, 'bad-message'],

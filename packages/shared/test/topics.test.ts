@@ -1,12 +1,13 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { eventTopic, isUuid, parseTopic } from '../src/topics.ts';
+import { eventTopic, isUuid, parseTopic, resultsTopic } from '../src/topics.ts';
 
-test('a topic is parsed into its event id', () => {
+test('a topic is parsed into its kind and event id', () => {
   fc.assert(
     fc.property(fc.uuid(), (eventId) => {
       expect(isUuid(eventId)).toBe(true);
-      expect(parseTopic(eventTopic(eventId))).toEqual({ eventId });
+      expect(parseTopic(eventTopic(eventId))).toEqual({ kind: 'event', eventId });
+      expect(parseTopic(resultsTopic(eventId))).toEqual({ kind: 'results', eventId });
     }),
   );
 });
@@ -34,6 +35,8 @@ test.each([
   `event:${id.toUpperCase()}`,
   `Event:${id}`,
   `device:${id}`,
+  `results:${id}/..`,
+  `results:event:${id}`,
   id,
 ])('%j is not a topic', (value) => {
   expect(parseTopic(value)).toBeUndefined();

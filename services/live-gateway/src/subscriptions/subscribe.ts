@@ -37,11 +37,12 @@ export async function subscribe(
   context: SubscribeContext,
 ): Promise<void> {
   const { id, topic, maxHz, bbox, cursor, epoch, deflate } = message;
-  const eventId = parseTopic(topic)?.eventId;
-  if (eventId === undefined) {
+  const parsed = parseTopic(topic);
+  if (parsed?.kind !== 'event') {
     client.reply(errorReply(id, 'unknown-topic', 'there is no such topic'));
     return;
   }
+  const { eventId } = parsed;
   const entry = client.subscriptions.reserve(topic, id, { maxHz, bbox });
   if (entry === 'already-subscribed') {
     client.reply(errorReply(id, entry, 'already subscribed'));
