@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { Revision } from './revision.ts';
 import type { ResultChanges } from './write-results.ts';
 
 /** Bounds the stream to a few hundred megabytes of changes at worst, to a few in practice. */
@@ -18,12 +19,13 @@ export function resultsStream(eventId: string): string {
 export async function announceResults(
   redis: Redis,
   eventId: string,
-  revision: number,
+  { revision, revisedAtUs }: Revision,
   changes: ResultChanges | undefined,
 ): Promise<void> {
   const key = resultsStream(eventId);
   const json = changes === undefined ? '' : JSON.stringify(changes);
+  const id = ['revision', revision, 'revised_at_us', revisedAtUs];
   const fields = json === '' || json.length > maxChangesBytes ? [] : ['changes', json];
-  await redis.xadd(key, 'MAXLEN', '~', maxEntries, '*', 'revision', revision, ...fields);
+  await redis.xadd(key, 'MAXLEN', '~', maxEntries, '*', ...id, ...fields);
   await redis.expire(key, expireAfterS);
 }

@@ -15,6 +15,7 @@ import { readPositions } from './observe-positions.ts';
 import { prepareInputs, type RaceInputs } from './race-inputs.ts';
 import { noteEnd, readStored, type StoredCursor } from './read-stored.ts';
 import { tableRows } from './result-tables.ts';
+import type { Revision } from './revision.ts';
 import { writeProblems } from './write-problems.ts';
 import {
   applyChanges,
@@ -66,7 +67,7 @@ export class EventEvaluator {
   #isWritten = false;
   #problems = '';
   /** Not yet announced. At the start the one of before: its announcement may have been lost. */
-  #unannounced: { readonly revision: number; readonly changes: ResultChanges | undefined } | undefined;
+  #unannounced: { readonly revision: Revision; readonly changes: ResultChanges | undefined } | undefined;
   #isRefused = false;
   problemCount = 0;
   openSos = 0;
@@ -286,7 +287,8 @@ export class EventEvaluator {
     } catch (error) {
       // An answer may have been lost: a revision that comes twice has no changes the second time.
       this.#unannounced = { revision, changes: undefined };
-      if (!this.#isRefused) log.warn({ eventId, revision, error }, 'results cannot be announced; retrying');
+      if (!this.#isRefused)
+        log.warn({ eventId, ...revision, error }, 'results cannot be announced; retrying');
       this.#isRefused = true;
     }
   }

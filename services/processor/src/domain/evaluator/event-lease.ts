@@ -1,5 +1,6 @@
 import { densify } from '@app/runtime/postgres';
 import type { PostgresClient } from '@app/runtime/postgres-client';
+import { type Revision, revisionColumns } from './revision.ts';
 
 /** An event is taken over from a holder that has not renewed for this long, by the clock of Postgres. */
 const expiresAfterS = 10;
@@ -11,7 +12,7 @@ export interface EventLease {
   readonly holder: string;
   readonly epoch: number;
   /** Of the results when the event was claimed. */
-  readonly revision: number;
+  readonly revision: Revision;
   renewedAtMs: number;
 }
 
@@ -29,19 +30,21 @@ export async function claimEvent(
   const [row] = densify(
     await postgres.run(
       (sql) =>
-        sql.unsafe<{ epoch: number; revision: number }[]>(
+        sql.unsafe<(Revision & { epoch: number })[]>(
           `insert into evaluations as held (event_id, holder) values ($1::uuid, $2)
            on conflict (event_id) do update
               set holder = excluded.holder, epoch = held.epoch + 1, renewed_at = clock_timestamp()
             where held.holder = excluded.holder
                or held.renewed_at < clock_timestamp() - interval '${expiresAfterS} seconds'
-           returning epoch::float8 as epoch, revision::float8 as revision`,
+           returning epoch::float8 as epoch, ${revisionColumns}`,
           [eventId, holder],
         ),
       'claiming an event',
     ),
   );
-  return row && { eventId, holder, ...row, renewedAtMs: performance.now() };
+  if (!row) return undefined;
+  const { epoch, ...revision } = row;
+  return { eventId, holder, epoch, revision, renewedAtMs: performance.now() };
 }
 
 /** @throws {LeaseLostError} */

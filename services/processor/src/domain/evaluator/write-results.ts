@@ -8,6 +8,7 @@ import {
   type TableRow,
   type tableRows,
 } from './result-tables.ts';
+import { type Revision, revisionColumns } from './revision.ts';
 
 const tables: readonly (ResultTable & { readonly name: ResultTableName })[] = Object.values(resultTables);
 
@@ -95,16 +96,16 @@ export async function writeResults(
   { eventId, holder, epoch }: EventLease,
   changes: ResultChanges,
   reasons: Readonly<Record<string, string>>,
-): Promise<number> {
+): Promise<Revision> {
   const input = JSON.stringify({ changes, reasons });
   const [row] = densify(
     await postgres.run(
-      (sql) => sql.unsafe<{ revision: number }[]>(statement, [eventId, holder, epoch, input]),
+      (sql) => sql.unsafe<Revision[]>(statement, [eventId, holder, epoch, input]),
       'writing results',
     ),
   );
   if (!row) throw new LeaseLostError(`another processor evaluates the event ${eventId}`);
-  return row.revision;
+  return row;
 }
 
 /** With the columns in one order, and without `-0`. */
@@ -116,9 +117,10 @@ function contentOf(table: ResultTableName, row: TableRow): string {
 // depends on the row that it returns. All parts see the tables as they were before the statement.
 const statement = `
   with held as materialized (
-    update evaluations set revision = revision + 1, renewed_at = clock_timestamp()
+    update evaluations
+       set revision = revision + 1, revised_at = clock_timestamp(), renewed_at = clock_timestamp()
      where event_id = $1::uuid and holder = $2 and epoch = $3::bigint
-    returning event_id, revision
+    returning event_id, revision, revised_at
   ), input as materialized (
     select held.event_id, payload.value -> 'changes' as changes, payload.value -> 'reasons' as reasons
       from held cross join (select $4::text::json as value) as payload
@@ -131,7 +133,7 @@ const statement = `
       from changed cross join input
      where (changed.old_row - changed.volatile) is distinct from (changed.new_row - changed.volatile)
   )
-  select revision::float8 as revision from held`;
+  select ${revisionColumns} from held`;
 
 function upsertOf({ name, columns }: ResultTable): string {
   const names = Object.keys(columns);

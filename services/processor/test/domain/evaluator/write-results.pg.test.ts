@@ -23,6 +23,12 @@ async function revisionOf(eventId: string): Promise<number> {
   return Number(row?.['revision']);
 }
 
+async function revisedAtUs(eventId: string): Promise<string> {
+  const [row] = await sql`
+    select (extract(epoch from revised_at) * 1000000)::bigint::text as us from evaluations where event_id = ${eventId}`;
+  return String(row?.['us']);
+}
+
 test('an evaluator whose event was taken over changes nothing any more, whatever it knows', async () => {
   const { race, evaluator: older } = await openRace();
   await at.settle(older);
@@ -110,8 +116,9 @@ test('each revision is announced with its changes; what Redis refuses is announc
   await redis.del(key);
   await at.store(drive(race.imeis[0] ?? ''));
   await at.settle(evaluator);
-  const [[, revision, , changes = ''] = []] = await announced();
+  const [[, revision, , revised, , changes = ''] = []] = await announced();
   expect(Number(revision)).toBe(await revisionOf(race.eventId));
+  expect(revised).toBe(await revisedAtUs(race.eventId));
   expect(JSON.parse(changes)).toMatchObject({ passings: { rows: [{}, {}, {}], gone: [] } });
 
   await redis.del(key);
@@ -121,7 +128,8 @@ test('each revision is announced with its changes; what Redis refuses is announc
   expect(await resultsStored(sql, race.eventId)).toEqual(await resultsFromScratch(sql, race.eventId));
   await redis.del(key);
   await at.settle(evaluator);
-  expect(await announced()).toEqual([['revision', String(await revisionOf(race.eventId))]]);
+  const last = ['revision', String(await revisionOf(race.eventId))];
+  expect(await announced()).toEqual([[...last, 'revised_at_us', await revisedAtUs(race.eventId)]]);
   await redis.del(key);
 });
 
