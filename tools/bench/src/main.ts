@@ -7,12 +7,14 @@ import { benchGateway } from './gateway/bench-gateway.ts';
 import { benchInserts } from './inserts/bench-inserts.ts';
 import { benchProcessor } from './processor/bench-processor.ts';
 import { readArguments, usage } from './read-arguments.ts';
+import { benchTiming } from './timing/bench-timing.ts';
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   processor: benchProcessor,
   gateway: benchGateway,
   inserts: benchInserts,
   compression: benchCompression,
+  timing: benchTiming,
 };
 
 const quickWarning =

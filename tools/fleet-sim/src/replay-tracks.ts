@@ -1,7 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { readIgc, type TrackFix } from './igc.ts';
+import type { TrackFix } from './igc.ts';
 import { testImei } from './imei.ts';
+import { readRecordedTracks } from './recorded-tracks.ts';
 import type { TimedRecord } from './timed-record.ts';
 
 export interface ReplayOptions {
@@ -21,20 +20,10 @@ export interface Replay {
 /** Differs from the fleet number of any race, which is its seed. */
 const replayFleet = 999_999;
 
-/**
- * Replays recorded flights as vehicles of a race: 640,000 fixes with real gaps, repeated times and steps backwards. The
- * IGC files are test files of the package `igc-xc-score`; each becomes a vehicle with a test IMEI.
- */
+/** Replays recorded flights as vehicles of a race, each with a test IMEI. */
 export async function replayTracks(options: ReplayOptions): Promise<Replay> {
-  const folder = new URL('test/', import.meta.resolve('igc-xc-score/package.json'));
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.igc')).toSorted();
-  const chosen = files.slice(0, options.vehicles ?? files.length);
-  const tracks = await Promise.all(
-    chosen.map(async (name, index) => {
-      const fixes = readIgc(await readFile(fileURLToPath(new URL(name, folder)), 'latin1'));
-      return { imei: testImei(replayFleet, index + 1), fixes };
-    }),
-  );
+  const recorded = await readRecordedTracks(options.vehicles);
+  const tracks = recorded.map((fixes, index) => ({ imei: testImei(replayFleet, index + 1), fixes }));
   return { imeis: tracks.map(({ imei }) => imei), records: mergeTracks(tracks, options) };
 }
 

@@ -2,7 +2,7 @@ import { timeCrossing } from '../../src/crossing-time.ts';
 import { drawTrack } from './analytic-track.ts';
 import { createRandom } from './random.ts';
 
-interface Scenario {
+export interface Scenario {
   readonly seed: number;
   readonly crossings: number;
   readonly intervalS: number;
