@@ -16,8 +16,11 @@ export interface Thresholds {
   readonly mergeWithinS: number;
   /** How long before its scheduled start an entry's passings count on a stage. */
   readonly opensBeforeS: number;
+  /** A vehicle without a record for longer than this is silent, by the time of arrival. */
   readonly silentAfterS: number;
+  /** And for longer than this lost. */
   readonly lostAfterS: number;
+  /** One that sends records, but no good fix for longer than this, has no fix. */
   readonly noFixAfterS: number;
   /** What `checkCourse` takes as the worst case for radii. */
   readonly expectedSpeedKmh: number;

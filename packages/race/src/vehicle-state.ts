@@ -1,29 +1,43 @@
 import type { Thresholds } from './thresholds.ts';
 
-export type VehicleState = 'sos' | 'lost' | 'silent' | 'no_fix' | 'standing' | 'moving';
+/** From the best to the worst. */
+const trackerStates = ['moving', 'standing', 'no_fix', 'silent', 'lost'] as const;
 
-/** What is known of a vehicle by its trackers together. */
-export interface VehicleKnown {
-  /** Fix time of the newest record of any quality, and of the newest good one. */
-  readonly newestAtMs: number | undefined;
-  readonly newestGoodAtMs: number | undefined;
-  /** Since when it has been standing, if it is. */
-  readonly standingSinceMs: number | undefined;
-  readonly hasOpenSos: boolean;
+export type TrackerState = (typeof trackerStates)[number];
+export type VehicleState = TrackerState | 'sos';
+
+/** What is known of a tracker. Times are by the server's clock, since a tracker's own may be wrong. */
+export interface TrackerKnown {
+  /** When its newest record of any quality arrived, and its newest good one. */
+  readonly recordAtMs: number | undefined;
+  readonly goodAtMs: number | undefined;
+  /** Whether its newest fixes show a stop, by `standingAfterS`. */
+  readonly isStanding: boolean;
 }
 
 /**
- * The most urgent state of a vehicle. Each threshold must be exceeded, except that standing begins with it.
+ * The state of a vehicle: SOS, or that of its best tracker. Each threshold must be exceeded.
  *
- * @param nowMs server time. Fix times are by the trackers' clocks: a fix ahead of the server is as new as one can be, and one
- * of a clock that is late makes the vehicle look silent.
+ * @param nowMs server time until which records that arrived are known
  */
-export function vehicleState(known: VehicleKnown, thresholds: Thresholds, nowMs: number): VehicleState {
-  if (known.hasOpenSos) return 'sos';
-  const silentMs = nowMs - (known.newestAtMs ?? -Infinity);
-  if (silentMs > thresholds.lostAfterS * 1000) return 'lost';
-  if (silentMs > thresholds.silentAfterS * 1000) return 'silent';
-  if (nowMs - (known.newestGoodAtMs ?? -Infinity) > thresholds.noFixAfterS * 1000) return 'no_fix';
-  const standingMs = nowMs - (known.standingSinceMs ?? Infinity);
-  return standingMs >= thresholds.standingAfterS * 1000 ? 'standing' : 'moving';
+export function vehicleState(
+  trackers: readonly TrackerKnown[],
+  hasOpenSos: boolean,
+  thresholds: Thresholds,
+  nowMs: number,
+): VehicleState {
+  if (hasOpenSos) return 'sos';
+  const states = new Set(trackers.map((known) => trackerState(known, thresholds, nowMs)));
+  return trackerStates.find((state) => states.has(state)) ?? 'lost';
+}
+
+function trackerState(
+  { recordAtMs = -Infinity, goodAtMs = -Infinity, isStanding }: TrackerKnown,
+  { lostAfterS, silentAfterS, noFixAfterS }: Thresholds,
+  nowMs: number,
+): TrackerState {
+  if (nowMs - recordAtMs > lostAfterS * 1000) return 'lost';
+  if (nowMs - recordAtMs > silentAfterS * 1000) return 'silent';
+  if (nowMs - goodAtMs > noFixAfterS * 1000) return 'no_fix';
+  return isStanding ? 'standing' : 'moving';
 }

@@ -213,6 +213,7 @@ test('in Postgres the gateway can write and drop nothing, and read only what it 
     'incidents',
     'stage_results',
     'classification',
+    'vehicle_states',
   ]) {
     expect(await gateway.unsafe(`select * from ${table}`)).toEqual([]);
   }

@@ -15,6 +15,7 @@ import { ConsumerLagSampler } from './stream/consumer-lag.ts';
 import { LoopProgress, progressLimitMs } from './pipeline/loop-progress.ts';
 import { StreamLoop } from './pipeline/stream-loop.ts';
 import { createStoredFixesStep } from './domain/append-stored-fixes.ts';
+import { readStoredUntil } from './domain/evaluator/stored-until.ts';
 import { runEvaluator } from './domain/evaluator/run-evaluator.ts';
 import { createRunningEventsLister } from './domain/list-running-events.ts';
 import { logPanicButton } from './domain/log-panic-button.ts';
@@ -184,6 +185,7 @@ await runService({
       {
         redis: evaluatorRedis,
         postgres: evaluatorPostgres,
+        storedUntilMs: () => readStoredUntil(evaluatorRedis, streams, config.REDIS_CONSUMER_GROUP),
         eventIds: config.EVALUATE_EVENTS,
         holder: config.INSTANCE_ID,
         listEvents,

@@ -116,6 +116,11 @@ test('a processor may read what results are computed from, write results, and ad
       `update ${table} set rule_version = 2`,
       `delete from ${table}`,
     ]),
+    'select * from vehicle_states',
+    'insert into vehicle_states select * from vehicle_states',
+    "update vehicle_states set state = 'moving'",
+    'delete from vehicle_states',
+    'select * from sos_records',
     'insert into race_problems select * from race_problems',
     'delete from race_problems',
     'insert into dirty_entries (event_id, device_id) select event_id, device_id from dirty_entries ' +

@@ -17,6 +17,7 @@ const resultTables = [
   'incidents',
   'stage_results',
   'classification',
+  'vehicle_states',
 ];
 
 const rights: readonly Right[] = [
@@ -41,6 +42,7 @@ const rights: readonly Right[] = [
   { role: 'tracking_processor', relation: 'result_changes', column: null, privilege: 'insert' },
   { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'delete' },
+  { role: 'tracking_processor', relation: 'sos_records', column: null, privilege: 'select' },
   ...['positions', 'evaluations', ...resultTables].map((relation) => ({
     role: 'tracking_gateway',
     relation,

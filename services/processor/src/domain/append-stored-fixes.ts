@@ -37,7 +37,6 @@ export function createStoredFixesStep(options: {
   return async (transitions, { signal, repeated }) => {
     const announced: Announcement[] = [];
     for (const { fix } of transitions) {
-      if (fix.isPastLimit) continue;
       const { deviceId } = fix.position;
       for (const eventId of devices.eventIdsOf(deviceId)) {
         announced.push({ eventId, deviceId, row: encodeStoredFix(fix, repeated.has(fix)) });

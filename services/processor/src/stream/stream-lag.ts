@@ -7,6 +7,8 @@ const aheadToleranceMs = 1000;
 
 /** The lag of a group on one stream, at one moment of Redis' clock. */
 export interface StreamLag {
+  /** The moment, in epoch ms. */
+  readonly atMs: number;
   /** Entries not yet delivered; undefined if Redis does not know (after XDEL, or if the group was created inside the stream). */
   readonly entries: number | undefined;
   /** Age of the first entry not yet delivered; 0 if there is none. Like all ages undefined if its id is ahead of Redis' clock. */
@@ -68,6 +70,7 @@ export async function readStreamLag(
   const oldestPendingId: unknown = pending[1];
   const isGroupAhead = order > 0;
   return {
+    atMs: nowMs,
     entries: typeof lag === 'number' && !isGroupAhead ? lag : undefined,
     // Not from the last delivered id, whose age grows while the stream is idle.
     lagMs: isGroupAhead ? undefined : ageMs(nowMs, undeliveredAtMs),

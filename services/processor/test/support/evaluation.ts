@@ -20,6 +20,8 @@ export interface TestEvaluation extends Observed, AsyncDisposable {
   readonly sql: Sql;
   readonly client: TestClient['client'];
   readonly devices: RunningDevices;
+  /** What the evaluators take for the time until which records are stored: no state is known without it. */
+  readonly stored: { untilMs: number | undefined };
   /** Commits fixes, and does nothing else. */
   write(records: readonly TelemetryRecord[]): Promise<WrittenFixes>;
   /** What follows the commit. */
@@ -42,7 +44,9 @@ export async function openEvaluation(
   const seen = observe();
   const { client } = stack.use(openClient(postgresUrl, seen.log));
   const { writer } = stack.use(openWriter(postgresUrl));
-  const resources = { redis, postgres: client, metrics: seen.metrics, log: seen.log };
+  const stored: TestEvaluation['stored'] = { untilMs: undefined };
+  const storedUntilMs = () => Promise.resolve(stored.untilMs);
+  const resources = { redis, postgres: client, storedUntilMs, metrics: seen.metrics, log: seen.log };
   const devices = stack.use(new RunningDevices(client, createRunningEventsLister(seen.log), seen.log));
   const step = createStoredFixesStep({ ...resources, devices });
   const owned = stack.move();
@@ -60,6 +64,7 @@ export async function openEvaluation(
     sql,
     client,
     devices,
+    stored,
     write,
     announce,
     store: async (records) => announce(await write(records)),

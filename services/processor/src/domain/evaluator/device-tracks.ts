@@ -1,11 +1,11 @@
 import { addFix, observed, startTrack, type DeviceTrack } from '@app/race/device-track';
-import { matters, type Fix } from '@app/race/fix';
-import type { DeviceObserved } from '@app/race/observe';
+import { isGood, matters } from '@app/race/fix';
+import { openObservations, type DeviceObserved } from '@app/race/observe';
 import type { PreparedCourse } from '@app/race/prepare-course';
 import { compareEntryIds } from '@app/shared/entry';
 import type { StoredFix } from '../stored-fixes.ts';
-import type { EventWindow } from './observe-positions.ts';
-import { fixOfStored } from './observe-positions.ts';
+import { type EventWindow, fixOfStored, type StoredPosition } from './observe-positions.ts';
+import type { RecordArrivals } from './record-arrivals.ts';
 
 /** A fix that is late by less than this is folded again from a checkpoint. */
 const windowMs = 60_000;
@@ -43,14 +43,16 @@ interface Dirty {
 export class DeviceTracks {
   readonly #course: PreparedCourse;
   readonly #window: EventWindow;
+  readonly #arrivals: RecordArrivals;
   readonly #tracks = new Map<string, Observed>();
   readonly #dirty = new Map<string, Dirty>();
   readonly #changed = new Map<string, Set<Reason>>();
   #deviceIds: ReadonlySet<string> = new Set();
 
-  constructor(course: PreparedCourse, window: EventWindow) {
+  constructor(course: PreparedCourse, window: EventWindow, arrivals: RecordArrivals) {
     this.#course = course;
     this.#window = window;
+    this.#arrivals = arrivals;
   }
 
   /** Devices that are new are dirty; of those that are gone nothing is kept. */
@@ -70,6 +72,10 @@ export class DeviceTracks {
 
   markAllDirty(reason: Reason, nowMs: number): void {
     for (const deviceId of this.#deviceIds) this.markDirty(deviceId, reason, nowMs);
+  }
+
+  isDirty(deviceId: string): boolean {
+    return this.#dirty.has(deviceId);
   }
 
   get dirtyCount(): number {
@@ -103,6 +109,7 @@ export class DeviceTracks {
   /** Adds an announced fix. What does not fit makes the device dirty. */
   add(entryId: string, stored: StoredFix, nowMs: number): void {
     const [deviceId, fixAtMs] = stored;
+    this.#arrivals.noteStored(entryId, stored);
     const known = this.#tracks.get(deviceId);
     // Without a track it is dirty, and read from `positions`.
     if (!known || compareEntryIds(entryId, known.coveredId) <= 0) return;
@@ -126,14 +133,15 @@ export class DeviceTracks {
   /** Replaces a device's track by one of all its stored fixes, in fix-time order. */
   async observe(
     deviceId: string,
-    pages: AsyncIterable<readonly Fix[]>,
+    pages: AsyncIterable<readonly StoredPosition[]>,
     coveredId: string,
     breathe: () => Promise<void>,
   ): Promise<void> {
     const dirty = this.#dirty.get(deviceId);
     const track = startTrack(this.#course);
     for await (const page of pages) {
-      for (const [at, fix] of page.entries()) {
+      for (const [at, { fix, storedAtMs }] of page.entries()) {
+        this.#arrivals.note(deviceId, storedAtMs, isGood(fix));
         addFix(this.#course, track, fix, windowMs);
         if (at % 256 === 255) await breathe();
       }
@@ -150,6 +158,15 @@ export class DeviceTracks {
       if (known) found.set(deviceId, observed(this.#course, known.track));
     }
     return found;
+  }
+
+  /** Whether the newest fixes of a device show a stop. */
+  isStanding(deviceId: string): boolean {
+    const track = this.#tracks.get(deviceId)?.track;
+    return (
+      track !== undefined &&
+      openObservations(this.#course, track.current).some((one) => one.kind === 'standing' && one.isOpen)
+    );
   }
 
   /** Fix time of the newest good fix of all devices. */

@@ -13,13 +13,16 @@ import { readFaultyChanges } from './faulty-changes.ts';
 import { EntryJudge, failureProblems } from './judge-event.ts';
 import { readPositions } from './observe-positions.ts';
 import { prepareInputs, type RaceInputs } from './race-inputs.ts';
-import { noteEnd, readStored, type StoredCursor } from './read-stored.ts';
+import { noteEnd, readStored, readStoredBefore, type StoredCursor } from './read-stored.ts';
+import { RecordArrivals } from './record-arrivals.ts';
 import { tableRows } from './result-tables.ts';
 import type { Revision } from './revision.ts';
+import { vehicleStateRows } from './vehicle-states.ts';
 import { writeProblems } from './write-problems.ts';
 import {
   applyChanges,
   findChanges,
+  findTableChanges,
   type KnownRows,
   readResults,
   type ResultChanges,
@@ -31,10 +34,14 @@ const entriesPerRead = 100;
 /** Of one evaluation, for what may wait for the next one. */
 const followBudgetMs = 1000;
 const observeBudgetMs = 500;
+/** What of an event's stream is read at the start, for when records arrived whose fix time is outside of the event. */
+const arrivalsReadMs = 600_000;
 
 export interface EvaluatorResources {
   readonly redis: Redis;
   readonly postgres: PostgresClient;
+  /** Server time until which records that arrived are stored; undefined if that is not known. */
+  readonly storedUntilMs: () => Promise<number | undefined>;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -53,6 +60,7 @@ export class EventEvaluator {
   readonly #lease: EventLease;
   readonly #resources: EvaluatorResources;
   readonly #judge = new EntryJudge();
+  readonly #arrivals = new RecordArrivals();
   readonly #marks = new Map<string, Mark>();
   /** Why entries were judged since results were last written, by entry id. */
   readonly #unwritten = new Map<string, Set<Reason>>();
@@ -94,12 +102,17 @@ export class EventEvaluator {
   async evaluate(signal: AbortSignal, isLast = false): Promise<void> {
     const { postgres } = this.#resources;
     await renewIfDue(postgres, this.#lease);
+    // First: what was stored until then is met in what is read later.
+    const storedUntilMs = await this.#resources.storedUntilMs();
     if (isLast || performance.now() - this.#reloadedAtMs >= reloadIntervalMs) await this.#reload();
     if (!this.#inputs || !this.#tracks) return;
-    await this.#follow(this.#tracks, isLast, signal);
+    const isBehind = await this.#follow(this.#tracks, isLast, signal);
     await this.#observe(this.#inputs, this.#tracks, isLast, signal);
     // Until each device is observed on this course, the tables keep what they hold.
-    if (this.#tracks.isComplete) await this.#judgeAndWrite(this.#inputs, this.#tracks, isLast);
+    if (this.#tracks.isComplete) {
+      const statesAtMs = isBehind ? undefined : storedUntilMs;
+      await this.#judgeAndWrite(this.#inputs, this.#tracks, isLast, statesAtMs);
+    }
     await this.#reportProblems(this.#inputs);
     await this.#announce();
   }
@@ -108,7 +121,13 @@ export class EventEvaluator {
   async #reload(): Promise<void> {
     const { redis, postgres } = this.#resources;
     const { eventId } = this.#lease;
-    this.#cursor ??= await noteEnd(redis, eventId);
+    if (!this.#cursor) {
+      const cursor = await noteEnd(redis, eventId);
+      for await (const { id, fixes } of readStoredBefore(redis, eventId, cursor, arrivalsReadMs)) {
+        for (const fix of fixes) this.#arrivals.noteStored(id, fix);
+      }
+      this.#cursor = cursor;
+    }
     const loaded = await postgres.run((sql) => loadRace(sql, eventId), 'reading a race');
     if (!loaded) return;
     const text = JSON.stringify(loaded);
@@ -147,7 +166,7 @@ export class EventEvaluator {
     const nowMs = performance.now();
     if (!this.#tracks || before?.courseText !== inputs.courseText) {
       const reason = before ? 'the course changed' : 'the evaluation started';
-      this.#tracks = new DeviceTracks(inputs.checked.prepared, inputs.window);
+      this.#tracks = new DeviceTracks(inputs.checked.prepared, inputs.window, this.#arrivals);
       this.#tracks.setDevices(inputs.deviceIds, reason, nowMs);
       for (const entryId of inputs.entryTexts.keys()) this.#judge.markDue(entryId, [reason]);
     } else {
@@ -164,8 +183,8 @@ export class EventEvaluator {
     this.#isWritten = false;
   }
 
-  /** Adds what was appended since. */
-  async #follow(tracks: DeviceTracks, isLast: boolean, signal: AbortSignal): Promise<void> {
+  /** Adds what was appended since. Returns whether there is more than could be added. */
+  async #follow(tracks: DeviceTracks, isLast: boolean, signal: AbortSignal): Promise<boolean> {
     const { redis, log } = this.#resources;
     const { eventId } = this.#lease;
     const breathe = createBreathing();
@@ -177,7 +196,7 @@ export class EventEvaluator {
         log.warn({ eventId }, 'stored fixes of the event were missed; all its devices are observed again');
         this.#cursor = await noteEnd(redis, eventId);
         tracks.markAllDirty('stored fixes were missed', performance.now());
-        return;
+        return false;
       }
       for (const { id, fixes } of read.entries) {
         const nowMs = performance.now();
@@ -185,8 +204,9 @@ export class EventEvaluator {
         await breathe();
       }
       this.#cursor = read.cursor;
-      if (read.entries.length < entriesPerRead) return;
+      if (read.entries.length < entriesPerRead) return false;
     }
+    return true;
   }
 
   /** Observes dirty devices again: all of them while one has no track, else as many as the budget allows. */
@@ -215,7 +235,12 @@ export class EventEvaluator {
     }
   }
 
-  async #judgeAndWrite(inputs: RaceInputs, tracks: DeviceTracks, isLast: boolean): Promise<void> {
+  async #judgeAndWrite(
+    inputs: RaceInputs,
+    tracks: DeviceTracks,
+    isLast: boolean,
+    statesAtMs: number | undefined,
+  ): Promise<void> {
     const { postgres, metrics } = this.#resources;
     const { event, checked } = inputs;
     const changed = tracks.takeChanged();
@@ -229,22 +254,27 @@ export class EventEvaluator {
     for (const [entryId, reasons] of judged) {
       this.#unwritten.set(entryId, new Set([...(this.#unwritten.get(entryId) ?? []), ...reasons]));
     }
-    if (this.#isWritten && this.#unwritten.size === 0) return;
-
     const { results } = this.#judge;
+    const isFresh = this.#known === undefined;
+    this.#known ??= await readResults(postgres, this.#lease.eventId);
+    // Of an event that is over nobody knows what its vehicles do.
+    const states = isLast
+      ? []
+      : vehicleStateRows(inputs, tracks, this.#arrivals, results, this.#known, statesAtMs);
+    const isUnchanged = this.#isWritten && this.#unwritten.size === 0 && !isFresh;
+    if (isUnchanged && !findTableChanges('vehicle_states', states, this.#known)) return;
+
     this.openSos = results
       .flatMap(({ incidents }) => incidents)
       .filter(({ rule, isOpen }) => rule === 'sos' && isOpen).length;
     const classification = classify(event, checked.course, checked.entries, results);
-    const isFresh = this.#known === undefined;
-    this.#known ??= await readResults(postgres, this.#lease.eventId);
     const isLeftOut = (entryId: string): boolean =>
       !isFresh && inputs.entryTexts.has(entryId) && !this.#unwritten.has(entryId);
     const rows = tableRows(
       results.filter(({ entryId }) => !isLeftOut(entryId)),
       classification,
     );
-    const changes = findChanges(rows, this.#known, isLeftOut);
+    const changes = findChanges({ ...rows, vehicle_states: states }, this.#known, isLeftOut);
     if (changes) {
       const known = this.#known;
       // Until it is answered, nobody knows what the tables hold.

@@ -12,8 +12,15 @@ export interface EventWindow {
   readonly untilMs: number;
 }
 
+/** A stored fix, and when it was stored by the clock of Postgres. */
+export interface StoredPosition {
+  readonly fix: Fix;
+  readonly storedAtMs: number;
+}
+
 interface PositionRow {
   readonly fixAtMs: number;
+  readonly storedAtMs: number;
   readonly latitude: number;
   readonly longitude: number;
   readonly speed: number;
@@ -28,7 +35,7 @@ export async function* readPositions(
   postgres: PostgresClient,
   deviceId: string,
   { fromMs, untilMs }: EventWindow,
-): AsyncGenerator<readonly Fix[]> {
+): AsyncGenerator<readonly StoredPosition[]> {
   let comparison = '>=';
   let afterMs = fromMs;
   for (;;) {
@@ -40,7 +47,7 @@ export async function* readPositions(
         'reading positions of a device',
       ),
     );
-    yield rows.map(fixOf);
+    yield rows.map((row) => ({ fix: fixOf(row), storedAtMs: row.storedAtMs }));
     const last = rows.at(-1);
     if (!last || rows.length < pageRows) return;
     comparison = '>';
@@ -50,7 +57,8 @@ export async function* readPositions(
 
 function selectPage(comparison: string): string {
   return `
-    select round(extract(epoch from ts) * 1000)::float8 as "fixAtMs", latitude, longitude, speed,
+    select round(extract(epoch from ts) * 1000)::float8 as "fixAtMs",
+           round(extract(epoch from ingested_at) * 1000)::float8 as "storedAtMs", latitude, longitude, speed,
            case when jsonb_typeof(attributes -> '182') = 'number' then (attributes ->> '182')::float8 end as "hdopTenths",
            priority, quality, faulty as "isFaulty"
       from positions

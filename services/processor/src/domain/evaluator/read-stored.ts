@@ -1,5 +1,8 @@
+import { entryArrivedAtMs } from '@app/shared/entry';
 import type { Redis } from 'ioredis';
 import { decodeStoredFixes, fixesField, storedStream, type StoredFix } from '../stored-fixes.ts';
+
+const entriesPerPage = 100;
 
 /** How far an event's stream is read. */
 export interface StoredCursor {
@@ -50,6 +53,24 @@ export async function readStored(
   const last = entries.at(-1);
   const cursor = last ? { id: last.id, isEntry: true, added: after.added + entries.length } : after;
   return { entries, cursor };
+}
+
+/** What the stream still holds of the last milliseconds up to the cursor, oldest first. */
+export async function* readStoredBefore(
+  redis: Redis,
+  eventId: string,
+  until: StoredCursor,
+  ms: number,
+): AsyncGenerator<StoredEntry> {
+  let from = String(Math.max(0, entryArrivedAtMs(until.id) - ms));
+  for (;;) {
+    const found = await redis.xrange(storedStream(eventId), from, until.id, 'COUNT', entriesPerPage);
+    for (const [id, fields] of found) {
+      yield { id, fixes: decodeStoredFixes(fields[fields.indexOf(fixesField) + 1]) ?? [] };
+      from = `(${id}`;
+    }
+    if (found.length < entriesPerPage) return;
+  }
 }
 
 async function readInfo(redis: Redis, eventId: string) {

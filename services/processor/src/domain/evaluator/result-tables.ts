@@ -18,8 +18,11 @@ export interface ResultTable {
   readonly name: string;
   /** Without `computed_at`. `time` is a timestamptz. */
   readonly columns: Readonly<Record<string, 'uuid' | 'text' | 'integer' | 'float8' | 'boolean' | 'time'>>;
-  /** What moves while a vehicle does, or follows from other rows: a change of nothing else is not kept in the history. */
-  readonly volatile: readonly string[];
+  /**
+   * What moves while a vehicle does, or follows from other rows: a change of nothing else is not kept in the history.
+   * Undefined for a table without history.
+   */
+  readonly volatile: readonly string[] | undefined;
 }
 
 const common = {
@@ -125,13 +128,28 @@ export const resultTables = {
     },
     volatile: ['list_order', 'place', 'class_place', 'gap_ms'],
   },
+  vehicle_states: {
+    name: 'vehicle_states',
+    columns: {
+      key: 'text',
+      event_id: 'uuid',
+      entry_id: 'uuid',
+      state: 'text',
+      since: 'time',
+      last_record_at: 'time',
+    },
+    volatile: undefined,
+  },
 } as const satisfies Record<string, ResultTable>;
 
 export type ResultTableName = keyof typeof resultTables;
-type RowsByTable = Readonly<Record<ResultTableName, readonly TableRow[]>>;
+export type RowsByTable = Readonly<Record<ResultTableName, readonly TableRow[]>>;
 
-/** All rows of an event. */
-export function tableRows(entries: readonly EntryResults[], classification: Classification): RowsByTable {
+/** All results of an event. */
+export function tableRows(
+  entries: readonly EntryResults[],
+  classification: Classification,
+): Omit<RowsByTable, 'vehicle_states'> {
   return {
     passings: entries.flatMap(({ passings }) => passings.map(passingColumns)),
     waypoint_results: entries.flatMap(({ waypoints }) => waypoints.map(waypointColumns)),

@@ -5,20 +5,30 @@ import {
   type ResultTable,
   resultTables,
   type ResultTableName,
+  type RowsByTable,
   type TableRow,
-  type tableRows,
 } from './result-tables.ts';
 import { type Revision, revisionColumns } from './revision.ts';
 
 const tables: readonly (ResultTable & { readonly name: ResultTableName })[] = Object.values(resultTables);
 
+/** Their rows are always compared for all entries. */
+const wholeTables: ReadonlySet<ResultTableName> = new Set([
+  'stage_results',
+  'classification',
+  'vehicle_states',
+]);
+
 /** The content of each row as JSON, by table and key. */
 export type KnownRows = ReadonlyMap<ResultTableName, Map<string, string>>;
 
-/** What differs from the tables: rows to insert or update, and keys of rows to delete. */
-export type ResultChanges = Readonly<
-  Record<ResultTableName, { readonly rows: readonly TableRow[]; readonly gone: readonly string[] }>
->;
+/** What differs from a table: rows to insert or update, and keys of rows to delete. */
+interface TableChanges {
+  readonly rows: readonly TableRow[];
+  readonly gone: readonly string[];
+}
+
+export type ResultChanges = Readonly<Record<ResultTableName, TableChanges>>;
 
 /** What the tables hold of an event. */
 export async function readResults(postgres: PostgresClient, eventId: string): Promise<KnownRows> {
@@ -45,24 +55,23 @@ export async function readResults(postgres: PostgresClient, eventId: string): Pr
 /**
  * Compares an event's rows with those of the tables. Undefined if nothing has changed.
  *
- * @param isLeftOut entries whose rows, other than stage results and classification, are not among the results and stay
+ * @param isLeftOut entries whose rows, other than those of the tables that are given whole, are not among the results and stay
  */
 export function findChanges(
-  results: ReturnType<typeof tableRows>,
+  results: RowsByTable,
   known: KnownRows,
   isLeftOut: (entryId: string) => boolean,
 ): ResultChanges | undefined {
-  let count = 0;
-  const changesOf = (name: ResultTableName) => {
-    const before = known.get(name);
-    const keys = new Set(results[name].map((row) => String(row['key'])));
-    const rows = results[name].filter((row) => before?.get(String(row['key'])) !== contentOf(name, row));
-    const isWhole = name === 'stage_results' || name === 'classification';
-    const gone = [...(before?.keys() ?? [])].filter(
-      (key) => !keys.has(key) && (isWhole || !isLeftOut(entryIdOfKey(key))),
+  let isChanged = false;
+  const changesOf = (name: ResultTableName): TableChanges => {
+    const changes = findTableChanges(
+      name,
+      results[name],
+      known,
+      wholeTables.has(name) ? undefined : isLeftOut,
     );
-    count += rows.length + gone.length;
-    return { rows, gone };
+    isChanged ||= changes !== undefined;
+    return changes ?? { rows: [], gone: [] };
   };
   const changes = {
     passings: changesOf('passings'),
@@ -71,8 +80,32 @@ export function findChanges(
     incidents: changesOf('incidents'),
     stage_results: changesOf('stage_results'),
     classification: changesOf('classification'),
+    vehicle_states: changesOf('vehicle_states'),
   };
-  return count === 0 ? undefined : changes;
+  return isChanged ? changes : undefined;
+}
+
+export function findTableChanges(
+  name: ResultTableName,
+  rows: readonly TableRow[],
+  known: KnownRows,
+  isLeftOut: (entryId: string) => boolean = () => false,
+): TableChanges | undefined {
+  const before = known.get(name) ?? new Map<string, string>();
+  const keys = new Set(rows.map((row) => String(row['key'])));
+  const changed = rows.filter((row) => before.get(String(row['key'])) !== contentOf(name, row));
+  const gone = [...before.keys()].filter((key) => !keys.has(key) && !isLeftOut(entryIdOfKey(key)));
+  return changed.length + gone.length === 0 ? undefined : { rows: changed, gone };
+}
+
+/** A row as the tables hold it. */
+export function knownRow(known: KnownRows, table: ResultTableName, key: string): TableRow | undefined {
+  const content = known.get(table)?.get(key);
+  if (content === undefined) return undefined;
+  const values: readonly TableRow[string][] = JSON.parse(content);
+  return Object.fromEntries(
+    Object.keys(resultTables[table].columns).map((column, at) => [column, values[at] ?? null]),
+  );
 }
 
 /** Notes that the tables hold these changes. */
@@ -125,7 +158,7 @@ const statement = `
     select held.event_id, payload.value -> 'changes' as changes, payload.value -> 'reasons' as reasons
       from held cross join (select $4::text::json as value) as payload
   ), ${tables.flatMap((table) => [upsertOf(table), deleteOf(table)]).join(', ')}, changed as (
-    ${tables.map(changedOf).join(' union all ')}
+    ${tables.flatMap(changedOf).join(' union all ')}
   ), history as (
     insert into result_changes (event_id, entry_id, table_name, key, old_row, new_row, reason)
     select input.event_id, changed.entry_id, changed.table_name, changed.key, changed.old_row, changed.new_row,
@@ -163,14 +196,16 @@ function deleteOf({ name }: ResultTable): string {
   )`;
 }
 
-function changedOf({ name, volatile }: ResultTable): string {
+function changedOf({ name, volatile }: ResultTable): readonly string[] {
+  if (!volatile) return [];
   const ignored = `'{${['computed_at', ...volatile].join(',')}}'::text[]`;
-  return `
+  const changed = `
     select '${name}' as table_name, now_set.key, now_set.entry_id, to_jsonb(before) as old_row, now_set.new_row,
            ${ignored} as volatile
       from ${name}_set as now_set left join ${name} as before on before.key = now_set.key
     union all
     select '${name}', key, entry_id, old_row, null, ${ignored} from ${name}_gone`;
+  return [changed];
 }
 
 /** See `rowKey` of @app/race/rows. */

@@ -45,6 +45,9 @@ test('results follow fixes in any order, marks, the course, assignments and deci
   await send(redis, stream, [...withHole.slice(180), ...withHole.slice(60, 90)]);
   await send(redis, stream, drive(first));
   await expectFinished(fixture, race, 3);
+  // All have sent just now, whatever the times of their fixes are.
+  const states = await sql`select state from vehicle_states where event_id = ${race.eventId}`;
+  expect(states.map(({ state }) => String(state))).toEqual(['moving', 'moving', 'moving']);
 
   // The fixes around the finish are marked as faulty: it is not passed.
   const aroundFinish = sql`device_id = ${first} and ts > ${new Date(startAtMs + 105_000)}`;
