@@ -55,6 +55,7 @@ export async function* readPositions(
   }
 }
 
+/** Times are parameters of type text: as a timestamptz postgres.js would make a Date of each, and infinity is none. */
 function selectPage(comparison: string): string {
   return `
     select round(extract(epoch from ts) * 1000)::float8 as "fixAtMs",
@@ -62,7 +63,7 @@ function selectPage(comparison: string): string {
            case when jsonb_typeof(attributes -> '182') = 'number' then (attributes ->> '182')::float8 end as "hdopTenths",
            priority, quality, faulty as "isFaulty"
       from positions
-     where device_id = $1 and ts ${comparison} $2::timestamptz and ts <= $3::timestamptz
+     where device_id = $1 and ts ${comparison} $2::text::timestamptz and ts <= $3::text::timestamptz
      order by ts limit ${pageRows}`;
 }
 

@@ -53,6 +53,18 @@ test('three entries that drive the stage have results in every table, equal to t
   expect(at.messages.filter((line) => /^(?:warn|error)/u.test(line))).toEqual([]);
 });
 
+test('an event without a start and an end has results', async () => {
+  const race = await insertSmallRace(at.sql);
+  await at.sql`update events set start_at = null, end_at = null where id = ${race.eventId}`;
+  await at.devices.refresh();
+  const evaluator = await at.open(race.eventId);
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  const stored = await resultsStored(at.sql, race.eventId);
+  expect(stored).toEqual(await resultsFromScratch(at.sql, race.eventId));
+  expect(stored.passings).toHaveLength(3);
+});
+
 test('in the end the tables hold what the rules make of the data', { timeout: 300_000 }, async () => {
   const checked = await fc.check(resultsProperty(at), { seed, numRuns: 30, endOnFailure: true });
   expect(checked.failed ? `seed ${seed}: ${String(checked.errorInstance)}` : '').toBe('');
