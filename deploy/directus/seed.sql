@@ -1,39 +1,172 @@
--- The event of docker compose, with an entry for each vehicle of fleet-sim's race of seed 1 and a course on its circuit.
--- Needs Directus' collections (snapshot.yaml). Safe to run twice: ids are derived from the data.
+-- Made by `pnpm run generate`: the event of docker compose, with an entry for each vehicle of fleet-sim and a course on its
+-- circuit. Needs Directus' collections (snapshot.yaml). Safe to run twice: ids are derived from the data.
 begin;
 
-create temporary table race_imeis (imei text) on commit drop;
-insert into race_imeis values
-  ('000000010000016'), ('000000010000024'), ('000000010000032'), ('000000010000040'), ('000000010000057'),
-  ('000000010000065'), ('000000010000073'), ('000000010000081'), ('000000010000099'), ('000000010000107'),
-  ('000000010000115'), ('000000010000123'), ('000000010000131'), ('000000010000149'), ('000000010000156'),
-  ('000000010000164'), ('000000010000172'), ('000000010000180'), ('000000010000198'), ('000000010000206'),
-  ('000000010000214'), ('000000010000222'), ('000000010000230'), ('000000010000248'), ('000000010000255'),
-  ('000000010000263'), ('000000010000271'), ('000000010000289'), ('000000010000297'), ('000000010000305'),
-  ('000000010000313'), ('000000010000321'), ('000000010000339'), ('000000010000347'), ('000000010000354'),
-  ('000000010000362'), ('000000010000370'), ('000000010000388'), ('000000010000396'), ('000000010000404'),
-  ('000000010000412'), ('000000010000420'), ('000000010000438'), ('000000010000446'), ('000000010000453'),
-  ('000000010000461'), ('000000010000479'), ('000000010000487'), ('000000010000495'), ('000000010000503');
-
-insert into events (id, name, race_status)
-values ('5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', 'A simulated rally', 'running')
+insert into events (id, name, start_at, race_status) values
+  ('5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', 'A simulated rally', now() - interval '15 minutes', 'running')
 on conflict do nothing;
 
-insert into devices (id, imei)
-select md5('device ' || imei)::uuid, imei from race_imeis
+insert into devices (id, imei) values
+  (md5('device 000000010000016')::uuid, '000000010000016'),
+  (md5('device 000000010000024')::uuid, '000000010000024'),
+  (md5('device 000000010000032')::uuid, '000000010000032'),
+  (md5('device 000000010000040')::uuid, '000000010000040'),
+  (md5('device 000000010000057')::uuid, '000000010000057'),
+  (md5('device 000000010000065')::uuid, '000000010000065'),
+  (md5('device 000000010000073')::uuid, '000000010000073'),
+  (md5('device 000000015000078')::uuid, '000000015000078'),
+  (md5('device 000000010000081')::uuid, '000000010000081'),
+  (md5('device 000000010000099')::uuid, '000000010000099'),
+  (md5('device 000000010000107')::uuid, '000000010000107'),
+  (md5('device 000000010000115')::uuid, '000000010000115'),
+  (md5('device 000000010000123')::uuid, '000000010000123'),
+  (md5('device 000000010000131')::uuid, '000000010000131'),
+  (md5('device 000000010000149')::uuid, '000000010000149'),
+  (md5('device 000000010000156')::uuid, '000000010000156'),
+  (md5('device 000000010000164')::uuid, '000000010000164'),
+  (md5('device 000000010000172')::uuid, '000000010000172'),
+  (md5('device 000000010000180')::uuid, '000000010000180'),
+  (md5('device 000000010000198')::uuid, '000000010000198'),
+  (md5('device 000000010000206')::uuid, '000000010000206'),
+  (md5('device 000000010000214')::uuid, '000000010000214'),
+  (md5('device 000000010000222')::uuid, '000000010000222'),
+  (md5('device 000000010000230')::uuid, '000000010000230'),
+  (md5('device 000000010000248')::uuid, '000000010000248'),
+  (md5('device 000000010000255')::uuid, '000000010000255'),
+  (md5('device 000000010000263')::uuid, '000000010000263'),
+  (md5('device 000000010000271')::uuid, '000000010000271'),
+  (md5('device 000000010000289')::uuid, '000000010000289'),
+  (md5('device 000000010000297')::uuid, '000000010000297'),
+  (md5('device 000000010000305')::uuid, '000000010000305'),
+  (md5('device 000000010000313')::uuid, '000000010000313'),
+  (md5('device 000000010000321')::uuid, '000000010000321'),
+  (md5('device 000000010000339')::uuid, '000000010000339'),
+  (md5('device 000000010000347')::uuid, '000000010000347'),
+  (md5('device 000000010000354')::uuid, '000000010000354'),
+  (md5('device 000000010000362')::uuid, '000000010000362'),
+  (md5('device 000000010000370')::uuid, '000000010000370'),
+  (md5('device 000000010000388')::uuid, '000000010000388'),
+  (md5('device 000000010000396')::uuid, '000000010000396'),
+  (md5('device 000000010000404')::uuid, '000000010000404'),
+  (md5('device 000000010000412')::uuid, '000000010000412'),
+  (md5('device 000000010000420')::uuid, '000000010000420'),
+  (md5('device 000000010000438')::uuid, '000000010000438'),
+  (md5('device 000000010000446')::uuid, '000000010000446'),
+  (md5('device 000000010000453')::uuid, '000000010000453'),
+  (md5('device 000000010000461')::uuid, '000000010000461'),
+  (md5('device 000000010000479')::uuid, '000000010000479'),
+  (md5('device 000000010000487')::uuid, '000000010000487'),
+  (md5('device 000000010000495')::uuid, '000000010000495'),
+  (md5('device 000000010000503')::uuid, '000000010000503')
 on conflict do nothing;
 
-insert into entries (id, name, event_id, number, class, crew, start_order)
-select md5('entry ' || imei)::uuid, 'No. ' || n, '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', n, 'RC' || 2 + n % 3, 'Crew ' || n, n
-from (select imei, row_number() over (order by imei) as n from race_imeis) as vehicle
+insert into entries (id, name, event_id, number, class, crew, start_order, start_at) values
+  (md5('entry 000000010000016')::uuid, 'No. 1', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '1', 'RC3', 'Aalto / Hiltunen', 1, now() + interval '0 ms'),
+  (md5('entry 000000010000024')::uuid, 'No. 2', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '2', 'RC4', 'Halonen / Lehtonen', 2, now() + interval '10000 ms'),
+  (md5('entry 000000010000032')::uuid, 'No. 3', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '3', 'RC2', 'Heikkinen / Rantanen', 3, now() + interval '20000 ms'),
+  (md5('entry 000000010000040')::uuid, 'No. 4', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '4', 'RC3', 'Hiltunen / Halonen', 4, now() + interval '30000 ms'),
+  (md5('entry 000000010000057')::uuid, 'No. 5', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '5', 'RC4', 'Järvinen / Korhonen', 5, now() + interval '40000 ms'),
+  (md5('entry 000000010000065')::uuid, 'No. 6', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '6', 'RC2', 'Kallio / Ojala', 6, now() + interval '50000 ms'),
+  (md5('entry 000000010000073')::uuid, 'No. 7', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '7', 'RC3', 'Karjalainen / Virtanen', 7, now() + interval '60000 ms'),
+  (md5('entry 000000010000081')::uuid, 'No. 8', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '8', 'RC4', 'Kinnunen / Karjalainen', 8, now() + interval '70000 ms'),
+  (md5('entry 000000010000099')::uuid, 'No. 9', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '9', 'RC2', 'Korhonen / Nieminen', 9, now() + interval '80000 ms'),
+  (md5('entry 000000010000107')::uuid, 'No. 10', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '10', 'RC3', 'Laine / Toivonen', 10, now() + interval '90000 ms'),
+  (md5('entry 000000010000115')::uuid, 'No. 11', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '11', 'RC4', 'Lehtonen / Järvinen', 11, now() + interval '100000 ms'),
+  (md5('entry 000000010000123')::uuid, 'No. 12', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '12', 'RC2', 'Mattila / Mattila', 12, now() + interval '110000 ms'),
+  (md5('entry 000000010000131')::uuid, 'No. 13', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '13', 'RC3', 'Mäkelä / Saarinen', 13, now() + interval '120000 ms'),
+  (md5('entry 000000010000149')::uuid, 'No. 14', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '14', 'RC4', 'Nieminen / Heikkinen', 14, now() + interval '130000 ms'),
+  (md5('entry 000000010000156')::uuid, 'No. 15', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '15', 'RC2', 'Niskanen / Laine', 15, now() + interval '140000 ms'),
+  (md5('entry 000000010000164')::uuid, 'No. 16', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '16', 'RC3', 'Ojala / Pesonen', 16, now() + interval '150000 ms'),
+  (md5('entry 000000010000172')::uuid, 'No. 17', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '17', 'RC4', 'Pesonen / Aalto', 17, now() + interval '160000 ms'),
+  (md5('entry 000000010000180')::uuid, 'No. 18', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '18', 'RC2', 'Rantanen / Kinnunen', 18, now() + interval '170000 ms'),
+  (md5('entry 000000010000198')::uuid, 'No. 19', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '19', 'RC3', 'Saarinen / Niskanen', 19, now() + interval '180000 ms'),
+  (md5('entry 000000010000206')::uuid, 'No. 20', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '20', 'RC4', 'Salonen / Tuominen', 20, now() + interval '190000 ms'),
+  (md5('entry 000000010000214')::uuid, 'No. 21', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '21', 'RC2', 'Toivonen / Kallio', 21, now() + interval '200000 ms'),
+  (md5('entry 000000010000222')::uuid, 'No. 22', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '22', 'RC3', 'Tuominen / Mäkelä', 22, now() + interval '210000 ms'),
+  (md5('entry 000000010000230')::uuid, 'No. 23', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '23', 'RC4', 'Virtanen / Salonen', 23, now() + interval '220000 ms'),
+  (md5('entry 000000010000248')::uuid, 'No. 24', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '24', 'RC2', 'Aalto / Hiltunen', 24, now() + interval '230000 ms'),
+  (md5('entry 000000010000255')::uuid, 'No. 25', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '25', 'RC3', 'Halonen / Lehtonen', 25, now() + interval '240000 ms'),
+  (md5('entry 000000010000263')::uuid, 'No. 26', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '26', 'RC4', 'Heikkinen / Rantanen', 26, now() + interval '250000 ms'),
+  (md5('entry 000000010000271')::uuid, 'No. 27', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '27', 'RC2', 'Hiltunen / Halonen', 27, now() + interval '260000 ms'),
+  (md5('entry 000000010000289')::uuid, 'No. 28', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '28', 'RC3', 'Järvinen / Korhonen', 28, now() + interval '270000 ms'),
+  (md5('entry 000000010000297')::uuid, 'No. 29', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '29', 'RC4', 'Kallio / Ojala', 29, now() + interval '280000 ms'),
+  (md5('entry 000000010000305')::uuid, 'No. 30', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '30', 'RC2', 'Karjalainen / Virtanen', 30, now() + interval '290000 ms'),
+  (md5('entry 000000010000313')::uuid, 'No. 31', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '31', 'RC3', 'Kinnunen / Karjalainen', 31, now() + interval '300000 ms'),
+  (md5('entry 000000010000321')::uuid, 'No. 32', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '32', 'RC4', 'Korhonen / Nieminen', 32, now() + interval '310000 ms'),
+  (md5('entry 000000010000339')::uuid, 'No. 33', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '33', 'RC2', 'Laine / Toivonen', 33, now() + interval '320000 ms'),
+  (md5('entry 000000010000347')::uuid, 'No. 34', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '34', 'RC3', 'Lehtonen / Järvinen', 34, now() + interval '330000 ms'),
+  (md5('entry 000000010000354')::uuid, 'No. 35', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '35', 'RC4', 'Mattila / Mattila', 35, now() + interval '340000 ms'),
+  (md5('entry 000000010000362')::uuid, 'No. 36', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '36', 'RC2', 'Mäkelä / Saarinen', 36, now() + interval '350000 ms'),
+  (md5('entry 000000010000370')::uuid, 'No. 37', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '37', 'RC3', 'Nieminen / Heikkinen', 37, now() + interval '360000 ms'),
+  (md5('entry 000000010000388')::uuid, 'No. 38', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '38', 'RC4', 'Niskanen / Laine', 38, now() + interval '370000 ms'),
+  (md5('entry 000000010000396')::uuid, 'No. 39', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '39', 'RC2', 'Ojala / Pesonen', 39, now() + interval '380000 ms'),
+  (md5('entry 000000010000404')::uuid, 'No. 40', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '40', 'RC3', 'Pesonen / Aalto', 40, now() + interval '390000 ms'),
+  (md5('entry 000000010000412')::uuid, 'No. 41', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '41', 'RC4', 'Rantanen / Kinnunen', 41, now() + interval '400000 ms'),
+  (md5('entry 000000010000420')::uuid, 'No. 42', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '42', 'RC2', 'Saarinen / Niskanen', 42, now() + interval '410000 ms'),
+  (md5('entry 000000010000438')::uuid, 'No. 43', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '43', 'RC3', 'Salonen / Tuominen', 43, now() + interval '420000 ms'),
+  (md5('entry 000000010000446')::uuid, 'No. 44', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '44', 'RC4', 'Toivonen / Kallio', 44, now() + interval '430000 ms'),
+  (md5('entry 000000010000453')::uuid, 'No. 45', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '45', 'RC2', 'Tuominen / Mäkelä', 45, now() + interval '440000 ms'),
+  (md5('entry 000000010000461')::uuid, 'No. 46', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '46', 'RC3', 'Virtanen / Salonen', 46, now() + interval '450000 ms'),
+  (md5('entry 000000010000479')::uuid, 'No. 47', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '47', 'RC4', 'Aalto / Hiltunen', 47, now() + interval '460000 ms'),
+  (md5('entry 000000010000487')::uuid, 'No. 48', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '48', 'RC2', 'Halonen / Lehtonen', 48, now() + interval '470000 ms'),
+  (md5('entry 000000010000495')::uuid, 'No. 49', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '49', 'RC3', 'Heikkinen / Rantanen', 49, now() + interval '480000 ms'),
+  (md5('entry 000000010000503')::uuid, 'No. 50', '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', '50', 'RC4', 'Hiltunen / Halonen', 50, now() + interval '490000 ms')
 on conflict do nothing;
 
-insert into entry_devices (id, entry_id, device_id)
-select md5('entry device ' || imei)::uuid, md5('entry ' || imei)::uuid, devices.id
-from race_imeis join devices using (imei)
+insert into entry_devices (id, entry_id, device_id, order_number) values
+  (md5('entry device 000000010000016')::uuid, md5('entry 000000010000016')::uuid, (select id from devices where imei = '000000010000016'), 1),
+  (md5('entry device 000000010000024')::uuid, md5('entry 000000010000024')::uuid, (select id from devices where imei = '000000010000024'), 1),
+  (md5('entry device 000000010000032')::uuid, md5('entry 000000010000032')::uuid, (select id from devices where imei = '000000010000032'), 1),
+  (md5('entry device 000000010000040')::uuid, md5('entry 000000010000040')::uuid, (select id from devices where imei = '000000010000040'), 1),
+  (md5('entry device 000000010000057')::uuid, md5('entry 000000010000057')::uuid, (select id from devices where imei = '000000010000057'), 1),
+  (md5('entry device 000000010000065')::uuid, md5('entry 000000010000065')::uuid, (select id from devices where imei = '000000010000065'), 1),
+  (md5('entry device 000000010000073')::uuid, md5('entry 000000010000073')::uuid, (select id from devices where imei = '000000010000073'), 1),
+  (md5('entry device 000000015000078')::uuid, md5('entry 000000010000073')::uuid, (select id from devices where imei = '000000015000078'), 2),
+  (md5('entry device 000000010000081')::uuid, md5('entry 000000010000081')::uuid, (select id from devices where imei = '000000010000081'), 1),
+  (md5('entry device 000000010000099')::uuid, md5('entry 000000010000099')::uuid, (select id from devices where imei = '000000010000099'), 1),
+  (md5('entry device 000000010000107')::uuid, md5('entry 000000010000107')::uuid, (select id from devices where imei = '000000010000107'), 1),
+  (md5('entry device 000000010000115')::uuid, md5('entry 000000010000115')::uuid, (select id from devices where imei = '000000010000115'), 1),
+  (md5('entry device 000000010000123')::uuid, md5('entry 000000010000123')::uuid, (select id from devices where imei = '000000010000123'), 1),
+  (md5('entry device 000000010000131')::uuid, md5('entry 000000010000131')::uuid, (select id from devices where imei = '000000010000131'), 1),
+  (md5('entry device 000000010000149')::uuid, md5('entry 000000010000149')::uuid, (select id from devices where imei = '000000010000149'), 1),
+  (md5('entry device 000000010000156')::uuid, md5('entry 000000010000156')::uuid, (select id from devices where imei = '000000010000156'), 1),
+  (md5('entry device 000000010000164')::uuid, md5('entry 000000010000164')::uuid, (select id from devices where imei = '000000010000164'), 1),
+  (md5('entry device 000000010000172')::uuid, md5('entry 000000010000172')::uuid, (select id from devices where imei = '000000010000172'), 1),
+  (md5('entry device 000000010000180')::uuid, md5('entry 000000010000180')::uuid, (select id from devices where imei = '000000010000180'), 1),
+  (md5('entry device 000000010000198')::uuid, md5('entry 000000010000198')::uuid, (select id from devices where imei = '000000010000198'), 1),
+  (md5('entry device 000000010000206')::uuid, md5('entry 000000010000206')::uuid, (select id from devices where imei = '000000010000206'), 1),
+  (md5('entry device 000000010000214')::uuid, md5('entry 000000010000214')::uuid, (select id from devices where imei = '000000010000214'), 1),
+  (md5('entry device 000000010000222')::uuid, md5('entry 000000010000222')::uuid, (select id from devices where imei = '000000010000222'), 1),
+  (md5('entry device 000000010000230')::uuid, md5('entry 000000010000230')::uuid, (select id from devices where imei = '000000010000230'), 1),
+  (md5('entry device 000000010000248')::uuid, md5('entry 000000010000248')::uuid, (select id from devices where imei = '000000010000248'), 1),
+  (md5('entry device 000000010000255')::uuid, md5('entry 000000010000255')::uuid, (select id from devices where imei = '000000010000255'), 1),
+  (md5('entry device 000000010000263')::uuid, md5('entry 000000010000263')::uuid, (select id from devices where imei = '000000010000263'), 1),
+  (md5('entry device 000000010000271')::uuid, md5('entry 000000010000271')::uuid, (select id from devices where imei = '000000010000271'), 1),
+  (md5('entry device 000000010000289')::uuid, md5('entry 000000010000289')::uuid, (select id from devices where imei = '000000010000289'), 1),
+  (md5('entry device 000000010000297')::uuid, md5('entry 000000010000297')::uuid, (select id from devices where imei = '000000010000297'), 1),
+  (md5('entry device 000000010000305')::uuid, md5('entry 000000010000305')::uuid, (select id from devices where imei = '000000010000305'), 1),
+  (md5('entry device 000000010000313')::uuid, md5('entry 000000010000313')::uuid, (select id from devices where imei = '000000010000313'), 1),
+  (md5('entry device 000000010000321')::uuid, md5('entry 000000010000321')::uuid, (select id from devices where imei = '000000010000321'), 1),
+  (md5('entry device 000000010000339')::uuid, md5('entry 000000010000339')::uuid, (select id from devices where imei = '000000010000339'), 1),
+  (md5('entry device 000000010000347')::uuid, md5('entry 000000010000347')::uuid, (select id from devices where imei = '000000010000347'), 1),
+  (md5('entry device 000000010000354')::uuid, md5('entry 000000010000354')::uuid, (select id from devices where imei = '000000010000354'), 1),
+  (md5('entry device 000000010000362')::uuid, md5('entry 000000010000362')::uuid, (select id from devices where imei = '000000010000362'), 1),
+  (md5('entry device 000000010000370')::uuid, md5('entry 000000010000370')::uuid, (select id from devices where imei = '000000010000370'), 1),
+  (md5('entry device 000000010000388')::uuid, md5('entry 000000010000388')::uuid, (select id from devices where imei = '000000010000388'), 1),
+  (md5('entry device 000000010000396')::uuid, md5('entry 000000010000396')::uuid, (select id from devices where imei = '000000010000396'), 1),
+  (md5('entry device 000000010000404')::uuid, md5('entry 000000010000404')::uuid, (select id from devices where imei = '000000010000404'), 1),
+  (md5('entry device 000000010000412')::uuid, md5('entry 000000010000412')::uuid, (select id from devices where imei = '000000010000412'), 1),
+  (md5('entry device 000000010000420')::uuid, md5('entry 000000010000420')::uuid, (select id from devices where imei = '000000010000420'), 1),
+  (md5('entry device 000000010000438')::uuid, md5('entry 000000010000438')::uuid, (select id from devices where imei = '000000010000438'), 1),
+  (md5('entry device 000000010000446')::uuid, md5('entry 000000010000446')::uuid, (select id from devices where imei = '000000010000446'), 1),
+  (md5('entry device 000000010000453')::uuid, md5('entry 000000010000453')::uuid, (select id from devices where imei = '000000010000453'), 1),
+  (md5('entry device 000000010000461')::uuid, md5('entry 000000010000461')::uuid, (select id from devices where imei = '000000010000461'), 1),
+  (md5('entry device 000000010000479')::uuid, md5('entry 000000010000479')::uuid, (select id from devices where imei = '000000010000479'), 1),
+  (md5('entry device 000000010000487')::uuid, md5('entry 000000010000487')::uuid, (select id from devices where imei = '000000010000487'), 1),
+  (md5('entry device 000000010000495')::uuid, md5('entry 000000010000495')::uuid, (select id from devices where imei = '000000010000495'), 1),
+  (md5('entry device 000000010000503')::uuid, md5('entry 000000010000503')::uuid, (select id from devices where imei = '000000010000503'), 1)
 on conflict do nothing;
 
--- Printed by: node tools/fleet-sim/src/print-course.ts 5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1
 insert into stages (id, event_id, name, order_number, line, start_by) values
   (md5('5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1 SS 1 stage')::uuid, '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', 'SS 1', 1, '{"type":"LineString","coordinates":[[25.1149004,62.0456159],[25.1153567,62.0456429],[25.1158505,62.0456739],[25.1163055,62.0457052],[25.1167972,62.0457432],[25.1172492,62.0457828],[25.1177364,62.0458318],[25.1181833,62.0458825],[25.1186674,62.0459379],[25.119114,62.0459894],[25.1195968,62.046047],[25.1200408,62.0461031],[25.1205191,62.0461685],[25.120957,62.0462342],[25.1214261,62.0463129],[25.1218523,62.0463937],[25.122304,62.0464921],[25.1227087,62.0465943],[25.1231278,62.0467203],[25.123482,62.0468576],[25.1238309,62.0470241],[25.1241281,62.0471885],[25.1244329,62.0473732],[25.1247073,62.0475461],[25.1250069,62.0477326],[25.1252943,62.0479007],[25.1256273,62.0480743],[25.1259627,62.0482215],[25.1263633,62.0483598],[25.1267614,62.0484674],[25.127207,62.0485716],[25.1276283,62.0486576],[25.1280933,62.048741],[25.128529,62.0488095],[25.1290067,62.0488753],[25.129452,62.0489285],[25.1299384,62.0489785],[25.1303904,62.0490175],[25.1308828,62.0490521],[25.1313394,62.0490766],[25.1318358,62.0490948],[25.1322954,62.0490989],[25.1327929,62.0490893],[25.1332507,62.0490699],[25.1337445,62.0490398],[25.1341983,62.0490051],[25.1346876,62.0489615],[25.1351373,62.0489168],[25.1356228,62.0488646],[25.1360696,62.0488139],[25.1365531,62.0487579],[25.1369971,62.0487023],[25.1374604,62.0486168],[25.1378798,62.0485285],[25.1383538,62.0484603],[25.1387642,62.0485411],[25.1388349,62.048745],[25.1384975,62.0488912],[25.1380979,62.0490302],[25.1377078,62.0491442],[25.137279,62.049263],[25.136882,62.0493718],[25.1364534,62.0494907],[25.1360612,62.0496032],[25.1356426,62.0497297],[25.1352649,62.0498526],[25.1348706,62.0499952],[25.1345293,62.0501394],[25.1341854,62.0503082],[25.1338737,62.0504666],[25.1335459,62.0506423],[25.133257,62.0508099],[25.1329659,62.0509992],[25.1327264,62.051183],[25.1325148,62.0513941],[25.1323874,62.0516007],[25.1323602,62.0518331],[25.1324424,62.0520448],[25.1326087,62.0522647],[25.132811,62.0524582],[25.1330691,62.0526578],[25.133336,62.0528333],[25.1336516,62.0530139],[25.1339651,62.0531716],[25.1343275,62.0533318],[25.1346832,62.0534684],[25.1350931,62.0536011],[25.1355018,62.0536995],[25.1359699,62.0537792],[25.1364149,62.0538335],[25.1369045,62.0538768],[25.13736,62.0539066],[25.1378554,62.0539314],[25.1383136,62.05395],[25.1388103,62.0539681],[25.1392688,62.053985],[25.1397651,62.0540057]]}', 'gate'),
   (md5('5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1 SS 2 stage')::uuid, '5f1d6a3e-0b0c-4c53-9d7e-2a61c8f0e5a1', 'SS 2', 2, '{"type":"LineString","coordinates":[[25.1435265,62.054342],[25.143976,62.0543873],[25.1444614,62.0544398],[25.1449071,62.0544927],[25.1453862,62.0545567],[25.1458232,62.0546236],[25.1462884,62.054707],[25.1467067,62.0547964],[25.1471422,62.0549096],[25.1475207,62.0550317],[25.1479042,62.0551807],[25.1482376,62.0553291],[25.1485776,62.0554997],[25.1488724,62.0556651],[25.1491709,62.055852],[25.1494266,62.0560312],[25.1496806,62.056232],[25.1498915,62.0564236],[25.1500905,62.0566376],[25.1502416,62.0568412],[25.1503604,62.0570679],[25.1504107,62.057282],[25.1504013,62.0575154],[25.1503494,62.0577296],[25.150257,62.0579591],[25.1501436,62.058168],[25.1499935,62.0583906],[25.1498299,62.0585921],[25.1496218,62.0588042],[25.149388,62.0589896],[25.1490555,62.0591626],[25.1486626,62.059272],[25.1481801,62.0592562],[25.147812,62.0591281],[25.147466,62.0589602],[25.1472083,62.058782],[25.1469832,62.0585738],[25.1467929,62.0583775],[25.1465871,62.0581648],[25.1463852,62.0579711],[25.1461398,62.0577679],[25.1458741,62.0575922],[25.1455243,62.0574265],[25.1451589,62.0572957],[25.1447398,62.0571697],[25.1443359,62.0570668],[25.1438833,62.0569694],[25.1434538,62.0568926],[25.1429777,62.0568241],[25.14253,62.0567754],[25.1420378,62.0567401],[25.1415791,62.0567263],[25.1410816,62.0567351],[25.1406256,62.0567622],[25.1401372,62.0568078],[25.1396922,62.0568618],[25.1392162,62.0569305],[25.1387821,62.0570014],[25.1383167,62.0570847],[25.1378911,62.0571662],[25.1374332,62.0572582],[25.1370127,62.0573454],[25.1365656,62.0574481],[25.136169,62.0575572],[25.1357541,62.0576864],[25.1353812,62.0578124],[25.1349838,62.0579533],[25.1346194,62.0580848],[25.1342231,62.0582263],[25.1338521,62.0583536],[25.1334407,62.0584853],[25.1330489,62.0585981],[25.1326082,62.0587069],[25.1321851,62.0587912],[25.1317146,62.058868],[25.1312754,62.0589319],[25.1307951,62.0589938],[25.1303479,62.0590441],[25.1298598,62.0590909],[25.1294063,62.0591268],[25.1289124,62.0591573],[25.1284545,62.0591773],[25.1279569,62.0591896],[25.1274971,62.0591913],[25.1269992,62.059182],[25.1265413,62.059162],[25.1260486,62.0591275],[25.1255974,62.0590857],[25.1251132,62.0590308],[25.124671,62.0589717],[25.1241975,62.0588991],[25.1237663,62.0588242],[25.1233065,62.0587344],[25.1228897,62.0586434],[25.1224481,62.0585354],[25.1220515,62.0584264],[25.1216367,62.0582972]]}', 'gate'),

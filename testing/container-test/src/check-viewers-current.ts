@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { eventually } from '@app/test-kit/eventually';
 import type { Sql } from 'postgres';
-import { seededEventId } from './seeded-event.ts';
+import { seededEventId } from '@app/fleet-sim/seed-sql';
 import type { Stack } from './stack.ts';
 import { Viewers } from './viewers.ts';
 

@@ -1,7 +1,7 @@
 /** The Directus stand-in of the test kit as a server, with one user who may see the seeded event. */
 import { once } from 'node:events';
 import { startDirectus } from '@app/test-kit/directus';
-import { seededEventId } from './seeded-event.ts';
+import { seededEventId } from '@app/fleet-sim/seed-sql';
 
 const userId = '1c9a43c1-7f0a-4f7a-8b0d-6a1d0a5b7c11';
 

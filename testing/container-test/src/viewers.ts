@@ -3,7 +3,7 @@ import type { LiveClient, LivePosition } from '@app/live-client';
 import { eventTopic } from '@app/shared/topics';
 import { watchEvent } from '@app/spectator/watch-event';
 import { eventually } from '@app/test-kit/eventually';
-import { seededEventId } from './seeded-event.ts';
+import { seededEventId } from '@app/fleet-sim/seed-sql';
 import { admin, type Stack } from './stack.ts';
 
 const liveTimeoutMs = 120_000;

@@ -1,10 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { courseSql } from '@app/fleet-sim/course-sql';
-import { raceImeis } from '@app/fleet-sim/race';
 import { pruneSettings } from '@app/migrate/prune-settings';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { seededEventId } from '../src/seeded-event.ts';
+import { seededEventId, seededFleet } from '@app/fleet-sim/seed-sql';
 
 interface ComposeFile {
   readonly services: Readonly<
@@ -60,15 +58,11 @@ test('every mounted file exists and is read-only', () => {
   expect(paths.filter((path) => !existsSync(path))).toEqual([]);
 });
 
-test('the seeded event is the watched one and has the vehicles of fleet-sim', () => {
-  const seed = read('deploy/directus/seed.sql');
+test('the seeded event is the watched one, and fleet-sim sends its race', () => {
   const { command = [] } = services['fleet-sim'] ?? {};
-  const [, vehicles, , fleetSeed] = command;
-  expect(command).toEqual(['--vehicles', '50', '--seed', '1']);
-  const imeis = [...seed.matchAll(/\('(\d{15})'\)/gu)].map(([, imei]) => imei);
-  expect(imeis).toEqual(raceImeis({ seed: Number(fleetSeed), vehicles: Number(vehicles) }));
+  const { vehicles, seed } = seededFleet;
+  expect(command).toEqual(['--vehicles', String(vehicles), '--seed', String(seed), '--incidents']);
   expect(services['spectator']?.environment?.['EVENT_ID']).toBe(seededEventId);
-  expect(new Set(seed.match(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gu))).toEqual(new Set([seededEventId]));
 });
 
 test('the prune job runs only on request, once, with an image that is built, and deletes nothing by default', () => {
@@ -88,10 +82,6 @@ test('all gateways have one key of session tickets, long enough', () => {
   const key = services['live-gateway']?.environment?.['LIVE_TICKET_KEY'] ?? '';
   const [, fallback] = /^\$\{LIVE_TICKET_KEY:-(.*)\}$/u.exec(key) ?? [];
   expect(fallback?.length).toBeGreaterThanOrEqual(32);
-});
-
-test("the seeded course is the one of fleet-sim's circuit", () => {
-  expect(read('deploy/directus/seed.sql')).toContain(courseSql(seededEventId));
 });
 
 test('stop_grace_period exceeds the drain time', () => {

@@ -2,9 +2,9 @@ import { fileURLToPath } from 'node:url';
 import { startPostgres } from '@app/test-kit/postgres';
 import postgres from 'postgres';
 import { expect, test } from 'vitest';
-import { seededEventId } from '../src/seeded-event.ts';
+import { seededEventId } from '@app/fleet-sim/seed-sql';
 
-test('the seed fills the collections once, with a running event, 50 entries and a course', async () => {
+test('the seed fills the collections once, with a running event, 50 complete entries and a course', async () => {
   await using database = await startPostgres();
   const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
   const seed = fileURLToPath(new URL('../../../deploy/directus/seed.sql', import.meta.url));
@@ -12,7 +12,10 @@ test('the seed fills the collections once, with a running event, 50 entries and 
   const [counted] = await sql`
     select (select race_status from events where id = ${seededEventId}) as status,
            (select count(distinct start_order)::int from entries where event_id = ${seededEventId}) as entries,
-           (select count(*)::int from entry_devices) as devices,
+           (select count(*)::int from entries where number <> '' and crew <> '' and class <> ''
+               and start_at >= (select start_at from events) + interval '15 minutes') as complete,
+           (select string_agg(entries.name, ' ') from entries
+             where 1 < (select count(*) from entry_devices where entry_id = entries.id)) as "withTwoTrackers",
            (select count(*)::int from stages where event_id = ${seededEventId}) as stages,
            (select count(*)::int from gates join stages on stages.id = stage_id) as gates,
            (select count(*)::int from waypoints join stages on stages.id = stage_id) as waypoints,
@@ -21,7 +24,8 @@ test('the seed fills the collections once, with a running event, 50 entries and 
   expect(counted).toEqual({
     status: 'running',
     entries: 50,
-    devices: 50,
+    complete: 50,
+    withTwoTrackers: 'No. 7',
     stages: 3,
     gates: 12,
     waypoints: 20,

@@ -1,7 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { feed } from '@app/fleet-sim/feed';
-import { race, raceImeis } from '@app/fleet-sim/race';
-import { replayTracks } from '@app/fleet-sim/replay-tracks';
 import { Tally } from '@app/fleet-sim/tally';
 import type { TimedRecord } from '@app/fleet-sim/timed-record';
 import { logIn } from '@app/spectator/log-in';
@@ -12,12 +10,16 @@ import { checkGivenServers } from './check-given-servers.ts';
 import { describeSystem } from './describe-system.ts';
 import { countOutcome, findProblems, summarise } from './outcome.ts';
 import { readProgress } from './progress.ts';
+import { prepareRace, type PreparedRace } from './prepare-race.ts';
+import { untilAsScripted } from './race-results.ts';
 import type { DemoArguments } from './read-arguments.ts';
 import { Spectator } from './spectator.ts';
 import { startSystem, type System } from './system.ts';
 import { createView, type Screen } from './view.ts';
 
 export interface DemoResult {
+  /** What the result tables hold, for a reader. Empty for recorded flights, which drive no course. */
+  readonly results: readonly string[];
   /** The one line of what was sent, stored and received. */
   readonly summary: string;
   /** Empty if all is well. */
@@ -41,23 +43,29 @@ export async function runDemo(args: DemoArguments, screen: Screen, stop: AbortSi
   print('starting Redis, Postgres, a Directus stand-in, the processor and the gateway');
   await using servers = await startServers({ print });
   stop.throwIfAborted();
-  const vehicles = await prepareRace(args);
+  const prepared = await prepareRace(args);
   const { redisUrl, postgresUrl } = servers;
-  await using system = await startSystem({ redisUrl, postgresUrl, imeis: vehicles.imeis, signal: stop });
+  await using system = await startSystem({ redisUrl, postgresUrl, ...prepared, signal: stop });
   screen.write(await describeSystem(system, servers, stop));
 
   await using spectator = await Promise.race([connectSpectator(system, stop), rejectWhenServiceEnds(system)]);
   const sent = await Promise.race([
-    run({ args, screen, stop, system, spectator, ...vehicles }),
+    run({ args, screen, stop, system, spectator, ...prepared }),
     rejectWhenServiceEnds(system),
     rejectWhenDisconnected(system, spectator),
   ]);
 
-  const counted = await countOutcome(system, sent.counts, settleTimeoutMs);
+  const counted = await countOutcome(system, sent.tally.counts, settleTimeoutMs);
+  const { results, differences } = await untilAsScripted(
+    system,
+    prepared.script,
+    sent.untilMs,
+    settleTimeoutMs,
+  );
   await spectator.untilQuiet(quietMs);
   const ends = await Promise.all([system.gateway.stop(), system.processor.stop()]);
   const outcome = {
-    sent: sent.counts,
+    sent: sent.tally.counts,
     counted,
     received: spectator.received,
     latencies: spectator.latencies,
@@ -65,34 +73,20 @@ export async function runDemo(args: DemoArguments, screen: Screen, stop: AbortSi
   const badEnds = ends
     .filter(({ code }) => code !== 0)
     .map((end) => `a service ended with ${describeExit(end)}`);
-  return { summary: summarise(outcome), problems: [...findProblems(outcome), ...badEnds] };
-}
-
-interface Vehicles {
-  readonly imeis: readonly string[];
-  /** Called when sending begins. */
-  readonly begin: () => Iterable<TimedRecord>;
-}
-
-async function prepareRace({ vehicles, seed, isReplay }: DemoArguments): Promise<Vehicles> {
-  if (isReplay) {
-    const replay = await replayTracks({ startAtMs: Math.floor(Date.now() / 1_000) * 1_000, vehicles });
-    return { imeis: replay.imeis, begin: () => from(Date.now(), replay.records) };
-  }
-  // The race began a while ago, so that most vehicles are moving.
-  const startIntervalMs = Math.min(2_000, 60_000 / vehicles);
-  const startAtMs = Math.floor((Date.now() - vehicles * startIntervalMs) / 1_000) * 1_000;
   return {
-    imeis: raceImeis({ seed, vehicles }),
-    begin: () => from(Date.now(), race({ seed, vehicles, startAtMs, startIntervalMs })),
+    results,
+    summary: summarise(outcome),
+    problems: [...findProblems(outcome), ...differences, ...badEnds],
   };
 }
 
-function* from(sinceMs: number, sendings: Iterable<TimedRecord>): Generator<TimedRecord> {
-  for (const sending of sendings) if (sending.sendAtMs >= sinceMs) yield sending;
+interface Sent {
+  readonly tally: Tally;
+  /** When the last record was due. */
+  readonly untilMs: number;
 }
 
-interface Running extends Vehicles {
+interface Running extends PreparedRace {
   readonly args: DemoArguments;
   readonly screen: Screen;
   readonly stop: AbortSignal;
@@ -101,25 +95,39 @@ interface Running extends Vehicles {
 }
 
 /** Sends the race and shows the progress. */
-async function run({ args, screen, stop, system, spectator, imeis, begin }: Running): Promise<Tally> {
-  const { durationMs } = args;
-  const signal = durationMs === undefined ? stop : AbortSignal.any([stop, AbortSignal.timeout(durationMs)]);
+async function run(running: Running): Promise<Sent> {
+  const { screen, stop, system, spectator, entries, records } = running;
+  const { durationMs } = running.args;
+  const over = new AbortController();
+  const signal = AbortSignal.any([stop, over.signal]);
   const redis = new Redis(system.redisUrl, { retryStrategy: null });
   let lastError: Error | undefined;
   redis.on('error', (error) => (lastError = error));
-  using view = createView({ screen, startedAtMs: Date.now(), durationMs, imeis });
+  using view = createView({ screen, startedAtMs: Date.now(), durationMs, entries });
 
   const tally = new Tally();
+  let untilMs = running.startAtMs;
+  let timer: NodeJS.Timeout | undefined;
+  function* notingTheLast(): Generator<TimedRecord> {
+    for (const timed of records) {
+      untilMs = timed.sendAtMs;
+      // The duration begins once all earlier records are sent.
+      if (durationMs !== undefined && untilMs > Date.now())
+        timer ??= setTimeout(() => over.abort(), durationMs);
+      yield timed;
+    }
+  }
   try {
-    const feeding = feed({ redis, stream: system.stream, records: begin(), signal, tally });
+    const feeding = feed({ redis, stream: system.stream, records: notingTheLast(), signal, tally });
     await Promise.all([
       feeding,
       showUntil(feeding, async () => view.show(await readProgress(system, tally, spectator))),
     ]);
-    return tally;
+    return { tally, untilMs };
   } catch (error) {
     throw lastError ?? error;
   } finally {
+    clearTimeout(timer);
     redis.disconnect();
   }
 }

@@ -12,6 +12,7 @@ export async function describeSystem(system: System, servers: Servers, signal: A
   const login = JSON.stringify({ email: visitor.email, password: visitor.password, mode: 'session' });
   const subscribe = JSON.stringify({ type: 'subscribe', topic: event.topic, id: 1 });
   // Node's own WebSocket accepts headers. The demo's Node by its full path: the shell's may be older.
+  const database = withoutPassword(system.databaseUrl, servers.postgresFrom);
   const watch = `const live = new WebSocket('${liveUrl}', { headers: { cookie: process.argv[1], origin: '${directus.url}' } }); live.onopen = () => live.send('${subscribe}'); live.onmessage = ({ data }) => console.log(data)`;
 
   return `
@@ -20,7 +21,8 @@ Log in (or in a browser: ${directus.url}/admin/login, ${visitor.email}, ${visito
 Watch the race:
   ${process.execPath} -e "${watch.replaceAll(/["$`\\]/g, String.raw`\$&`)}" "$cookie"
 Inspect (with psql, if it is installed):
-  psql '${withoutPassword(system.databaseUrl, servers.postgresFrom)}' -c 'select * from positions order by ts desc limit 5'
+  psql '${database}' -c 'select * from positions order by ts desc limit 5'
+  psql '${database}' -c 'select number, rule, from_at, is_open from incidents join entries on entries.id = entry_id'
   ${findRedisCli(servers.redisFrom)} -u ${withoutPassword(system.redisUrl, servers.redisFrom)} xinfo groups ${stream}
   curl -s http://127.0.0.1:${processorPort}/metrics    # processor
   curl -s http://127.0.0.1:${gatewayPort}/metrics    # live-gateway

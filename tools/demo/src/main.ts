@@ -21,9 +21,9 @@ async function main(args: DemoArguments): Promise<number> {
     });
   }
   try {
-    const { summary, problems } = await runDemo(args, process.stdout, stop.signal);
+    const { results, summary, problems } = await runDemo(args, process.stdout, stop.signal);
     for (const problem of problems) console.error(`demo: ${problem}`);
-    console.log(summary);
+    console.log(['', ...results, summary].join('\n'));
     if (problems.length > 0) return 1;
     // A demo without a duration is stopped this way.
     return stop.signal.aborted && args.durationMs !== undefined ? 130 : 0;

@@ -1,11 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { courseSql } from '@app/fleet-sim/course-sql';
+import { raceSql } from '@app/fleet-sim/race-sql';
+import type { StartListEntry } from '@app/fleet-sim/start-list';
 import { migrate } from '@app/migrate/migrate';
 import { eventTopic } from '@app/shared/topics';
 import type { Credentials } from '@app/spectator/log-in';
 import { createDatabase } from '@app/test-kit/database';
 import { startDirectus, type TestDirectus } from '@app/test-kit/directus';
-import { createDirectusTables, seedEvent } from '@app/test-kit/directus-tables';
+import { createDirectusTables } from '@app/test-kit/directus-tables';
 import { Service } from '@app/test-kit/service';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
@@ -18,8 +19,9 @@ export interface SystemOptions {
   readonly redisUrl: string;
   /** Of a role that may create databases. */
   readonly postgresUrl: string;
-  /** Of the event's trackers. */
-  readonly imeis: readonly string[];
+  readonly entries: readonly StartListEntry[];
+  /** Of the first entry. */
+  readonly startAtMs: number;
   readonly signal: AbortSignal;
   /** Further environment variables. */
   readonly settings?: {
@@ -57,7 +59,7 @@ const keptLines = 400;
  * gateway. It creates and removes a database and a stream with unique names: the servers may be a developer's own.
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
-  const { redisUrl, imeis, signal } = options;
+  const { redisUrl, signal } = options;
   await using stack = new AsyncDisposableStack();
 
   const stream = `telemetry:demo-${randomBytes(6).toString('hex')}`;
@@ -71,7 +73,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     email: 'spectator@example.org',
     password: randomBytes(9).toString('base64url'),
   };
-  await fillDirectus(database.url, { eventId, imeis, visitor });
+  await fillDirectus(database.url, { ...options, eventId, visitor });
   const directus = stack.use(await startDirectus());
   directus.addUser(visitor);
   directus.allow(visitor.userId, eventId);
@@ -150,16 +152,18 @@ async function findLiveUrl(gateway: Service, signal: AbortSignal): Promise<strin
 
 async function fillDirectus(
   databaseUrl: string,
-  content: { readonly eventId: string; readonly imeis: readonly string[]; readonly visitor: Visitor },
+  content: Pick<SystemOptions, 'entries' | 'startAtMs'> & {
+    readonly eventId: string;
+    readonly visitor: Visitor;
+  },
 ): Promise<void> {
-  const { eventId, imeis, visitor } = content;
+  const { eventId, entries, startAtMs, visitor } = content;
   const sql = postgres(databaseUrl, { max: 1, onnotice: () => undefined });
   try {
     await createDirectusTables(sql);
     await sql`insert into directus_users (id, email) values (${visitor.userId}, ${visitor.email})`;
-    await seedEvent(sql, { eventId, devices: imeis.map((imei) => ({ id: randomUUID(), imei })) });
-    await sql`update events set name = 'A simulated rally', race_status = 'running' where id = ${eventId}`;
-    await sql.unsafe(courseSql(eventId));
+    const startAt = `'${new Date(startAtMs).toISOString()}'::timestamptz`;
+    await sql.unsafe(raceSql({ eventId, entries, startAt }));
   } finally {
     await sql.end();
   }

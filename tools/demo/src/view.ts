@@ -1,3 +1,4 @@
+import type { StartListEntry } from '@app/fleet-sim/start-list';
 import type { Progress } from './progress.ts';
 
 /** process.stdout, or a test's. */
@@ -18,8 +19,8 @@ export interface ViewOptions {
   readonly screen: Screen;
   readonly startedAtMs: number;
   readonly durationMs: number | undefined;
-  /** In starting order; a vehicle is shown by its number. */
-  readonly imeis: readonly string[];
+  /** A vehicle is shown by its number. */
+  readonly entries: readonly StartListEntry[];
 }
 
 /** Redraws in place on a terminal, prints a line every two seconds elsewhere. */
@@ -96,9 +97,9 @@ function describeCounts(
   ];
 }
 
-function describeVehicles({ imeis }: ViewOptions, { newest, atMs }: Progress, count: number): string[] {
+function describeVehicles({ entries }: ViewOptions, { newest, atMs }: Progress, count: number): string[] {
   if (count === 0) return [];
-  const numbers = new Map(imeis.map((imei, index) => [imei, index + 1]));
+  const numbers = new Map(entries.flatMap(({ number, imeis }) => imeis.map((imei) => [imei, number])));
   return [
     '  vehicle   latitude  longitude  km/h  course  altitude    age',
     ...newest.slice(0, count).map((position) => {

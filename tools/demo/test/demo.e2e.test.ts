@@ -13,10 +13,10 @@ const ownServers = { TEST_SERVERS: 'local' };
 const timeoutMs = 120_000;
 
 test(
-  'a demo of 5 seconds exits with 0 and a consistent summary',
+  'a demo exits with 0, a consistent summary and the results of each scripted incident',
   async () => {
     await using demo = await DemoProcess.start(
-      ['--for', '5s', '--vehicles', '20', '--seed', '3'],
+      ['--started', '4m', '--for', '3s', '--vehicles', '20', '--seed', '3'],
       ownServers,
     );
     await expectExit(demo, 0);
@@ -32,10 +32,27 @@ test(
     expect(stored).toBe(fixes);
     expect(stored + duplicates + deadLetters).toBe(sent);
     expect(deadLetters).toBe(0);
-    // 20 vehicles, a fix a second each, less those just in a coverage hole.
-    expect(stored).toBeGreaterThan(60);
+    // 21 trackers, a fix a second each.
+    expect(stored).toBeGreaterThan(21 * 240);
     expect(received).toBeGreaterThan(60);
     expect(p99Ms).toBeGreaterThanOrEqual(p50Ms);
+    // That every passing follows from the script too, the demo has checked: it exits with 0.
+    const results = demo.stdout.slice(demo.stdout.indexOf('Results in Postgres')).split('\n');
+    expect(results[0]).toMatch(/: \d+ of 20 entries have finished SS 1$/u);
+    expect(results.filter((line) => /^ {2}SS 1 place \d/u.test(line))).toHaveLength(5);
+    const incidents = results.flatMap(
+      (line) =>
+        /^ {2}(SOS|stop|missed waypoint|speeding) +No\. (\d+) .* {2}(\S.*)$/u
+          .exec(line)
+          ?.slice(1)
+          .join(' ') ?? [],
+    );
+    expect(incidents).toEqual([
+      'missed waypoint 2 SS 1 WP 2, penalty 60 s',
+      'SOS 5 open',
+      expect.stringMatching(/^speeding 3 SS 2 Village, 1[1-5]\d km\/h, penalty [1-9][\d.]+ s$/u),
+      expect.stringMatching(/^stop 4 SS 1, for 9\d s$/u),
+    ]);
     expect(await demo.leftInTemporaryFolder()).toEqual([]);
   },
   timeoutMs,

@@ -1,9 +1,10 @@
+import { startList } from '@app/fleet-sim/start-list';
 import { expect, test } from 'vitest';
 import type { Progress } from '../src/progress.ts';
 import { createView, type Screen } from '../src/view.ts';
 
 const startedAtMs = Date.UTC(2026, 6, 4, 9);
-const imeis = ['000000010000017', '000000010000025'];
+const entries = startList([['000000010000017'], ['000000010000025']], 0);
 
 const progress = (atS: number, stored: number | undefined): Progress => ({
   atMs: startedAtMs + 1_000 * atS,
@@ -37,7 +38,7 @@ function show(screen: Partial<Screen>, ...all: readonly Progress[]): string {
     return true;
   };
   {
-    using view = createView({ screen: { ...screen, write }, startedAtMs, durationMs: 20_000, imeis });
+    using view = createView({ screen: { ...screen, write }, startedAtMs, durationMs: 20_000, entries });
     for (const one of all) view.show(one);
   }
   return shown;

@@ -1,4 +1,7 @@
-import type { RoadPlan } from './road.ts';
+import type { RoadPlan, SpeedLimit } from './road.ts';
+
+/** The speed zone of the course. */
+export const village: SpeedLimit = { fromM: 3900, toM: 4500, limitKmh: 110 };
 
 /** A made-up gravel circuit of about 9 km, placed in central Finland where no such road exists. */
 export const circuit: RoadPlan = {
@@ -43,4 +46,5 @@ export const circuit: RoadPlan = {
     [-560, -60, 115],
     [-280, -40, 113],
   ],
+  speedLimits: [village],
 };

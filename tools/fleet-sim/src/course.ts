@@ -1,4 +1,4 @@
-import { circuit } from './circuit.ts';
+import { circuit, village } from './circuit.ts';
 import { buildRoad, type Road } from './road.ts';
 import { toDegrees, type Degrees } from './to-degrees.ts';
 
@@ -15,6 +15,8 @@ interface CourseStage {
 interface CourseGate {
   readonly name: string;
   readonly kind: 'start' | 'split' | 'finish';
+  /** Along the road from the start line. */
+  readonly offsetM: number;
   readonly left: Degrees;
   readonly right: Degrees;
 }
@@ -36,7 +38,13 @@ interface CourseZone {
 /** Where on a lap of the circuit, in metres from the start line, before which vehicles queue. */
 const plan = [
   { name: 'SS 1', fromM: 100, toM: 2500, waypoints: 7, zone: { kind: 'protected', fromM: 1350, toM: 1600 } },
-  { name: 'SS 2', fromM: 2700, toM: 5100, waypoints: 7, zone: { kind: 'speed', fromM: 3900, toM: 4500 } },
+  {
+    name: 'SS 2',
+    fromM: 2700,
+    toM: 5100,
+    waypoints: 7,
+    zone: { kind: 'speed', fromM: village.fromM, toM: village.toM },
+  },
   { name: 'SS 3', fromM: 5300, toM: 7700, waypoints: 6, zone: undefined },
 ] as const;
 
@@ -57,6 +65,7 @@ export function buildCourse(): readonly CourseStage[] {
       return {
         name: ['Start', 'Split 1', 'Split 2', 'Finish'][n] ?? '',
         kind: n === 3 ? 'finish' : kind,
+        offsetM,
         left: beside(road, offsetM, -gateHalfWidthM),
         right: beside(road, offsetM, gateHalfWidthM),
       };
@@ -83,7 +92,7 @@ function corridor(
     name: kind === 'speed' ? 'Village' : 'Hairpin',
     kind,
     polygon: [...left, ...right.toReversed(), ...left.slice(0, 1)],
-    limitKmh: kind === 'speed' ? 110 : undefined,
+    limitKmh: kind === 'speed' ? village.limitKmh : undefined,
   };
 }
 

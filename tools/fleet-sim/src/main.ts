@@ -42,11 +42,11 @@ async function main(args: FleetSimArguments): Promise<number> {
 }
 
 async function run(args: FleetSimArguments, redis: Redis, signal: AbortSignal): Promise<void> {
-  const { stream, vehicles, seed, durationMs, speed, isReplay, maxLength } = args;
+  const { stream, vehicles, seed, durationMs, speed, isReplay, hasIncidents, maxLength } = args;
   const startAtMs = raceStartMs(Date.now(), durationMs, speed);
   const period = durationMs === undefined ? { startAtMs } : { startAtMs, durationMs };
   const replay = isReplay ? await replayTracks({ ...period, vehicles }) : undefined;
-  const records = replay?.records ?? race({ ...period, seed, vehicles });
+  const records = replay?.records ?? race({ ...period, seed, vehicles, hasIncidents });
 
   const tally = new Tally();
   console.log(`sending ${replay?.imeis.length ?? vehicles} vehicles to ${stream}`);

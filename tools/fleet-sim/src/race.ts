@@ -1,12 +1,13 @@
 import type { Codec } from '@app/shared/position';
 import { circuit } from './circuit.ts';
-import { drive } from './drive.ts';
+import { drive, type Motion } from './drive.ts';
 import { testImei } from './imei.ts';
+import { incidents, type Incident } from './incidents.ts';
 import { createRandom } from './random.ts';
 import { buildRoad } from './road.ts';
 import type { TimedRecord } from './timed-record.ts';
 import { Tracker } from './tracker.ts';
-import { ordinaryTrouble, type Trouble } from './trouble.ts';
+import { duplicatesOnly, ordinaryTrouble, type Trouble } from './trouble.ts';
 
 export interface RaceOptions {
   /** The same seed gives the same race, byte for byte. */
@@ -18,10 +19,18 @@ export interface RaceOptions {
   readonly startIntervalMs?: number;
   /** Nothing is sent at or after `startAtMs + durationMs`. Default: the race never ends. */
   readonly durationMs?: number;
+  /** Whether the scripted incidents happen, and nothing else that changes results. */
+  readonly hasIncidents?: boolean;
   readonly trouble?: Partial<Trouble>;
 }
 
+type Fleet = Pick<RaceOptions, 'seed' | 'vehicles' | 'hasIncidents'>;
+
 const queueSpacingM = 9;
+/** The queue must end before the finish of the last stage; more vehicles wait beside these. */
+const queueLength = 60;
+/** Second trackers are numbered from here. */
+const secondTrackers = 500_000;
 /** How far behind the clock of a receiver is whose GPS week counter (10 bits) rolled over. */
 const weekRolloverMs = 1024 * 7 * 86_400_000;
 
@@ -35,7 +44,7 @@ export function* race(options: RaceOptions): Generator<TimedRecord> {
   let waiting: TimedRecord[] = [];
 
   for (let atMs = startAtMs; atMs < startAtMs + durationMs; atMs += 1000) {
-    for (const { motions, tracker } of vehicles) waiting.push(...tracker.observe(atMs, motions.next().value));
+    for (const { observe } of vehicles) waiting.push(...observe(atMs));
 
     // Records due within this second; others wait. The sort is stable.
     const endMs = Math.min(atMs + 1000, startAtMs + durationMs);
@@ -45,33 +54,86 @@ export function* race(options: RaceOptions): Generator<TimedRecord> {
   }
 }
 
-/** IMEIs of the vehicles, in starting order. */
-export function raceImeis({ seed, vehicles }: Pick<RaceOptions, 'seed' | 'vehicles'>): readonly string[] {
-  return Array.from({ length: vehicles }, (_, index) => testImei(Math.abs(Math.trunc(seed)), index + 1));
+/** IMEIs of the vehicles' first trackers, in starting order. */
+export function raceImeis({ seed, vehicles }: Fleet): readonly string[] {
+  return Array.from({ length: vehicles }, (_, index) => testImei(fleetNumber(seed), index + 1));
 }
 
-function createVehicles({ seed, vehicles, startIntervalMs = 10_000, trouble }: RaceOptions) {
-  const allTrouble = { ...ordinaryTrouble, ...trouble };
-  const road = buildRoad(circuit);
+/** IMEIs of each vehicle's trackers, in starting order. */
+export function raceTrackers(fleet: Fleet): readonly (readonly string[])[] {
+  return raceImeis(fleet).map((imei, index) => {
+    const hasSecond = incidentOf(fleet, index)?.secondClockErrorMs !== undefined;
+    return hasSecond ? [imei, secondImei(fleet, index)] : [imei];
+  });
+}
 
-  return raceImeis({ seed, vehicles }).map((imei, index) => {
-    const motions = drive({
-      random: createRandom(seed, index),
-      road,
-      waitingAtM: -queueSpacingM * (index + 1),
-      waitS: Math.ceil((index * startIntervalMs) / 1000),
-    });
+/** The incident of the vehicle that starts as number `index + 1`. */
+export function incidentOf({ hasIncidents = false }: Fleet, index: number): Incident | undefined {
+  return hasIncidents ? incidents.find(({ number }) => number === index + 1) : undefined;
+}
+
+/** The motion of a vehicle, one for each second since the start of the race. */
+export function driveOf(options: RaceOptions, index: number): Generator<Motion, never> {
+  const { seed, startIntervalMs = 10_000 } = options;
+  const { plan = circuit, stop } = incidentOf(options, index) ?? {};
+  return drive({
+    random: createRandom(seed, index),
+    road: plan === circuit ? circuitRoad : buildRoad(plan),
+    waitingAtM: -queueSpacingM * ((index % queueLength) + 1),
+    waitS: Math.ceil((index * startIntervalMs) / 1000),
+    ...(stop === undefined ? {} : { stop }),
+  });
+}
+
+const circuitRoad = buildRoad(circuit);
+
+function createVehicles(options: RaceOptions) {
+  const { seed, hasIncidents = false } = options;
+  const trouble = { ...(hasIncidents ? duplicatesOnly : ordinaryTrouble), ...options.trouble };
+
+  return raceImeis(options).map((imei, index) => {
+    const incident = incidentOf(options, index);
+    const motions = driveOf(options, index);
+    const common = { origin: circuit.origin, trouble, codec: pickCodec(index) };
     const tracker = new Tracker({
+      ...common,
       // A separate sequence, so that tracker faults do not change how the vehicle drives.
       random: createRandom(seed, index, 1),
       imei,
-      codec: pickCodec(index),
-      origin: road.origin,
-      trouble: allTrouble,
-      clockErrorMs: index < allTrouble.slowClocks ? -weekRolloverMs : 0,
+      clockErrorMs: index < trouble.slowClocks ? -weekRolloverMs : 0,
     });
-    return { motions, tracker };
+    const second =
+      incident?.secondClockErrorMs === undefined
+        ? undefined
+        : new Tracker({
+            ...common,
+            random: createRandom(seed, index, 2),
+            imei: secondImei(options, index),
+            clockErrorMs: incident.secondClockErrorMs,
+          });
+
+    let beforeM = -Infinity;
+    return {
+      observe: (atMs: number): readonly TimedRecord[] => {
+        const motion = motions.next().value;
+        const hasReached = (placeM: number | undefined) =>
+          placeM !== undefined && beforeM < placeM && motion.offsetM >= placeM;
+        const outage = incident?.outage;
+        if (outage && hasReached(outage.fromM)) tracker.loseNetwork(atMs + 1000 * outage.forS);
+        const records = tracker.observe(atMs, motion, hasReached(incident?.panicAtM));
+        beforeM = motion.offsetM;
+        return [...records, ...(second?.observe(atMs, motion) ?? [])];
+      },
+    };
   });
+}
+
+function fleetNumber(seed: number): number {
+  return Math.abs(Math.trunc(seed));
+}
+
+function secondImei({ seed }: Fleet, index: number): string {
+  return testImei(fleetNumber(seed), secondTrackers + index + 1);
 }
 
 /** Of ten trackers eight use codec 8E, one 8 and one 16. */

@@ -1,4 +1,5 @@
 import { duration, flag, readArguments as read, string, wholeNumber } from '@app/runtime/read-arguments';
+import { incidents } from './incidents.ts';
 
 export interface FleetSimArguments {
   readonly redisUrl: string;
@@ -9,6 +10,7 @@ export interface FleetSimArguments {
   readonly durationMs: number | undefined;
   readonly speed: number;
   readonly isReplay: boolean;
+  readonly hasIncidents: boolean;
   readonly maxLength: number;
 }
 
@@ -21,9 +23,13 @@ Simulates a rally and adds its trackers' records to a Redis stream, one fix per 
   --for 20s        length of the race: ms, s, m or h (default: until Ctrl-C)
   --speed N|max    factor faster than real time; needs --for (default: 1)
   --replay         replay recorded flights (test files of igc-xc-score) instead of a simulated race
+  --incidents      named entries have incidents that change results, and no random faults besides duplicates
   --stream KEY     stream to add to (default: REDIS_TELEMETRY_STREAM)
   --max-length N   approximate length to which the stream is trimmed (default: 1000000)
   --help
+
+Incidents of a race on the course of deploy/directus/seed.sql:
+${incidents.map(({ number, description }) => `  No. ${number}  ${description}`).join('\n')}
 
 REDIS_URL is the Redis to connect to.
 Exit codes: 0 done, 1 failed, 2 wrong usage or missing setting, 69 Redis does not answer.`;
@@ -34,6 +40,7 @@ const options = {
   for: duration(undefined),
   speed: string(),
   replay: flag(),
+  incidents: flag(),
   stream: string(),
   'max-length': wholeNumber(1_000_000, { from: 1 }),
 };
@@ -60,6 +67,9 @@ export function readArguments(
     if (!(speed > 0)) problems.push('--speed must be a number above 0, or max');
     // Without an end the race would overtake the clock and send fixes of the future.
     if (speed !== 1 && values.for === undefined) problems.push('--speed needs --for');
+    if (values.incidents && values.replay) {
+      problems.push('--incidents happen in a simulated race: leave out --replay or --incidents');
+    }
     return problems;
   });
   if (asked === undefined) return undefined;
@@ -72,6 +82,7 @@ export function readArguments(
     durationMs,
     speed: readSpeed(speed),
     isReplay: replay,
+    hasIncidents: asked.values.incidents,
     maxLength,
   };
 }

@@ -6,6 +6,14 @@ export interface RoadPlan {
   readonly origin: { readonly latitude: number; readonly longitude: number };
   /** A closed circuit: the first follows the last. */
   readonly waypoints: readonly Waypoint[];
+  readonly speedLimits: readonly SpeedLimit[];
+}
+
+/** Where drivers keep below a speed. Distances are along the road. */
+export interface SpeedLimit {
+  readonly fromM: number;
+  readonly toM: number;
+  readonly limitKmh: number;
 }
 
 export interface RoadPoint {
@@ -14,7 +22,7 @@ export interface RoadPoint {
   readonly altitudeM: number;
   /** From north, clockwise, 0 to below 360. */
   readonly courseDeg: number;
-  /** Maximum speed here by grip, brakes and engine. */
+  /** Maximum speed here by grip, brakes, engine and speed limits. */
   readonly limitMps: number;
 }
 
@@ -30,6 +38,8 @@ export interface Road {
 export const grip = { sidewaysMps2: 5.5, brakingMps2: 4.5, acceleratingMps2: 3.2, topMps: 42 } as const;
 
 const spacingM = 2;
+/** Drivers stay below a speed limit by this much, and from this far before it until this far behind it. */
+const speedMargin = { kmh: 5, m: 50 };
 
 /**
  * Builds a road through the waypoints with speed limits: √(sideways grip × r) in a curve of radius r, and between curves
@@ -38,7 +48,7 @@ const spacingM = 2;
 export function buildRoad(plan: RoadPlan): Road {
   const road = spaceEvenly(smoothCircuit(plan.waypoints));
   const stepM = road.lengthM / road.points.length;
-  const limits = speedLimits(road.points, stepM);
+  const limits = reachableSpeeds(road.points, stepM, plan.speedLimits);
 
   const points = road.points.map(([eastM, northM, altitudeM], index): RoadPoint => {
     const [nextEastM, nextNorthM] = wrapped(road.points, index + 1);
@@ -104,14 +114,24 @@ function spaceEvenly(curve: readonly Waypoint[]): { points: Waypoint[]; lengthM:
   return { points, lengthM };
 }
 
-function speedLimits(points: readonly Waypoint[], stepM: number): number[] {
+function reachableSpeeds(
+  points: readonly Waypoint[],
+  stepM: number,
+  speedLimits: RoadPlan['speedLimits'],
+): number[] {
   const limits = points.map((_, index) => {
     const curvature = curvaturePerM(
       wrapped(points, index - 2),
       wrapped(points, index),
       wrapped(points, index + 2),
     );
-    return Math.min(grip.topMps, Math.sqrt(grip.sidewaysMps2 / Math.max(curvature, 1e-6)));
+    const allowedMps = speedLimits
+      .filter(({ fromM, toM }) => {
+        const offsetM = index * stepM;
+        return offsetM >= fromM - speedMargin.m && offsetM <= toM + speedMargin.m;
+      })
+      .map(({ limitKmh }) => (limitKmh - speedMargin.kmh) / 3.6);
+    return Math.min(grip.topMps, ...allowedMps, Math.sqrt(grip.sidewaysMps2 / Math.max(curvature, 1e-6)));
   });
   const count = limits.length;
   // Two laps, because on a circuit the first curve limits the last straight.

@@ -38,15 +38,24 @@ export class Tracker {
     this.#readSensors = createSensors(options.random, options.codec);
   }
 
-  /** Advances by one second; returns the records to send. */
-  observe(atMs: number, motion: Motion): readonly TimedRecord[] {
+  /** From now on what it records is kept until then, and sent afterwards. */
+  loseNetwork(untilMs: number): void {
+    this.#offlineUntilMs = untilMs;
+  }
+
+  /**
+   * Advances by one second; returns the records to send.
+   *
+   * @param isPanic whether the panic button is pressed within this second, besides the random ones
+   */
+  observe(atMs: number, motion: Motion, isPanic = false): readonly TimedRecord[] {
     const { random, trouble } = this.#options;
     this.#updateTrouble(atMs);
     if (atMs < this.#downUntilMs) return [];
 
     const fix = this.#fix(atMs, motion, false);
     const panic =
-      random() < trouble.panicChance
+      random() < trouble.panicChance || isPanic
         ? this.#fix(trouble.isPanicSameTime ? atMs : atMs + wholeBetween(random, 1, 900), motion, true)
         : undefined;
     if (atMs < this.#offlineUntilMs) {

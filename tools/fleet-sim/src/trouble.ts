@@ -34,11 +34,13 @@ export const ordinaryTrouble: Trouble = {
   slowClocks: 0,
 };
 
-export const noTrouble: Trouble = {
+/** Records are sent twice, and nothing happens that changes results. */
+export const duplicatesOnly: Trouble = {
   ...ordinaryTrouble,
-  duplicateChance: 0,
   holeChance: 0,
   blindChance: 0,
   rebootChance: 0,
   panicChance: 0,
 };
+
+export const noTrouble: Trouble = { ...duplicatesOnly, duplicateChance: 0 };

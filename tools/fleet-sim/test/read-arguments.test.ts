@@ -23,8 +23,16 @@ test('the default is an endless race of 50 vehicles in real time', () => {
     durationMs: undefined,
     speed: 1,
     isReplay: false,
+    hasIncidents: false,
     maxLength: 1_000_000,
   });
+});
+
+test('--incidents are of a simulated race', () => {
+  expect(readArguments(['--incidents'], env)).toMatchObject({ hasIncidents: true, isReplay: false });
+  expect(problemsOf(['--incidents', '--replay'])).toEqual([
+    '--incidents happen in a simulated race: leave out --replay or --incidents',
+  ]);
 });
 
 test('reads all options', () => {

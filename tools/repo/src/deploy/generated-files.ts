@@ -1,3 +1,4 @@
+import { seedSql } from '@app/fleet-sim/seed-sql';
 import { format } from 'oxfmt';
 import { stringify } from 'yaml';
 import { toGrafana } from './dashboards/dashboard.ts';
@@ -16,6 +17,7 @@ export interface GeneratedFile {
 export async function generatedFiles(): Promise<readonly GeneratedFile[]> {
   return [
     { path: 'docs/configuration.md', content: describeSettings() },
+    { path: 'deploy/directus/seed.sql', content: seedSql() },
     await formatted('deploy/grafana/processor.json', JSON.stringify(toGrafana(processorDashboard))),
     await formatted('deploy/grafana/live-gateway.json', JSON.stringify(toGrafana(liveGatewayDashboard))),
     await formatted('deploy/k8s/components/monitoring/prometheus-rule.yaml', prometheusRule()),
