@@ -1,6 +1,6 @@
 import type { CheckedRace } from '@app/race/check-course';
 import type { Race } from '@app/race/course';
-import type { Sql } from 'postgres';
+import type { ISql } from 'postgres';
 import {
   readAssignment,
   readEntry,
@@ -29,7 +29,7 @@ export interface LoadedRace {
  * @returns undefined if there is no such event
  * @throws postgres.js' errors, also if a table or a column is missing or may not be read
  */
-export async function loadRace(sql: Sql, eventId: string): Promise<LoadedRace | undefined> {
+export async function loadRace(sql: ISql, eventId: string): Promise<LoadedRace | undefined> {
   const rows = await selectRace(sql, eventId);
   if (!rows?.event) return undefined;
   const problems: CourseProblem[] = [];

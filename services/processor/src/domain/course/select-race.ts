@@ -1,5 +1,5 @@
 import { densify } from '@app/runtime/postgres';
-import type { Sql } from 'postgres';
+import type { ISql } from 'postgres';
 import { raceColumns } from './race-columns.ts';
 import type { Row } from './read-row.ts';
 
@@ -20,7 +20,7 @@ export interface RaceRows {
  * Reads the rows of one event, without archived ones, by one statement, so that they are of one moment. Rejects with
  * postgres.js' errors, also if a table or a column is missing or may not be read.
  */
-export async function selectRace(sql: Sql, eventId: string): Promise<RaceRows | undefined> {
+export async function selectRace(sql: ISql, eventId: string): Promise<RaceRows | undefined> {
   const columns = await sql<{ table: string }[]>`
     select attrelid::regclass::text as "table" from pg_attribute
      where attname = 'status' and not attisdropped and has_column_privilege(attrelid, attnum, 'select')

@@ -25,6 +25,7 @@ export type Reason =
   | 'entry or decisions changed'
   | 'time passed'
   | 'the evaluation started'
+  | 'evaluated on request'
   | 'stored fixes were missed';
 
 interface Observed {

@@ -328,7 +328,7 @@ export class EventEvaluator {
  * Until when the data of an event is known: its newest good fix, and once the event is over, its end, which has passed by
  * the least time that there is.
  */
-function resultsAsOfMs(endAtMs: number | undefined, newestGoodAtMs: number, nowMs: number): number {
+export function resultsAsOfMs(endAtMs: number | undefined, newestGoodAtMs: number, nowMs: number): number {
   return endAtMs !== undefined && nowMs > endAtMs ? endAtMs + 1 : newestGoodAtMs;
 }
 

@@ -209,6 +209,6 @@ function changedOf({ name, volatile }: ResultTable): readonly string[] {
 }
 
 /** See `rowKey` of @app/race/rows. */
-function entryIdOfKey(key: string): string {
+export function entryIdOfKey(key: string): string {
   return key.split('/', 2)[1] ?? '';
 }
