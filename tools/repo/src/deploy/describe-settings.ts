@@ -15,7 +15,7 @@ Environment variables, read at start-up. If any are invalid, the service prints 
 counts as unset. Variables marked **secret** are never logged, and can be given as \`NAME_FILE\`, the path of a file that contains the value.
 Other variables are ignored, except Node's: \`NODE_EXTRA_CA_CERTS\` is a file of further certificate authorities; with
 \`NODE_USE_ENV_PROXY=1\` requests to Directus and to the collector go through \`HTTP_PROXY\` or \`HTTPS_PROXY\`, except to hosts of \`NO_PROXY\`.
-\`./run directus-setup\` reads \`DIRECTUS_BASE_URL\` and \`DIRECTUS_TOKEN\` **secret**, a token of an administrator. \`BUILD_COMMIT\` is set in the images; \`build_info\` and the first log line show it.
+\`./run directus-setup\` and \`./run results import-start-list\` read \`DIRECTUS_BASE_URL\` and \`DIRECTUS_TOKEN\` **secret**, a token of an administrator, or of race control for the start list. \`BUILD_COMMIT\` is set in the images; \`build_info\` and the first log line show it.
 `;
 
 /** Renders docs/configuration.md from the settings schemas of the services. */
