@@ -126,6 +126,34 @@ test('marks as faulty are noted on a hypertable, in compressed chunks too', asyn
   ]);
 });
 
+test('marks of ranges are set and removed in compressed chunks too, whatever their number of fixes', async () => {
+  await using timescale = await startTimescale();
+  await migrate(timescale.url);
+  await using sql = connect(timescale.url);
+  await sql`create table devices (id uuid primary key, imei text)`;
+  await sql`insert into devices values (gen_random_uuid(), 'imei-1')`;
+  await sql`
+    insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+    select 'imei-1', timestamptz '2026-01-01Z' + n * interval '1 hour', 1, 1, 1, 1, 1, 1, 1, '8'
+      from generate_series(0, 24) as n`;
+  await runPolicy(sql, 'policy_compression');
+  // 100,000 by default: fewer than a day of a tracker may have.
+  await sql`set timescaledb.max_tuples_decompressed_per_dml_transaction = 1`;
+  await sql`
+    insert into faulty_marks (device_id, from_at, until_at, reason)
+    select id, '2026-01-01Z', '2026-01-02Z', 'a test' from devices`;
+  expect(await sql`select fixes, problem from faulty_marks`).toEqual([{ fixes: 25, problem: null }]);
+  expect(await sql`select from positions where not faulty`).toEqual([]);
+  // Stored in a compressed chunk.
+  await sql`delete from faulty_changes`;
+  await sql`
+    insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, faulty)
+    values ('imei-1', '2026-01-01 00:00:00.1Z', 1, 1, 1, 1, 1, 1, 1, '8', true)`;
+  expect(await sql`select device_id from faulty_changes`).toEqual([{ device_id: 'imei-1' }]);
+  await sql`delete from faulty_marks`;
+  expect(await sql`select from positions where faulty`).toEqual([]);
+});
+
 test('positions are kept unless a retention is set; it can be changed and removed', async () => {
   await using timescale = await startTimescale();
   await migrate(timescale.url);
@@ -198,6 +226,7 @@ test('a database without TimescaleDB gets instructions, and keeps its rows when 
     expect.stringMatching(
       /^WARNING: TimescaleDB is installed but not loaded: .* \(Add timescaledb to shared_preload_/u,
     ),
+    expect.stringMatching(/^WARNING: The role plain may not create the role tracking_directus/u),
     expect.stringMatching(/^Directus' tables do not exist yet/u),
   ]);
 
@@ -231,6 +260,7 @@ test('without the right to create the extension the table stays plain, and the r
     ),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_pruner \(/u),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_processor \(/u),
+    expect.stringMatching(/^WARNING: The role plain may not create the role tracking_directus/u),
     expect.stringMatching(/^Directus' tables do not exist yet/u),
     expect.stringMatching(/^WARNING: The role plain may not create the role tracking_pruner \(As one /u),
   ]);

@@ -121,13 +121,15 @@ test('a processor may read what results are computed from, write results, and ad
     "update vehicle_states set state = 'moving'",
     'delete from vehicle_states',
     'select * from sos_records',
-    'insert into race_problems select * from race_problems',
+    'insert into race_problems (event_id, collection, row_id, message, is_refused) ' +
+      'select event_id, collection, row_id, message, is_refused from race_problems',
     'delete from race_problems',
     'insert into dirty_entries (event_id, device_id) select event_id, device_id from dirty_entries ' +
       'on conflict (event_id, device_id) do update set changes = dirty_entries.changes + 1',
     'delete from dirty_entries',
     'select * from faulty_changes',
     'delete from faulty_changes',
+    'select imei, from_at, until_at, problem from faulty_marks',
     'insert into evaluations (event_id, holder) values (gen_random_uuid(), 1)',
     'update evaluations set revision = 2 returning epoch',
     `insert into result_changes (event_id, entry_id, table_name, key, reason)

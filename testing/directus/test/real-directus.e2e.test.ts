@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { field } from '@app/directus-setup/directus-api';
+import { connectDirectus, field, type DirectusApi } from '@app/directus-setup/directus-api';
 import { deviceAt, fixOf, type TestDevice } from '@app/live-gateway/testing/open-fixture';
 import { type RunningGateway, testOrigin } from '@app/live-gateway/testing/start-gateway';
 import {
@@ -16,7 +16,14 @@ import { eventually } from '@app/test-kit/eventually';
 import { runProgram } from '@app/test-kit/program';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { directusVersions, isInstalled } from '../src/versions.ts';
-import { openRealFixture, readSession, signSession, type RealFixture } from './support/open-real-fixture.ts';
+import {
+  openRealFixture,
+  raceControlRole,
+  type RealFixture,
+  type RealUser,
+  readSession,
+  signSession,
+} from './support/open-real-fixture.ts';
 
 // Directus takes half a minute to start, and more on a busy machine.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 600_000 });
@@ -24,6 +31,7 @@ const patience = { timeout: 60_000 };
 
 describe.each(directusVersions)('Directus %s', (version) => {
   const hasRowRules = version.startsWith('11.');
+  const unlessForbidden = (rows: unknown) => (hasRowRules ? rows : expect.stringMatching(/HTTP 403/u));
   const unlessRefused = (data: unknown) => (hasRowRules ? JSON.stringify(data) : 'FORBIDDEN');
 
   describe.skipIf(!isInstalled(version))('that is installed', () => {
@@ -40,6 +48,12 @@ describe.each(directusVersions)('Directus %s', (version) => {
       const user = await real.addUser();
       await real.allow(user, eventId);
       return { ...user, session: await real.logIn(user) };
+    }
+
+    async function addRequester(user: RealUser): Promise<DirectusApi> {
+      const token = randomUUID();
+      await real.api('PATCH', `/users/${user.userId}`, { token });
+      return connectDirectus(real.directus.url, token);
     }
 
     async function watch(session: string, gateway: RunningGateway = real.gateway): Promise<Viewer> {
@@ -86,7 +100,13 @@ describe.each(directusVersions)('Directus %s', (version) => {
       expect(real.added).toContain('adding role Viewer');
       const refused = real.added.filter((line) => line.startsWith('refused'));
       // 12 has no licence here.
-      expect(refused).toHaveLength(hasRowRules ? 0 : 10);
+      expect(refused).toHaveLength(hasRowRules ? 0 : 16);
+      expect(real.added).toContainEqual(
+        expect.stringMatching(/^not there yet: classification, .*\. Run the migrations/u),
+      );
+      expect(real.addedLater.filter((line) => !line.startsWith('adding table')).toSorted()).toEqual(
+        ['adding Live: race control may read incidents', ...refused].toSorted(),
+      );
       expect(await real.setUp()).toEqual(refused);
       await real.api('GET', '/collections/sponsors');
     });
@@ -145,6 +165,123 @@ describe.each(directusVersions)('Directus %s', (version) => {
       expect(await read('zones?fields=name&filter[from_waypoint_id][latitude][_gt]=1')).toBe('FORBIDDEN');
       expect(await read('waypoints?fields=kind')).toBe('FORBIDDEN');
       expect(await read('decisions?fields=id')).toBe('FORBIDDEN');
+    });
+
+    test('race control reads results with names and notes, marks fixes as faulty, and is told what is wrong with a mark', async () => {
+      const { sql } = real.fixture;
+      const [place] = await sql<{ entry: string; device: string; imei: string }[]>`
+        select entry_id as entry, devices.id as device, imei from entry_devices
+          join entries on entries.id = entry_id join devices on devices.id = device_id
+         where event_id = ${eventId}`;
+      if (!place) throw new Error('the event has no entry');
+      const key = `${eventId}/${place.entry}/sos/1`;
+      await sql`
+        insert into incidents (key, event_id, entry_id, rule, rule_version, confidence, is_decided, lap, from_at, until_at,
+                               is_open, latitude, longitude, is_position_good)
+        values (${key}, ${eventId}, ${place.entry}, 'sos', 1, 'high', false, 1, '2026-01-01T10:00:00.123Z',
+                '2026-01-01 10:01Z', true, 1, 1, true)`;
+      const control = await addRequester(await real.addUser(raceControlRole));
+      expect(await control('GET', '/items/incidents?fields=key,entry_id.id,event_id.id,from_at')).toEqual([
+        {
+          key,
+          entry_id: { id: place.entry },
+          event_id: { id: eventId },
+          from_at: '2026-01-01T10:00:00.123Z',
+        },
+      ]);
+      expect(await control('GET', `/items/incidents/${encodeURIComponent(key)}?fields=rule`)).toEqual({
+        rule: 'sos',
+      });
+      const file = new URL('../../../deploy/directus/tables.json', import.meta.url);
+      const { tables }: { tables: { table: string }[] } = JSON.parse(await readFile(file, 'utf8'));
+      for (const { table } of tables) await control('GET', `/items/${table}?limit=1`);
+      const fields = await real.api('GET', '/fields/incidents/confidence');
+      expect(fields).toMatchObject({
+        meta: { note: expect.stringMatching(/^high, or low/u), readonly: true },
+      });
+      await sql`
+        insert into positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec)
+        values (${place.imei}, '2026-01-01 10:00Z', 1, 1, 1, 1, 1, 1, 1, '8')`;
+      const faulty = async () =>
+        (
+          await sql`select faulty from positions where device_id = ${place.imei} and ts = '2026-01-01 10:00Z'`
+        )[0]?.['faulty'];
+      const range = {
+        device_id: place.device,
+        from_at: '2026-01-01T09:59:00Z',
+        until_at: '2026-01-01T10:01:00Z',
+      };
+      const mark = await control('POST', '/items/faulty_marks', { ...range, reason: 'jumps' });
+      expect(mark).toMatchObject({
+        fixes: 1,
+        problem: null,
+        imei: place.imei,
+        marked_by: expect.any(String),
+      });
+      expect(await faulty()).toBe(true);
+      const path = `/items/faulty_marks/${String(field(mark, 'id'))}`;
+      expect(await control('PATCH', path, { until_at: '2026-01-03T10:00:00Z' })).toMatchObject({
+        problem: expect.stringMatching(/longer than a day/u),
+      });
+      expect(await faulty()).toBe(false);
+      expect(await control('PATCH', path, { until_at: range.until_at })).toMatchObject({ problem: null });
+      expect(await faulty()).toBe(true);
+      await control('DELETE', path);
+      expect(await faulty()).toBe(false);
+      await expect(control('POST', '/items/faulty_marks', { device_id: place.device })).rejects.toThrow(
+        'HTTP 400',
+      );
+      // Neither by permission nor by the rights of Directus' database role.
+      await expect(control('DELETE', `/items/incidents/${encodeURIComponent(key)}`)).rejects.toThrow(
+        'HTTP 403',
+      );
+      await expect(real.api('DELETE', `/items/incidents/${encodeURIComponent(key)}`)).rejects.toThrow(
+        'HTTP 500',
+      );
+    });
+
+    test('a viewer reads classification, stage results and counted passings of published stages, and nothing else', async () => {
+      const { sql } = real.fixture;
+      const viewer = await addRequester(await addViewer());
+      const [stage, draft] = [randomUUID(), randomUUID()];
+      await sql`
+        insert into stages (id, event_id, name, order_number, status)
+        values (${stage}, ${eventId}, 'SS 8', 8, 'published'), (${draft}, ${eventId}, 'SS 9', 9, 'draft')`;
+      for (const [n, stageId, verdict] of [
+        [1, stage, 'counted'],
+        [2, stage, 'repeated'],
+        [3, draft, 'counted'],
+      ] as const) {
+        await sql`
+          insert into passings (key, event_id, entry_id, stage_id, rule, rule_version, confidence, is_decided, lap, gate_id,
+                                direction, passed_at, uncertainty_ms, verdict, device_id)
+          values (${`passing ${n}`}, ${eventId}, ${randomUUID()}, ${stageId}, 'gate', 1, 'high', false, 1, ${randomUUID()},
+                  'forward', now(), 1, ${verdict}, 'an IMEI')`;
+        await sql`
+          insert into classification (key, event_id, entry_id, stage_id, rule, rule_version, confidence, is_decided,
+                                      list_order, status, stages_finished, is_derived)
+          values (${`place ${n}`}, ${eventId}, ${randomUUID()}, ${n === 2 ? null : stageId}, 'classification', 1, 'high',
+                  false, 1, 'finished', 1, false)`;
+      }
+      const read = (path: string) => viewer('GET', `/items/${path}`).catch((error: unknown) => String(error));
+      expect(await read('passings?fields=key')).toEqual(unlessForbidden([{ key: 'passing 1' }]));
+      expect(await read('classification?fields=key&sort=key')).toEqual(
+        unlessForbidden([{ key: 'place 1' }, { key: 'place 2' }]),
+      );
+      expect(await read('stage_results?fields=key')).toEqual(unlessForbidden([]));
+      for (const path of [
+        'incidents?limit=0',
+        'waypoint_results',
+        'zone_episodes',
+        'result_changes',
+        'race_problems',
+        'vehicle_states',
+        'faulty_marks',
+        'passings?fields=device_id',
+        'stage_results?fields=missed_waypoints',
+      ]) {
+        expect(`${path}: ${String(await read(path))}`).toMatch(/HTTP 403/u);
+      }
     });
 
     test('a permission that is withdrawn ends the subscription', async () => {

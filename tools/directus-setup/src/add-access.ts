@@ -23,6 +23,8 @@ interface Options {
   readonly isPublic: boolean;
   /** Adds also what an administrator may have removed on purpose. */
   readonly isRestoring: boolean;
+  /** Collections that this run has added: nobody can have removed a permission on them. */
+  readonly added: ReadonlySet<string>;
   readonly print: (line: string) => void;
 }
 
@@ -47,7 +49,7 @@ export async function addAccess(api: DirectusApi, options: Options): Promise<num
 async function addPolicy(
   api: DirectusApi,
   { permissions, ...policy }: AccessFile['policies'][number],
-  { isRestoring, print }: Options,
+  { isRestoring, added, print }: Options,
 ): Promise<number> {
   if (!(await exists(api, 'policies', { id: policy.id }))) {
     print(`adding policy ${policy.name}`);
@@ -59,7 +61,7 @@ async function addPolicy(
     const { collection, action } = permission;
     if (await exists(api, 'permissions', { policy: policy.id, collection, action })) continue;
     const what = `${action} ${collection}`;
-    if (hasAny && !isRestoring) {
+    if (hasAny && !isRestoring && !added.has(collection)) {
       print(
         `missing: ${policy.name} may not ${what}; unless this is on purpose, add it with --restore-access`,
       );

@@ -1,9 +1,10 @@
 import { addAccess } from './add-access.ts';
 import { addCollections } from './add-collections.ts';
+import { addTables } from './add-tables.ts';
 import { connectDirectus } from './directus-api.ts';
 
 /**
- * Adds what is missing of deploy/directus to a Directus; returns how many permissions it refused. Prints a line for each
+ * Adds what is missing of deploy/directus to a Directus; returns how many permissions and tables it refused. Prints a line for each
  * thing that it adds. @throws {DirectusRefusal}
  */
 export async function setUpDirectus(options: {
@@ -18,6 +19,8 @@ export async function setUpDirectus(options: {
 }): Promise<number> {
   const { print, isPublic, isRestoring } = options;
   const api = connectDirectus(options.baseUrl, options.token);
-  await addCollections(api, print);
-  return await addAccess(api, { isPublic, isRestoring, print });
+  const collections = await addCollections(api, print);
+  const tables = await addTables(api, print);
+  const added = new Set([...collections, ...tables.added]);
+  return tables.refused + (await addAccess(api, { isPublic, isRestoring, added, print }));
 }

@@ -92,3 +92,11 @@ test('what was removed from a policy or a role in use is printed, and added with
   tables.access = tables.access.filter((each) => each['policy'] !== publicPolicy);
   expect(contents()).toEqual(expected);
 });
+
+test('tables of the migrations that are not there are named, with what to do', async () => {
+  await setUp();
+  directus.shown = directus.shown.filter((table) => !['incidents', 'passings'].includes(table));
+  expect(await setUp()).toEqual([
+    'not there yet: passings, incidents. Run the migrations (./run migrate), then this again',
+  ]);
+});

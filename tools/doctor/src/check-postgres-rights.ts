@@ -43,6 +43,7 @@ const rights: readonly Right[] = [
   { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'select' },
   { role: 'tracking_processor', relation: 'faulty_changes', column: null, privilege: 'delete' },
   { role: 'tracking_processor', relation: 'sos_records', column: null, privilege: 'select' },
+  { role: 'tracking_processor', relation: 'faulty_marks', column: 'imei', privilege: 'select' },
   ...['positions', 'evaluations', ...resultTables].map((relation) => ({
     role: 'tracking_gateway',
     relation,

@@ -18,13 +18,20 @@ const incoming = `
 /** Where fixes are stored: those past the limit apart, in a plain table, since each of their days would be a chunk. */
 export type PositionsTable = 'positions' | 'positions_past_limit';
 
+// What race control has marked before it arrived.
+const isMarked = `
+  exists (
+    select from faulty_marks as mark
+     where mark.imei = incoming.device_id and incoming.ts between mark.from_at and mark.until_at and mark.problem is null
+  )`;
+
 // RETURNING stays inside the CTE: only the rows that were not inserted are sent back.
 const insertStatement = (table: PositionsTable): string => `
   with incoming as materialized (${incoming}), inserted as (
     insert into ${table} (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority,
-                           codec, quality, attributes)
+                           codec, quality, attributes, faulty)
     select device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, quality,
-           attributes::jsonb
+           attributes::jsonb, ${isMarked}
     from incoming
     on conflict (device_id, ts) do nothing
     returning device_id, ts

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { decodeAttributes } from '@app/shared/codec';
 import { explainStatements } from '@app/test-kit/explain-statements';
 import { startPostgres } from '@app/test-kit/postgres';
@@ -46,6 +47,21 @@ test('every field of a fix is stored in its column, and attributes keep their ty
     faulty: false,
   });
   expect(decodeAttributes(row?.['attributes'])).toEqual(attributes);
+});
+
+test('a fix of a range that is marked as faulty is stored as faulty and noted, also after the mark', async () => {
+  const deviceId = randomUUID();
+  await sql`insert into devices (id, imei) values (${deviceId}, 'a')`;
+  await sql`
+    insert into faulty_marks (device_id, from_at, until_at, reason)
+    values (${deviceId}, ${new Date(noon)}, ${new Date(noon + 2000)}, 'a test'),
+           (${deviceId}, ${new Date(noon + 4000)}, ${new Date(noon + 3000)}, 'has no effect')`;
+  const fixes = [-1, 0, 2000, 2001, 3500].map((ms) => fix({ deviceId: 'a', fixAtMs: noon + ms }));
+  await insertPositions(sql, [...fixes, fix({ deviceId: 'b', fixAtMs: noon })]);
+  const stored = await sql`
+    select ((extract(epoch from ts) * 1000) - ${noon})::int as ms from positions where faulty order by 1`;
+  expect(stored).toEqual([{ ms: 0 }, { ms: 2000 }]);
+  expect(await sql`select from faulty_changes where device_id = 'a'`).toHaveLength(2);
 });
 
 test('any device id that the decoder accepts is stored, even array syntax such as NULL', async () => {

@@ -14,6 +14,7 @@ type Action =
       readonly count: number;
     }
   | { readonly kind: 'mark_faulty'; readonly device: number; readonly at: number }
+  | { readonly kind: 'mark_range'; readonly device: number; readonly at: number; readonly seconds: number }
   | { readonly kind: 'move_gate'; readonly gate: number; readonly east: number }
   | { readonly kind: 'assign'; readonly entry: number; readonly device: number }
   | {
@@ -24,6 +25,7 @@ type Action =
   | {
       readonly kind:
         | 'undo'
+        | 'unmark_ranges'
         | 'evaluate'
         | 'restart_evaluator'
         | 'trim'
@@ -44,6 +46,12 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     }),
   },
   fc.record({ kind: fc.constant('mark_faulty'), device, at: fc.nat(210) }),
+  fc.record({
+    kind: fc.constant('mark_range'),
+    device,
+    at: fc.nat(210),
+    seconds: fc.integer({ min: 1, max: 100 }),
+  }),
   fc.record({ kind: fc.constant('move_gate'), gate: fc.nat(2), east: fc.integer({ min: -40, max: 40 }) }),
   fc.record({ kind: fc.constant('assign'), entry: fc.nat(2), device }),
   fc.record({
@@ -56,6 +64,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constantFrom(
         'undo',
+        'unmark_ranges',
         'evaluate',
         'evaluate',
         'evaluate',
@@ -124,6 +133,16 @@ async function runActions(at: TestEvaluation, race: SmallRace, actions: readonly
         await sql`
           update positions set faulty = not faulty
            where device_id = ${race.imeis[one.device] ?? ''} and ts = ${new Date(startAtMs + (60 + one.at) * 1000)}`;
+        break;
+      case 'mark_range': {
+        const fromMs = startAtMs + (60 + one.at) * 1000;
+        await sql`
+          insert into faulty_marks (device_id, from_at, until_at, reason)
+          values (${race.deviceIds[one.device] ?? ''}, ${new Date(fromMs)}, ${new Date(fromMs + one.seconds * 1000)}, 'a test')`;
+        break;
+      }
+      case 'unmark_ranges':
+        await sql`delete from faulty_marks where device_id in ${sql(race.deviceIds)}`;
         break;
       case 'move_gate': {
         const [left, right] = [

@@ -6,11 +6,13 @@ import type { RunningGateway } from '@app/live-gateway/testing/start-gateway';
 import { migrate } from '@app/migrate/migrate';
 import { asRole } from '@app/test-kit/as-role';
 import { startPostgres } from '@app/test-kit/postgres';
+import postgres from 'postgres';
 import { type RealDirectus, startRealDirectus } from '../../src/start-real-directus.ts';
 import type { DirectusVersion } from '../../src/versions.ts';
 
 // Of deploy/directus/access.json.
 const viewerRole = '6c1f0c1e-9d4e-4c0a-8f0b-0d6a5b1f7b01';
+export const raceControlRole = '6c1f0c1e-9d4e-4c0a-8f0b-0d6a5b1f7b02';
 const publicPolicy = '6c1f0c1e-9d4e-4c0a-8f0b-0d6a5b1f7a03';
 const password = 'of-this-test';
 
@@ -29,9 +31,12 @@ export interface RealFixture extends AsyncDisposable {
   readonly gateway: RunningGateway;
   /** What the set-up printed at first. */
   readonly added: readonly string[];
+  /** What it printed after the migrations. */
+  readonly addedLater: readonly string[];
   setUp(): Promise<readonly string[]>;
   startGateway(env: Readonly<Record<string, string>>): Promise<RunningGateway>;
-  addUser(): Promise<RealUser>;
+  /** A viewer, unless another role is given. */
+  addUser(role?: string): Promise<RealUser>;
   /** Logs in; returns the session cookie's value. */
   logIn(user: RealUser): Promise<string>;
   /** Sessions as Directus makes them, without the cost of hashing a password for each. */
@@ -46,7 +51,13 @@ export interface RealFixture extends AsyncDisposable {
 export async function openRealFixture(version: DirectusVersion): Promise<RealFixture> {
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await startPostgres({ empty: true }));
-  const directus = stack.use(await startRealDirectus(version, database.url));
+  const owner = stack.use(connectPostgres(database.url));
+  // Not the owner of the migrations' tables.
+  const login = `directus_${randomBytes(4).toString('hex')}`;
+  await owner.unsafe(
+    `create role ${login} login password '${password}'; grant create on schema public to ${login}`,
+  );
+  const directus = stack.use(await startRealDirectus(version, asRole(database.url, login, password)));
   const api = connectDirectus(directus.url, directus.adminToken);
   // Of somebody who has used Directus before.
   await api('POST', '/collections', { collection: 'sponsors', schema: {}, meta: {} });
@@ -66,6 +77,10 @@ export async function openRealFixture(version: DirectusVersion): Promise<RealFix
   await migrate(database.url, {
     logins: [{ name: 'live_gateway', memberOf: 'tracking_gateway', password }],
   });
+  await owner.unsafe(`grant tracking_directus to ${login}`);
+  // As in a set-up from before there were results.
+  await owner`delete from directus_permissions where collection = 'incidents'`;
+  const addedLater = await setUp();
   const fixture = stack.use(await openFixture({ postgresUrl: database.url }));
   const { sql } = fixture;
   const startGateway = async (env: Readonly<Record<string, string>>): Promise<RunningGateway> => {
@@ -102,11 +117,12 @@ export async function openRealFixture(version: DirectusVersion): Promise<RealFix
     fixture,
     gateway,
     added,
+    addedLater,
     setUp,
     startGateway,
-    addUser: async () => {
+    addUser: async (role = viewerRole) => {
       const email = `${randomUUID()}@example.org`;
-      const user = await api('POST', '/users', { email, password, role: viewerRole });
+      const user = await api('POST', '/users', { email, password, role });
       return { userId: String(field(user, 'id')), email };
     },
     logIn: async ({ email }) => {
@@ -159,6 +175,11 @@ export function readSession(response: Response): string {
   const [, session] = /^directus_session_token=([^;]+)/u.exec(response.headers.getSetCookie()[0] ?? '') ?? [];
   if (session === undefined) throw new Error(`no session: HTTP ${response.status}`);
   return session;
+}
+
+function connectPostgres(url: string): postgres.Sql & AsyncDisposable {
+  const sql = postgres(url, { max: 1, onnotice: () => undefined });
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
 }
 
 /** A JWT of HS256. */

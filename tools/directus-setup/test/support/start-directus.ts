@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { findFreePort } from '@app/test-kit/free-port';
@@ -13,9 +14,15 @@ type TableName = (typeof tableNames)[number];
 export interface TestDirectus extends AsyncDisposable {
   readonly url: string;
   readonly tables: Record<TableName, Row[]>;
+  /** Names of the tables of the migrations, which are collections already. */
+  shown: readonly string[];
   /** While set, its connection breaks off instead of adding such a row. */
   failingTable: TableName | undefined;
 }
+
+const file = new URL('../../../../deploy/directus/tables.json', import.meta.url);
+const { tables: shown }: { tables: { table: string }[] } = JSON.parse(readFileSync(file, 'utf8'));
+const shownTables = shown.map(({ table }) => table);
 
 export async function startDirectus(): Promise<TestDirectus> {
   const tables: Record<TableName, Row[]> = { policies: [], permissions: [], roles: [], access: [] };
@@ -28,6 +35,7 @@ export async function startDirectus(): Promise<TestDirectus> {
   const directus: TestDirectus = {
     url: `http://127.0.0.1:${port}`,
     tables,
+    shown: shownTables,
     failingTable: undefined,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
@@ -40,6 +48,10 @@ export async function startDirectus(): Promise<TestDirectus> {
     const { pathname, searchParams } = new URL(request.url ?? '', directus.url);
     // No difference: the collections exist.
     if (pathname === '/schema/diff') return void response.writeHead(204).end();
+    if (pathname === '/collections') {
+      const found = directus.shown.map((collection) => ({ collection, meta: { collection } }));
+      return void response.end(JSON.stringify({ data: found }));
+    }
     const name = tableNames.find((each) => pathname === `/${each}`);
     if (name === undefined) return void response.writeHead(404).end();
     if (request.method === 'GET') {

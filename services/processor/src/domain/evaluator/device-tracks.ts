@@ -33,6 +33,8 @@ interface Observed {
   /** What was appended up to this id of the event's stream is in the track. */
   readonly coveredId: string;
   readonly observedAtMs: number;
+  /** Fix times after the checkpoint that are marked as faulty; announcements of these fixes do not say so. */
+  readonly faultyAtMs: ReadonlySet<number>;
 }
 
 interface Dirty {
@@ -116,7 +118,7 @@ export class DeviceTracks {
     if (!known || compareEntryIds(entryId, known.coveredId) <= 0) return;
     if (fixAtMs < this.#window.fromMs || fixAtMs > this.#window.untilMs) return;
     const fix = fixOfStored(stored);
-    if (!matters(fix)) return;
+    if (!matters(fix) || known.faultyAtMs.has(fixAtMs)) return;
     const { track } = known;
     const isLate = fixAtMs <= track.current.lastFixAtMs;
     if (isLate && track.recent.some((one) => one.fixAtMs === fixAtMs)) return;
@@ -140,14 +142,22 @@ export class DeviceTracks {
   ): Promise<void> {
     const dirty = this.#dirty.get(deviceId);
     const track = startTrack(this.#course);
+    const faultyAtMs: number[] = [];
     for await (const page of pages) {
       for (const [at, { fix, storedAtMs }] of page.entries()) {
         this.#arrivals.note(deviceId, storedAtMs, isGood(fix));
+        if (fix.isFaulty) faultyAtMs.push(fix.fixAtMs);
         addFix(this.#course, track, fix, windowMs);
         if (at % 256 === 255) await breathe();
       }
     }
-    this.#tracks.set(deviceId, { track, coveredId, observedAtMs: performance.now() });
+    this.#tracks.set(deviceId, {
+      track,
+      coveredId,
+      observedAtMs: performance.now(),
+      // Older ones are too late, and read from `positions` anyway.
+      faultyAtMs: new Set(faultyAtMs.filter((atMs) => atMs > track.checkpoint.lastFixAtMs)),
+    });
     this.#dirty.delete(deviceId);
     this.#noteChange(deviceId, dirty?.reason ?? 'new fixes');
   }

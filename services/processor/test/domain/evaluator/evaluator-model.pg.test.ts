@@ -6,7 +6,7 @@ import { DeviceTracks } from '../../../src/domain/evaluator/device-tracks.ts';
 import type { writeResults } from '../../../src/domain/evaluator/write-results.ts';
 import { openEvaluation } from '../../support/evaluation.ts';
 import { resultsProperty } from '../../support/evaluator-model.ts';
-import { insertSmallRace, drive } from '../../support/small-race.ts';
+import { insertSmallRace, drive, startAtMs } from '../../support/small-race.ts';
 import { resultsFromScratch, resultsStored } from '../../support/results-from-scratch.ts';
 
 type WriteArguments = Parameters<typeof writeResults>;
@@ -63,6 +63,23 @@ test('an event without a start and an end has results', async () => {
   const stored = await resultsStored(at.sql, race.eventId);
   expect(stored).toEqual(await resultsFromScratch(at.sql, race.eventId));
   expect(stored.passings).toHaveLength(3);
+});
+
+test('fixes of a marked range count for nothing, although their announcement comes last', async () => {
+  const race = await insertSmallRace(at.sql);
+  await at.devices.refresh();
+  const evaluator = await at.open(race.eventId);
+  const records = drive(race.imeis[0] ?? '');
+  await at.store(records.slice(0, 40));
+  await at.sql`
+    insert into faulty_marks (device_id, from_at, until_at, reason)
+    values (${race.deviceIds[0] ?? ''}, ${new Date(startAtMs)}, ${new Date(startAtMs + 3_600_000)}, 'a test')`;
+  const written = await at.write(records.slice(40));
+  await evaluator.evaluate(new AbortController().signal, true);
+  await at.announce(written);
+  await at.settle(evaluator);
+  const { passings } = await resultsStored(at.sql, race.eventId);
+  expect(passings).toEqual([]);
 });
 
 test('in the end the tables hold what the rules make of the data', { timeout: 300_000 }, async () => {

@@ -50,10 +50,11 @@ test('results follow fixes in any order, marks, the course, assignments and deci
   expect(states.map(({ state }) => String(state))).toEqual(['moving', 'moving', 'moving']);
 
   // The fixes around the finish are marked as faulty: it is not passed.
-  const aroundFinish = sql`device_id = ${first} and ts > ${new Date(startAtMs + 105_000)}`;
-  await sql`update positions set faulty = true where ${aroundFinish}`;
+  await sql`
+    insert into faulty_marks (device_id, from_at, until_at, reason)
+    values (${race.deviceIds[0] ?? ''}, ${new Date(startAtMs + 105_000)}, ${new Date(startAtMs + 600_000)}, 'a test')`;
   await expectFinished(fixture, race, 2);
-  await sql`update positions set faulty = false where ${aroundFinish}`;
+  await sql`delete from faulty_marks`;
   await expectFinished(fixture, race, 3);
 
   await sql`update gates set left_longitude = 25.03, right_longitude = 25.03 where id = ${race.gateIds[2] ?? ''}`;
