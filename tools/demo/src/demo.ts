@@ -99,21 +99,24 @@ async function run(running: Running): Promise<Sent> {
   const { screen, stop, system, spectator, entries, records } = running;
   const { durationMs } = running.args;
   const over = new AbortController();
+  // The duration begins once all earlier records are sent.
+  let liveSinceMs: number | undefined;
+  let timer: NodeJS.Timeout | undefined;
   const signal = AbortSignal.any([stop, over.signal]);
   const redis = new Redis(system.redisUrl, { retryStrategy: null });
   let lastError: Error | undefined;
   redis.on('error', (error) => (lastError = error));
-  using view = createView({ screen, startedAtMs: Date.now(), durationMs, entries });
+  using view = createView({ screen, startedAtMs: () => liveSinceMs, durationMs, entries });
 
   const tally = new Tally();
   let untilMs = running.startAtMs;
-  let timer: NodeJS.Timeout | undefined;
   function* notingTheLast(): Generator<TimedRecord> {
     for (const timed of records) {
       untilMs = timed.sendAtMs;
-      // The duration begins once all earlier records are sent.
-      if (durationMs !== undefined && untilMs > Date.now())
-        timer ??= setTimeout(() => over.abort(), durationMs);
+      if (untilMs > Date.now() && liveSinceMs === undefined) {
+        liveSinceMs = Date.now();
+        if (durationMs !== undefined) timer = setTimeout(() => over.abort(), durationMs);
+      }
       yield timed;
     }
   }

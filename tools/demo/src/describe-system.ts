@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Servers } from '@app/test-kit/servers';
 import type { System } from './system.ts';
@@ -32,8 +32,13 @@ Inspect (with psql, if it is installed):
 /** The one beside the server that was started here, which may not be on the PATH. */
 function findRedisCli(redisFrom: string): string {
   const folder = dirname(redisFrom);
-  const candidates = [join(folder, 'redis-cli'), join(folder, '../usr/bin/redis-cli')];
-  return candidates.find((file) => existsSync(file)) ?? 'redis-cli';
+  const beside = join(folder, 'redis-cli');
+  if (existsSync(beside)) return beside;
+  // What `./run` has fetched brings the libraries that this machine does not have.
+  const fetched = join(folder, '../usr/bin/redis-cli');
+  const [libraries] = globSync(join(folder, '../usr/lib/*-linux-gnu'));
+  if (!existsSync(fetched)) return 'redis-cli';
+  return libraries === undefined ? fetched : `LD_LIBRARY_PATH=${libraries} ${fetched}`;
 }
 
 /** Hides a password from the environment; that of a server started here is shown. */

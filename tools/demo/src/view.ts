@@ -17,7 +17,8 @@ export interface View {
 
 export interface ViewOptions {
   readonly screen: Screen;
-  readonly startedAtMs: number;
+  /** Undefined until the race is live. */
+  readonly startedAtMs: () => number | undefined;
   readonly durationMs: number | undefined;
   /** A vehicle is shown by its number. */
   readonly entries: readonly StartListEntry[];
@@ -70,7 +71,7 @@ function createLineView({ screen, startedAtMs }: ViewOptions): View {
       if (before !== undefined && progress.atMs - before.atMs < lineEveryMs) return;
       const { sent, stored, lagEntries, received, p50Ms } = progress;
       screen.write(
-        `${clock(progress.atMs - startedAtMs)}  sent ${sent.records}  stored ${shown(stored)} (${rate(progress, before)})  lag ${shown(lagEntries)}  received ${received}  fix to client ${shown(p50Ms)} ms\n`,
+        `${clock(progress.atMs, startedAtMs())}  sent ${sent.records}  stored ${shown(stored)} (${rate(progress, before)})  lag ${shown(lagEntries)}  received ${received}  fix to client ${shown(p50Ms)} ms\n`,
       );
       before = progress;
     },
@@ -85,9 +86,9 @@ function describeCounts(
 ): string[] {
   const { sent, stored, duplicates, deadLetters, lagEntries, lagS, pending, received, p50Ms, p99Ms } =
     progress;
-  const end = durationMs === undefined ? 'Ctrl-C to stop' : `of ${clock(durationMs)}`;
+  const end = durationMs === undefined ? 'Ctrl-C to stop' : `of ${clock(durationMs, 0)}`;
   return [
-    `${clock(progress.atMs - startedAtMs)} ${end}`,
+    `${clock(progress.atMs, startedAtMs())} ${end}`,
     '',
     `  sent       ${shown(sent.records).padEnd(10)} ${sent.distinct} fixes, ${sent.duplicates} of them twice`,
     `  stored     ${shown(stored).padEnd(10)} ${rate(progress, before)}, ${shown(duplicates)} duplicates, ${shown(deadLetters)} dead letters`,
@@ -128,7 +129,7 @@ function shown(value: number | undefined): string {
   return value === undefined || Number.isNaN(value) ? '–' : String(value);
 }
 
-function clock(durationMs: number): string {
-  const seconds = Math.max(0, Math.round(durationMs / 1000));
+function clock(atMs: number, sinceMs = atMs): string {
+  const seconds = Math.max(0, Math.round((atMs - sinceMs) / 1000));
   return `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`;
 }

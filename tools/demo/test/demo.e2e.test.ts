@@ -16,7 +16,7 @@ test(
   'a demo exits with 0, a consistent summary and the results of each scripted incident',
   async () => {
     await using demo = await DemoProcess.start(
-      ['--started', '4m', '--for', '3s', '--vehicles', '20', '--seed', '3'],
+      ['--started', '4m', '--for', '2s', '--vehicles', '20', '--seed', '3'],
       ownServers,
     );
     await expectExit(demo, 0);
@@ -65,7 +65,7 @@ test(
     await demo.untilRacing();
     const loginPage = /in a browser: (\S+),/u.exec(demo.stdout)?.[1] ?? 'http://none.invalid';
     expect((await fetch(loginPage)).status).toBe(200);
-    const inspect = /^ {2}(\S*redis-cli .*)$/mu.exec(demo.stdout)?.[1] ?? 'false';
+    const inspect = /^ {2}(.*redis-cli .*)$/mu.exec(demo.stdout)?.[1] ?? 'false';
     expect((await promisify(execFile)('sh', ['-c', inspect])).stdout).toContain('processor');
     const started = listDescendants(demo.pid);
     const programs = ['processor/src/main.ts', 'live-gateway/src/main.ts', 'redis-server', 'postgres'];
@@ -144,7 +144,7 @@ test(
     await using servers = await startServers({ sources: ['container', 'local'] });
     const { redisUrl, postgresUrl } = servers;
     const before = await lookInside(redisUrl, postgresUrl);
-    await using demo = await DemoProcess.start(['--for', '3s', '--vehicles', '20'], {
+    await using demo = await DemoProcess.start(['--for', '2s', '--vehicles', '20'], {
       REDIS_URL: redisUrl,
       POSTGRES_URL: postgresUrl,
     });

@@ -38,7 +38,12 @@ function show(screen: Partial<Screen>, ...all: readonly Progress[]): string {
     return true;
   };
   {
-    using view = createView({ screen: { ...screen, write }, startedAtMs, durationMs: 20_000, entries });
+    using view = createView({
+      screen: { ...screen, write },
+      startedAtMs: () => startedAtMs,
+      durationMs: 20_000,
+      entries,
+    });
     for (const one of all) view.show(one);
   }
   return shown;

@@ -43,7 +43,7 @@ export function startList(
 ): readonly StartListEntry[] {
   return trackers.map((imeis, index) => ({
     number: String(index + 1),
-    crew: `${surname(index)} / ${surname(7 * index + 3)}`,
+    crew: `${surname(index)} / ${surname(index + 5 + Math.floor(index / surnames.length))}`,
     class: `RC${2 + ((index + 1) % 3)}`,
     startOrder: index + 1,
     startAfterMs: index * startIntervalMs,
