@@ -32,10 +32,11 @@ user processor "${PROCESSOR_PASSWORD:-}" "$connection +client|list +client|kill 
 +xinfo|stream +xinfo|groups +xinfo|consumers +xrange +xlen \
 (~$streams:dlq +xadd +xlen) (~$streams:failed-attempts +hget +hset +hdel) \
 (~stored:* +xadd +xrange +xinfo|stream +expire) (~results:* +xadd +expire)"
-# Exposed to the internet, so it may only read the streams and write their epochs. An ACL cannot limit XGROUP to one group
-# of a stream: with lag markers a compromised gateway could move the processor's group, and unread entries would be lost.
+# Exposed to the internet, so it may only read the streams and announced results, and write the streams' epochs. An ACL
+# cannot limit XGROUP to one group of a stream: with lag markers a compromised gateway could move the processor's group, and unread entries would be lost.
 # Without them the gateway logs once that they are disabled: docs/decisions.md
 lag_markers=
 [ -z "${GATEWAY_LAG_MARKERS:-}" ] || lag_markers=" (~$streams +xgroup|create +xgroup|setid +xgroup|destroy)"
 user live-gateway "${GATEWAY_PASSWORD:-}" "$connection +multi +exec +unwatch +time \
-%R~$streams +xread +xinfo|stream +xinfo|groups (~$streams:live-epoch +get +set +watch)$lag_markers"
+%R~$streams +xread +xinfo|stream +xinfo|groups (~$streams:live-epoch +get +set +watch) \
+(%R~results:* +xread +xrevrange)$lag_markers"

@@ -8,6 +8,7 @@ import { Timeline } from './feed/timeline.ts';
 import { LatestFixes } from './latest/latest-fixes.ts';
 import { meterFanOut } from './meters.ts';
 import type { Metrics } from './metrics.ts';
+import { WatchedEvents } from './results/watched-events.ts';
 import { Readiness, readinessConditions } from './server/readiness.ts';
 import { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
@@ -38,6 +39,7 @@ export function createGatewayState(
     cursors,
     timeline,
     registry,
+    watchedResults: new WatchedEvents(() => performance.now()),
     fanOut: new FanOut({
       registry,
       latest,

@@ -14,9 +14,10 @@ import { gatewaySettings, instanceId, lagMarkerGroup } from './config.ts';
 import { createClientErrorReport } from './connection/client-errors.ts';
 import { LagMarkers } from './feed/lag-markers.ts';
 import { createGatewayState } from './gateway-state.ts';
-import { meterDirectus } from './meters.ts';
+import { meterDirectus, meterResults } from './meters.ts';
 import { createMetrics } from './metrics.ts';
 import { monitoredLoops } from './monitored-loops.ts';
+import { ResultsReader } from './results/results-reader.ts';
 import { drain } from './server/drain.ts';
 import { RunClock } from './run-clock.ts';
 import { checkProgress } from './server/check-progress.ts';
@@ -72,19 +73,19 @@ await runService({
     });
     const connectionName = lagMarkerGroup(config);
     const redis = cleanup.adopt(connectRedis(config.REDIS_URL, { name: connectionName, log }), closeRedis);
-    const postgres = cleanup.use(
+    const openPostgres = (maxConnections: number): PostgresClient =>
       new PostgresClient(
         (link) =>
           connectPostgres(config.POSTGRES_URL, {
             name: connectionName,
             log,
-            maxConnections: postgresConnections,
+            maxConnections,
             statementTimeoutMs: Math.ceil(postgresDeadlineMs * statementTimeoutShare),
             link,
           }),
         postgresDeadlineMs,
-      ),
-    );
+      );
+    const postgres = cleanup.use(openPostgres(postgresConnections));
     const clocks = cleanup.use(
       new ClockMonitor({
         service: 'live-gateway',
@@ -96,8 +97,23 @@ await runService({
       }),
     );
     const state = createGatewayState(config, metrics, log, () => clocks.nowMs());
-    const { clients, registry, readiness } = state;
+    const { clients, readiness } = state;
 
+    // Results have a connection of their own, and log their outages themselves: positions never wait for them.
+    const resultsReader = new ResultsReader({
+      events: state.watchedResults,
+      redis,
+      connect: () =>
+        connectRedis(config.REDIS_URL, {
+          name: `${connectionName}:results`,
+          log: log.child({}, { level: 'silent' }),
+          blocking: true,
+        }),
+      postgres: cleanup.use(openPostgres(1)),
+      meter: meterResults(metrics),
+      log,
+      nowMs: () => clock.nowMs(),
+    });
     const suspended = new SuspendedUsers({
       read: (userIds) => postgres.run((sql) => readSuspendedUsers(sql, userIds), 'suspended-user query'),
       onCheck: (outcome) => metrics.suspensionChecks.inc({ outcome }),
@@ -105,7 +121,6 @@ await runService({
     const reauthorizer = new Reauthorizer({
       clients: () => clients.all(),
       authorize: access.authorize,
-      unregister: (subscription) => registry.unregister(subscription),
       onOutcome: (outcome) => metrics.reauthorizations.inc({ outcome }),
       intervalMs: config.REAUTHORIZE_INTERVAL_MS,
       graceMs: config.REAUTHORIZE_GRACE_MS,
@@ -137,6 +152,7 @@ await runService({
         access,
         suspended,
         reauthorizer,
+        resultsReader,
         metrics,
         onError,
         clock,
@@ -151,7 +167,7 @@ await runService({
     const { allLoops, monitorLoop } = startLoops({
       config,
       state,
-      resources: { postgres, redis, lagMarkers },
+      resources: { postgres, redis, lagMarkers, resultsReader },
       access: { suspended, reauthorizer },
       telemetry: { metrics, trace, log },
       clock,

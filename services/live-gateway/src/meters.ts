@@ -1,8 +1,9 @@
 import { closeCode } from '@app/shared/protocol';
-import type { DirectusMeter } from './access/create-access.ts';
+import type { DirectusMeter, DirectusOperation } from './access/create-access.ts';
 import type { Traffic } from './connection/traffic.ts';
 import type { FanOutMeter } from './fanout/write-context.ts';
 import type { Metrics } from './metrics.ts';
+import type { ResultsMeter } from './results/results-reader.ts';
 
 /** Counts frames and bytes written to sockets, and closes. */
 export function meterTraffic(metrics: Metrics): Traffic {
@@ -32,8 +33,17 @@ export function meterFanOut(metrics: Metrics): FanOutMeter {
   };
 }
 
+/** Counts reads and revisions of results. */
+export function meterResults(metrics: Metrics): ResultsMeter {
+  return {
+    onRead: (reason, hasFailed) =>
+      metrics.resultReads.inc({ reason, outcome: hasFailed ? 'failed' : 'read' }),
+    onRevision: (source) => metrics.resultRevisions.inc({ source }),
+  };
+}
+
 /** Measures requests of one kind to Directus. */
-export function meterDirectus(metrics: Metrics, operation: 'authenticate' | 'authorize'): DirectusMeter {
+export function meterDirectus(metrics: Metrics, operation: DirectusOperation): DirectusMeter {
   return {
     onCall: (outcome, durationMs) => metrics.authDuration.observe({ operation, outcome }, durationMs / 1000),
     onCacheResult: (result) => metrics.authCache.inc({ result }),

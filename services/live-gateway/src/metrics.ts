@@ -137,6 +137,22 @@ export function createMetrics(registry: Registry) {
       'outcome',
     ),
     resumes: counter('live_resumes_total', 'Subscribe requests with a cursor, by outcome.', 'outcome'),
+    resultReads: counter(
+      'live_results_reads_total',
+      "Reads of an event's results from the tables, by reason and outcome.",
+      'reason',
+      'outcome',
+    ),
+    resultRevisions: counter(
+      'live_results_revisions_total',
+      'Revisions of results applied, by source.',
+      'source',
+    ),
+    resultsLagSeconds: histogram(
+      'live_results_lag_seconds',
+      "Time from the write of a revision of results (Postgres' clock, corrected) to the end of its delivery to clients.",
+      deliveryBuckets,
+    ),
     snapshotDevices: histogram('live_snapshot_devices', 'Devices per snapshot.', deviceBuckets),
   };
 }

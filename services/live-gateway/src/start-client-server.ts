@@ -7,6 +7,7 @@ import { createSocketHandlers } from './connection/socket-handlers.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { meterTraffic } from './meters.ts';
 import type { Metrics } from './metrics.ts';
+import type { ResultsReader } from './results/results-reader.ts';
 import type { RunClock } from './run-clock.ts';
 import type { LiveServer } from './server/listen.ts';
 import { startLiveServer } from './server/start-live-server.ts';
@@ -23,6 +24,7 @@ export async function startClientServer(options: {
   readonly access: Access;
   readonly suspended: SuspendedUsers;
   readonly reauthorizer: Reauthorizer;
+  readonly resultsReader: Pick<ResultsReader, 'open'>;
   readonly metrics: Metrics;
   readonly onError: ReportClientError;
   readonly clock: RunClock;
@@ -48,6 +50,10 @@ export async function startClientServer(options: {
     registry,
     latest,
     timeline,
+    results: {
+      events: state.watchedResults,
+      open: (eventId, cursor) => options.resultsReader.open(eventId, cursor),
+    },
     tickMs: config.LIVE_TICK_MS,
     nowMs,
     clock,

@@ -21,6 +21,8 @@ import type { GatewayState } from './gateway-state.ts';
 import type { Metrics } from './metrics.ts';
 import type { RunClock } from './run-clock.ts';
 import { createOutageReport } from './report-outage.ts';
+import { deliverResults } from './results/deliver-results.ts';
+import type { ResultsReader } from './results/results-reader.ts';
 import { readinessConditions } from './server/readiness.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
 
@@ -31,6 +33,7 @@ interface LoopContext {
     readonly postgres: PostgresClient;
     readonly redis: Redis;
     readonly lagMarkers: LagMarkers;
+    readonly resultsReader: ResultsReader;
   };
   readonly access: { readonly suspended: SuspendedUsers; readonly reauthorizer: Reauthorizer };
   readonly telemetry: {
@@ -44,7 +47,7 @@ interface LoopContext {
 }
 
 /**
- * Starts all loops: Postgres → assignments and latest fixes; stream → latest fixes → tick → sockets.
+ * Starts all loops: Postgres → assignments and latest fixes; stream → latest fixes → tick → sockets; results → sockets.
  *
  * @returns two promises that never resolve. `allLoops` rejects with the first failure of a loop, or with the signal's
  * reason; `monitorLoop` rejects once the lag-marker groups are no longer updated.
@@ -71,6 +74,7 @@ export function startLoops(context: LoopContext): {
     startSweep(context),
     startSuspensionPoll(context),
     access.reauthorizer.run(signal),
+    ...startResults(context),
   ]);
   return { allLoops, monitorLoop };
 }
@@ -174,6 +178,28 @@ function handleRewind(cursor: StreamCursor, info: StreamInfo, { state, telemetry
     { stream, length: info.length, fromId: appliedId },
     'stream rewound; resuming from its last entry',
   );
+}
+
+function startResults({
+  state,
+  resources,
+  telemetry,
+  clock,
+  clocks,
+  signal,
+}: LoopContext): readonly Promise<never>[] {
+  const { resultsReader } = resources;
+  const delivery = {
+    events: state.watchedResults,
+    nowMs: () => clock.nowMs(),
+    onDelivered: (revisedAtMs: number) =>
+      telemetry.metrics.resultsLagSeconds.observe(Math.max(0, clocks.nowMs() - revisedAtMs) / 1000),
+  };
+  return [
+    resultsReader.followAnnouncements(signal),
+    resultsReader.pollRevisions(signal),
+    deliverResults(delivery, signal),
+  ];
 }
 
 function startSweep({ config, state, telemetry, clock, signal }: LoopContext): Promise<never> {

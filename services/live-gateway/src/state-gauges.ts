@@ -4,6 +4,7 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import type { StreamCursor } from './feed/stream-cursor.ts';
 import type { Readiness } from './server/readiness.ts';
 import type { Clients } from './connection/clients.ts';
+import type { WatchedEvents } from './results/watched-events.ts';
 import type { Reauthorizer } from './subscriptions/reauthorizer.ts';
 import type { SubscriptionRegistry } from './subscriptions/subscription-registry.ts';
 
@@ -13,13 +14,14 @@ export function registerStateGauges(
   state: {
     readonly clients: Pick<Clients, 'size'>;
     readonly registry: Pick<SubscriptionRegistry, 'subscriptionCount' | 'assignedAtMs'>;
+    readonly watchedResults: Pick<WatchedEvents, 'subscriptionCount'>;
     readonly reauthorizer: Pick<Reauthorizer, 'unconfirmed'>;
     readonly readiness: Pick<Readiness, 'isDraining'>;
     readonly cursors: readonly Pick<StreamCursor, 'stream' | 'lastEntryAtMs'>[];
     readonly clocks: Pick<ClockMonitor, 'ageMs' | 'nowMs'>;
   },
 ): void {
-  const { clients, registry, reauthorizer, readiness, cursors, clocks } = state;
+  const { clients, registry, watchedResults, reauthorizer, readiness, cursors, clocks } = state;
   const gauge = (metric: string, help: string, read: () => number): void =>
     metricsRegistry.registerMetric(
       new Gauge({
@@ -32,7 +34,11 @@ export function registerStateGauges(
       }),
     );
   gauge('live_connections', 'Open connections.', () => clients.size);
-  gauge('live_subscriptions', 'Authorised subscriptions.', () => registry.subscriptionCount);
+  gauge(
+    'live_subscriptions',
+    'Authorised subscriptions.',
+    () => registry.subscriptionCount + watchedResults.subscriptionCount,
+  );
   gauge('live_drain_remaining', 'Connections still to be closed while draining; 0 otherwise.', () =>
     readiness.isDraining ? clients.size : 0,
   );

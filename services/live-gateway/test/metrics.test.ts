@@ -10,6 +10,7 @@ test('the gateway registers exactly the documented metrics, with their types', a
   registerStateGauges(registry, {
     clients: { size: 0 },
     registry: { subscriptionCount: 0, assignedAtMs: 0 },
+    watchedResults: { subscriptionCount: 0 },
     reauthorizer: { unconfirmed: 0 },
     readiness: { isDraining: false },
     cursors: [],

@@ -30,6 +30,7 @@ export class Accounts {
   readonly #allowed = new Map<string, Set<string>>();
   /** What the public policy shows: to requests without a token, not to users. */
   readonly #public = new Set<string>();
+  readonly #incidentReaders = new Set<string>();
   readonly #suspended = new Set<string>();
 
   addSession(cookie: string, userId: string): void {
@@ -110,6 +111,15 @@ export class Accounts {
     this.#allowed.get(userId)?.delete(eventId.toLowerCase());
   }
 
+  /** Lets a user read the collection `incidents`. */
+  allowIncidents(userId: string): void {
+    this.#incidentReaders.add(userId);
+  }
+
+  forbidIncidents(userId: string): void {
+    this.#incidentReaders.delete(userId);
+  }
+
   /** The cookie of a new session, or the refusal. */
   logIn(email: string, password: string): string | DirectusAnswer {
     const login = this.#logins.get(email);
@@ -146,6 +156,14 @@ export class Accounts {
   /** `/items/events/`, the path of an empty id. */
   eventList(cookie: string | undefined): DirectusAnswer {
     return this.#withEvents(cookie, (events) => dataAnswer([...events].map((id) => ({ id }))));
+  }
+
+  /** `/items/incidents`, whose rows are not here. */
+  incidents(cookie: string | undefined): DirectusAnswer {
+    const session = cookie === undefined ? undefined : this.#sessions.get(cookie);
+    const refusal = cookie === undefined ? undefined : this.#refusal(session);
+    if (refusal !== undefined) return refusal;
+    return session?.kind === 'user' && this.#incidentReaders.has(session.userId) ? dataAnswer([]) : forbidden;
   }
 
   #withEvents(

@@ -1,6 +1,16 @@
 /** The route of a request. */
 export type DirectusRoute =
-  | { readonly to: 'ping' | 'me' | 'event list' | 'log in' | 'refresh' | 'login page' | 'nowhere' }
+  | {
+      readonly to:
+        | 'ping'
+        | 'me'
+        | 'event list'
+        | 'incidents'
+        | 'log in'
+        | 'refresh'
+        | 'login page'
+        | 'nowhere';
+    }
   | { readonly to: 'event'; readonly id: string };
 
 /**
@@ -18,6 +28,7 @@ export function findRoute(method: string, rawPath: string): DirectusRoute {
   if (path === '/users/me') return { to: 'me' };
   if (path === '/admin/login') return { to: 'login page' };
   if (path === '/items/events' || path === '/items/events/') return { to: 'event list' };
+  if (path === '/items/incidents') return { to: 'incidents' };
   const [, encodedId] = /^\/items\/events\/([^/]+)\/?$/.exec(path) ?? [];
   return encodedId === undefined ? { to: 'nowhere' } : { to: 'event', id: decode(encodedId) };
 }

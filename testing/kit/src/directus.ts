@@ -112,6 +112,8 @@ export class TestDirectus extends Accounts implements AsyncDisposable {
         return this.event(session, route.id);
       case 'event list':
         return this.eventList(session);
+      case 'incidents':
+        return this.incidents(session);
       case 'log in':
         return await logIn(request, this);
       case 'refresh':
@@ -141,6 +143,8 @@ export async function startDirectus(
   return directus;
 }
 
+const itemRoutes: ReadonlySet<DirectusRoute['to']> = new Set(['event', 'event list', 'incidents']);
+
 function misbehaviourAnswer(
   mode: Misbehaviour,
   route: DirectusRoute,
@@ -157,7 +161,7 @@ function misbehaviourAnswer(
       body: `<p>Maintenance. You sent: ${request.headers.cookie} ${request.headers.authorization}</p>`,
     };
   if (mode === 'redirect') return { status: 302, body: '', headers: { Location: '/users/me' } };
-  if (mode === 'unlicensed' && (route.to === 'event' || route.to === 'event list')) return resourceRestricted;
+  if (mode === 'unlicensed' && itemRoutes.has(route.to)) return resourceRestricted;
   return undefined;
 }
 

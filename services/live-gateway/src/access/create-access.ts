@@ -3,8 +3,10 @@ import type { TraceStep } from '@app/runtime/tracing';
 import type { RunClock } from '../run-clock.ts';
 import { createAuthenticate } from './authenticate.ts';
 import type { Authenticate } from './authenticate.ts';
+import { createAuthorizeIncidents } from './authorize-incidents.ts';
+import { createAuthorizeTopic } from './authorize-topic.ts';
+import type { AuthorizeTopic } from './authorize-topic.ts';
 import { createAuthorize } from './authorize.ts';
-import type { Authorize } from './authorize.ts';
 import type { CachedCallOptions } from './cached-directus-call.ts';
 import { createCallDirectus } from './call-directus.ts';
 import { createDirectusReport } from './report-directus.ts';
@@ -13,13 +15,16 @@ import { traceDirectus } from './trace-directus.ts';
 /** Authentication and authorisation by Directus. */
 export interface Access {
   readonly authenticate: Authenticate;
-  readonly authorize: Authorize;
+  readonly authorize: AuthorizeTopic;
 }
+
+/** Label `operation` of `live_auth_duration_seconds`. */
+export type DirectusOperation = 'authenticate' | 'authorize' | 'authorize_incidents';
 
 /** Measures one kind of call. */
 export type DirectusMeter = Pick<CachedCallOptions, 'onCall' | 'onCacheResult'>;
 
-/** Limits for both kinds of calls together. */
+/** Limits for all kinds of calls together. */
 const maxInFlight = 32;
 const maxQueued = 5_000;
 
@@ -31,7 +36,7 @@ export function createAccess(options: {
     readonly AUTH_CACHE_TTL_MS: number;
     readonly AUTHZ_CACHE_TTL_MS: number;
   };
-  readonly meter: (operation: 'authenticate' | 'authorize') => DirectusMeter;
+  readonly meter: (operation: DirectusOperation) => DirectusMeter;
   readonly trace?: TraceStep | undefined;
   readonly log: Logger;
   readonly clock: RunClock;
@@ -44,6 +49,10 @@ export function createAccess(options: {
     onResult: createDirectusReport(log, nowMs),
     nowMs,
   };
+  const authorization = {
+    timeoutMs: config.DIRECTUS_AUTHZ_TIMEOUT_MS,
+    cacheTtlMs: config.AUTHZ_CACHE_TTL_MS,
+  };
   return {
     authenticate: createAuthenticate({
       ...shared,
@@ -51,11 +60,9 @@ export function createAccess(options: {
       timeoutMs: config.DIRECTUS_AUTH_TIMEOUT_MS,
       cacheTtlMs: config.AUTH_CACHE_TTL_MS,
     }),
-    authorize: createAuthorize({
-      ...shared,
-      ...meter('authorize'),
-      timeoutMs: config.DIRECTUS_AUTHZ_TIMEOUT_MS,
-      cacheTtlMs: config.AUTHZ_CACHE_TTL_MS,
-    }),
+    authorize: createAuthorizeTopic(
+      createAuthorize({ ...shared, ...meter('authorize'), ...authorization }),
+      createAuthorizeIncidents({ ...shared, ...meter('authorize_incidents'), ...authorization }),
+    ),
   };
 }

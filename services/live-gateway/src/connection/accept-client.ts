@@ -28,9 +28,8 @@ export function acceptClient(
     },
     onClosed: () => {
       clients.remove(client);
-      for (const { subscription } of client.subscriptions.releaseAll()) {
-        if (subscription === undefined) continue;
-        guardClient(connection, 'close', () => context.registry.unregister(subscription));
+      for (const { registration } of client.subscriptions.releaseAll()) {
+        guardClient(connection, 'close', () => registration?.unregister());
       }
     },
   };

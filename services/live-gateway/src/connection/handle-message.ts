@@ -53,7 +53,7 @@ export async function handleMessage(client: Client, frame: string, context: Mess
       await subscribe(client, message, context);
       break;
     case 'unsubscribe':
-      unsubscribe(client, message, context);
+      unsubscribe(client, message);
       break;
     case 'update':
       update(client, message, context);
@@ -63,13 +63,13 @@ export async function handleMessage(client: Client, frame: string, context: Mess
   }
 }
 
-function unsubscribe(client: Client, { id, topic }: UnsubscribeMessage, context: MessageContext): void {
+function unsubscribe(client: Client, { id, topic }: UnsubscribeMessage): void {
   const entry = client.subscriptions.release(topic);
   if (entry === undefined) {
     client.reply(errorReply(id, 'not-subscribed', 'not subscribed to this topic'));
     return;
   }
-  if (entry.subscription !== undefined) context.registry.unregister(entry.subscription);
+  entry.registration?.unregister();
   // A `subscribe` that is still being authorised also gets its one reply.
   if (entry.pendingReplyTo !== undefined) client.reply(unsubscribedReply(entry.pendingReplyTo.id, topic));
   client.reply(unsubscribedReply(id, topic));

@@ -1,24 +1,22 @@
 import { delay } from '@app/runtime/retry';
-import type { Authorize, Permission } from '../access/authorize.ts';
+import type { AuthorizeTopic, TopicPermission } from '../access/authorize-topic.ts';
 import { guardClient } from '../connection/client-errors.ts';
 import type { Client } from '../connection/client.ts';
 import { closeReasons } from '../connection/close-reasons.ts';
 import { unsubscribedReply } from '../protocol/replies.ts';
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import { endSession } from './end-session.ts';
-import type { SubscriptionEntry } from './subscription-entries.ts';
-import type { Subscription } from './subscription.ts';
+import type { Registration, SubscriptionEntry } from './subscription-entries.ts';
 
 /** How a check ended; label `outcome` of `live_reauthorizations_total`. */
 export type ReauthorizationOutcome =
-  | Permission['kind']
+  | TopicPermission['kind']
   /** Not confirmed within the grace period: the connection was closed. */
   | 'grace-over';
 
 interface ReauthorizerOptions {
   readonly clients: () => Iterable<Client>;
-  readonly authorize: Authorize;
-  readonly unregister: (subscription: Subscription) => void;
+  readonly authorize: AuthorizeTopic;
   readonly onOutcome: (outcome: ReauthorizationOutcome) => void;
   readonly intervalMs: number;
   readonly graceMs: number;
@@ -114,8 +112,8 @@ export class Reauthorizer {
         continue;
       }
       for (const entry of client.subscriptions.all()) {
-        // Without a subscription it is being authorised right now.
-        if (entry.subscription === undefined) continue;
+        // Without a registration it is being authorised right now.
+        if (entry.registration === undefined) continue;
         guardClient(client.connection, 'reauthorise', () => this.#inspect(client, entry, nowMs));
       }
     }
@@ -174,33 +172,39 @@ export class Reauthorizer {
   async #confirm(target: Target): Promise<void> {
     const { client, entry } = target;
     const check = this.#checks.get(entry);
-    const { subscription } = entry;
+    const { registration } = entry;
     const { viewer } = client;
-    if (check === undefined || subscription === undefined || entry.signal.aborted) return;
+    if (check === undefined || registration === undefined || entry.signal.aborted) return;
     this.#checks.set(entry, { ...check, isRunning: true });
     // A cached permission from before this moment does not count, except the one that all anonymous viewers share: each
     // of thousands would be asked for by itself.
     const notBeforeMs = viewer.userId === undefined ? undefined : this.#options.nowMs();
     const permission = await this.#limit.run(
-      () => this.#options.authorize(viewer, subscription.eventId, notBeforeMs),
+      () => this.#options.authorize(viewer, entry.parsedTopic, notBeforeMs),
       ({ kind }) => kind === 'unavailable',
     );
     this.#options.onOutcome(permission.kind);
     // Released during the check: the client has already been answered. Another session: `recheck` was called.
     if (!entry.signal.aborted && client.viewer === viewer) {
-      this.#apply(permission, target, subscription, check);
+      this.#apply(permission, target, registration, check);
     }
   }
 
-  #apply(permission: Permission, { client, entry }: Target, subscription: Subscription, check: Check): void {
+  #apply(
+    permission: TopicPermission,
+    { client, entry }: Target,
+    registration: Registration,
+    check: Check,
+  ): void {
     const nowMs = this.#options.nowMs();
     switch (permission.kind) {
       case 'allowed':
         this.#schedule(entry, nowMs);
+        registration.notePermission(permission);
         return;
       case 'forbidden':
         client.subscriptions.release(entry.topic);
-        this.#options.unregister(subscription);
+        registration.unregister();
         client.reply(unsubscribedReply(undefined, entry.topic, 'forbidden'));
         return;
       case 'session-ended':

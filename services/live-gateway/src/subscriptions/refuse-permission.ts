@@ -1,5 +1,5 @@
 import type { MessageId } from '@app/shared/messages';
-import type { Permission } from '../access/authorize.ts';
+import type { Refusal } from '../access/authorize-topic.ts';
 import type { Client } from '../connection/client.ts';
 import { errorReply } from '../protocol/replies.ts';
 import { endSession } from './end-session.ts';
@@ -11,7 +11,7 @@ const sessionRetryAfterMs = 1_000;
 export function refusePermission(
   client: Client,
   { id, topic }: { readonly id?: MessageId | undefined; readonly topic: string },
-  permission: Exclude<Permission, { kind: 'allowed' }>,
+  permission: Refusal,
   nowMs: number,
 ): void {
   switch (permission.kind) {

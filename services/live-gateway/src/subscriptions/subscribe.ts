@@ -1,15 +1,19 @@
 import type { ClientMessage } from '@app/shared/messages';
 import { parseTopic } from '@app/shared/topics';
-import type { Authorize, Permission } from '../access/authorize.ts';
+import type { Topic } from '@app/shared/topics';
+import type { AuthorizeTopic, TopicPermission } from '../access/authorize-topic.ts';
 import type { Client } from '../connection/client.ts';
 import { errorReply } from '../protocol/replies.ts';
 import { catchUpLimitMs, waitForCatchUp } from './wait-for-catch-up.ts';
 import { refusePermission } from './refuse-permission.ts';
 import { registerSubscription } from './register-subscription.ts';
 import type { RegisterContext } from './subscribe-request.ts';
+import { subscribeToResults } from './subscribe-to-results.ts';
+import type { ResultsContext } from './subscribe-to-results.ts';
+import type { SubscriptionEntry } from './subscription-entries.ts';
 
-export interface SubscribeContext extends RegisterContext {
-  readonly authorize: Authorize;
+export interface SubscribeContext extends RegisterContext, ResultsContext {
+  readonly authorize: AuthorizeTopic;
   /** Does not advance while the process does not run. */
   readonly clock: { nowMs(): number };
 }
@@ -17,7 +21,8 @@ export interface SubscribeContext extends RegisterContext {
 type SubscribeMessage = Extract<ClientMessage, { type: 'subscribe' }>;
 
 /**
- * Handles `subscribe`: the stages of a subscription from its request until it is live.
+ * Handles `subscribe`: the stages of a subscription from its request until it is live. Those of positions; results differ
+ * from stage 3 on, see `subscribe-to-results.ts`.
  *
  * 0. `server/handle-upgrade.ts` has upgraded the connection and `server/admit.ts` has admitted its user.
  * 1. Reserve the topic on this connection (`subscription-entries.ts`).
@@ -36,14 +41,13 @@ export async function subscribe(
   message: SubscribeMessage,
   context: SubscribeContext,
 ): Promise<void> {
-  const { id, topic, maxHz, bbox, cursor, epoch, deflate } = message;
+  const { id, topic } = message;
   const parsed = parseTopic(topic);
-  if (parsed?.kind !== 'event') {
+  if (parsed === undefined) {
     client.reply(errorReply(id, 'unknown-topic', 'there is no such topic'));
     return;
   }
-  const { eventId } = parsed;
-  const entry = client.subscriptions.reserve(topic, id, { maxHz, bbox });
+  const entry = client.subscriptions.reserve(topic, parsed, id, { maxHz: message.maxHz, bbox: message.bbox });
   if (entry === 'already-subscribed') {
     client.reply(errorReply(id, entry, 'already subscribed'));
     return;
@@ -53,13 +57,21 @@ export async function subscribe(
     return;
   }
 
-  const permission = await authorizeCurrent(client, eventId, context.authorize);
+  const permission = await authorizeCurrent(client, parsed, context.authorize);
   if (entry.signal.aborted) return;
-  if (permission.kind !== 'allowed') {
-    refusePermission(client, message, permission, context.clock.nowMs());
-    return;
-  }
+  if (permission.kind !== 'allowed') refusePermission(client, message, permission, context.clock.nowMs());
+  else if (parsed.kind === 'results') {
+    await subscribeToResults(client, message, entry, permission.mayReadIncidents, context);
+  } else await subscribeToPositions(client, message, entry, context);
+}
 
+async function subscribeToPositions(
+  client: Client,
+  message: SubscribeMessage,
+  entry: SubscriptionEntry,
+  context: SubscribeContext,
+): Promise<void> {
+  const { id, topic, cursor, epoch, deflate } = message;
   const resumeFrom = cursor === undefined || epoch === undefined ? undefined : { cursor, epoch };
   const isBehind = resumeFrom !== undefined && (await waitForCatchUp(resumeFrom, context.timeline));
   if (entry.signal.aborted) return;
@@ -73,19 +85,28 @@ export async function subscribe(
 
   entry.pendingReplyTo = undefined;
   const { dialect, connection: recipient } = client;
+  const { eventId } = entry.parsedTopic;
   const readsDeflated = deflate === true && dialect === 'batched';
   const request = { eventId, topic, id, dialect, ...entry.view, resumeFrom, readsDeflated, recipient };
   const subscription = registerSubscription(request, context);
+  const unregister = (): void => context.registry.unregister(subscription);
   // Writing the reply may have closed the connection, before there was a subscription to unregister.
-  if (entry.signal.aborted) context.registry.unregister(subscription);
-  else entry.subscription = subscription;
+  if (entry.signal.aborted) unregister();
+  else {
+    entry.subscription = subscription;
+    entry.registration = { unregister, notePermission: () => undefined };
+  }
 }
 
 /** Authorises with the client's session; again if another one has replaced it meanwhile and Directus refused the old. */
-async function authorizeCurrent(client: Client, eventId: string, authorize: Authorize): Promise<Permission> {
+async function authorizeCurrent(
+  client: Client,
+  topic: Topic,
+  authorize: AuthorizeTopic,
+): Promise<TopicPermission> {
   for (;;) {
     const { viewer } = client;
-    const permission = await authorize(viewer, eventId);
+    const permission = await authorize(viewer, topic);
     if (permission.kind !== 'session-ended' || client.viewer === viewer) return permission;
   }
 }

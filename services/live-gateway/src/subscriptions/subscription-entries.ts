@@ -1,19 +1,31 @@
 import type { Bbox, MessageId } from '@app/shared/messages';
+import type { Topic } from '@app/shared/topics';
 import type { Subscription } from './subscription.ts';
+
+/** What is kept up for an entry from the answer to `subscribe` to its release. */
+export interface Registration {
+  /** After a later check of the permission. */
+  notePermission(permission: { readonly mayReadIncidents: boolean }): void;
+  unregister(): void;
+}
 
 /** A client's reservation of a topic, from its `subscribe` until it is released. */
 export class SubscriptionEntry {
   readonly topic: string;
+  readonly parsedTopic: Topic;
   /** An `update` changes it as long as there is no subscription. */
   readonly view: { maxHz: number | undefined; bbox: Bbox | undefined };
   /** Undefined once the `subscribe` message has been answered. */
   pendingReplyTo: { readonly id: MessageId | undefined } | undefined;
   /** Undefined until the client is authorised. */
+  registration: Registration | undefined;
+  /** Of positions; undefined until the client is authorised. */
   subscription: Subscription | undefined;
   readonly #released = new AbortController();
 
-  constructor(topic: string, id: MessageId | undefined, view: SubscriptionEntry['view']) {
+  constructor(topic: string, parsedTopic: Topic, id: MessageId | undefined, view: SubscriptionEntry['view']) {
     this.topic = topic;
+    this.parsedTopic = parsedTopic;
     this.view = view;
     this.pendingReplyTo = { id };
   }
@@ -44,12 +56,13 @@ export class SubscriptionEntries {
 
   reserve(
     topic: string,
+    parsedTopic: Topic,
     id: MessageId | undefined,
     view: SubscriptionEntry['view'],
   ): SubscriptionEntry | 'already-subscribed' | 'too-many-subscriptions' {
     if (this.#entries.has(topic)) return 'already-subscribed';
     if (this.#entries.size >= this.#maxEntries) return 'too-many-subscriptions';
-    const entry = new SubscriptionEntry(topic, id, view);
+    const entry = new SubscriptionEntry(topic, parsedTopic, id, view);
     this.#entries.set(topic, entry);
     return entry;
   }

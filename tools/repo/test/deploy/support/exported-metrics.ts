@@ -19,6 +19,7 @@ export async function exportedMetrics(): Promise<ReadonlyMap<string, ExportedMet
   registerStateGauges(gatewayRegistry, {
     clients: { size: 0 },
     registry: { subscriptionCount: 0, assignedAtMs: 0 },
+    watchedResults: { subscriptionCount: 0 },
     reauthorizer: { unconfirmed: 0 },
     readiness: { isDraining: false },
     cursors: [],
