@@ -142,7 +142,7 @@ async function sendMessages(firstSeed: number, count: number): Promise<number> {
   return (await Promise.all(connections)).reduce((sum, replyCount) => sum + replyCount, 0);
 }
 
-const replyTypes = new Set(['pong', 'error', 'subscribed', 'unsubscribed', 'updated']);
+const replyTypes = new Set(['pong', 'error', 'subscribed', 'results', 'unsubscribed', 'updated']);
 
 async function sendOverOneConnection(messages: readonly string[]): Promise<number> {
   const socket = new WebSocket(gateway.wsUrl, {

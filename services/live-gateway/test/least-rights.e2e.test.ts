@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { migrate } from '@app/migrate/migrate';
 import { asRole } from '@app/test-kit/as-role';
 import { startPostgres } from '@app/test-kit/postgres';
+import { writeRevision } from '@app/test-kit/result-rows';
 import { startRedisWithUsers } from '@app/test-kit/redis-with-users';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { expect, onTestFinished, test } from 'vitest';
+import { untilRevision } from './support/held-results.ts';
 import { deviceAt, fixOf, openFixture } from './support/open-fixture.ts';
 import type { RunningGateway } from './support/start-gateway.ts';
 import { connect, connectBatched } from './support/viewer.ts';
@@ -40,7 +42,7 @@ async function openDatabase() {
   return { postgresUrl: database.url, gatewayPostgresUrl: asRole(database.url, 'live_gateway', password) };
 }
 
-test('with the shipped rights a gateway serves snapshots and live positions', async () => {
+test('with the shipped rights a gateway serves snapshots, live positions and results', async () => {
   await using redis = await startRedisWithUsers();
   const { postgresUrl, gatewayPostgresUrl } = await openDatabase();
   await using fixture = await openFixture({ redisUrl: redis.urlOf('admin'), postgresUrl });
@@ -63,6 +65,14 @@ test('with the shipped rights a gateway serves snapshots and live positions', as
   await fixture.publish(fixOf(stored, { speedKmh: 99 }));
   expect(await viewer.next('position')).toMatchObject({ deviceId: stored.imei, speed: 99 });
 
+  const topic = `results:${eventId}`;
+  viewer.send({ type: 'subscribe', topic });
+  await untilRevision(viewer, topic, 0);
+  const write = () => writeRevision(fixture, eventId, { announced: 'with changes' });
+  await untilRevision(viewer, topic, await write());
+  await untilRevision(viewer, topic, await write());
+  expect(await gateway.metric('live_results_revisions_total', { source: 'stream' })).toBeGreaterThan(0);
+
   // The lag is measured without the lag-marker group, whose absence is logged once.
   await expect.poll(() => gateway.metric('live_stream_lag_seconds'), { timeout: 10_000 }).toBe(0);
   await expect
@@ -78,6 +88,30 @@ test('with the shipped rights a gateway serves snapshots and live positions', as
   const problems = gateway.log.filter(({ level }) => ['warn', 'error', 'fatal'].includes(String(level)));
   // A busy machine may have stopped it.
   expect(problems.filter(({ msg }) => !String(msg).startsWith('process did not run'))).toEqual([]);
+});
+
+test('without the right to read announced results they arrive by comparing revisions, which is logged once', async () => {
+  await using redis = await startRedisWithUsers();
+  await using fixture = await openFixture({ redisUrl: redis.urlOf('admin') });
+  // As by an older users.sh.
+  await fixture.redis.call('ACL', 'SETUSER', 'live-gateway', 'clearselectors');
+  const { eventId, devices } = await fixture.addEvent(1);
+  const gateway = await fixture.start({ redisUrl: redis.urlOf('live-gateway') });
+  await gateway.ready();
+  using viewer = await connect(gateway.wsUrl, { session: fixture.addViewer(eventId).session });
+  const topic = `results:${eventId}`;
+  viewer.send({ type: 'subscribe', topic });
+  await untilRevision(viewer, topic, 0);
+  for (const announced of ['with changes', 'without changes'] as const) {
+    await untilRevision(viewer, topic, await writeRevision(fixture, eventId, { announced }));
+  }
+  viewer.send({ type: 'subscribe', topic: `event:${eventId}` });
+  await fixture.publish(fixOf(deviceAt(devices)));
+  await viewer.next('position');
+  const refusals = gateway.log.filter(({ msg }) =>
+    String(msg).startsWith('the Redis user may not read results'),
+  );
+  expect(refusals).toHaveLength(1);
 });
 
 test('with the shipped rights a device disappears when it is archived; without that right it stays, and a warning says so', async () => {
@@ -141,6 +175,9 @@ test('every Redis command that the gateway does not need is denied', async () =>
   await expect(gateway.xread('COUNT', 1, 'STREAMS', 'other', '0')).rejects.toThrow(/NOPERM/u);
   expect(await gateway.xread('COUNT', 1, 'STREAMS', 'telemetry:x', '0')).not.toBeNull();
   expect(await admin.xinfo('GROUPS', 'telemetry:x')).toHaveLength(1);
+  expect(await gateway.xread('COUNT', 1, 'STREAMS', 'results:x', '0')).toBeNull();
+  await expect(gateway.xadd('results:x', '*', 'revision', 1)).rejects.toThrow(/NOPERM/u);
+  await expect(gateway.xread('COUNT', 1, 'STREAMS', 'stored:x', '0')).rejects.toThrow(/NOPERM/u);
 });
 
 test('in Postgres the gateway can write and drop nothing, and read only what it needs', async () => {

@@ -91,6 +91,20 @@ export function openSos(eventId: string, entryId: string): TestResultRow {
   };
 }
 
+/** A row of `vehicle_states`: an SOS of a vehicle whose tracker is silent. */
+export function sosState(eventId: string, entryId: string): TestResultRow {
+  return {
+    key: `${eventId}/${entryId}/state`,
+    event_id: eventId,
+    entry_id: entryId,
+    state: 'sos',
+    since: 1_795_492_274_216,
+    last_record_at: 1_795_492_274_000,
+    tracker_state: 'silent',
+    tracker_state_since: 1_795_492_200_000,
+  };
+}
+
 function commonColumns(eventId: string, entryId: string, rule: string) {
   return {
     key: `${eventId}/${entryId}/${rule}/1`,
@@ -108,7 +122,7 @@ function toColumns(row: TestResultRow): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     Object.entries(row).map(([name, value]) => [
       name,
-      name.endsWith('_at') && typeof value === 'number' ? new Date(value) : value,
+      /(?:_at|since)$/u.test(name) && typeof value === 'number' ? new Date(value) : value,
     ]),
   );
 }

@@ -1,7 +1,13 @@
 import type { ResultRow } from '@app/shared/messages';
 import { resultsTopic } from '@app/shared/topics';
 import { encodeResults, type CompletedRevision } from './encode-results.ts';
-import { isShown, type ResultsView, type RowsByKey, type TableChanges } from './result-rows.ts';
+import {
+  isTableShown,
+  shownRow,
+  type ResultsView,
+  type RowsByKey,
+  type TableChanges,
+} from './result-rows.ts';
 
 /** Number and time (epoch microseconds) of a write of results: together they identify what the tables hold. */
 export interface Revision {
@@ -264,14 +270,21 @@ export class EventResults {
     const set = new Map<string, string[]>();
     const removed = new Map<string, string[]>();
     for (const { table, key, before, after } of changes) {
-      if (!isShown(table, view)) continue;
-      const tables = after === undefined ? removed : set;
-      const items = tables.get(table) ?? [];
-      tables.set(table, items);
-      items.push(JSON.stringify(after === undefined ? key : changedColumns(before, after, withUnknown)));
+      const shown = after && shownRow(table, after, view);
+      const shownBefore = before && shownRow(table, before, view);
+      if (shown !== undefined) {
+        const columns = changedColumns(shownBefore, shown, withUnknown);
+        if (columns !== undefined) addTo(set, table, JSON.stringify(columns));
+      } else if (after === undefined && isTableShown(table, view)) addTo(removed, table, JSON.stringify(key));
     }
     return { state: this.#state, frames: encodeResults(this.#topic, { set, removed }, this.completed(view)) };
   }
+}
+
+function addTo(tables: Map<string, string[]>, table: string, item: string): void {
+  const items = tables.get(table);
+  if (items === undefined) tables.set(table, [item]);
+  else items.push(item);
 }
 
 function idOf({ revision, revisedAtUs }: Revision): string {
@@ -287,10 +300,16 @@ function isChange({ before, after }: RowChange): boolean {
   return Object.entries(after).some(([name, value]) => value !== before[name]);
 }
 
-/** The key and the columns that differ; of a new row all, without unknown ones unless `withUnknown`. */
-function changedColumns(before: ResultRow | undefined, after: ResultRow, withUnknown: boolean): ResultRow {
+/** The key and the columns that differ, undefined if none do; of a new row all, without unknown ones unless `withUnknown`. */
+function changedColumns(
+  before: ResultRow | undefined,
+  after: ResultRow,
+  withUnknown: boolean,
+): ResultRow | undefined {
   const columns = Object.entries(after).filter(([name, value]) =>
     before === undefined ? withUnknown || value !== null : name === 'key' || value !== before[name],
   );
+  // Not for this view.
+  if (before !== undefined && columns.length === 1) return undefined;
   return Object.fromEntries(columns);
 }

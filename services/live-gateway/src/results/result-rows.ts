@@ -8,6 +8,7 @@ export const resultTables = [
   'incidents',
   'stage_results',
   'classification',
+  'vehicle_states',
 ] as const;
 
 const knownTables: ReadonlySet<string> = new Set(resultTables);
@@ -18,8 +19,20 @@ export type ResultsView = 'full' | 'public';
 /** Not for everybody: what may concern somebody's safety, and penalties that race control has not confirmed. */
 const hiddenTables: ReadonlySet<string> = new Set(['waypoint_results', 'zone_episodes', 'incidents']);
 
-export function isShown(table: string, view: ResultsView): boolean {
+export function isTableShown(table: string, view: ResultsView): boolean {
   return view === 'full' || !hiddenTables.has(table);
+}
+
+/** A row as clients of a view see it; undefined if they do not. */
+export function shownRow(table: string, row: ResultRow, view: ResultsView): ResultRow | undefined {
+  if (table === 'vehicle_states') return shownState(row, view);
+  return isTableShown(table, view) ? row : undefined;
+}
+
+/** An SOS is an incident: others see what the vehicle does apart from it, and since when. */
+function shownState(row: ResultRow, view: ResultsView): ResultRow {
+  const { tracker_state: state = null, tracker_state_since: since = null, last_record_at: _, ...shown } = row;
+  return view === 'full' ? row : { ...shown, state, since };
 }
 
 /** Rows of one table by their key. */

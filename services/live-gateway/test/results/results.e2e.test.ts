@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerMessage } from '@app/shared/messages';
-import { openSos, stageResult, writeRevision } from '@app/test-kit/result-rows';
+import { openSos, sosState, stageResult, writeRevision } from '@app/test-kit/result-rows';
 import { eventually } from '@app/test-kit/eventually';
 import { startFaultyNetwork } from '@app/test-kit/faulty-network';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { heldResults, untilRevision } from '../support/held-results.ts';
+import { heldResults, untilRevision, type HeldResults } from '../support/held-results.ts';
 import { deviceAt, fixOf, openFixture } from '../support/open-fixture.ts';
 import type { Fixture } from '../support/open-fixture.ts';
 import type { RunningGateway } from '../support/start-gateway.ts';
@@ -29,7 +29,7 @@ async function addRace() {
   const onStage = stageResult(eventId, entryId, 100);
   const sos = openSos(eventId, entryId);
   const revision = await writeRevision(fixture, eventId, {
-    set: { stage_results: [onStage], incidents: [sos] },
+    set: { stage_results: [onStage], incidents: [sos], vehicle_states: [sosState(eventId, entryId)] },
   });
   return { eventId, devices, entryId, onStage, sos, revision, topic: `results:${eventId}` };
 }
@@ -169,13 +169,23 @@ describe('a subscription', () => {
   });
 });
 
-test('incidents are shown as long as Directus shows the collection to the client, and never to anonymous viewers', async () => {
-  const { eventId, topic, revision } = await addRace();
+test('incidents and SOS are shown as long as Directus shows the collection to the client', async () => {
+  const { eventId, entryId, topic, revision } = await addRace();
   const { session, userId } = fixture.addViewer(eventId);
   using viewer = await connectBatched(gateway.wsUrl, { session });
   viewer.send({ type: 'subscribe', topic });
   const { rows, cursor } = await untilRevision(viewer, topic, revision);
-  expect(Object.keys(rows)).toEqual(['stage_results']);
+  const expectPublic = (shown: HeldResults['rows']): void => {
+    expect(Object.keys(shown).toSorted()).toEqual(['stage_results', 'vehicle_states']);
+    const [state] = shown['vehicle_states'] ?? [];
+    expect(state).toEqual({
+      key: `${entryId}/state`,
+      entry_id: entryId,
+      state: 'silent',
+      since: 1_795_492_200_000,
+    });
+  };
+  expectPublic(rows);
 
   fixture.directus.allowIncidents(userId);
   await eventually(() => heldResults(viewer, topic).rows['incidents'], { timeoutMs: 15_000 });
@@ -186,7 +196,7 @@ test('incidents are shown as long as Directus shows the collection to the client
 
   fixture.directus.forbidIncidents(userId);
   await eventually(() => heldResults(viewer, topic).resets === 3, { timeoutMs: 15_000 });
-  expect(Object.keys((await untilRevision(viewer, topic, revision)).rows)).toEqual(['stage_results']);
+  expectPublic((await untilRevision(viewer, topic, revision)).rows);
 });
 
 test('without the tables, or without Postgres, results are unavailable and positions go on', async () => {

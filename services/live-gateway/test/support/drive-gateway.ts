@@ -3,8 +3,10 @@ import { encodeFields } from '@app/shared/entry';
 import { eventually } from '@app/test-kit/eventually';
 import type { MetricsSeen } from '@app/test-kit/metrics-seen';
 import { readMetric } from '@app/test-kit/read-metric';
+import { writeRevision } from '@app/test-kit/result-rows';
 import { shiftDate, shiftPostgresClock } from '@app/test-kit/shift-clocks';
 import { expect } from 'vitest';
+import { untilRevision } from './held-results.ts';
 import { requestUpgrade } from './request-upgrade.ts';
 import { deviceAt, fixOf, newDevice } from './open-fixture.ts';
 import type { TestDevice, Fixture } from './open-fixture.ts';
@@ -30,6 +32,7 @@ export async function driveGateway(driven: Driven): Promise<void> {
   await driveMessages(driven);
   await driveHandover(driven);
   await drivePositions(driven);
+  await driveResults(driven);
   await driveLagging(driven);
   await driveCloses(driven);
   await driveReauthorisation(driven);
@@ -207,6 +210,43 @@ async function drivePositions(driven: Driven): Promise<void> {
 }
 
 /** A client that does not read, until it counts as lagging. */
+async function driveResults({ fixture, gateway, eventId, scrape }: Driven): Promise<void> {
+  const topic = `results:${eventId}`;
+  const write = (announced: 'with changes' | 'without changes' | 'not') =>
+    writeRevision(fixture, eventId, { announced });
+  const subscribe = async (cursor?: string) => {
+    const viewer = await connectBatched(gateway.wsUrl, { session: fixture.addViewer(eventId).session });
+    viewer.send({ type: 'subscribe', topic, ...(cursor !== undefined && { cursor }) });
+    return viewer;
+  };
+  await fixture.sql`alter table passings rename to passings_away`;
+  using refused = await subscribe();
+  await refused.next('error');
+  await fixture.sql`alter table passings_away rename to passings`;
+  await eventually(() => gateway.metric('live_results_reads_total', { reason: 'retry', outcome: 'read' }), {
+    timeoutMs: 15_000,
+  });
+  using viewer = await subscribe();
+  await untilRevision(viewer, topic, 0);
+  for (const announced of ['with changes', 'without changes', 'not'] as const) {
+    await untilRevision(viewer, topic, await write(announced));
+  }
+  // Before the gateway knows of it a client resumes from it.
+  await eventually(
+    async () => {
+      using ahead = await subscribe(`${await write('not')}.0.public`);
+      await ahead.next('results');
+      return (await gateway.metric('live_results_reads_total', { reason: 'cursor' })) > 0;
+    },
+    { timeoutMs: 30_000 },
+  );
+  const other = await fixture.addEvent(0);
+  using first = await connectBatched(gateway.wsUrl, { session: fixture.addViewer(other.eventId).session });
+  first.send({ type: 'subscribe', topic: `results:${other.eventId}` });
+  await first.next('results');
+  await scrape();
+}
+
 async function driveLagging(driven: Driven): Promise<void> {
   const { fixture, seen, scrape, devices } = driven;
   using stalled = await watch(driven);

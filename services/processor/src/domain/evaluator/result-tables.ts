@@ -137,6 +137,8 @@ export const resultTables = {
       state: 'text',
       since: 'time',
       last_record_at: 'time',
+      tracker_state: 'text',
+      tracker_state_since: 'time',
     },
     volatile: undefined,
   },

@@ -38,12 +38,26 @@ export function vehicleStateRows(
     const trackers = assignments
       .filter((assignment) => isDuring(assignment, nowMs))
       .map((assignment) => trackerOf(assignment, tracks, arrivals));
-    const state = vehicleState(trackers, sosEntryIds.has(id), event.thresholds, nowMs);
-    if (before?.['state'] === state) return [before];
+    const trackerState = vehicleState(trackers, false, event.thresholds, nowMs);
+    const state = sosEntryIds.has(id) ? 'sos' : trackerState;
+    const isSame = before?.['state'] === state;
+    const isTrackerSame = before?.['tracker_state'] === trackerState;
+    if (before && isSame && isTrackerSame) return [before];
     const recordAtMs = Math.max(...trackers.map((tracker) => tracker.recordAtMs ?? -Infinity));
     const lastRecordAtMs = Number.isFinite(recordAtMs) ? recordAtMs : null;
-    const since = Math.round(nowMs);
-    return [{ key, event_id: event.id, entry_id: id, state, since, last_record_at: lastRecordAtMs }];
+    const now = Math.round(nowMs);
+    return [
+      {
+        key,
+        event_id: event.id,
+        entry_id: id,
+        state,
+        since: isSame ? (before['since'] ?? now) : now,
+        last_record_at: isSame ? (before['last_record_at'] ?? null) : lastRecordAtMs,
+        tracker_state: trackerState,
+        tracker_state_since: isTrackerSame ? (before['tracker_state_since'] ?? now) : now,
+      },
+    ];
   });
 }
 

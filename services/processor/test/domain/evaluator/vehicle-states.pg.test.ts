@@ -115,7 +115,13 @@ test('an SOS until it is resolved, and with two trackers the state of the better
   await at.store([fixAt(imei, 60, 0, 0, { priority: 2 }), fixAt(race.imeis[1] ?? '', 60, 0, 0)]);
   expect(await statesAt(Date.now() + 700_000)).toEqual(['sos', 'lost']);
   await at.store([fixAt(race.imeis[2] ?? '', 60, 0, 0, { satellites: 0 })]);
+  const [sos] = await sql`select since, tracker_state from vehicle_states where state = 'sos'`;
+  expect(sos?.['tracker_state']).toBe('lost');
   expect(await statesAt(Date.now())).toEqual(['sos', 'moving']);
+  // Apart from the SOS it moves, and that is no other SOS.
+  expect(await sql`select since, tracker_state from vehicle_states where state = 'sos'`).toEqual([
+    { since: sos?.['since'], tracker_state: 'moving' },
+  ]);
   await sql`
     insert into decisions (id, entry_id, kind, incident, at)
     values (gen_random_uuid(), ${race.entryIds[0] ?? ''}, 'incident_resolved', 'sos', now())`;
