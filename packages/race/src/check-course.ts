@@ -2,19 +2,25 @@ import { checkReferences } from './check-references.ts';
 import type { Collection, CourseProblem, Report } from './course-problem.ts';
 import type { Assignment, Course, Entry, Gate, Race, Stage, Waypoint } from './course.ts';
 import type { Decision } from './decision.ts';
+import { eventWindow, type EventWindow } from './event-window.ts';
 import { prepareCourse, type PreparedCourse } from './prepare-course.ts';
 
 /** The rows that can be used, and what race control is told about the others. */
 export interface CheckedRace {
   readonly course: Course;
   readonly prepared: PreparedCourse;
+  /** When fixes count, both ends included. */
+  readonly window: EventWindow;
   readonly entries: readonly Entry[];
   readonly assignments: readonly Assignment[];
   readonly decisions: readonly Decision[];
   readonly problems: readonly CourseProblem[];
 }
 
-/** Checks a race. A row that is wrong is left out with a problem, and harms no other row than those that refer to it. */
+/**
+ * Checks a race. A row that is wrong is left out with a problem, and harms no other row than those that refer to it. Of an
+ * event that is refused there are no entries.
+ */
 export function checkCourse(race: Race): CheckedRace {
   const problems: CourseProblem[] = [];
   const refuse = (collection: Collection, id: string, message: string) =>
@@ -26,7 +32,8 @@ export function checkCourse(race: Race): CheckedRace {
   const usable = <Row extends { readonly id: string }>(rows: readonly Row[]) =>
     rows.filter((row) => !isRefused(row)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
 
-  checkEvent(race, refuse, warn);
+  const window = eventWindow(race);
+  checkEvent(race, window, refuse, warn);
   checkStages(race.stages, refuse, warn);
   checkGateOrders(race.gates, race.stages, refuse);
   checkRadii(race.waypoints, race, refuse);
@@ -56,25 +63,33 @@ export function checkCourse(race: Race): CheckedRace {
   return {
     course,
     prepared: prepareCourse(course).prepared,
-    entries: usable(race.entries),
-    assignments: usable(race.assignments).toSorted((a, b) => a.order - b.order),
+    window,
+    entries: isRefused(race.event) ? [] : usable(race.entries),
+    assignments: isRefused(race.event) ? [] : usable(race.assignments).toSorted((a, b) => a.order - b.order),
     decisions: usable(race.decisions),
     problems: problems.toSorted((a, b) => compare(a.collection, b.collection) || compare(a.id, b.id)),
   };
 }
 
-function checkEvent({ event }: Race, refuse: Report, warn: Report): void {
+function checkEvent({ event }: Race, window: EventWindow, refuse: Report, warn: Report): void {
+  if (window.fromMs === -Infinity) {
+    refuse(
+      'events',
+      event.id,
+      `The event ${event.name} has no start, and no stage or entry with a scheduled one; nothing of it is evaluated. Enter its start.`,
+    );
+  }
   if (event.endAtMs === undefined) {
     warn(
       'events',
       event.id,
       `The event ${event.name} has no end: nobody on a stage without a time limit will be DNF.`,
     );
-  } else if (event.startAtMs !== undefined && event.endAtMs <= event.startAtMs) {
+  } else if (window.untilMs <= window.fromMs) {
     refuse(
       'events',
       event.id,
-      `The event ${event.name} ends before it starts; nothing of it can be evaluated.`,
+      `The event ${event.name} ends before it starts; nothing of it is evaluated. Correct its start or its end.`,
     );
   }
 }

@@ -65,10 +65,8 @@ export function addFix(
 }
 
 export function observed(course: PreparedCourse, track: DeviceTrack): DeviceObserved {
-  return {
-    observations: [...track.settled, ...track.unsettled, ...openObservations(course, track.current)],
-    failures: track.current.failures,
-  };
+  const { observations, failures } = openObservations(course, track.current);
+  return { observations: [...track.settled, ...track.unsettled, ...observations], failures };
 }
 
 /** Moves the checkpoint to the last fix before a time. */

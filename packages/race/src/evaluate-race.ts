@@ -1,6 +1,7 @@
 import { checkCourse, type CheckedRace } from './check-course.ts';
 import { classify, type Classification } from './classify.ts';
 import type { Assignment, Entry, Race } from './course.ts';
+import { isDuring as isFixDuring } from './event-window.ts';
 import type { Fix } from './fix.ts';
 import { judgeEntry, type EntryInput } from './judge/judge-entry.ts';
 import type { Observation } from './observation.ts';
@@ -26,7 +27,13 @@ export function evaluateRace(
 ): RaceResults {
   const checked = checkCourse(race);
   const observed = new Map(
-    [...fixes].map(([deviceId, ofDevice]) => [deviceId, observeFixes(checked.prepared, ofDevice)]),
+    [...fixes].map(([deviceId, ofDevice]) => [
+      deviceId,
+      observeFixes(
+        checked.prepared,
+        ofDevice.filter((fix) => isFixDuring(checked.window, fix)),
+      ),
+    ]),
   );
   const entries = checked.entries.map((entry) =>
     judgeEntry(race.event, checked.course, entryInput(checked, entry, observed), asOfMs),

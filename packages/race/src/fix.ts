@@ -12,6 +12,11 @@ export interface Fix extends GeoPoint {
   readonly quality: number;
   /** Marked by race control. */
   readonly isFaulty: boolean;
+  /**
+   * An SOS record whose fix time is outside the time of the event: `fixAtMs` is when it was stored, and nothing but the SOS
+   * rule uses it.
+   */
+  readonly isClockWrong?: boolean;
 }
 
 /** Other fixes change no result. */
@@ -19,7 +24,11 @@ export function matters(fix: Fix): boolean {
   return isGood(fix) || fix.priority === 2;
 }
 
-/** Only good fixes say where a vehicle was. */
+/** Only good fixes say where a vehicle was when. */
 export function isGood(fix: Fix): boolean {
+  return isPositionGood(fix) && fix.isClockWrong !== true;
+}
+
+export function isPositionGood(fix: Fix): boolean {
   return fix.quality === 0 && !fix.isFaulty;
 }

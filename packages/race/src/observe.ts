@@ -56,30 +56,40 @@ export function observeFix(
     try {
       rule.step(course, state.states[index], state.previousGood, fix, emit);
     } catch (error) {
-      disable(state, rule, fix.fixAtMs, error);
+      state.failures.push(failureOf(rule, fix.fixAtMs, error));
     }
   }
   state.lastFixAtMs = fix.fixAtMs;
   if (isUsable) state.previousGood = fix;
 }
 
-/** What has begun and not ended, as far as it is known. */
+export interface DeviceObserved {
+  readonly observations: readonly Observation[];
+  readonly failures: readonly RuleFailure[];
+}
+
+/**
+ * What has begun and not ended, as far as it is known, and the failures of all rules. The state stays as it is: whether
+ * anybody asks for what is open must not change what is observed later.
+ */
 export function openObservations(
   course: PreparedCourse,
   state: DeviceState,
   rules: readonly Rule<unknown>[] = allRules,
-): readonly Observation[] {
-  const open: Observation[] = [];
+): DeviceObserved {
+  const observations: Observation[] = [];
+  const failures = [...state.failures];
   for (const [index, rule] of rules.entries()) {
     if (hasFailed(state, rule)) continue;
-    rule.emitOpen(course, state.states[index], (observation) => open.push(observation));
+    try {
+      const open: Observation[] = [];
+      rule.emitOpen(course, state.states[index], (observation) => open.push(observation));
+      observations.push(...open);
+    } catch (error) {
+      failures.push(failureOf(rule, state.lastFixAtMs, error));
+    }
   }
-  return open;
-}
-
-export interface DeviceObserved {
-  readonly observations: readonly Observation[];
-  readonly failures: readonly RuleFailure[];
+  return { observations, failures };
 }
 
 /** All fixes of a device, from scratch. In any order, and repeated: sorted, and of those with one fix time the first is used. */
@@ -89,17 +99,15 @@ export function observeFixes(course: PreparedCourse, fixes: readonly Fix[]): Dev
   for (const fix of fixes.toSorted((a, b) => a.fixAtMs - b.fixAtMs)) {
     if (fix.fixAtMs > state.lastFixAtMs) observeFix(course, state, fix, (one) => observations.push(one));
   }
-  return {
-    observations: [...observations, ...openObservations(course, state)],
-    failures: state.failures,
-  };
+  const open = openObservations(course, state);
+  return { observations: [...observations, ...open.observations], failures: open.failures };
 }
 
 function hasFailed(state: DeviceState, rule: Rule<unknown>): boolean {
   return state.failures.length > 0 && state.failures.some((failure) => failure.rule === rule.name);
 }
 
-function disable(state: DeviceState, rule: Rule<unknown>, fixAtMs: number, error: unknown): void {
+function failureOf(rule: Rule<unknown>, fixAtMs: number, error: unknown): RuleFailure {
   const message = error instanceof Error ? error.message : String(error);
-  state.failures.push({ rule: rule.name, ruleVersion: rule.version, fixAtMs, message });
+  return { rule: rule.name, ruleVersion: rule.version, fixAtMs, message };
 }

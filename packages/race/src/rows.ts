@@ -1,5 +1,5 @@
 import type { Bracket, Confidence } from './observation.ts';
-import type { RuleFailure } from './rule-failure.ts';
+import type { JudgeFailure, RuleFailure } from './rule-failure.ts';
 
 /** The two fixes between which a result happened, and the tracker that sent them. */
 export interface BracketingFixes extends Bracket {
@@ -128,6 +128,8 @@ export interface EntryResults {
   readonly stages: readonly StageResultRow[];
   /** Rules that do not work for a tracker of the entry, and why: results that depend on them are incomplete. */
   readonly failures: readonly (RuleFailure & { readonly deviceId: string })[];
+  /** What has no rows, and why. */
+  readonly judgeFailures: readonly JudgeFailure[];
 }
 
 export function rowKey(eventId: string, entryId: string, rule: string, targetId: string, lap = 1): string {

@@ -6,3 +6,10 @@ export interface RuleFailure {
   readonly fixAtMs: number;
   readonly message: string;
 }
+
+/** A part of an entry's results that could not be judged; the others were. */
+export interface JudgeFailure {
+  /** None: its SOS. */
+  readonly stageId: string | undefined;
+  readonly message: string;
+}

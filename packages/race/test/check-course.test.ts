@@ -248,15 +248,46 @@ test('a stage without a line, a stage without a schedule and an event without an
   expect(course.stages).toHaveLength(1);
 });
 
-test('an event that ends before it starts cannot be evaluated', () => {
+test.for([
+  [
+    'that ends before it starts',
+    { startAtMs: 2, endAtMs: 2 },
+    'The event rally ends before it starts; nothing of it is evaluated. Correct its start or its end.',
+  ],
+  [
+    'without any scheduled start',
+    { startAtMs: undefined },
+    'The event rally has no start, and no stage or entry with a scheduled one; nothing of it is evaluated. Enter its start.',
+  ],
+] as const)('an event %s is refused, and has no results', ([, wrong, message]) => {
   const race = makeRace();
-  const { problems } = checkCourse({ ...race, event: { ...race.event, startAtMs: 2, endAtMs: 2 } });
-  expect(problems).toEqual([
-    {
-      collection: 'events',
-      id: 'rally',
-      isRefused: true,
-      message: 'The event rally ends before it starts; nothing of it can be evaluated.',
-    },
+  const refused = { ...race, event: { ...race.event, ...wrong } };
+  expect(checkCourse(refused).problems).toEqual([
+    { collection: 'events', id: 'rally', isRefused: true, message },
   ]);
+  const fixes = new Map([['A', [makeFix(0, [-5, 0], 36), makeFix(1, [5, 0], 36)]]]);
+  expect(evaluateRace(race, fixes, dayMs).entries).toHaveLength(1);
+  const { entries, classification } = evaluateRace(refused, fixes, dayMs);
+  expect([entries, classification]).toEqual([[], { stages: [], rows: [] }]);
+});
+
+test('an event without a start begins when its first stage opens', () => {
+  const race = makeRace({
+    stages: [
+      { id: 'SS1', startS: 1000 },
+      { id: 'SS2', startS: 5000 },
+    ],
+  });
+  const open = { ...race, event: { ...race.event, startAtMs: undefined } };
+  expect(checkCourse(open).window).toEqual({ fromMs: dayMs + 100_000, untilMs: race.event.endAtMs });
+  const [entry] = race.entries;
+  if (!entry) throw new Error('the race has no entry');
+  const early = { ...open, entries: [{ ...entry, startAtMs: dayMs + 950_000 }] };
+  expect(checkCourse(early).window.fromMs).toBe(dayMs + 50_000);
+
+  const passed = (atS: number) => {
+    const fixes = [makeFix(atS, [-5, 0], 36), makeFix(atS + 1, [5, 0], 36)];
+    return evaluateRace(open, new Map([['A', fixes]]), dayMs).entries[0]?.passings.length;
+  };
+  expect([passed(99), passed(100)]).toEqual([0, 1]);
 });

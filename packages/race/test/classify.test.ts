@@ -98,7 +98,16 @@ function classified(golden: ClassificationCase, classOf: (entryId: string) => st
       .map(([, stageId, status, elapsedMs, penaltyMs, more]) =>
         stageRow(entryId, stageId, status, elapsedMs ?? undefined, penaltyMs, more),
       );
-    return { entryId, passings: [], waypoints: [], zoneEpisodes: [], incidents: [], failures: [], stages };
+    return {
+      entryId,
+      passings: [],
+      waypoints: [],
+      zoneEpisodes: [],
+      incidents: [],
+      failures: [],
+      judgeFailures: [],
+      stages,
+    };
   });
   return { race, rows: classify(race.event, course, race.entries, results).rows };
 }

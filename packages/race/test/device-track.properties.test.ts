@@ -53,7 +53,7 @@ test('a fold that goes on from a copy of its state at any fix ends as one from s
         observeFix(prepared, copy, fix, (one) => observations.push(one));
       }
       expect({
-        observations: [...observations, ...openObservations(prepared, copy)],
+        observations: [...observations, ...openObservations(prepared, copy).observations],
         failures: copy.failures,
       }).toEqual(observeFixes(prepared, drive));
     }),

@@ -30,7 +30,7 @@ test('a rule that throws is disabled for the device with the reason, and harms n
   const state = startDevice(prepared, rules);
   const observations: Observation[] = [];
   for (const fix of drive) observeFix(prepared, state, fix, (one) => observations.push(one), rules);
-  observations.push(...openObservations(prepared, state, rules));
+  observations.push(...openObservations(prepared, state, rules).observations);
 
   const failure = { rule: 'zone', ruleVersion: 7, fixAtMs: dayMs + 1000, message: 'no such edge' };
   expect(state.failures).toEqual([failure]);
@@ -42,6 +42,30 @@ test('a rule that throws is disabled for the device with the reason, and harms n
   const results = judgeEntry(race.event, course, { entry, devices, decisions: [] }, dayMs + 3000);
   expect(results.failures).toEqual([{ deviceId: 'A', ...failure }]);
   expect(results.passings).toHaveLength(1);
+});
+
+test('a rule that cannot say what is open has failed, emits nothing of it, and is used again with the next fix', () => {
+  const broken: Rule<unknown> = {
+    name: 'zone',
+    version: 7,
+    fixes: 'good',
+    start: () => ({}),
+    step: (_course, _state, _previous, { fixAtMs }, emit) => {
+      emit({ kind: 'progress', stageId: 'SS1', atMs: fixAtMs, progressM: 0, isOffTrack: false });
+    },
+    emitOpen: (_course, _state, emit) => {
+      emit({ kind: 'progress', stageId: 'SS1', atMs: 0, progressM: 0, isOffTrack: false });
+      throw new Error('no such edge');
+    },
+  };
+  const state = startDevice(prepared, [broken]);
+  const observations: Observation[] = [];
+  for (const fix of drive) {
+    observeFix(prepared, state, fix, (one) => observations.push(one), [broken]);
+    const failure = { rule: 'zone', ruleVersion: 7, fixAtMs: fix.fixAtMs, message: 'no such edge' };
+    expect(openObservations(prepared, state, [broken])).toEqual({ observations: [], failures: [failure] });
+  }
+  expect(observations).toHaveLength(3);
 });
 
 test('fixes that are not in fix-time order are refused', () => {

@@ -228,6 +228,11 @@ export function createMetrics(registry: Registry) {
       help: 'Problems of running events that race control has to correct.',
       registers,
     }),
+    eventsWithoutEvaluator: new Gauge({
+      name: 'processor_events_without_evaluator',
+      help: 'Running events that no replica evaluates.',
+      registers,
+    }),
     openSos: new Gauge({
       name: 'processor_open_sos',
       help: 'SOS of running events that no decision has resolved.',

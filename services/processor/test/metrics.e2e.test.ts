@@ -15,7 +15,7 @@ import {
 import type { RunningProcessor } from './support/start-processor.ts';
 import { refuseRows } from './support/refuse-rows.ts';
 import { storedStream } from '../src/domain/stored-fixes.ts';
-import { drive, fixAt, insertSmallRace } from './support/small-race.ts';
+import { drive, fixAt, insertSmallRace, type SmallRace } from './support/small-race.ts';
 import { record, records, send, sendFields } from './support/telemetry.ts';
 
 /** Leaves five entries pending at another consumer for an hour; one of them is deleted from the stream. */
@@ -48,13 +48,13 @@ async function sendAllKinds({ redis, sql, stream }: FaultyFixture): Promise<void
   await sendFields(redis, stream, [['payload', 'garbage', 'codec', '8E'], encodeFields(first).slice(0, 4)]);
 }
 
-/** Runs a race with an SOS and a problem; then Redis refuses its fixes for a while, and they cannot be read. */
+/** Runs a race with an SOS and a problem, and another that nobody may evaluate; then Redis refuses its fixes for a while, and they cannot be read. */
 async function evaluateRace(
   { redis, sql, stream }: FaultyFixture,
+  race: SmallRace,
   processor: RunningProcessor,
   scrape: () => Promise<void>,
 ): Promise<void> {
-  const race = await insertSmallRace(sql);
   await sql`update stages set line = null where id = ${race.stageId}`;
   const [first = '', second = ''] = race.imeis;
   const value = async (name: string, labels?: Record<string, string>): Promise<number> =>
@@ -67,6 +67,8 @@ async function evaluateRace(
   ]);
   await eventually(async () => (await value('processor_open_sos')) === 1, patience);
   await eventually(async () => (await value('processor_race_problems')) > 0, patience);
+  await sql`insert into events (id, name, start_at, race_status) values (gen_random_uuid(), 'Left out', now(), 'running')`;
+  await eventually(async () => (await value('processor_events_without_evaluator')) === 1, patience);
   await scrape();
   const key = storedStream(race.eventId);
   await redis.del(key);
@@ -102,8 +104,15 @@ test(
     const { redis, stream } = fixture;
     const seen = new MetricsSeen('processor_');
     await leaveEntries(fixture);
+    const race = await insertSmallRace(fixture.sql);
     const processor = await fixture.start({
-      env: { BATCH_SIZE: '50', WRITE_BATCH_SIZE: '50', DEVICE_STATE_CAP: '5', WRITE_TIMEOUT_MS: '500' },
+      env: {
+        EVALUATE_EVENTS: race.eventId,
+        BATCH_SIZE: '50',
+        WRITE_BATCH_SIZE: '50',
+        DEVICE_STATE_CAP: '5',
+        WRITE_TIMEOUT_MS: '500',
+      },
     });
     const scrape = async (): Promise<void> => seen.add(await processor.exposition());
     const reads = async (result: string): Promise<number> =>
@@ -115,7 +124,7 @@ test(
     await sendAllKinds(fixture);
     await eventually(async () => (await stored(fixture)) === 4 + 100 + 1 + 4, patience);
     await scrape();
-    await evaluateRace(fixture, processor, scrape);
+    await evaluateRace(fixture, race, processor, scrape);
 
     // A backlog while inserts are blocked; part of it is trimmed before it is read.
     const lock = await lockPositions(fixture);

@@ -33,7 +33,7 @@ const rights: readonly Right[] = [
       privilege,
     })),
   ),
-  ...['select', 'insert', 'update'].map((privilege) => ({
+  ...['select', 'insert', 'update', 'delete'].map((privilege) => ({
     role: 'tracking_processor',
     relation: 'evaluations',
     column: null,

@@ -1,7 +1,7 @@
 import type { Course, Entry, RaceEvent } from '../course.ts';
 import type { Decision } from '../decision.ts';
 import type { Observation } from '../observation.ts';
-import type { RuleFailure } from '../rule-failure.ts';
+import type { JudgeFailure, RuleFailure } from '../rule-failure.ts';
 import { rowKey, type EntryResults, type IncidentRow } from '../rows.ts';
 import { gateRule } from '../rules/gate.ts';
 import { sosRule } from '../rules/sos.ts';
@@ -28,7 +28,8 @@ export interface EntryInput {
 const stageRuleVersion = 1;
 
 /**
- * The results of one entry, from what its trackers observed and what race control decided.
+ * The results of one entry, from what its trackers observed and what race control decided. A stage that cannot be judged has
+ * no rows; the other stages and SOS have theirs.
  *
  * @param course without the rows that `checkCourse` refused; stages by their order
  * @param asOfMs until when the data is known, for what follows from nothing happening (DNS, OTL, missed waypoints): the newest
@@ -42,13 +43,23 @@ export function judgeEntry(
 ): EntryResults {
   const ids = { eventId: event.id, entryId: input.entry.id };
   const devices = input.devices.map((device) => indexObservations(device.deviceId, device.observations));
-  const judged = course.stages.map((stage) => ({
-    stageId: stage.id,
-    of: judgeStage(event, course, stage, { ...input, devices }, asOfMs),
-  }));
+  const judgeFailures: JudgeFailure[] = [];
+  const attempt = <Part>(stageId: string | undefined, judge: () => readonly Part[]): readonly Part[] => {
+    try {
+      return judge();
+    } catch (error) {
+      judgeFailures.push({ stageId, message: error instanceof Error ? error.message : String(error) });
+      return [];
+    }
+  };
+  const judged = course.stages.flatMap((stage) =>
+    attempt(stage.id, () => [
+      { stageId: stage.id, of: judgeStage(event, course, stage, { ...input, devices }, asOfMs) },
+    ]),
+  );
   const key = (rule: string, targetId: string, lap = 1) =>
     rowKey(ids.eventId, ids.entryId, rule, targetId, lap);
-  const sos = judgeSos(devices, input.decisions, event.thresholds);
+  const sos = attempt(undefined, () => judgeSos(devices, input.decisions, event.thresholds));
 
   return {
     entryId: input.entry.id,
@@ -145,6 +156,7 @@ export function judgeEntry(
     failures: input.devices.flatMap(({ deviceId, failures }) =>
       failures.map((failure) => Object.assign({ deviceId }, failure)),
     ),
+    judgeFailures,
   };
 
   function incident(

@@ -1,4 +1,4 @@
-import { isGood } from '../fix.ts';
+import { isPositionGood } from '../fix.ts';
 import type { SosSent } from '../observation.ts';
 import type { Rule } from './rule.ts';
 
@@ -17,12 +17,19 @@ export const sosRule: Rule<SosState> = {
     if (fix.priority !== 2) return;
     const { series } = state;
     const { fixAtMs, latitude, longitude } = fix;
-    const isPositionGood = isGood(fix);
+    const hasPosition = isPositionGood(fix);
     if (!series || fixAtMs - series.untilMs > thresholds.sosGapS * 1000) {
       if (series) emit(series);
-      state.series = { kind: 'sos', fromMs: fixAtMs, untilMs: fixAtMs, latitude, longitude, isPositionGood };
-    } else if (isPositionGood || !series.isPositionGood) {
-      state.series = { ...series, untilMs: fixAtMs, latitude, longitude, isPositionGood };
+      state.series = {
+        kind: 'sos',
+        fromMs: fixAtMs,
+        untilMs: fixAtMs,
+        latitude,
+        longitude,
+        isPositionGood: hasPosition,
+      };
+    } else if (hasPosition || !series.isPositionGood) {
+      state.series = { ...series, untilMs: fixAtMs, latitude, longitude, isPositionGood: hasPosition };
     } else {
       state.series = { ...series, untilMs: fixAtMs };
     }

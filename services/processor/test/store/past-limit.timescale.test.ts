@@ -19,7 +19,7 @@ test(
     try {
       const limitDays = 50;
       const batch = Array.from({ length: 3000 }, (_, n) =>
-        fix({ fixAtMs: noon - n * dayMs }, `${noon}-${n}`, limitDays * dayMs),
+        fix({ fixAtMs: noon - n * dayMs, priority: n % 10 === 0 ? 2 : 0 }, `${noon}-${n}`, limitDays * dayMs),
       );
       const at = writerOn(singleConnectionClient(sql));
       // The WebAssembly build ends at statements of megabytes.
@@ -35,8 +35,14 @@ test(
       const [counts] = await sql`
       select (select count(*)::int from timescaledb_information.chunks where hypertable_name = 'positions') as chunks,
              (select count(*)::int from positions) as recent,
-             (select count(*)::int from positions_past_limit) as past`;
-      expect(counts).toEqual({ chunks: limitDays + 1, recent: limitDays + 1, past: 3000 - limitDays - 1 });
+             (select count(*)::int from positions_past_limit) as past,
+             (select count(*)::int from sos_records) as sos`;
+      expect(counts).toEqual({
+        chunks: limitDays + 1,
+        recent: limitDays + 1,
+        past: 3000 - limitDays - 1,
+        sos: 300,
+      });
     } finally {
       await sql.end();
     }

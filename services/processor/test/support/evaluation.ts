@@ -28,6 +28,8 @@ export interface TestEvaluation extends Observed, AsyncDisposable {
   announce(written: WrittenFixes): Promise<void>;
   /** Both. */
   store(records: readonly TelemetryRecord[]): Promise<void>;
+  /** As fixes that are older than `PAST_LIMIT_MS`. */
+  storePastLimit(records: readonly TelemetryRecord[]): Promise<void>;
   /** A new evaluator, which takes the event over. */
   open(eventId: string): Promise<EventEvaluator>;
   /** Evaluates until nothing is left to do. */
@@ -51,9 +53,9 @@ export async function openEvaluation(
   const step = createStoredFixesStep({ ...resources, devices });
   const owned = stack.move();
 
-  const write = (records: readonly TelemetryRecord[]) =>
+  const write = (records: readonly TelemetryRecord[], isPastLimit = false) =>
     writer.write(
-      records.map(({ position }) => fix(position)),
+      records.map(({ position }) => ({ ...fix(position), isPastLimit })),
       never,
     );
   const announce = ({ durable, repeated }: WrittenFixes) =>
@@ -65,9 +67,10 @@ export async function openEvaluation(
     client,
     devices,
     stored,
-    write,
+    write: (records) => write(records),
     announce,
     store: async (records) => announce(await write(records)),
+    storePastLimit: async (records) => announce(await write(records, true)),
     open: async (eventId) => {
       const lease = await claimEvent(client, eventId, 'test');
       if (!lease) throw new Error('the event is held by another processor');

@@ -4,7 +4,7 @@ import { storedStream } from '../../src/domain/stored-fixes.ts';
 import type { WrittenFixes } from '../../src/store/write-fixes.ts';
 import type { TestEvaluation } from './evaluation.ts';
 import { resultsFromScratch, resultsStored } from './results-from-scratch.ts';
-import { drive, insertSmallRace, pointAt, type SmallRace, startAtMs } from './small-race.ts';
+import { drive, fixAt, insertSmallRace, pointAt, type SmallRace, startAtMs } from './small-race.ts';
 
 type Action =
   | {
@@ -13,7 +13,7 @@ type Action =
       readonly from: number;
       readonly count: number;
     }
-  | { readonly kind: 'mark_faulty'; readonly device: number; readonly at: number }
+  | { readonly kind: 'sos_of_wrong_clock' | 'mark_faulty'; readonly device: number; readonly at: number }
   | { readonly kind: 'mark_range'; readonly device: number; readonly at: number; readonly seconds: number }
   | { readonly kind: 'move_gate'; readonly gate: number; readonly east: number }
   | { readonly kind: 'assign'; readonly entry: number; readonly device: number }
@@ -45,7 +45,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       count: fc.integer({ min: 1, max: 220 }),
     }),
   },
-  fc.record({ kind: fc.constant('mark_faulty'), device, at: fc.nat(210) }),
+  fc.record({ kind: fc.constantFrom('sos_of_wrong_clock', 'mark_faulty'), device, at: fc.nat(210) }),
   fc.record({
     kind: fc.constant('mark_range'),
     device,
@@ -129,6 +129,9 @@ async function runActions(at: TestEvaluation, race: SmallRace, actions: readonly
         } else await at.announce(written);
         break;
       }
+      case 'sos_of_wrong_clock':
+        await at.store([fixAt(race.imeis[one.device] ?? '', one.at - 1e6, 0, 0, { priority: 2 })]);
+        break;
       case 'mark_faulty':
         await sql`
           update positions set faulty = not faulty

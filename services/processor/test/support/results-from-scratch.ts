@@ -1,9 +1,15 @@
 import { evaluateRace } from '@app/race/evaluate-race';
+import { eventWindow, isDuring } from '@app/race/event-window';
 import type { Fix } from '@app/race/fix';
 import type { Sql } from 'postgres';
 import { resultTables, tableRows } from '../../src/domain/evaluator/result-tables.ts';
 import { loadRace } from '../../src/domain/load-race.ts';
 
+type StoredRow = Omit<Fix, 'hdop'> & {
+  readonly deviceId: string;
+  readonly storedAtMs: number;
+  readonly attributes: Row;
+};
 type Row = Readonly<Record<string, unknown>>;
 type TableName = keyof ReturnType<typeof tableRows>;
 export type Results = Readonly<Record<TableName, readonly Row[]>>;
@@ -15,16 +21,23 @@ export async function resultsFromScratch(sql: Sql, eventId: string): Promise<Res
   const loaded = await loadRace(sql, eventId);
   if (!loaded) throw new Error('no such event');
   const { race } = loaded;
-  const { startAtMs = -Infinity, endAtMs = Infinity } = race.event;
-  const rows = await sql<(Omit<Fix, 'hdop'> & { deviceId: string; attributes: Row })[]>`
-    select device_id as "deviceId", (extract(epoch from ts) * 1000)::float8 as "fixAtMs", latitude, longitude,
+  const { endAtMs = Infinity } = race.event;
+  const window = eventWindow(race);
+  const rows = await sql<StoredRow[]>`
+    select device_id as "deviceId", (extract(epoch from ts) * 1000)::float8 as "fixAtMs",
+           round(extract(epoch from ingested_at) * 1000)::float8 as "storedAtMs", latitude, longitude,
            speed::float8 as "speedKmh", attributes, priority, quality, faulty as "isFaulty"
-      from positions where device_id in ${sql(['', ...race.assignments.map(({ deviceId }) => deviceId)])}
+      from (select * from positions union all select * from positions_past_limit) as stored
+     where device_id in ${sql(['', ...race.assignments.map(({ deviceId }) => deviceId)])}
      order by random()`;
-  const ofEvent = rows
-    .filter(({ fixAtMs }) => fixAtMs >= startAtMs && fixAtMs <= endAtMs)
-    .map((row) => Object.assign(row, { hdop: hdopOf(row.attributes) }));
-  const good = ofEvent.filter(({ quality, isFaulty }) => quality === 0 && !isFaulty);
+  const fixes = rows.map((row) => Object.assign(row, { hdop: hdopOf(row.attributes) }));
+  const inTime = fixes.filter((fix) => isDuring(window, fix));
+  const sos = fixes
+    .filter((fix) => fix.priority === 2 && !isDuring(window, fix))
+    .toSorted((a, b) => a.fixAtMs - b.fixAtMs)
+    .map((fix) => Object.assign(fix, { fixAtMs: fix.storedAtMs, isClockWrong: true }));
+  const ofEvent = [...sos, ...inTime];
+  const good = inTime.filter(({ quality, isFaulty }) => quality === 0 && !isFaulty);
   const newestMs = Math.max(-Infinity, ...good.map(({ fixAtMs }) => fixAtMs));
   const asOfMs = Date.now() > endAtMs ? endAtMs + 1 : newestMs;
   const { entries, classification } = evaluateRace(

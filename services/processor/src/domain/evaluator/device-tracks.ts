@@ -1,10 +1,11 @@
 import { addFix, observed, startTrack, type DeviceTrack } from '@app/race/device-track';
+import { type EventWindow, isDuring } from '@app/race/event-window';
 import { isGood, matters } from '@app/race/fix';
 import { openObservations, type DeviceObserved } from '@app/race/observe';
 import type { PreparedCourse } from '@app/race/prepare-course';
 import { compareEntryIds } from '@app/shared/entry';
 import type { StoredFix } from '../stored-fixes.ts';
-import { type EventWindow, fixOfStored, type StoredPosition } from './observe-positions.ts';
+import { fixOfStored, type StoredPosition } from './observe-positions.ts';
 import type { RecordArrivals } from './record-arrivals.ts';
 
 /** A fix that is late by less than this is folded again from a checkpoint. */
@@ -19,6 +20,7 @@ export type Reason =
   | 'new fixes'
   | 'late or repeated fixes'
   | 'fixes that Redis refused, or a new assignment'
+  | 'an SOS of a wrong clock'
   | 'a fix was marked or unmarked as faulty'
   | 'the course changed'
   | 'assignments changed'
@@ -116,8 +118,12 @@ export class DeviceTracks {
     const known = this.#tracks.get(deviceId);
     // Without a track it is dirty, and read from `positions`.
     if (!known || compareEntryIds(entryId, known.coveredId) <= 0) return;
-    if (fixAtMs < this.#window.fromMs || fixAtMs > this.#window.untilMs) return;
     const fix = fixOfStored(stored);
+    if (!isDuring(this.#window, fix)) {
+      // It counts from when it was stored, which `positions` says.
+      if (fix.priority === 2) this.markDirty(deviceId, 'an SOS of a wrong clock', nowMs);
+      return;
+    }
     if (!matters(fix) || known.faultyAtMs.has(fixAtMs)) return;
     const { track } = known;
     const isLate = fixAtMs <= track.current.lastFixAtMs;
@@ -176,7 +182,9 @@ export class DeviceTracks {
     const track = this.#tracks.get(deviceId)?.track;
     return (
       track !== undefined &&
-      openObservations(this.#course, track.current).some((one) => one.kind === 'standing' && one.isOpen)
+      openObservations(this.#course, track.current).observations.some(
+        (one) => one.kind === 'standing' && one.isOpen,
+      )
     );
   }
 

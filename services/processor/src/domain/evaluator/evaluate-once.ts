@@ -53,7 +53,8 @@ export async function computeResults(
 ): Promise<EvaluatedRace | undefined> {
   const loaded = await postgres.run((sql) => loadRace(sql, eventId), 'reading a race');
   if (!loaded) return undefined;
-  const { event, checked, window, deviceIds, problems } = prepareInputs(loaded);
+  const { event, checked, deviceIds, problems } = prepareInputs(loaded);
+  const { window } = checked;
   const tracks = new DeviceTracks(checked.prepared, window, new RecordArrivals());
   tracks.setDevices(deviceIds, reason, performance.now());
   const breathe = createBreathing();
@@ -78,7 +79,7 @@ export async function computeResults(
     event,
     numbers: new Map(checked.entries.map(({ id, number }) => [id, number])),
     entries: results,
-    problems: [...problems, ...judge.problems, ...failureProblems(checked, results)],
+    problems: [...problems, ...failureProblems(checked, results)],
     known,
     changes: findChanges({ ...rows, vehicle_states: states }, known, () => false),
   };

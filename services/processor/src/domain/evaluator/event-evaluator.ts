@@ -166,7 +166,7 @@ export class EventEvaluator {
     const nowMs = performance.now();
     if (!this.#tracks || before?.courseText !== inputs.courseText) {
       const reason = before ? 'the course changed' : 'the evaluation started';
-      this.#tracks = new DeviceTracks(inputs.checked.prepared, inputs.window, this.#arrivals);
+      this.#tracks = new DeviceTracks(inputs.checked.prepared, inputs.checked.window, this.#arrivals);
       this.#tracks.setDevices(inputs.deviceIds, reason, nowMs);
       for (const entryId of inputs.entryTexts.keys()) this.#judge.markDue(entryId, [reason]);
     } else {
@@ -227,7 +227,7 @@ export class EventEvaluator {
       signal.throwIfAborted();
       await renewIfDue(postgres, this.#lease);
       const { id: coveredId } = await noteEnd(redis, this.#lease.eventId);
-      const pages = readPositions(postgres, next.deviceId, inputs.window);
+      const pages = readPositions(postgres, next.deviceId, inputs.checked.window);
       await tracks.observe(next.deviceId, pages, coveredId, breathe);
       metrics.devicesObserved.inc({ reason: next.reason });
       const mark = this.#marks.get(next.deviceId);
@@ -292,11 +292,7 @@ export class EventEvaluator {
   }
 
   async #reportProblems(inputs: RaceInputs): Promise<void> {
-    const problems = [
-      ...inputs.problems,
-      ...this.#judge.problems,
-      ...failureProblems(inputs.checked, this.#judge.results),
-    ];
+    const problems = [...inputs.problems, ...failureProblems(inputs.checked, this.#judge.results)];
     this.problemCount = problems.length;
     const text = JSON.stringify(problems);
     if (text === this.#problems) return;

@@ -47,6 +47,27 @@ export async function claimEvent(
   return { eventId, holder, epoch, revision, renewedAtMs: performance.now() };
 }
 
+/** How many of these events no processor evaluates. */
+export async function countUnevaluated(
+  postgres: PostgresClient,
+  eventIds: readonly string[],
+): Promise<number> {
+  const [row] = densify(
+    await postgres.run(
+      (sql) =>
+        sql.unsafe<{ count: number }[]>(
+          `select count(*)::int as count
+             from json_array_elements_text($1::text::json) as running (id)
+             left join evaluations on event_id = id::uuid
+            where renewed_at is null or renewed_at < clock_timestamp() - interval '${expiresAfterS} seconds'`,
+          [JSON.stringify(eventIds)],
+        ),
+      'reading who evaluates running events',
+    ),
+  );
+  return row?.count ?? 0;
+}
+
 /** @throws {LeaseLostError} */
 export async function renewIfDue(postgres: PostgresClient, lease: EventLease): Promise<void> {
   if (performance.now() - lease.renewedAtMs < renewIntervalMs) return;

@@ -13,7 +13,6 @@ interface Judged {
   readonly results: EntryResults;
   readonly asOfMs: number;
   readonly judgedAtMs: number;
-  readonly problem: RaceProblem | undefined;
 }
 
 /** The results of an event's entries as last judged, and which have to be judged again. */
@@ -27,13 +26,9 @@ export class EntryJudge {
     this.#due.set(entryId, due);
   }
 
-  /** By the order of the entries; of one that could never be judged nothing. */
+  /** By the order of the entries. */
   get results(): readonly EntryResults[] {
     return [...this.#judged.values()].map(({ results }) => results);
-  }
-
-  get problems(): readonly RaceProblem[] {
-    return [...this.#judged.values()].flatMap(({ problem }) => problem ?? []);
   }
 
   /**
@@ -70,17 +65,8 @@ export class EntryJudge {
         entryId === entry.id ? [deviceId] : [],
       );
       const input = entryInput(checked, entry, tracks.observedOf(deviceIds));
-      let results = before?.results;
-      let problem: RaceProblem | undefined;
-      try {
-        results = judgeEntry(event, checked.course, input, asOfMs);
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        const message = `The entry ${entry.number} cannot be judged (${reason}); its results are the last ones that could be.`;
-        problem = { collection: 'entries', id: entry.id, message, isRefused: false };
-        results ??= withoutResults(entry.id);
-      }
-      this.#judged.set(entry.id, { results, asOfMs, judgedAtMs: nowMs, problem });
+      const results = judgeEntry(event, checked.course, input, asOfMs);
+      this.#judged.set(entry.id, { results, asOfMs, judgedAtMs: nowMs });
       this.#due.delete(entry.id);
       reasonsOf.set(entry.id, reasons);
     }
@@ -88,25 +74,34 @@ export class EntryJudge {
   }
 }
 
-function withoutResults(entryId: string): EntryResults {
-  return { entryId, passings: [], waypoints: [], zoneEpisodes: [], incidents: [], stages: [], failures: [] };
-}
-
-/** Rules that failed for a tracker: a sentence each. */
+/** Rules that failed for a tracker, and stages that could not be judged: a sentence each. */
 export function failureProblems(
   checked: CheckedRace,
   results: readonly EntryResults[],
 ): readonly RaceProblem[] {
   const numberOf = new Map(checked.entries.map(({ id, number }) => [id, number]));
-  return results.flatMap(({ entryId, failures }) =>
-    failures.map(({ rule, ruleVersion, deviceId, fixAtMs, message }) => ({
+  const stageOf = new Map(checked.course.stages.map(({ id, name }) => [id, name]));
+  return results.flatMap(({ entryId, failures, judgeFailures }) => {
+    const number = numberOf.get(entryId) ?? entryId;
+    const messages = [
+      ...failures.map(
+        ({ rule, ruleVersion, deviceId, fixAtMs, message }) =>
+          `The rule ${rule} (version ${ruleVersion}) failed for the device ${deviceId} of the entry ${number} ` +
+          `at its fix of ${new Date(fixAtMs).toISOString()} (${message}); ` +
+          'it is not used for this device, and results that need it are incomplete.',
+      ),
+      ...judgeFailures.map(({ stageId, message }) =>
+        stageId === undefined
+          ? `SOS of the entry ${number} cannot be judged (${message}); none is shown.`
+          : `The stage ${stageOf.get(stageId) ?? stageId} cannot be judged for the entry ${number} (${message}); ` +
+            'it has no results there.',
+      ),
+    ];
+    return messages.map((message) => ({
       collection: 'entries' as const,
       id: entryId,
-      message:
-        `The rule ${rule} (version ${ruleVersion}) failed for the device ${deviceId} of the entry ` +
-        `${numberOf.get(entryId) ?? entryId} at its fix of ${new Date(fixAtMs).toISOString()} (${message}); ` +
-        'it is not used for this device, and results that need it are incomplete.',
+      message,
       isRefused: false,
-    })),
-  );
+    }));
+  });
 }

@@ -1,3 +1,4 @@
+import type { EventWindow } from '@app/race/event-window';
 import type { Fix } from '@app/race/fix';
 import { densify } from '@app/runtime/postgres';
 import type { PostgresClient } from '@app/runtime/postgres-client';
@@ -5,12 +6,6 @@ import type { StoredFix } from '../stored-fixes.ts';
 
 /** A few milliseconds of folding. */
 const pageRows = 5000;
-
-/** When an event's fixes count, both ends included. */
-export interface EventWindow {
-  readonly fromMs: number;
-  readonly untilMs: number;
-}
 
 /** A stored fix, and when it was stored by the clock of Postgres. */
 export interface StoredPosition {
@@ -30,12 +25,17 @@ interface PositionRow {
   readonly isFaulty: boolean;
 }
 
-/** A device's stored fixes in fix-time order, page by page. */
+/**
+ * A device's stored fixes in fix-time order, page by page, with SOS records whose fix time is outside the window: they
+ * count from when they were stored.
+ */
 export async function* readPositions(
   postgres: PostgresClient,
   deviceId: string,
-  { fromMs, untilMs }: EventWindow,
+  window: EventWindow,
 ): AsyncGenerator<readonly StoredPosition[]> {
+  const { fromMs, untilMs } = window;
+  let sos = await readSosOfWrongClocks(postgres, deviceId, window);
   let comparison = '>=';
   let afterMs = fromMs;
   for (;;) {
@@ -47,21 +47,57 @@ export async function* readPositions(
         'reading positions of a device',
       ),
     );
-    yield rows.map((row) => ({ fix: fixOf(row), storedAtMs: row.storedAtMs }));
-    const last = rows.at(-1);
-    if (!last || rows.length < pageRows) return;
+    const page = rows.map((row) => ({ fix: fixOf(row), storedAtMs: row.storedAtMs }));
+    const last = rows.length < pageRows ? undefined : rows.at(-1);
+    const isUpToLast = ({ fix }: StoredPosition) => fix.fixAtMs <= (last?.fixAtMs ?? Infinity);
+    // First of those with one time: an SOS is never dropped for a fix.
+    yield [...sos.filter(isUpToLast), ...page].toSorted((a, b) => a.fix.fixAtMs - b.fix.fixAtMs);
+    if (!last) return;
+    sos = sos.filter((one) => !isUpToLast(one));
     comparison = '>';
     afterMs = last.fixAtMs;
   }
 }
 
-/** Times are parameters of type text: as a timestamptz postgres.js would make a Date of each, and infinity is none. */
+async function readSosOfWrongClocks(
+  postgres: PostgresClient,
+  deviceId: string,
+  { fromMs, untilMs }: EventWindow,
+): Promise<readonly StoredPosition[]> {
+  const values = [deviceId, timestamp(fromMs), timestamp(untilMs)];
+  const rows = densify(
+    await postgres.run(
+      (sql) => sql.unsafe<PositionRow[]>(selectSosOfWrongClocks, values),
+      'reading SOS records of a device',
+    ),
+  );
+  return rows.map((row) => ({
+    fix: { ...fixOf(row), fixAtMs: row.storedAtMs, isClockWrong: true },
+    storedAtMs: row.storedAtMs,
+  }));
+}
+
+// Times are parameters of type text: as a timestamptz postgres.js would make a Date of each, and infinity is none.
+const columns = `
+  round(extract(epoch from ts) * 1000)::float8 as "fixAtMs",
+  round(extract(epoch from ingested_at) * 1000)::float8 as "storedAtMs", latitude, longitude, speed,
+  case when jsonb_typeof(attributes -> '182') = 'number' then (attributes ->> '182')::float8 end as "hdopTenths",
+  priority, quality, faulty as "isFaulty"`;
+
+const selectSosOfWrongClocks = ['positions', 'positions_past_limit']
+  .map(
+    (table) => `
+      select ${columns}
+        from sos_records join ${table} as positions on positions.device_id = sos_records.device_id and ts = fix_at
+       where sos_records.device_id = $1 and stored_at between $2::text::timestamptz and $3::text::timestamptz
+         and fix_at not between $2::text::timestamptz and $3::text::timestamptz`,
+  )
+  .join(' union all ')
+  .concat(' order by "storedAtMs", "fixAtMs"');
+
 function selectPage(comparison: string): string {
   return `
-    select round(extract(epoch from ts) * 1000)::float8 as "fixAtMs",
-           round(extract(epoch from ingested_at) * 1000)::float8 as "storedAtMs", latitude, longitude, speed,
-           case when jsonb_typeof(attributes -> '182') = 'number' then (attributes ->> '182')::float8 end as "hdopTenths",
-           priority, quality, faulty as "isFaulty"
+    select ${columns}
       from positions
      where device_id = $1 and ts ${comparison} $2::text::timestamptz and ts <= $3::text::timestamptz
      order by ts limit ${pageRows}`;

@@ -2,8 +2,9 @@ import type { Logger } from '@app/runtime/log';
 import { delay } from '@app/runtime/retry';
 import type { Sql } from 'postgres';
 import type { RunningEvent } from '../list-running-events.ts';
+import { deleteResultsOfDeletedEvents } from './deleted-events.ts';
 import { EventEvaluator, type EvaluatorResources } from './event-evaluator.ts';
-import { claimEvent, LeaseLostError, releaseEvent } from './event-lease.ts';
+import { claimEvent, countUnevaluated, LeaseLostError, releaseEvent } from './event-lease.ts';
 import { deleteOldFaultyChanges } from './faulty-changes.ts';
 
 const listIntervalMs = 2000;
@@ -33,13 +34,12 @@ interface Evaluation {
   };
 }
 
-/** Evaluates running events until the signal aborts. Never rejects: what fails is logged, counted and retried. */
+/** Evaluates running events, and counts those that nobody evaluates, until the signal aborts. Never rejects: what fails is logged, counted and retried. */
 export async function runEvaluator(options: EvaluatorOptions, signal: AbortSignal): Promise<void> {
   const { eventIds, listEvents, postgres, metrics, log } = options;
-  if (eventIds.includes('none')) return;
   const evaluations = new Map<string, Evaluation>();
   const failures = new FailureLog(log);
-  let cleanedUpAtMs = performance.now();
+  let cleanedUpAtMs = -Infinity;
   const reporting = setInterval(() => reportStatus(metrics, evaluations), reportIntervalMs);
 
   while (!signal.aborted) {
@@ -53,9 +53,16 @@ export async function runEvaluator(options: EvaluatorOptions, signal: AbortSigna
       for (const eventId of wanted) {
         if (!evaluations.has(eventId)) startEvaluation(eventId, options, evaluations, signal);
       }
+      metrics.eventsWithoutEvaluator.set(
+        await countUnevaluated(
+          postgres,
+          running.map(({ id }) => id),
+        ),
+      );
       if (performance.now() - cleanedUpAtMs > cleanUpIntervalMs) {
         cleanedUpAtMs = performance.now();
         await deleteOldFaultyChanges(postgres);
+        await deleteResultsOfDeletedEvents(postgres);
       }
     } catch (error) {
       failures.failed(error, 'reading running events failed; retrying');

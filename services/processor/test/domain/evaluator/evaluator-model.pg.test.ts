@@ -56,6 +56,7 @@ test('three entries that drive the stage have results in every table, equal to t
 test('an event without a start and an end has results', async () => {
   const race = await insertSmallRace(at.sql);
   await at.sql`update events set start_at = null, end_at = null where id = ${race.eventId}`;
+  await at.sql`update stages set start_at = ${new Date(startAtMs)} where id = ${race.stageId}`;
   await at.devices.refresh();
   const evaluator = await at.open(race.eventId);
   await at.store(drive(race.imeis[0] ?? ''));

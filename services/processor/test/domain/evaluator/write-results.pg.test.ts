@@ -1,12 +1,13 @@
 import { afterAll, expect, test } from 'vitest';
 import { resultsStream } from '../../../src/domain/evaluator/announce-results.ts';
+import { deleteResultsOfDeletedEvents } from '../../../src/domain/evaluator/deleted-events.ts';
 import { LeaseLostError } from '../../../src/domain/evaluator/event-lease.ts';
 import { failureProblems } from '../../../src/domain/evaluator/judge-event.ts';
 import { prepareInputs } from '../../../src/domain/evaluator/race-inputs.ts';
 import { loadRace } from '../../../src/domain/load-race.ts';
 import { openEvaluation } from '../../support/evaluation.ts';
 import { resultsFromScratch, resultsStored } from '../../support/results-from-scratch.ts';
-import { drive, fixAt, insertSmallRace } from '../../support/small-race.ts';
+import { drive, fixAt, insertSmallRace, startAtMs } from '../../support/small-race.ts';
 
 const at = await openEvaluation();
 const { sql, redis } = at;
@@ -160,7 +161,89 @@ test('an event that ends before it starts has a problem and no results', async (
   expect((await resultsStored(sql, race.eventId)).classification).toEqual([]);
 });
 
-test('a rule that failed for a tracker is a problem of its entry', async () => {
+test('an event without a start begins when its first stage opens, and without any scheduled start it is refused', async () => {
+  const { race, evaluator } = await openRace();
+  await sql`update events set start_at = null where id = ${race.eventId}`;
+  const finished = async () =>
+    (await resultsStored(sql, race.eventId)).stage_results.filter(({ status }) => status === 'finished');
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  expect(await finished()).toEqual([]);
+  const problems = () => sql`select message from race_problems where event_id = ${race.eventId}`;
+  expect(await problems()).toMatchObject([{ message: expect.stringContaining('has no start') }]);
+
+  // The stage opens 900 s before its scheduled start: after the drive, then before it.
+  await sql`update stages set start_at = ${new Date(startAtMs + 1_100_000)} where id = ${race.stageId}`;
+  await at.settle(evaluator);
+  expect(await problems()).toEqual([]);
+  expect(await finished()).toEqual([]);
+  await sql`update stages set start_at = ${new Date(startAtMs + 900_000)} where id = ${race.stageId}`;
+  await at.settle(evaluator);
+  expect(await finished()).toHaveLength(1);
+  expect(await resultsStored(sql, race.eventId)).toEqual(await resultsFromScratch(sql, race.eventId));
+});
+
+test('an SOS of a tracker whose clock is outside the time of the event counts from when it was stored', async () => {
+  const race = await insertSmallRace(sql, { hours: 100_000 });
+  await at.devices.refresh();
+  const evaluator = await at.open(race.eventId);
+  await at.store(drive(race.imeis[0] ?? '').slice(0, 30));
+  await at.settle(evaluator);
+  const incidents = () =>
+    sql`select entry_id, rule, from_at > now() - interval '1 minute' as "isNow", is_open, is_position_good
+          from incidents where event_id = ${race.eventId} order by from_at, entry_id`;
+  expect(await incidents()).toEqual([]);
+  // Hours before the event, and longer ago than PAST_LIMIT_MS, which has a table of its own.
+  await at.store([fixAt(race.imeis[0] ?? '', -7200, 0, 0, { priority: 2 })]);
+  await at.storePastLimit([fixAt(race.imeis[1] ?? '', -1e9, 0, 0, { priority: 2, satellites: 0 })]);
+  await at.store([fixAt(race.imeis[2] ?? '', -7200, 0, 0)]);
+  await at.settle(evaluator);
+  const sos = { rule: 'sos', isNow: true, is_open: true };
+  const expected = [
+    { ...sos, entry_id: race.entryIds[0], is_position_good: true },
+    { ...sos, entry_id: race.entryIds[1], is_position_good: false },
+  ];
+  expect(await incidents()).toEqual(expected);
+  expect(await resultsStored(sql, race.eventId)).toEqual(await resultsFromScratch(sql, race.eventId));
+  const stored = await resultsStored(sql, race.eventId);
+  await at.settle(await at.open(race.eventId));
+  expect(await resultsStored(sql, race.eventId)).toEqual(stored);
+  expect(stored.passings).toHaveLength(2);
+});
+
+test('of an event that was deleted everything but the history goes, once nobody can be evaluating it', async () => {
+  const [{ race, evaluator }, other] = [await openRace(), await openRace()];
+  for (const one of [{ race, evaluator }, other]) {
+    await sql`update stages set line = null where id = ${one.race.stageId}`;
+    await at.store(drive(one.race.imeis[0] ?? ''));
+    await at.settle(one.evaluator);
+    await sql`insert into dirty_entries (event_id, device_id) values (${one.race.eventId}, 'any')`;
+  }
+  const count = async (eventId: string, tables: readonly string[]) =>
+    await Promise.all(
+      tables.map(async (table) => (await sql`select from ${sql(table)} where event_id = ${eventId}`).length),
+    );
+  const tables = [
+    'passings',
+    'stage_results',
+    'classification',
+    'race_problems',
+    'dirty_entries',
+    'evaluations',
+  ];
+  const before = await count(race.eventId, tables);
+  expect(Math.min(...before)).toBeGreaterThan(0);
+  await sql`delete from events where id = ${race.eventId}`;
+  await deleteResultsOfDeletedEvents(at.client);
+  expect(await count(race.eventId, tables)).toEqual(before);
+  await sql`update evaluations set renewed_at = '-infinity'`;
+  await deleteResultsOfDeletedEvents(at.client);
+  expect(await count(race.eventId, tables)).toEqual(tables.map(() => 0));
+  expect(await count(race.eventId, ['result_changes'])).not.toEqual([0]);
+  expect(await count(other.race.eventId, tables)).toEqual(before);
+});
+
+test('a rule that failed for a tracker, and a stage that cannot be judged, are problems of their entry', async () => {
   const { race } = await openRace();
   const loaded = await loadRace(sql, race.eventId);
   if (!loaded) throw new Error('no event');
@@ -168,13 +251,29 @@ test('a rule that failed for a tracker is a problem of its entry', async () => {
   const [entryId = ''] = race.entryIds;
   const failure = { rule: 'gate', ruleVersion: 1, deviceId: '356', fixAtMs: 0, message: 'a bug' };
   const nothing = { passings: [], waypoints: [], zoneEpisodes: [], incidents: [], stages: [] };
-  expect(failureProblems(checked, [{ entryId, ...nothing, failures: [failure] }])).toEqual([
+  const judgeFailures = [
+    { stageId: race.stageId, message: 'a bug' },
+    { stageId: undefined, message: 'another' },
+  ];
+  expect(failureProblems(checked, [{ entryId, ...nothing, failures: [failure], judgeFailures }])).toEqual([
     {
       collection: 'entries',
       id: entryId,
       message:
         'The rule gate (version 1) failed for the device 356 of the entry 1 at its fix of 1970-01-01T00:00:00.000Z (a bug); ' +
         'it is not used for this device, and results that need it are incomplete.',
+      isRefused: false,
+    },
+    {
+      collection: 'entries',
+      id: entryId,
+      message: 'The stage SS 1 cannot be judged for the entry 1 (a bug); it has no results there.',
+      isRefused: false,
+    },
+    {
+      collection: 'entries',
+      id: entryId,
+      message: 'SOS of the entry 1 cannot be judged (another); none is shown.',
       isRefused: false,
     },
   ]);

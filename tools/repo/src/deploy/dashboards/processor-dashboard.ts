@@ -199,6 +199,7 @@ export const processorDashboard: Dashboard = {
       timeSeries('Race control', 'What race control has to look at.', 'short', {
         'open SOS': 'sum(processor_open_sos)',
         'problems of the course': 'sum(processor_race_problems)',
+        'events without evaluator': 'max(processor_events_without_evaluator)',
       }),
     ],
     Process: processPanels('processor'),
