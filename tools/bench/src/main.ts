@@ -7,6 +7,7 @@ import { benchGateway } from './gateway/bench-gateway.ts';
 import { benchInserts } from './inserts/bench-inserts.ts';
 import { benchProcessor } from './processor/bench-processor.ts';
 import { readArguments, usage } from './read-arguments.ts';
+import { benchRules } from './rules/bench-rules.ts';
 import { benchTiming } from './timing/bench-timing.ts';
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
@@ -15,6 +16,7 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   inserts: benchInserts,
   compression: benchCompression,
   timing: benchTiming,
+  rules: benchRules,
 };
 
 const quickWarning =
