@@ -69,10 +69,11 @@ export function projectOnLine(line: Line, point: GeoPoint, fromM: number, toM: n
     northM: metresPerDegreeNorth(point.latitude),
     fromM,
     toM,
+    firstSegment: findSegment(line, fromM),
     nearest2: Infinity,
     alongM: fromM,
   };
-  const firstChunk = Math.floor(findSegment(line, fromM) / chunkSegments);
+  const firstChunk = Math.floor(search.firstSegment / chunkSegments);
   const lastChunk = Math.floor(findSegment(line, toM) / chunkSegments);
   // The most promising chunk first: what it finds rules out most of the others.
   let best = firstChunk;
@@ -96,6 +97,8 @@ interface Search {
   readonly northM: number;
   readonly fromM: number;
   readonly toM: number;
+  /** That of `fromM`. */
+  readonly firstSegment: number;
   nearest2: number;
   alongM: number;
 }
@@ -110,12 +113,12 @@ function boundDistance2({ chunkBounds }: Line, chunk: number, { px, py, eastM, n
 }
 
 function searchChunk({ x, y, cumulativeM }: Line, chunk: number, search: Search): void {
-  const { px, py, eastM, northM, fromM, toM } = search;
+  const { px, py, eastM, northM, fromM, toM, firstSegment } = search;
   const end = Math.min(x.length - 1, (chunk + 1) * chunkSegments);
-  for (let segment = chunk * chunkSegments; segment < end; segment++) {
+  for (let segment = Math.max(firstSegment, chunk * chunkSegments); segment < end; segment++) {
     const startM = cumulativeM[segment] ?? 0;
     const endM = cumulativeM[segment + 1] ?? 0;
-    if (startM > toM || endM < fromM) continue;
+    if (startM > toM) return;
     const segmentM = endM - startM;
     const ax = ((x[segment] ?? 0) - px) * eastM;
     const ay = ((y[segment] ?? 0) - py) * northM;

@@ -59,8 +59,11 @@ export function classify(
     timed,
     results.flatMap((one) => one.stages),
   );
-  const rowsOf = (entry: Entry, stageIds: readonly string[]) =>
-    stageIds.flatMap((id) => stages.filter((row) => row.entryId === entry.id && row.stageId === id));
+  const byEntry = Map.groupBy(stages, ({ entryId }) => entryId);
+  const rowsOf = (entry: Entry, stageIds: readonly string[]) => {
+    const rows = byEntry.get(entry.id) ?? [];
+    return stageIds.flatMap((id) => rows.filter(({ stageId }) => stageId === id));
+  };
   const rank = (stageId: string | undefined, stageIds: readonly string[]) =>
     rankStandings(
       event,
@@ -92,9 +95,11 @@ function rankStandings(
 ): readonly ClassificationRow[] {
   const ordered = standings.toSorted((a, b) => compareResults(a, b) || compareEntries(a.entry, b.entry));
   const [leader] = ordered;
-  const placeIn = (ranked: readonly Standing[], one: Standing) =>
-    isRanked(one) ? 1 + ranked.findIndex((other) => compareResults(other, one) === 0) : undefined;
-  const classes = Map.groupBy(ordered, ({ entry }) => entry.class);
+  const [places, classPlaces] = [new Map<Standing, number>(), new Map<Standing, number>()];
+  notePlaces(ordered, places);
+  for (const ofClass of Map.groupBy(ordered, ({ entry }) => entry.class).values()) {
+    notePlaces(ofClass, classPlaces);
+  }
   return ordered.map((one, index) => ({
     key: rowKey(event.id, one.entry.id, 'classification', stageId ?? 'overall'),
     eventId: event.id,
@@ -103,8 +108,8 @@ function rankStandings(
     rule: 'classification' as const,
     ruleVersion: classificationVersion,
     position: index + 1,
-    place: placeIn(ordered, one),
-    classPlace: placeIn(classes.get(one.entry.class) ?? [], one),
+    place: places.get(one),
+    classPlace: classPlaces.get(one),
     status: one.status,
     stagesFinished: one.stagesFinished,
     totalMs: one.totalMs,
@@ -113,6 +118,16 @@ function rankStandings(
     isDecided: one.rows.some(({ isDecided }) => isDecided),
     isDerived: one.rows.some(({ isDerived }) => isDerived),
   }));
+}
+
+/** Of those that are ranked: the number in the order, that of the first for equal results. */
+function notePlaces(ordered: readonly Standing[], places: Map<Standing, number>): void {
+  for (const [index, one] of ordered.entries()) {
+    if (!isRanked(one)) continue;
+    const before = ordered[index - 1];
+    const isEqual = before !== undefined && compareResults(before, one) === 0;
+    places.set(one, (isEqual ? places.get(before) : undefined) ?? index + 1);
+  }
 }
 
 function gapTo(leader: Standing, one: Standing): number | undefined {

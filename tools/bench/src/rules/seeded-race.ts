@@ -8,7 +8,7 @@ import { entered } from './entered.ts';
 
 /** Of `fillStream` and the open-loop generator as well. */
 const seed = 1;
-export const seededStartAtMs = Date.UTC(2026, 5, 1);
+const seededStartAtMs = Date.UTC(2026, 5, 1);
 
 /** The course of the demo, three stages on a circuit with 12 gates, 20 waypoints and two zones, and the simulated vehicles. */
 export function seededRace(vehicles: number): Race {
