@@ -1,6 +1,8 @@
 import { subprotocol } from '@app/shared/protocol';
-import type { Bbox } from '@app/shared/messages';
+import type { Bbox, ResultRow } from '@app/shared/messages';
 import { ChangeFeed } from './change-feed.ts';
+import { ResultsFeed } from './results-feed.ts';
+import type { ResultsChange, ResultTables } from './results-topic.ts';
 import type { Problem } from './subscriptions.ts';
 import { Machine } from './machine.ts';
 import type { Action, Ending, Input, LiveState, SessionRequest } from './machine.ts';
@@ -9,7 +11,18 @@ import type { LivePosition } from './server-message.ts';
 import { responseTimeoutMs } from './timing.ts';
 import type { Change, View } from './topic.ts';
 
-export type { Bbox, Change, Ending, LivePosition, LiveState, Problem, View };
+export type {
+  Bbox,
+  Change,
+  Ending,
+  LivePosition,
+  LiveState,
+  Problem,
+  ResultRow,
+  ResultsChange,
+  ResultTables,
+  View,
+};
 
 /** The part of a WebSocket that is used; browsers', Node's and that of `ws` are compatible. */
 export interface LiveSocket {
@@ -27,7 +40,7 @@ export interface LiveSocket {
 export interface ConnectOptions extends View {
   /** `wss://…` URL of the gateway. */
   readonly url: string;
-  /** `event:<uuid>`, one or several. */
+  /** `event:<uuid>` for positions, `results:<uuid>` for results; one or several. */
   readonly topics: readonly string[];
   /**
    * Checks the session, usually `(signal) => fetch('/users/me', { signal })`. Called when the gateway may have rejected
@@ -48,6 +61,8 @@ export interface ConnectOptions extends View {
   readonly onState?: ((state: LiveState, ending: Ending | undefined) => void) | undefined;
   /** Called after `positions` has changed. */
   readonly onChange?: ((change: Change) => void) | undefined;
+  /** Called after `results` has changed. */
+  readonly onResults?: ((change: ResultsChange) => void) | undefined;
   readonly onProblem?: ((problem: Problem) => void) | undefined;
   /** Closes the client when aborted. */
   readonly signal?: AbortSignal | undefined;
@@ -59,6 +74,10 @@ export interface LiveClient extends AsyncIterable<Change>, Disposable {
   readonly state: LiveState;
   /** The newest position of each shown device, by topic and device id; live, not a copy. */
   readonly positions: ReadonlyMap<string, ReadonlyMap<string, LivePosition>>;
+  /** The results held, by topic, table and key; live, not a copy. */
+  readonly results: ReadonlyMap<string, ResultTables>;
+  /** Changes of results. Starts with those that are held; a slow reader gets each row's newest content only. */
+  resultChanges(): AsyncIterable<ResultsChange>;
   /** Changes the view; omitted properties stay unchanged. `bbox: null` shows the whole event. */
   update(view: View): void;
   /**
@@ -86,7 +105,9 @@ export function connect(options: ConnectOptions): LiveClient {
     random: Math.random,
   });
   const positions = new Map([...machine.topics.values()].map((topic) => [topic.name, topic.positions]));
+  const results = new Map([...machine.results.values()].map((topic) => [topic.name, topic.tables]));
   const feeds = new Set<ChangeFeed>();
+  const resultsFeeds = new Set<ResultsFeed>();
   const ended = new AbortController();
   const queue: Action[] = [];
   let isExecuting = false;
@@ -145,6 +166,10 @@ export function connect(options: ConnectOptions): LiveClient {
         for (const feed of feeds) feed.add(action.change);
         call(() => options.onChange?.(action.change));
         break;
+      case 'results':
+        for (const feed of resultsFeeds) feed.add(action.change);
+        call(() => options.onResults?.(action.change));
+        break;
       case 'problem':
         call(() => options.onProblem?.(action.problem));
         break;
@@ -199,7 +224,7 @@ export function connect(options: ConnectOptions): LiveClient {
 
   const end = (): void => {
     ended.abort();
-    for (const feed of feeds) feed.end();
+    for (const feed of [...feeds, ...resultsFeeds]) feed.end();
   };
 
   async function* iterate(): AsyncGenerator<Change, void, undefined> {
@@ -207,12 +232,27 @@ export function connect(options: ConnectOptions): LiveClient {
     for (const [topic, current] of positions) {
       if (current.size > 0) feed.add({ topic, positions: [...current.values()], removed: [] });
     }
+    yield* read(feed, feeds);
+  }
+
+  async function* iterateResults(): AsyncGenerator<ResultsChange, void, undefined> {
+    const feed = new ResultsFeed();
+    for (const topic of machine.results.values()) {
+      if (topic.tables.size > 0) feed.add(topic.held);
+    }
+    yield* read(feed, resultsFeeds);
+  }
+
+  async function* read<Feed extends { end(): void; next(): Promise<Read | undefined> }, Read>(
+    feed: Feed,
+    all: Set<Feed>,
+  ): AsyncGenerator<Read, void, undefined> {
     if (ended.signal.aborted) feed.end();
-    feeds.add(feed);
+    all.add(feed);
     try {
       for (let change = await feed.next(); change !== undefined; change = await feed.next()) yield change;
     } finally {
-      feeds.delete(feed);
+      all.delete(feed);
     }
   }
 
@@ -228,6 +268,8 @@ export function connect(options: ConnectOptions): LiveClient {
       return machine.state;
     },
     positions,
+    results,
+    resultChanges: iterateResults,
     update: (view) => dispatch({ type: 'update', view }),
     sessionRefreshed: () => dispatch({ type: 'refreshed' }),
     close,

@@ -12,6 +12,7 @@ import {
   tooManyMessagesPauseMs,
   wakeResponseTimeoutMs,
 } from './timing.ts';
+import type { ResultsTopic } from './results-topic.ts';
 import type { Topic, View } from './topic.ts';
 
 /**
@@ -113,6 +114,10 @@ export class Machine {
 
   get topics(): ReadonlyMap<string, Topic> {
     return this.#subscriptions.topics;
+  }
+
+  get results(): ReadonlyMap<string, ResultsTopic> {
+    return this.#subscriptions.results;
   }
 
   /** When to dispatch `timer`, by the clock of `handle`; Infinity for never. */

@@ -1,4 +1,5 @@
 import { lowestMaxHz } from '@app/shared/protocol';
+import { ResultsTopic, type ResultsChange } from './results-topic.ts';
 import { decodeColumnOrder, asMs, decodeRows, asString, asStrings } from './server-message.ts';
 import type { ServerMessage } from './server-message.ts';
 import { retryDelayMs, updateGapMs } from './timing.ts';
@@ -16,11 +17,14 @@ export interface Problem {
 export type SubscriptionAction =
   | { readonly type: 'send'; readonly data: string }
   | { readonly type: 'change'; readonly change: Change }
+  | { readonly type: 'results'; readonly change: ResultsChange }
   | { readonly type: 'problem'; readonly problem: Problem };
+
+type AnyTopic = Topic | ResultsTopic;
 
 interface Request {
   readonly type: 'subscribe' | 'update' | 'ping' | 'reauthenticate';
-  readonly topic?: Topic;
+  readonly topic?: AnyTopic;
   /** An `update` with another box. */
   readonly changesBox?: boolean;
 }
@@ -28,9 +32,11 @@ interface Request {
 /** The server's rate if none is requested, in Hz. */
 const defaultHz = 4;
 
-/** The topics with their subscriptions and positions. Kept across connections, so that subscriptions resume. */
+/** The topics with their subscriptions, positions and results. Kept across connections, so that subscriptions resume. */
 export class Subscriptions {
+  /** Of positions. */
   readonly topics: ReadonlyMap<string, Topic>;
+  readonly results: ReadonlyMap<string, ResultsTopic>;
   readonly #random: () => number;
   #view: View;
   #isOpen = false;
@@ -43,7 +49,9 @@ export class Subscriptions {
   #actions: SubscriptionAction[] = [];
 
   constructor(topics: Iterable<string>, view: View, random: () => number) {
-    this.topics = new Map([...topics].map((name) => [name, new Topic(name)]));
+    const names = [...topics];
+    this.results = new Map(names.filter(isResults).map((name) => [name, new ResultsTopic(name)]));
+    this.topics = new Map(names.filter((name) => !isResults(name)).map((name) => [name, new Topic(name)]));
     this.#view = view;
     this.#random = random;
   }
@@ -80,7 +88,7 @@ export class Subscriptions {
   onOpen(nowMs: number): void {
     this.#isOpen = true;
     this.#columnOrder = decodeColumnOrder(undefined);
-    for (const topic of this.topics.values()) {
+    for (const topic of this.#topicList()) {
       // `retryAfterMs` of an error also applies across connections.
       if (topic.status === 'pending' && (topic.retryAtMs === Infinity || topic.retryAtMs <= nowMs)) {
         this.#subscribe(topic);
@@ -92,13 +100,13 @@ export class Subscriptions {
     this.#isOpen = false;
     this.#requests.clear();
     this.#updateAtMs = Infinity;
-    for (const topic of this.topics.values()) if (topic.status !== 'ended') topic.status = 'pending';
+    for (const topic of this.#topicList()) if (topic.status !== 'ended') topic.status = 'pending';
   }
 
   /** Sends due requests: subscribes again after a temporary error, and updates to the newest view. */
   onTimer(nowMs: number): void {
     if (!this.#isOpen) return;
-    for (const topic of this.topics.values()) if (topic.retryAtMs <= nowMs) this.#subscribe(topic);
+    for (const topic of this.#topicList()) if (topic.retryAtMs <= nowMs) this.#subscribe(topic);
     if (this.#updateAtMs > nowMs) return;
     this.#updateAtMs = Infinity;
     for (const topic of this.topics.values()) {
@@ -137,13 +145,21 @@ export class Subscriptions {
   onMessage(message: ServerMessage, nowMs: number): void {
     const request = this.#requests.get(message.id);
     this.#requests.delete(message.id);
-    if (request?.changesBox === true) request.topic?.onBoxConfirmed();
+    if (request?.changesBox === true && request.topic instanceof Topic) request.topic.onBoxConfirmed();
     if (message.type === 'hello') this.#columnOrder = decodeColumnOrder(message.columns);
     else if (message.type === 'error') this.#onError(message, request, nowMs);
     else if (message.type === 'heartbeat') this.#onlyTopic()?.setCursor(asString(message.cursor));
     else {
-      const topic = this.topics.get(asString(message.topic) ?? '');
-      if (topic !== undefined && topic.status !== 'ended') this.#onTopicMessage(topic, message, nowMs);
+      const name = asString(message.topic) ?? '';
+      const topic = this.topics.get(name) ?? this.results.get(name);
+      if (topic === undefined || topic.status === 'ended') return;
+      if (message.type === 'unsubscribed') this.#onUnsubscribed(topic, message);
+      else if (topic instanceof Topic) this.#onTopicMessage(topic, message, nowMs);
+      else if (message.type === 'results') {
+        topic.status = 'subscribed';
+        topic.failures = 0;
+        this.#actions.push({ type: 'results', change: topic.apply(message) });
+      }
     }
   }
 
@@ -170,16 +186,13 @@ export class Subscriptions {
         break;
       case 'resync':
         topic.expectSnapshot();
-        break;
-      case 'unsubscribed': {
-        const code = asString(message.reason) ?? 'unsubscribed';
-        this.#addProblem(
-          { code, message: 'the server has ended the subscription', isTemporary: false },
-          topic,
-        );
-        this.#endTopic(topic, code);
-      }
     }
+  }
+
+  #onUnsubscribed(topic: AnyTopic, message: ServerMessage): void {
+    const code = asString(message.reason) ?? 'unsubscribed';
+    this.#addProblem({ code, message: 'the server has ended the subscription', isTemporary: false }, topic);
+    this.#endTopic(topic, code);
   }
 
   #onError(message: ServerMessage, request: Request | undefined, nowMs: number): void {
@@ -189,7 +202,7 @@ export class Subscriptions {
     this.#addProblem({ code, message: asString(message.message) ?? code, isTemporary }, topic);
     if (topic === undefined || topic.status === 'ended') return;
     const retryAfterMs = asMs(message.retryAfterMs) ?? 0;
-    if (request?.type === 'update' && isTemporary) {
+    if (request?.type === 'update' && isTemporary && topic instanceof Topic) {
       topic.sentView = undefined;
       this.#scheduleUpdate(nowMs + retryAfterMs);
     } else if (request?.type === 'subscribe' && isTemporary) {
@@ -201,17 +214,22 @@ export class Subscriptions {
     }
   }
 
-  /** Ends a topic for good and removes its positions, which the user may no longer be allowed to see. */
-  #endTopic(topic: Topic, code: string): void {
+  /** Ends a topic for good and removes what it holds, which the user may no longer be allowed to see. */
+  #endTopic(topic: AnyTopic, code: string): void {
     topic.status = 'ended';
     topic.retryAtMs = Infinity;
     this.#isForbidden ||= code === 'forbidden';
-    this.#addChange(topic.removeDevices(topic.positions.keys()));
+    if (topic instanceof Topic) this.#addChange(topic.removeDevices(topic.positions.keys()));
+    else this.#actions.push({ type: 'results', change: topic.forget() });
   }
 
-  #subscribe(topic: Topic): void {
+  #subscribe(topic: AnyTopic): void {
     topic.status = 'requested';
     topic.retryAtMs = Infinity;
+    if (topic instanceof ResultsTopic) {
+      this.#sendRequest({ type: 'subscribe', topic }, { cursor: topic.cursor });
+      return;
+    }
     topic.sentView = this.#view;
     const { maxHz, bbox } = this.#view;
     this.#sendRequest({ type: 'subscribe', topic }, { maxHz, bbox: bbox ?? undefined, ...topic.resumePoint });
@@ -232,7 +250,7 @@ export class Subscriptions {
     if (change.positions.length + change.removed.length > 0) this.#actions.push({ type: 'change', change });
   }
 
-  #addProblem(problem: Problem, topic: Topic | undefined): void {
+  #addProblem(problem: Problem, topic: AnyTopic | undefined): void {
     this.#actions.push({
       type: 'problem',
       problem: topic === undefined ? problem : { ...problem, topic: topic.name },
@@ -243,13 +261,17 @@ export class Subscriptions {
     return decodeRows(message.rows, this.#columnOrder);
   }
 
-  #topicList(): readonly Topic[] {
-    return [...this.topics.values()];
+  #topicList(): readonly AnyTopic[] {
+    return [...this.topics.values(), ...this.results.values()];
   }
 
   /** The only topic, for a heartbeat's cursor, which does not name a topic. */
   #onlyTopic(): Topic | undefined {
     const [topic, ...others] = this.#topicList();
-    return others.length === 0 && topic?.status === 'subscribed' ? topic : undefined;
+    return others.length === 0 && topic instanceof Topic && topic.status === 'subscribed' ? topic : undefined;
   }
+}
+
+function isResults(topic: string): boolean {
+  return topic.startsWith('results:');
 }

@@ -1,5 +1,6 @@
 import type { Bbox } from '@app/shared/messages';
 import type { LivePosition } from './server-message.ts';
+import { TopicState } from './topic-state.ts';
 
 /** Which part of an event is shown, and how often it is updated. */
 export interface View {
@@ -22,18 +23,8 @@ export interface ResumePoint {
   readonly epoch: string;
 }
 
-/**
- * The positions of one event and the state of its subscription.
- *
- * Statuses: `pending`, to be requested now or at `retryAtMs`; `requested`, without a reply yet; `subscribed`; `ended`,
- * rejected or revoked for good.
- */
-export class Topic {
-  readonly name: string;
-  status: 'pending' | 'requested' | 'subscribed' | 'ended' = 'pending';
-  /** By the machine's clock; Infinity if no retry is scheduled. */
-  retryAtMs = Infinity;
-  failures = 0;
+/** The positions of one event and the state of its subscription. */
+export class Topic extends TopicState {
   /** The last view sent to the server for this topic. */
   sentView: View | undefined;
   readonly #positions = new Map<string, LivePosition>();
@@ -43,10 +34,6 @@ export class Topic {
   #pendingBoxUpdates = 0;
   /** False between `recovered: false` and a snapshot's last part, when no cursor covers the positions. */
   #isComplete = false;
-
-  constructor(name: string) {
-    this.name = name;
-  }
 
   get positions(): ReadonlyMap<string, LivePosition> {
     return this.#positions;

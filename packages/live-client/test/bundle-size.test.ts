@@ -3,9 +3,9 @@ import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { bundleClient } from './support/bundle-client.ts';
 
-const limitBytes = 5_000;
+const limitBytes = 5_700;
 
-test('the bundle has at most 5 kB gzipped and no other dependencies', async () => {
+test('the bundle has at most 5.7 kB gzipped and no other dependencies', async () => {
   const { code, imports, modules } = await bundleClient();
   expect(imports).toEqual([]);
   const own = fileURLToPath(new URL('../src/', import.meta.url));

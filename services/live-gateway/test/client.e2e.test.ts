@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { connect } from '@app/live-client';
+import { stageResult, writeRevision } from '@app/test-kit/result-rows';
 import { eventually } from '@app/test-kit/eventually';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -64,6 +66,55 @@ describe('the client in Node, with the gateway', () => {
     });
     expect(watching.states).toEqual(['live']);
     expect(JSON.stringify(watching.changes)).not.toContain(deviceAt(watching.devices, 0).imei);
+  });
+
+  test('holds results beside positions, resumes them at another replica, and gets only what it missed', async () => {
+    using watching = await watch({ withResults: true });
+    await expectState(watching, 'live');
+    const { eventId, live, resultsChanges } = watching;
+    const held = () => live.results.get(`results:${eventId}`)?.get('stage_results');
+    const entries = ['first', 'second'].map(() => stageResult(eventId, randomUUID(), 1));
+    const [first, second] = entries;
+    if (!first || !second) throw new Error('no rows');
+    await writeRevision(fixture, eventId, { set: { stage_results: entries } });
+    await eventually(() => held()?.size === 2, { timeoutMs: 15_000 });
+
+    watching.replica = other;
+    watching.cut();
+    await expectLost(watching);
+    const before = resultsChanges.length;
+    const revision = await writeRevision(fixture, eventId, {
+      set: { stage_results: [{ ...first, progress_m: 7 }] },
+      removed: { stage_results: [second.key] },
+    });
+    await eventually(() => held()?.size === 1, { timeoutMs: 15_000 });
+    const key = first.key.slice(eventId.length + 1);
+    expect(held()?.get(key)).toMatchObject({ key, entry_id: first['entry_id'], progress_m: 7 });
+    await expectState(watching, 'live');
+    const since = resultsChanges.slice(before).filter(({ set }) => set['stage_results'] !== undefined);
+    expect(since).toMatchObject([
+      { set: { stage_results: [{ key }] }, removed: { stage_results: [expect.any(String)] }, revision },
+    ]);
+
+    // A reader that begins later starts with what is held, and a slow one gets the newest content.
+    const reader = live.resultChanges()[Symbol.asyncIterator]();
+    expect((await reader.next()).value).toMatchObject({
+      set: { stage_results: [{ key, progress_m: 7 }] },
+      revision,
+    });
+    for (const progressM of [8, 9]) {
+      await writeRevision(fixture, eventId, {
+        set: { stage_results: [{ ...first, progress_m: progressM }] },
+      });
+      await eventually(() => held()?.get(key)?.['progress_m'] === progressM, { timeoutMs: 15_000 });
+    }
+    expect((await reader.next()).value).toMatchObject({
+      set: { stage_results: [{ key, progress_m: 9 }] },
+      removed: {},
+      revision: revision + 2,
+    });
+    live.close();
+    expect(await reader.next()).toMatchObject({ done: true });
   });
 
   test('resumes from its cursor after a cut, and gets only what it missed', async () => {

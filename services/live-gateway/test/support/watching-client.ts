@@ -1,5 +1,5 @@
 import { connect } from '@app/live-client';
-import type { Change, ConnectOptions, LiveClient, LiveState } from '@app/live-client';
+import type { Change, ConnectOptions, LiveClient, LiveState, ResultsChange } from '@app/live-client';
 import { eventually } from '@app/test-kit/eventually';
 import { expect } from 'vitest';
 import { WebSocket } from 'ws';
@@ -16,6 +16,7 @@ export interface WatchingClient extends Disposable {
   readonly devices: readonly TestDevice[];
   readonly states: readonly LiveState[];
   readonly changes: readonly Change[];
+  readonly resultsChanges: readonly ResultsChange[];
   /** The calls of `checkSession` with their status, and of `refreshSession`. */
   readonly sessionCalls: readonly string[];
   session: string;
@@ -34,13 +35,19 @@ export interface WatchingClient extends Disposable {
 export async function openWatchingClient(
   fixture: Fixture,
   replicas: readonly [RunningGateway, ...RunningGateway[]],
-  options: { readonly deviceCount?: number; readonly renew?: () => string } & Partial<ConnectOptions> = {},
+  options: {
+    readonly deviceCount?: number;
+    /** Whether to subscribe to the results of the event as well. */
+    readonly withResults?: boolean;
+    readonly renew?: () => string;
+  } & Partial<ConnectOptions> = {},
 ): Promise<WatchingClient> {
-  const { deviceCount = 3, renew, ...connectOptions } = options;
+  const { deviceCount = 3, withResults = false, renew, ...connectOptions } = options;
   const { eventId, devices } = await fixture.addEvent(deviceCount);
   const topic = `event:${eventId}`;
   const states: LiveState[] = [];
   const changes: Change[] = [];
+  const resultsChanges: ResultsChange[] = [];
   const sessionCalls: string[] = [];
   let socket: WebSocket | undefined;
   const viewer = fixture.addViewer(eventId);
@@ -51,6 +58,7 @@ export async function openWatchingClient(
     devices,
     states,
     changes,
+    resultsChanges,
     sessionCalls,
     ...viewer,
     replica: replicas[0],
@@ -59,7 +67,7 @@ export async function openWatchingClient(
   };
   const live = connect({
     url: replicas[0].wsUrl,
-    topics: [topic],
+    topics: withResults ? [topic, `results:${eventId}`] : [topic],
     maxHz: 20,
     openSocket: (_, protocol) => {
       socket = new WebSocket(watching.replica.wsUrl, protocol, {
@@ -83,6 +91,7 @@ export async function openWatchingClient(
     }),
     onState: (state) => states.push(state),
     onChange: (change) => changes.push(change),
+    onResults: (change) => resultsChanges.push(change),
     ...connectOptions,
   });
   return Object.assign(watching, { live });
