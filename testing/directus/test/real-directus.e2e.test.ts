@@ -12,6 +12,7 @@ import {
   tryConnect,
   type Viewer,
 } from '@app/live-gateway/testing/viewer';
+import { importStartList } from '@app/results/import-start-list';
 import { eventually } from '@app/test-kit/eventually';
 import { runProgram } from '@app/test-kit/program';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -282,6 +283,66 @@ describe.each(directusVersions)('Directus %s', (version) => {
       ]) {
         expect(`${path}: ${String(await read(path))}`).toMatch(/HTTP 403/u);
       }
+    });
+
+    test('a start list is imported by race control, changed, and imported again without a change', async () => {
+      const add = async (collection: string, item: object) =>
+        String(field(await real.api('POST', `/items/${collection}`, item), 'id'));
+      const listed = await add('events', { name: 'Start list' });
+      const imeis = [1, 2, 3].map((n) => `35630704244${n}000`);
+      const deviceIds: string[] = [];
+      for (const imei of imeis) deviceIds.push(await add('devices', { imei }));
+      const token = randomUUID();
+      const { userId } = await real.addUser(raceControlRole);
+      await real.api('PATCH', `/users/${userId}`, { token });
+      const api = connectDirectus(real.directus.url, hasRowRules ? token : real.directus.adminToken);
+      const importList = (...lines: readonly string[]) =>
+        importStartList(api, {
+          eventId: listed,
+          bytes: Buffer.from(['number,crew,class,start_order,start_at,devices', ...lines].join('\n')),
+          local: { date: '2026-07-04', timeZone: 'Europe/Helsinki' },
+          isDryRun: false,
+        });
+      expect(await importList(`1,Mäkelä,RC2,1,09:00:00,${imeis[0]}`, `2,B,RC2,2,,${imeis[1]}`)).toEqual([
+        'entries: 2 created, 0 updated, 0 unchanged',
+        'devices: 2 assigned, 0 removed',
+      ]);
+      const changed = [`1,Mäkelä,RC3,1,09:01:00.5,${imeis[1]} ${imeis[0]}`, `2,B,RC2,2,,${deviceIds[2]}`];
+      expect(await importList(...changed)).toEqual([
+        'entries: 0 created, 1 updated, 1 unchanged',
+        'devices: 3 assigned, 2 removed',
+      ]);
+      expect(await importList(...changed)).toEqual([
+        'entries: 0 created, 0 updated, 2 unchanged',
+        'devices: 0 assigned, 0 removed',
+      ]);
+      const rows = await real.fixture.sql`
+        select number, crew, class, start_order, start_at, entries.status, race_status,
+               (select json_agg(imei order by order_number)
+                  from entry_devices join devices on devices.id = device_id where entry_id = entries.id) as imeis
+          from entries where event_id = ${listed} order by number`;
+      const common = { status: 'published', race_status: 'entered' };
+      expect(rows).toEqual([
+        {
+          ...common,
+          number: '1',
+          crew: 'Mäkelä',
+          class: 'RC3',
+          start_order: 1,
+          start_at: new Date('2026-07-04T06:01:00.500Z'),
+          imeis: [imeis[1], imeis[0]],
+        },
+        {
+          ...common,
+          number: '2',
+          crew: 'B',
+          class: 'RC2',
+          start_order: 2,
+          start_at: null,
+          imeis: [imeis[2]],
+        },
+      ]);
+      await expect(importList('3,C,RC2,3,,none')).rejects.toThrow('line 2: Directus has no device');
     });
 
     test('a permission that is withdrawn ends the subscription', async () => {

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { migrate } from '@app/migrate/migrate';
 import { openEvaluation } from '@app/processor/testing/evaluation';
 import { resultsStored } from '@app/processor/testing/results-from-scratch';
 import { drive, fixAt, insertSmallRace, startAtMs } from '@app/processor/testing/small-race';
+import { asRole } from '@app/test-kit/as-role';
 import { openServerFixture } from '@app/test-kit/server-fixture';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { evaluateEvent } from '../src/evaluate/evaluate-event.ts';
@@ -256,6 +258,30 @@ test('an unknown event or stage, no results and an output that exists or cannot 
   expect(await run('--event', race.eventId, '--format', 'csv', '--output', join(existing, 'below'))).toMatch(
     /below cannot be written: ENOTDIR/u,
   );
+});
+
+test('a login that may not read everything is refused with a sentence', async () => {
+  const password = 'of-this-test';
+  await migrate(servers.postgresUrl, {
+    logins: [{ name: 'processor', memberOf: 'tracking_processor', password }],
+  });
+  const args = [
+    'export',
+    '--event',
+    race.eventId,
+    '--format',
+    'json',
+    '--output',
+    join(folder, 'rights.json'),
+  ];
+  expect(
+    await runResults(args, { POSTGRES_URL: asRole(servers.postgresUrl, 'processor', password) }),
+  ).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      'Postgres refuses it: permission denied for table result_changes; use the login of the migrations in POSTGRES_URL\n',
+  });
 });
 
 test('an export that fails in the middle leaves nothing', async () => {
