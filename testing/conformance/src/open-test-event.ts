@@ -2,6 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { encodeFields } from '@app/shared/entry';
 import type { Position } from '@app/shared/position';
 import { eventTopic } from '@app/shared/topics';
+import { deleteResults, writeRevision } from '@app/test-kit/result-rows';
 import type { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
 import type { Device, Session, TestEvent } from './target.ts';
@@ -90,8 +91,10 @@ export async function openTestEvent(options: {
       if (device === undefined) throw new Error('no device was added');
       return device;
     },
+    writeResults: (revision) => writeRevision({ sql, redis }, eventId, revision),
     removeDevice: (device) => removeDevices([device]),
     [Symbol.asyncDispose]: async () => {
+      await deleteResults({ sql, redis }, eventId);
       const ids = join(devices.map(({ id }) => id));
       const imeis = join(devices.map(({ imei }) => imei));
       await sql.begin(async (transaction) => {

@@ -1,4 +1,5 @@
 import type { Position } from '@app/shared/position';
+import type { TestRevision } from '@app/test-kit/result-rows';
 
 /** The credentials of a viewer. */
 export interface Session {
@@ -25,6 +26,8 @@ export interface TestEvent {
   /** Marks a stored fix faulty, as an operator does. */
   markFaulty(device: Device, fixAtMs: number): Promise<void>;
   addDevice(): Promise<Device>;
+  /** Writes the next revision of the event's results, and announces it, as the processor does; returns its number. */
+  writeResults(revision: TestRevision): Promise<number>;
   removeDevice(device: Device): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -40,6 +43,8 @@ export interface DirectusControls {
   refresh(session: Session): Session;
   allow(userId: string, eventId: string): void;
   forbid(userId: string, eventId: string): void;
+  /** Whether the user may read the collection `incidents`. */
+  setIncidents(userId: string, mayRead: boolean): void;
   /** Runs `act` while Directus is slow or fails. */
   during(mode: 'slow' | '429' | '500' | '503' | 'hang' | 'refuse', act: () => Promise<void>): Promise<void>;
   /** Header and cookie names of each request of the gateway so far. */

@@ -188,6 +188,47 @@ const broken: readonly (readonly [string, Rewrites, string])[] = [
     },
     'batched: an update',
   ],
+  ['does not reset results', { serverMessage: rewrite('results', without('reset')) }, 'plain: results begin'],
+  [
+    'does not complete a revision',
+    { serverMessage: rewrite('results', without('revision')) },
+    'batched: results begin',
+  ],
+  [
+    'sends columns of results that have not changed',
+    {
+      serverMessage: (message) => [
+        JSON.parse(
+          JSON.stringify(message).replaceAll('"progress_m":2', '"progress_m":2,"status":"on_stage"'),
+        ),
+      ],
+    },
+    'batched: a change of results',
+  ],
+  [
+    'never resumes results',
+    { clientMessage: (json) => [json.replace(/"cursor":"[^"]*"/u, '"cursor":"x"')] },
+    'results: a cursor',
+  ],
+  [
+    'loses a revision that was announced without changes',
+    {
+      serverMessage: rewrite('results', (message) =>
+        JSON.stringify(message).includes('"confidence":"without changes"') ? [] : [message],
+      ),
+    },
+    'results: revisions',
+  ],
+  [
+    'sends results after unsubscribed',
+    {
+      serverMessage: rewrite('unsubscribed', (message) => [
+        message,
+        { type: 'results', topic: message['topic'], revision: 1, cursor: 'c' },
+      ]),
+    },
+    'results: unsubscribe',
+  ],
   [
     'sends an older position after a newer one',
     {

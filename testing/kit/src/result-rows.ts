@@ -60,6 +60,17 @@ export async function writeRevision(
   return written.revision;
 }
 
+/** Removes an event's results, and what was announced of them. */
+export async function deleteResults(
+  { sql, redis }: { readonly sql: Sql; readonly redis: Redis },
+  eventId: string,
+): Promise<void> {
+  for (const table of ['stage_results', 'incidents', 'vehicle_states', 'evaluations']) {
+    await sql`delete from ${sql(table)} where event_id = ${eventId}`;
+  }
+  await redis.del(`results:${eventId}`);
+}
+
 /** A row of `stage_results` of an entry that is on its way. */
 export function stageResult(eventId: string, entryId: string, progressM: number): TestResultRow {
   return {

@@ -96,7 +96,7 @@ describe('Redis', () => {
       {
         level: 'failed',
         check: 'user live-gateway',
-        found: expect.stringMatching(/xinfo\|stream on telemetry:test,.* xread on results:\*/u),
+        found: expect.stringMatching(/xinfo\|stream on telemetry:test,.* xrevrange on results:\*/u),
       },
     ]);
     expect(await usersOf('processor')).toMatchObject([{ level: 'note', check: 'users' }]);

@@ -95,6 +95,8 @@ export async function openGatewayTarget(): Promise<GatewayTarget> {
       },
       allow: (userId, eventId_) => directus.allow(userId, eventId_),
       forbid: (userId, eventId_) => directus.forbid(userId, eventId_),
+      setIncidents: (userId, mayRead) =>
+        mayRead ? directus.allowIncidents(userId) : directus.forbidIncidents(userId),
       during: async (mode, act) => {
         directus.misbehave(mode, { slowMs: 200 });
         try {

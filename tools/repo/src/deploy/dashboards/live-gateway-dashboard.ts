@@ -104,6 +104,25 @@ export const liveGatewayDashboard: Dashboard = {
         { records: 'sum(rate(live_orphan_records_total[1m]))' },
       ),
     ],
+    Results: [
+      quantiles(
+        'Results lag',
+        'From their write to their delivery. About 2 s: announcements do not arrive.',
+        'live_results_lag_seconds',
+      ),
+      rateBy(
+        'source',
+        'Revisions of results',
+        'As announced, or read from the tables.',
+        'live_results_revisions_total',
+      ),
+      rateBy(
+        'reason',
+        'Reads of results',
+        'Of the tables. unannounced: Redis refuses announcements, or the gateway may not read them.',
+        'live_results_reads_total',
+      ),
+    ],
     Output: [
       timeSeries('Bytes sent', 'Without frame headers.', 'Bps', {
         '{{instance}}': 'sum by (instance) (rate(live_bytes_sent_total[1m]))',
