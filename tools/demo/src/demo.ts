@@ -99,7 +99,8 @@ async function run(running: Running): Promise<Sent> {
   const { screen, stop, system, spectator, entries, records } = running;
   const { durationMs } = running.args;
   const over = new AbortController();
-  // The duration begins once all earlier records are sent.
+  // The duration begins once all records are sent that were due before.
+  const beganAtMs = Date.now();
   let liveSinceMs: number | undefined;
   let timer: NodeJS.Timeout | undefined;
   const signal = AbortSignal.any([stop, over.signal]);
@@ -113,7 +114,7 @@ async function run(running: Running): Promise<Sent> {
   function* notingTheLast(): Generator<TimedRecord> {
     for (const timed of records) {
       untilMs = timed.sendAtMs;
-      if (untilMs > Date.now() && liveSinceMs === undefined) {
+      if (untilMs >= beganAtMs && liveSinceMs === undefined) {
         liveSinceMs = Date.now();
         if (durationMs !== undefined) timer = setTimeout(() => over.abort(), durationMs);
       }

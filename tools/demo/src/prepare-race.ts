@@ -22,14 +22,8 @@ export async function prepareRace({
   if (isReplay) {
     const startAtMs = wholeSecond(Date.now());
     const { imeis, records } = await replayTracks({ startAtMs, vehicles });
-    return {
-      entries: startList(
-        imeis.map((imei) => [imei]),
-        0,
-      ),
-      startAtMs,
-      records,
-    };
+    const trackers = imeis.map((imei) => [imei]);
+    return { entries: startList(trackers, 0), startAtMs, records };
   }
   const script: RaceOptions = {
     seed,

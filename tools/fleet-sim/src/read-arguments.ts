@@ -23,7 +23,7 @@ Simulates a rally and adds its trackers' records to a Redis stream, one fix per 
   --for 20s        length of the race: ms, s, m or h (default: until Ctrl-C)
   --speed N|max    factor faster than real time; needs --for (default: 1)
   --replay         replay recorded flights (test files of igc-xc-score) instead of a simulated race
-  --incidents      named entries have incidents that change results, and no random faults besides duplicates
+  --incidents      entries have the incidents below; the only random faults are records sent twice
   --stream KEY     stream to add to (default: REDIS_TELEMETRY_STREAM)
   --max-length N   approximate length to which the stream is trimmed (default: 1000000)
   --help
