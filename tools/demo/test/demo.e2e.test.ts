@@ -10,7 +10,7 @@ import { DemoProcess, listDescendants, stillRunning } from './support/demo-proce
 /** Its own servers, as on a machine that has none. */
 const ownServers = { TEST_SERVERS: 'local' };
 
-const timeoutMs = 120_000;
+const timeoutMs = 240_000;
 
 test(
   'a demo exits with 0, a consistent summary and the results of each scripted incident',

@@ -23,7 +23,7 @@ export class DemoProcess extends Program {
 
   /** Waits until fixes are stored. */
   async untilRacing(): Promise<void> {
-    await this.logged(/stored [1-9]/u, { timeoutMs: 60_000 });
+    await this.logged(/stored [1-9]/u, { timeoutMs: 120_000 });
   }
 
   /** Ctrl-C in its terminal. */
