@@ -10,7 +10,7 @@ import type { BenchServers } from '../servers.ts';
 import type { ClientsOptions } from './clients.ts';
 import type { FeederOptions } from './feeder.ts';
 
-const origin = 'https://bench.example.org';
+export const origin = 'https://bench.example.org';
 
 /** An event with its devices, and users who may watch it. */
 export interface Race extends AsyncDisposable {
@@ -70,13 +70,17 @@ export async function whileFed<T>(race: Race, afterMs: number, measure: () => Pr
 }
 
 /** Starts the real service with its defaults, except for what many clients of few users need. */
-export async function startGateway(race: Race): Promise<Service & { readonly url: string }> {
+export async function startGateway({
+  servers,
+  directus,
+  stream,
+}: Pick<Race, 'servers' | 'directus' | 'stream'>): Promise<Service & { readonly url: string }> {
   const service = await startService('live-gateway', {
     INSTANCE_ID: `bench-${process.pid}`,
-    REDIS_URL: race.servers.redisUrl,
-    POSTGRES_URL: race.servers.postgresUrl,
-    REDIS_TELEMETRY_STREAM: race.stream,
-    DIRECTUS_BASE_URL: race.directus.url,
+    REDIS_URL: servers.redisUrl,
+    POSTGRES_URL: servers.postgresUrl,
+    REDIS_TELEMETRY_STREAM: stream,
+    DIRECTUS_BASE_URL: directus.url,
     LIVE_WS_HOST: '127.0.0.1',
     LIVE_WS_PORT: '0',
     METRICS_PORT: '0',

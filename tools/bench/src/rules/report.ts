@@ -56,8 +56,8 @@ ${goalTable([
     atMost: goals.startUpS,
   },
   {
-    name: 'a result is announced: p99 in ms after the commit of its fix',
-    measured: latency.p99Ms,
+    name: 'a result is at a client: p99 in ms after the commit of its fix',
+    measured: latency.received.p99Ms,
     atMost: goals.p99Ms,
   },
 ])}
@@ -108,10 +108,13 @@ ${markdownTable(
 ### From a fix to its result
 
 ${formatNumber(latency.ratePerS)} fixes per second of ${formatNumber(latency.entries)} vehicles, all of them entries of one event: ${formatNumber(latency.passings)} passings of gates. From the commit of the fix behind the
-gate until the passing is read from \`results:<event>\`, as a gateway reads it:
+gate until the passing is known: read from \`results:<event>\` in Redis, and by a client of a gateway. Sent: ${formatNumber(latency.sentPerS)} per second.
 
 ${markdownTable(
-  ['sent per s', 'p50 ms', 'p99 ms', 'max ms'],
-  [[latency.sentPerS, latency.p50Ms, latency.p99Ms, latency.maxMs]],
+  ['', 'p50 ms', 'p99 ms', 'max ms'],
+  [
+    ['announced in Redis', latency.announced.p50Ms, latency.announced.p99Ms, latency.announced.maxMs],
+    ['received by a client', latency.received.p50Ms, latency.received.p99Ms, latency.received.maxMs],
+  ],
 )}`;
 }

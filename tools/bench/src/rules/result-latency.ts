@@ -1,7 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startDirectus } from '@app/test-kit/directus';
 import { eventually } from '@app/test-kit/eventually';
 import { Program } from '@app/test-kit/program';
 import { Redis } from 'ioredis';
+import { WebSocket } from 'ws';
+import { origin, startGateway } from '../gateway/race.ts';
 import { untilAcknowledged } from '../processor/drain.ts';
 import type { GeneratorOptions } from '../processor/open-loop-generator.ts';
 import { startProcessor } from '../processor/run-processor.ts';
@@ -11,21 +15,29 @@ import type { BenchServers } from '../servers.ts';
 import { openRace } from './open-race.ts';
 import { seededRace } from './seeded-race.ts';
 
-/** From the commit of the fix after a gate until the passing is announced, in ms. */
+/** From the commit of the fix after a gate until the passing is known, in ms. */
 export interface ResultLatency {
   readonly ratePerS: number;
   readonly entries: number;
   readonly sentPerS: number;
   readonly passings: number;
+  /** Read from `results:<event>` in Redis. */
+  readonly announced: Quantiles;
+  /** At a client of a gateway. */
+  readonly received: Quantiles;
+}
+
+interface Quantiles {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
 }
 
-interface Seen {
+/** When a passing was announced first, and the fix after the gate. */
+interface Announced {
   readonly deviceId: string;
   readonly afterAtMs: number;
-  readonly seenAtMs: number;
+  readonly announcedAtMs: number;
 }
 
 /** Fixes of this share of the time are not counted: the first ones wait for compilation. */
@@ -50,7 +62,8 @@ export async function benchResultLatency(
   await using watch = await watchCommits(sql, 'positions');
   await using processor = await startProcessor(redisUrl, postgresUrl, stream);
   await processor.logged(/^evaluating the event$/u);
-  await using reading = readPassings(servers, eventId);
+  await using announcements = readAnnouncements(servers, eventId);
+  await using client = await openClient(servers, stream, eventId);
   const options: GeneratorOptions = { redisUrl, stream, ratePerS, seconds, devices: entries };
   await using generator = new Program({
     main: new URL('../processor/open-loop-generator.ts', import.meta.url),
@@ -61,53 +74,65 @@ export async function benchResultLatency(
   await redis.unlink(stream);
 
   const { committedAtMs } = watch;
-  const rows = await eventually(
+  await eventually(
     async () => {
-      await reading.failure();
-      const causes = JSON.stringify([...reading.seen].map(([key, one]) => Object.assign({ key }, one)));
-      const found = await sql<{ key: string; seenAtMs: number | null; transaction: string }[]>`
-        select passings.key, "seenAtMs", positions.xmin::text as transaction
-          from passings
-          left join json_to_recordset(${causes}::text::json)
-                 as seen (key text, "deviceId" text, "afterAtMs" float8, "seenAtMs" float8) using (key)
-          join positions on positions.device_id = coalesce("deviceId", passings.device_id)
-                        and ts = coalesce(to_timestamp("afterAtMs" / 1000), after_at)
-         where event_id = ${eventId}`;
-      return found.every(({ seenAtMs, transaction }) => seenAtMs !== null && committedAtMs.has(transaction))
-        ? found
-        : undefined;
+      await announcements.failure();
+      const rows = await sql<{ key: string }[]>`select key from passings where event_id = ${eventId}`;
+      return rows.every(
+        ({ key }) => announcements.passings.has(key) && client.passings.has(withoutEvent(key)),
+      );
     },
     { timeoutMs: 60_000, intervalMs: 500 },
   );
+  const causes = JSON.stringify([...announcements.passings].map(([key, one]) => Object.assign({ key }, one)));
+  const rows = await sql<{ key: string; announcedAtMs: number; transaction: string }[]>`
+    select key, "announcedAtMs", positions.xmin::text as transaction
+      from json_to_recordset(${causes}::text::json)
+           as cause (key text, "deviceId" text, "afterAtMs" float8, "announcedAtMs" float8)
+      join positions on device_id = "deviceId" and ts = to_timestamp("afterAtMs" / 1000)`;
   const fromMs = Math.min(...committedAtMs.values()) + warmUpShare * seconds * 1000;
-  const latenciesMs = rows.flatMap(({ seenAtMs, transaction }) => {
+  const passings = rows.flatMap(({ key, announcedAtMs, transaction }) => {
     const committedMs = committedAtMs.get(transaction) ?? Number.NaN;
-    return committedMs < fromMs ? [] : [(seenAtMs ?? Number.NaN) - committedMs];
+    const receivedAtMs = client.passings.get(withoutEvent(key)) ?? Number.NaN;
+    if (committedMs < fromMs) return [];
+    return { announcedMs: announcedAtMs - committedMs, receivedMs: receivedAtMs - committedMs };
   });
   const result = {
     ratePerS,
     entries,
     sentPerS: (ratePerS * seconds) / sendingS,
-    passings: latenciesMs.length,
-    p50Ms: quantile(latenciesMs, 0.5),
-    p99Ms: quantile(latenciesMs, 0.99),
-    maxMs: quantile(latenciesMs, 1),
+    passings: passings.length,
+    announced: quantilesOf(passings.map(({ announcedMs }) => announcedMs)),
+    received: quantilesOf(passings.map(({ receivedMs }) => receivedMs)),
   };
-  const [p50, p99] = [result.p50Ms, result.p99Ms].map((ms) => ms.toFixed(0));
+  const [p50, p99] = [result.received.p50Ms, result.received.p99Ms].map((ms) => ms.toFixed(0));
   print(`results at ${ratePerS} fixes/s: ${result.passings} passings, p50 ${p50} ms, p99 ${p99} ms`);
   return result;
 }
 
-/** Reads the announcements of an event as a gateway does, and notes when it first knew each passing. */
-function readPassings({ redisUrl, sql }: BenchServers, eventId: string) {
-  const seen = new Map<string, Seen>();
+function quantilesOf(valuesMs: readonly number[]): Quantiles {
+  return { p50Ms: quantile(valuesMs, 0.5), p99Ms: quantile(valuesMs, 0.99), maxMs: quantile(valuesMs, 1) };
+}
+
+function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** As clients get a key. */
+function withoutEvent(key: string): string {
+  return key.slice(key.indexOf('/') + 1);
+}
+
+/** Reads the announcements of an event as a gateway does. */
+function readAnnouncements({ redisUrl, sql }: BenchServers, eventId: string) {
+  const passings = new Map<string, Announced>();
   const redis = new Redis(redisUrl);
   const stopping = new AbortController();
   const note = (rows: readonly Readonly<Record<string, unknown>>[]): void => {
-    const seenAtMs = performance.timeOrigin + performance.now();
+    const announcedAtMs = nowMs();
     for (const { key, device_id: deviceId, after_at: afterAt } of rows) {
-      if (seen.has(String(key))) continue;
-      seen.set(String(key), { deviceId: String(deviceId), afterAtMs: Number(afterAt), seenAtMs });
+      if (passings.has(String(key))) continue;
+      passings.set(String(key), { deviceId: String(deviceId), afterAtMs: Number(afterAt), announcedAtMs });
     }
   };
   const reading = (async () => {
@@ -115,8 +140,8 @@ function readPassings({ redisUrl, sql }: BenchServers, eventId: string) {
       const reply = await redis.xread('BLOCK', 500, 'STREAMS', `results:${eventId}`, id);
       for (const [entryId, fields] of reply?.[0]?.[1] ?? []) {
         id = entryId;
-        const changes = fields[fields.indexOf('changes') + 1];
-        if (fields.includes('changes')) note(JSON.parse(changes ?? '{}').passings.rows);
+        const at = fields.indexOf('changes');
+        if (at !== -1) note(JSON.parse(fields[at + 1] ?? '').passings.rows);
         else {
           note(
             await sql`
@@ -128,7 +153,7 @@ function readPassings({ redisUrl, sql }: BenchServers, eventId: string) {
     }
   })();
   return {
-    seen,
+    passings,
     /** Rejects if reading has failed. */
     failure: () => Promise.race([reading, sleep(0)]),
     async [Symbol.asyncDispose]() {
@@ -137,4 +162,38 @@ function readPassings({ redisUrl, sql }: BenchServers, eventId: string) {
       redis.disconnect();
     },
   };
+}
+
+/** A client of the real gateway, subscribed to the results of the event. */
+async function openClient(servers: BenchServers, stream: string, eventId: string) {
+  await using stack = new AsyncDisposableStack();
+  const directus = stack.use(await startDirectus());
+  const [userId, session] = [randomUUID(), `session.${randomUUID()}`];
+  directus.addSession(session, userId);
+  directus.allow(userId, eventId);
+  const gateway = stack.use(await startGateway({ servers, directus, stream }));
+  const socket = stack.adopt(
+    new WebSocket(gateway.url, 'live.v1', {
+      headers: { origin, cookie: `directus_session_token=${session}` },
+    }),
+    (opened) => opened.terminate(),
+  );
+  /** When each was received first, by key. */
+  const passings = new Map<string, number>();
+  const subscribed = Promise.withResolvers<void>();
+  socket.on('open', () =>
+    socket.send(JSON.stringify({ type: 'subscribe', id: 1, topic: `results:${eventId}` })),
+  );
+  socket.on('message', (data) => {
+    if (!Buffer.isBuffer(data)) return;
+    const { type, code, set } = JSON.parse(data.toString());
+    if (type === 'error') subscribed.reject(new Error(`refused: ${code}`));
+    if (type !== 'results') return;
+    subscribed.resolve();
+    for (const { key } of set?.passings ?? []) if (!passings.has(key)) passings.set(key, nowMs());
+  });
+  socket.on('error', subscribed.reject);
+  await subscribed.promise;
+  const owned = stack.move();
+  return { passings, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -34,7 +34,8 @@ export async function benchStartUp(
     copy positions (device_id, ts, latitude, longitude, altitude, angle, speed, satellites, priority, codec, attributes)
     from stdin`.writable();
   await pipeline(Readable.from(copyLines(long)), into);
-  await sql`analyze positions`;
+  // Or autovacuum would do it meanwhile.
+  await sql`vacuum analyze positions`;
 
   const cpuAtStart = await servers.cpuUs();
   const startedAtMs = performance.now();
@@ -48,7 +49,7 @@ export async function benchStartUp(
         select revision::int as revision from evaluations where event_id = ${long.race.event.id}`;
       return (row?.revision ?? 0) > 0;
     },
-    { timeoutMs: 300_000, intervalMs: 50 },
+    { timeoutMs: 600_000, intervalMs: 50 },
   );
   const seconds = (performance.now() - startedAtMs) / 1000;
   const cpu = await servers.cpuUs();

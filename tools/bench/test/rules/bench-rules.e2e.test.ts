@@ -27,10 +27,9 @@ test('every part measures the real evaluation and appears in the report', { time
   }
   for (const us of [live.withoutUs, live.announcingUs, live.evaluatingUs]) expect(us).toBeGreaterThan(0);
   expect(startUp).toMatchObject({ fixes: 1800, peakRssBytes: expect.any(Number) });
-  // Of each of the first gates, a hundred metres from where they queue.
-  expect(latency.passings).toBeGreaterThan(20);
-  expect(latency.p50Ms).toBeGreaterThan(0);
-  expect(latency.maxMs).toBeGreaterThanOrEqual(latency.p99Ms);
+  expect(latency.passings).toBeGreaterThan(0);
+  expect(latency.announced.p50Ms).toBeGreaterThan(0);
+  expect(latency.received.p50Ms).toBeGreaterThan(0);
 
   const machine = { ...describeMachine(), loadBefore: 100 };
   const { section } = reportRules({ machine, servers: servers.settings, evaluation, live, startUp, latency });
