@@ -15,7 +15,7 @@ export interface RulesResults {
   readonly evaluation: Evaluation;
   readonly live: LiveCost;
   readonly startUp: StartUp;
-  readonly latency: ResultLatency;
+  readonly latency: readonly ResultLatency[];
 }
 
 const goals = { fixesPerS: 500_000, addedUs: 2, startUpS: 30, p99Ms: 1000 } as const;
@@ -55,11 +55,11 @@ ${goalTable([
     measured: startUp.seconds,
     atMost: goals.startUpS,
   },
-  {
-    name: 'a result is at a client: p99 in ms after the commit of its fix',
-    measured: latency.received.p99Ms,
+  ...latency.map(({ entries, received }) => ({
+    name: `a result is at a client: p99 in ms after the commit of its fix, ${formatNumber(entries)} entries`,
+    measured: received.p99Ms,
     atMost: goals.p99Ms,
-  },
+  })),
 ])}
 
 ### Evaluation
@@ -107,14 +107,29 @@ ${markdownTable(
 
 ### From a fix to its result
 
-${formatNumber(latency.ratePerS)} fixes per second of ${formatNumber(latency.entries)} vehicles, all of them entries of one event: ${formatNumber(latency.passings)} passings of gates. From the commit of the fix behind the
-gate until the passing is known: read from \`results:<event>\` in Redis, and by a client of a gateway. Sent: ${formatNumber(latency.sentPerS)} per second.
+Fixes of vehicles that are all entries of one event, at a fixed rate. From the commit of the fix behind a gate until the passing is
+known: read from \`results:<event>\` in Redis, and by a client of a gateway.
 
 ${markdownTable(
-  ['', 'p50 ms', 'p99 ms', 'max ms'],
   [
-    ['announced in Redis', latency.announced.p50Ms, latency.announced.p99Ms, latency.announced.maxMs],
-    ['received by a client', latency.received.p50Ms, latency.received.p99Ms, latency.received.maxMs],
+    'entries',
+    'fixes sent per s',
+    'passings',
+    'announced p50 ms',
+    'p99 ms',
+    'received p50 ms',
+    'p99 ms',
+    'max ms',
   ],
+  latency.map(({ entries, sentPerS, passings, announced, received }) => [
+    entries,
+    sentPerS,
+    passings,
+    announced.p50Ms,
+    announced.p99Ms,
+    received.p50Ms,
+    received.p99Ms,
+    received.maxMs,
+  ]),
 )}`;
 }

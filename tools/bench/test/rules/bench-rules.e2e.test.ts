@@ -32,7 +32,14 @@ test('every part measures the real evaluation and appears in the report', { time
   expect(latency.received.p50Ms).toBeGreaterThan(0);
 
   const machine = { ...describeMachine(), loadBefore: 100 };
-  const { section } = reportRules({ machine, servers: servers.settings, evaluation, live, startUp, latency });
+  const { section } = reportRules({
+    machine,
+    servers: servers.settings,
+    evaluation,
+    live,
+    startUp,
+    latency: [latency],
+  });
   expect(section).not.toMatch(/NaN|undefined|\[object|\?/u);
   expect(section).toContain('too busy to judge');
 });

@@ -10,6 +10,7 @@ import { resultsAsOfMs } from './event-evaluator.ts';
 import { type EventLease, renewIfDue } from './event-lease.ts';
 import { EntryJudge, failureProblems } from './judge-event.ts';
 import { readPositions } from './observe-positions.ts';
+import { readAhead } from './read-ahead.ts';
 import { prepareInputs } from './race-inputs.ts';
 import { RecordArrivals } from './record-arrivals.ts';
 import { tableRows } from './result-tables.ts';
@@ -61,7 +62,7 @@ export async function computeResults(
   for (const deviceId of deviceIds) {
     await keepLease();
     // Nothing is added later, so no announced fix has to be told from a stored one.
-    await tracks.observe(deviceId, readPositions(postgres, deviceId, window), '0-0', breathe);
+    await tracks.observe(deviceId, readAhead(readPositions(postgres, deviceId, window)), '0-0', breathe);
   }
   const judge = new EntryJudge();
   for (const { id } of checked.entries) judge.markDue(id, [reason]);

@@ -12,6 +12,7 @@ import { type EventLease, renewIfDue } from './event-lease.ts';
 import { readFaultyChanges } from './faulty-changes.ts';
 import { EntryJudge, failureProblems } from './judge-event.ts';
 import { readPositions } from './observe-positions.ts';
+import { readAhead } from './read-ahead.ts';
 import { prepareInputs, type RaceInputs } from './race-inputs.ts';
 import { noteEnd, readStored, readStoredBefore, type StoredCursor } from './read-stored.ts';
 import { RecordArrivals } from './record-arrivals.ts';
@@ -227,7 +228,7 @@ export class EventEvaluator {
       signal.throwIfAborted();
       await renewIfDue(postgres, this.#lease);
       const { id: coveredId } = await noteEnd(redis, this.#lease.eventId);
-      const pages = readPositions(postgres, next.deviceId, inputs.checked.window);
+      const pages = readAhead(readPositions(postgres, next.deviceId, inputs.checked.window));
       await tracks.observe(next.deviceId, pages, coveredId, breathe);
       metrics.devicesObserved.inc({ reason: next.reason });
       const mark = this.#marks.get(next.deviceId);

@@ -33,7 +33,7 @@ export async function* readPositions(
   postgres: PostgresClient,
   deviceId: string,
   window: EventWindow,
-): AsyncGenerator<readonly StoredPosition[]> {
+): AsyncGenerator<readonly StoredPosition[], void> {
   const { fromMs, untilMs } = window;
   let sos = await readSosOfWrongClocks(postgres, deviceId, window);
   let comparison = '>=';
