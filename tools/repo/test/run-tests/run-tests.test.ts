@@ -50,63 +50,50 @@ describe('a run succeeds', () => {
 });
 
 describe('a run fails with a reason', () => {
-  test.for([
-    [
-      'a failed test',
-      "test('breaks', () => expect(1).toBe(2));\n",
-      '1 passed, 1 failed, 0 skipped',
-      'failed: sample.test.mjs > breaks',
-    ],
-    [
-      'a file that cannot be imported',
-      "import './gone.mjs';\ntest('never runs', () => {});\n",
-      '1 passed, 1 failed, 0 skipped',
-      'broken: sample.test.mjs',
-    ],
-    ['a file without a test', 'export {};\n', '1 passed, 1 failed, 0 skipped', 'broken: sample.test.mjs'],
-    [
-      'an unhandled rejection',
-      "test('passes', () => { void Promise.reject(new Error('lost')); });\n",
-      '2 passed, 1 failed, 0 skipped',
-      'unhandled error: lost',
-    ],
-    [
-      'an uncaught exception',
-      "test('passes', () => new Promise((done) => {\n" +
-        "  setImmediate(() => { setImmediate(done); throw new Error('thrown late'); });\n}));\n",
-      '2 passed, 1 failed, 0 skipped',
-      'unhandled error: thrown late',
-    ],
-    [
-      'a failed hook',
-      "describe('suite', () => {\n  beforeAll(() => { throw new Error('no ground'); });\n" +
-        "  test('never runs', () => {});\n});\n",
-      '1 passed, 2 failed, 0 skipped',
-      'broken: sample.test.mjs > suite',
-    ],
-    [
-      'a skip that is not allowed',
-      "test.skip('left out', () => {});\n",
-      '1 passed, 1 failed, 0 skipped',
-      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: sample.test.mjs > left out',
-    ],
-    [
-      'a todo',
-      "test.todo('some day');\n",
-      '1 passed, 1 failed, 0 skipped',
-      'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: sample.test.mjs > some day',
-    ],
-    [
-      'a killed test process',
-      "test('kills', () => { process.kill(process.pid, 'SIGKILL'); });\n",
-      '1 passed, 2 failed, 0 skipped',
-      'pending: sample.test.mjs > kills',
-    ],
-  ] as const)('with %s', ([, sample, lastLine, reason]) => {
-    const run = runTests({ 'good.test.mjs': good, 'sample.test.mjs': sample });
-    expect(run.output).toContain(reason);
-    expect(run).toMatchObject({ code: 1, lastLine });
-  });
+  // It starts a process for each of ten files.
+  test(
+    'for each failed, broken, skipped, killed or missing test, and for each error outside of one',
+    { timeout: 300_000 },
+    () => {
+      const samples: readonly (readonly [text: string, ...reasons: string[]])[] = [
+        ["test('breaks', () => expect(1).toBe(2));\n", 'failed: 0.test.mjs > breaks'],
+        // A file that cannot be imported, and one without a test.
+        ["import './gone.mjs';\ntest('never runs', () => {});\n", 'broken: 1.test.mjs'],
+        ['export {};\n', 'broken: 2.test.mjs'],
+        ["test('passes', () => { void Promise.reject(new Error('lost')); });\n", 'unhandled error: lost'],
+        [
+          "test('passes', () => new Promise((done) => {\n" +
+            "  setImmediate(() => { setImmediate(done); throw new Error('thrown late'); });\n}));\n",
+          'unhandled error: thrown late',
+        ],
+        [
+          "describe('suite', () => {\n  beforeAll(() => { throw new Error('no ground'); });\n" +
+            "  test('never runs', () => {});\n});\n",
+          'broken: 5.test.mjs > suite',
+          'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: 5.test.mjs > suite > never runs',
+        ],
+        [
+          "test.skip('left out', () => {});\n",
+          'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: 6.test.mjs > left out',
+        ],
+        [
+          "test.todo('some day');\n",
+          'skipped, but not in tools/repo/src/run-tests/allowed-skips.ts: 7.test.mjs > some day',
+        ],
+        [
+          "test('kills', () => { process.kill(process.pid, 'SIGKILL'); });\n",
+          'pending: 8.test.mjs > kills',
+          'unhandled error: [vitest-pool]: Worker forks emitted error',
+        ],
+      ];
+      const files = Object.fromEntries(samples.map(([text], n) => [`${n}.test.mjs`, text]));
+      const run = runTests({ ...files, 'good.test.mjs': good });
+      const reasons = samples.flatMap(([, ...ofSample]) => ofSample);
+      for (const reason of reasons) expect(run.output).toContain(reason);
+      // One failure for each reason: by itself it would fail a run.
+      expect(run).toMatchObject({ code: 1, lastLine: `3 passed, ${reasons.length} failed, 0 skipped` });
+    },
+  );
 
   test('with no test file at all', () => {
     const run = runTests({});
