@@ -39,6 +39,8 @@ export default defineConfig({
         test: {
           name: 'servers',
           include: [needServers],
+          // Likewise; to import the services takes a second of CPU.
+          isolate: false,
           globalSetup: servers,
           sequence: { groupOrder: 2 },
         },

@@ -1,42 +1,18 @@
 /* oxlint-disable typescript/unbound-method -- each original is called on the object that was spied on */
+import { PostgresClient } from '@app/runtime/postgres-client';
 import { chosenSeed } from '@app/test-kit/chosen-seed';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { DeviceTracks } from '../../../src/domain/evaluator/device-tracks.ts';
-import type { writeResults } from '../../../src/domain/evaluator/write-results.ts';
 import { openEvaluation } from '../../support/evaluation.ts';
 import { resultsProperty } from '../../support/evaluator-model.ts';
 import { insertSmallRace, drive, startAtMs } from '../../support/small-race.ts';
 import { resultsFromScratch, resultsStored } from '../../support/results-from-scratch.ts';
 
-type WriteArguments = Parameters<typeof writeResults>;
-
-const planted = vi.hoisted(() => ({ isWriteStale: false }));
-
-vi.mock(import('../../../src/domain/evaluator/write-results.ts'), async (importOriginal) => {
-  const original = await importOriginal();
-  let previous: WriteArguments | undefined;
-  return {
-    ...original,
-    writeResults: async (...args: WriteArguments) => {
-      const revision = await original.writeResults(...args);
-      if (planted.isWriteStale && previous?.[1].eventId === args[1].eventId) {
-        // As if an older evaluation, whose write is not refused, came last.
-        await original.writeResults(args[0], args[1], previous[2], previous[3]);
-      }
-      previous = args;
-      return revision;
-    },
-  };
-});
-
 const seed = chosenSeed('MODEL_SEED');
 const at = await openEvaluation();
 afterAll(() => at[Symbol.asyncDispose]());
-afterEach(() => {
-  vi.restoreAllMocks();
-  planted.isWriteStale = false;
-});
+afterEach(() => vi.restoreAllMocks());
 
 test('three entries that drive the stage have results in every table, equal to those from scratch', async () => {
   const race = await insertSmallRace(at.sql);
@@ -121,6 +97,18 @@ test('a fix that is too late and not observed again is detected', { timeout: 300
 });
 
 test('an older write that comes last is detected', { timeout: 300_000 }, async () => {
-  planted.isWriteStale = true;
+  // As if an older evaluation, whose write is not refused, came last.
+  const { run } = PostgresClient.prototype;
+  let previous: Parameters<typeof run> | undefined;
+  vi.spyOn(PostgresClient.prototype, 'run').mockImplementation(async function (
+    this: PostgresClient,
+    ...args
+  ) {
+    const result = await run.apply(this, args);
+    if (args[1] !== 'writing results') return result;
+    if (previous) await run.apply(this, previous);
+    previous = args;
+    return result;
+  });
   expect(await firstFailure()).toMatch(isDetected);
 });
