@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { LiveClient, LivePosition } from '@app/live-client';
 import { eventTopic } from '@app/shared/topics';
+import { logIn } from '@app/spectator/log-in';
 import { watchEvent } from '@app/spectator/watch-event';
 import { eventually } from '@app/test-kit/eventually';
 import { seededEventId } from '@app/fleet-sim/seed-sql';
@@ -20,11 +21,11 @@ export class Viewers implements Disposable {
     using opening = new DisposableStack();
     const clients: LiveClient[] = [];
     for (let index = 0; index < count; index += 1) {
-      const client = await watchEvent({
-        ...admin,
+      const client = watchEvent({
         directusUrl: stack.httpUrl,
         liveUrl: stack.liveUrl,
-        eventId: seededEventId,
+        topics: [eventTopic(seededEventId)],
+        cookie: await logIn(stack.httpUrl, admin),
       });
       clients.push(opening.use(client));
     }

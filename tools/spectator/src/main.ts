@@ -1,10 +1,15 @@
 import { setInterval as every } from 'node:timers/promises';
-import { eventTopic } from '@app/shared/topics';
+import { eventTopic, resultsTopic } from '@app/shared/topics';
 import { describeRace } from './describe-race.ts';
+import { describeResults } from './describe-results.ts';
+import { logIn } from './log-in.ts';
+import { readNames, type RaceNames } from './read-names.ts';
 import { readSettings, type SpectatorSettings } from './read-settings.ts';
 import { watchEvent } from './watch-event.ts';
 
 const printIntervalMs = 5_000;
+/** Results are printed at most this often, and only if they have changed. */
+const printResultsIntervalMs = 60_000;
 
 process.exitCode = await main();
 
@@ -26,12 +31,27 @@ async function main(): Promise<number> {
 }
 
 async function watch(settings: SpectatorSettings, stop: AbortSignal): Promise<number> {
+  const { directusUrl, eventId } = settings;
   const ended = new AbortController();
-  using client = await watchEvent({ ...settings, onEnd: (ending) => ended.abort(ending) });
+  const cookie = await logIn(directusUrl, settings);
+  const topics = [eventTopic(eventId), resultsTopic(eventId)];
+  using client = watchEvent({ ...settings, topics, cookie, onEnd: (ending) => ended.abort(ending) });
+  let names: RaceNames = { entries: new Map(), stages: new Map() };
+  let printed = '';
+  let printAtMs = -Infinity;
   const signal = AbortSignal.any([stop, ended.signal]);
   try {
     for await (const _ of every(printIntervalMs, undefined, { signal })) {
-      const positions = client.positions.get(eventTopic(settings.eventId))?.values() ?? [];
+      const results = client.results.get(resultsTopic(eventId));
+      if (results !== undefined && results.size > 0 && performance.now() >= printAtMs) {
+        printAtMs = performance.now() + printResultsIntervalMs;
+        // While Directus does not answer, the names of before are shown.
+        names = await readNames(directusUrl, cookie, eventId).catch(() => names);
+        const table = describeResults(results, names).join('\n');
+        if (table !== printed) console.log(table);
+        printed = table;
+      }
+      const positions = client.positions.get(eventTopic(eventId))?.values() ?? [];
       const state = client.state === 'live' ? '' : `${client.state}: `;
       console.log(
         `${new Date().toISOString().slice(11, 19)}  ${state}${describeRace(positions, Date.now())}`,

@@ -1,25 +1,23 @@
 import { connect, type Ending, type LiveClient } from '@app/live-client';
 import { inflateFrames } from '@app/live-client/inflate';
-import { eventTopic } from '@app/shared/topics';
 import { WebSocket } from 'ws';
-import { logIn, type Credentials } from './log-in.ts';
 
-export interface WatchOptions extends Credentials {
+export interface WatchOptions {
   readonly directusUrl: string;
   /** WebSocket URL of the gateway. */
   readonly liveUrl: string;
-  readonly eventId: string;
+  readonly topics: readonly string[];
+  /** Of the session, from `logIn`. */
+  readonly cookie: string;
   /** Called when the client ends for good: the session ended, or the user may not see the event. */
   readonly onEnd?: (ending: Ending) => void;
 }
 
-/** Logs in and watches an event until the session ends, reconnecting when connections are lost. */
-export async function watchEvent(options: WatchOptions): Promise<LiveClient> {
-  const { directusUrl, liveUrl, eventId, onEnd } = options;
-  const cookie = await logIn(directusUrl, options);
+/** Watches events until the session ends, reconnecting when connections are lost. */
+export function watchEvent({ directusUrl, liveUrl, topics, cookie, onEnd }: WatchOptions): LiveClient {
   return connect({
     url: liveUrl,
-    topics: [eventTopic(eventId)],
+    topics,
     openSocket: (url, protocol) => inflateFrames(new WebSocket(url, protocol, { headers: { cookie } })),
     checkSession: (signal) => fetch(`${directusUrl}/users/me?fields=id`, { headers: { cookie }, signal }),
     onState: (_, ending) => {
