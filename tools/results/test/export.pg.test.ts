@@ -7,6 +7,7 @@ import { openEvaluation } from '@app/processor/testing/evaluation';
 import { resultsStored } from '@app/processor/testing/results-from-scratch';
 import { drive, fixAt, insertSmallRace, startAtMs } from '@app/processor/testing/small-race';
 import { asRole } from '@app/test-kit/as-role';
+import { startPgBouncer } from '@app/test-kit/pgbouncer';
 import { openServerFixture } from '@app/test-kit/server-fixture';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { evaluateEvent } from '../src/evaluate/evaluate-event.ts';
@@ -258,6 +259,27 @@ test('an unknown event or stage, no results and an output that exists or cannot 
   expect(await run('--event', race.eventId, '--format', 'csv', '--output', join(existing, 'below'))).toMatch(
     /below cannot be written: ENOTDIR/u,
   );
+});
+
+test('behind a pooler in transaction mode results are evaluated, and exported as without', async () => {
+  const target = servers.postgresUrl;
+  await using pooler = await startPgBouncer({ target, poolMode: 'transaction' });
+  const env = { POSTGRES_URL: pooler.url };
+  const evaluated = await runResults(['evaluate', '--event', race.eventId], env);
+  expect({ ...evaluated, stdout: '' }).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(evaluated.stdout).toContain('the tables hold these results already');
+  for (const [format, file] of [
+    ['csv', 'passings.csv'],
+    ['gpx', 'entry-2.gpx'],
+  ] as const) {
+    const direct = await exportTo('--format', format);
+    const output = join(folder, `pooled-${format}`);
+    const args = ['export', '--event', race.eventId, '--format', format, '--output', output];
+    expect(await runResults(args, env)).toMatchObject({ code: 0, stderr: '' });
+    expect(await readFile(join(output, file), 'utf8')).toBe(
+      await readFile(join(direct.output, file), 'utf8'),
+    );
+  }
 });
 
 test('a login that may not read everything is refused with a sentence', async () => {
