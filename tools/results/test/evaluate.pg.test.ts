@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { resultsStream } from '@app/processor/evaluator/announce-results';
-import { evaluateOnce } from '@app/processor/evaluator/evaluate-once';
+import { computeResults, evaluateOnce } from '@app/processor/evaluator/evaluate-once';
 import { claimEvent, LeaseLostError } from '@app/processor/evaluator/event-lease';
 import { openEvaluation } from '@app/processor/testing/evaluation';
 import { resultsFromScratch, resultsStored } from '@app/processor/testing/results-from-scratch';
@@ -125,6 +125,16 @@ test('an event that another evaluator has taken over meanwhile is not written', 
   await sql`update evaluations set holder = 'processor-1', epoch = epoch + 1 where event_id = ${eventId}`;
   await expect(evaluateOnce(at.client, lease)).rejects.toThrow(LeaseLostError);
   expect(await sql`select from passings where event_id = ${eventId}`).toEqual([]);
+});
+
+test('the lease is kept between the devices, and a loss ends the evaluation', async () => {
+  const { eventId, entryIds } = await insertDrivenRace();
+  let calls = 0;
+  await computeResults(at.client, eventId, async () => void (calls += 1));
+  expect(calls).toBeGreaterThanOrEqual(entryIds.length + 1);
+  await expect(
+    computeResults(at.client, eventId, () => Promise.reject(new LeaseLostError('lost'))),
+  ).rejects.toThrow(LeaseLostError);
 });
 
 test('when Redis does not answer, the results are written, and announced by the next run', async () => {
