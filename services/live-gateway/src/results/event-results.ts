@@ -35,7 +35,8 @@ export interface FramesTo {
 
 interface HeldRow {
   readonly row: ResultRow;
-  readonly changedAt: number;
+  /** By view: a row that is sent again without a visible change would tell that a hidden column has changed. */
+  readonly changedAt: Readonly<Record<ResultsView, number>>;
 }
 
 interface RowChange {
@@ -80,7 +81,9 @@ export class EventResults {
     this.#topic = resultsTopic(eventId);
     this.#revision = snapshot.revision;
     for (const [table, rows] of snapshot.rows) {
-      this.#held.set(table, new Map([...rows].map(([key, row]) => [key, { row, changedAt: -Infinity }])));
+      // History does not say which columns of vehicle states changed: to the public all of them are sent again.
+      const changedAt = { full: -Infinity, public: table === 'vehicle_states' ? 0 : -Infinity };
+      this.#held.set(table, new Map([...rows].map(([key, row]) => [key, { row, changedAt }])));
     }
     this.#applyHistory(history);
     this.#states.set(idOf(snapshot.revision), 0);
@@ -169,7 +172,7 @@ export class EventResults {
     let frames = this.#changesFrames.get(id);
     if (frames === undefined) {
       const changes = state === this.#state - 1 ? this.#lastChanges : undefined;
-      frames = this.#encode(view, changes ?? this.#rowsSince(state), changes === undefined);
+      frames = this.#encode(view, changes ?? this.#rowsSince(state, view), changes === undefined);
       this.#changesFrames.set(id, frames);
     }
     return frames;
@@ -197,13 +200,18 @@ export class EventResults {
     if (actual.length === 0 && this.isAt(revision)) return;
     this.#state += 1;
     this.#revision = revision;
-    for (const { table, key, after } of actual) {
+    for (const { table, key, before, after } of actual) {
       const id = `${table} ${key}`;
       this.#removed.delete(id);
       let held = this.#held.get(table);
       if (held === undefined) this.#held.set(table, (held = new Map()));
       if (after !== undefined) {
-        held.set(key, { row: after, changedAt: this.#state });
+        const known = held.get(key)?.changedAt.public ?? this.#state;
+        const isShown = before === undefined || isShownChange(table, before, after);
+        held.set(key, {
+          row: after,
+          changedAt: { full: this.#state, public: isShown ? this.#state : known },
+        });
         continue;
       }
       held.delete(key);
@@ -242,8 +250,10 @@ export class EventResults {
       for (const { table, set, removed } of announcement.changes ?? []) {
         const held = this.#held.get(table);
         for (const key of set.keys()) {
-          const row = held?.get(key)?.row;
-          if (row !== undefined) held?.set(key, { row, changedAt: at - end });
+          const known = held?.get(key);
+          if (known === undefined) continue;
+          const changedAt = { full: at - end, public: Math.max(at - end, known.changedAt.public) };
+          held?.set(key, { row: known.row, changedAt });
         }
         for (const key of removed.filter((gone) => held?.has(gone) !== true)) {
           this.#removed.delete(`${table} ${key}`);
@@ -254,10 +264,10 @@ export class EventResults {
   }
 
   /** As if the client held none of them: it holds some, perhaps with values in columns that are unknown now. */
-  #rowsSince(state: number): readonly RowChange[] {
+  #rowsSince(state: number, view: ResultsView): readonly RowChange[] {
     const changed = [...this.#held].flatMap(([table, held]) =>
       [...held]
-        .filter(([, { changedAt }]) => changedAt > state)
+        .filter(([, { changedAt }]) => changedAt[view] > state)
         .map(([key, { row }]) => ({ table, key, before: undefined, after: row })),
     );
     const removed = [...this.#removed.values()]
@@ -298,6 +308,15 @@ function isNext(before: Announcement | undefined, next: Announcement | undefined
 function isChange({ before, after }: RowChange): boolean {
   if (before === undefined || after === undefined) return before !== after;
   return Object.entries(after).some(([name, value]) => value !== before[name]);
+}
+
+function isShownChange(table: string, before: ResultRow, after: ResultRow): boolean {
+  return isChange({
+    table,
+    key: '',
+    before: shownRow(table, before, 'public'),
+    after: shownRow(table, after, 'public'),
+  });
 }
 
 /** The key and the columns that differ, undefined if none do; of a new row all, without unknown ones unless `withUnknown`. */

@@ -25,14 +25,22 @@ export function isTableShown(table: string, view: ResultsView): boolean {
 
 /** A row as clients of a view see it; undefined if they do not. */
 export function shownRow(table: string, row: ResultRow, view: ResultsView): ResultRow | undefined {
-  if (table === 'vehicle_states') return shownState(row, view);
+  if (view === 'full') return row;
+  if (table === 'vehicle_states') return shownState(row);
+  if (table === 'stage_results') return shownStageResult(row);
   return isTableShown(table, view) ? row : undefined;
 }
 
 /** An SOS is an incident: others see what the vehicle does apart from it, and since when. */
-function shownState(row: ResultRow, view: ResultsView): ResultRow {
+function shownState(row: ResultRow): ResultRow {
   const { tracker_state: state = null, tracker_state_since: since = null, last_record_at: _, ...shown } = row;
-  return view === 'full' ? row : { ...shown, state, since };
+  return { ...shown, state, since };
+}
+
+/** How many waypoints were missed would tell of hidden ones. */
+function shownStageResult(row: ResultRow): ResultRow {
+  const { missed_waypoints: _, ...shown } = row;
+  return shown;
 }
 
 /** Rows of one table by their key. */

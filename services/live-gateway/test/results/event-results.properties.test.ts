@@ -103,6 +103,31 @@ test('a client is resumed from a revision that this gateway knows from the strea
   expect(results.stateAt('', 'full')).toBeUndefined();
 });
 
+test('who does not see incidents is sent no row when an SOS begins, and no count of missed waypoints', () => {
+  const at = new ModelTables();
+  const state = { key: 'a', tracker_state: 'moving', tracker_state_since: 1 };
+  at.write('vehicle_states', [['a', { ...state, state: 'moving', since: 1 }]]);
+  const gateway = new ModelGateway(at);
+  const before = gateway.results.state;
+  const { cursor } = gateway.results.completed('public');
+  at.write('vehicle_states', [['a', { ...state, state: 'sos', since: 2 }]]);
+  at.write('stage_results', [['b', { key: 'b', missed_waypoints: 1, status: 'on_stage' }]]);
+  gateway.follow(0);
+  const sent = (view: ResultsView) =>
+    gateway.results
+      .changesSince(before, view)
+      .frames.map((frame) => JSON.parse(Buffer.from(frame).toString()).set);
+  expect(sent('public')).toEqual([{ stage_results: [{ key: 'b', status: 'on_stage' }] }]);
+  expect(sent('full')).toMatchObject([
+    { vehicle_states: [{ state: 'sos' }], stage_results: [{ missed_waypoints: 1 }] },
+  ]);
+  // A gateway that knows changes from the stream only sends the states of all vehicles.
+  at.write('vehicle_states', [['c', { ...state, key: 'c', state: 'moving', since: 1 }]]);
+  const later = new ModelGateway(at).results;
+  const { frames } = later.changesSince(later.stateAt(cursor, 'public') ?? 0, 'public');
+  expect(JSON.parse(Buffer.from(frames[0] ?? '').toString()).set.vehicle_states).toHaveLength(2);
+});
+
 test('frames are encoded once for all clients of a view', () => {
   const at = new ModelTables();
   const gateway = new ModelGateway(at);
