@@ -26,10 +26,14 @@ export type CrossingTime =
 const rangeErrorM = 3;
 /** Where a tracker reports no HDOP: a little more than that at a good HDOP. */
 const defaultSigmaM = 3;
+/** Receivers report up to 99.99, for no fix; an error without a bound would make times that are no numbers. */
+const maxHdop = 100;
 
 /** Standard deviation of a fix per axis, in metres: HDOP × range error is that of both axes together. */
 export function positionSigmaM(hdop?: number): number {
-  return hdop !== undefined && hdop > 0 ? (hdop * rangeErrorM) / Math.SQRT2 : defaultSigmaM;
+  return hdop !== undefined && hdop > 0
+    ? (Math.min(hdop, maxHdop) * rangeErrorM) / Math.SQRT2
+    : defaultSigmaM;
 }
 
 /**

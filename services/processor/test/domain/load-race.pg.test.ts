@@ -286,7 +286,7 @@ test('each value that cannot be used is a problem in words, and leaves out its r
     ],
     [
       "update entries set start_at = 'infinity' where name = 'One'",
-      'The entry One has the start Infinity; it must be a number.',
+      'The entry One has the start Infinity; it must be a date and a time.',
     ],
     ["update devices set imei = '' where imei = '356307042441013'", 'A device of an entry has no imei.'],
     [

@@ -42,7 +42,8 @@ export function readOptionalNumber(row: NamedRow, column: string): number | unde
   if (value === null || value === undefined) return undefined;
   if (typeof value !== 'number') {
     const shown = typeof value === 'string' ? value : JSON.stringify(value);
-    throw new RowError(`${row.what} has the ${labelOf(column)} ${shorten(shown)}; it must be a number.`);
+    const expected = isTime(column) ? 'a date and a time' : 'a number';
+    throw new RowError(`${row.what} has the ${labelOf(column)} ${shorten(shown)}; it must be ${expected}.`);
   }
   return value;
 }
@@ -71,8 +72,13 @@ function missing(row: NamedRow, column: string): never {
   throw new RowError(`${row.what} has no ${labelOf(column)}.`);
 }
 
+function isTime(column: string): boolean {
+  return /(?:^|_)at$/u.test(column);
+}
+
 /** `left_latitude` is `left latitude`, `radius_m` is `radius`, `stage_id` is `stage`. */
 function labelOf(column: string): string {
+  if (column === 'at') return 'time';
   return column.replace(/_(?:id|at|m|s|kmh)$/u, '').replaceAll('_', ' ');
 }
 

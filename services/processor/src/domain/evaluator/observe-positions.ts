@@ -129,7 +129,11 @@ function storedSpeed(speedKmh: number): number {
   return Math.fround(speedKmh);
 }
 
+/** Of other years toISOString and Postgres have different notations, and no fix is of them. */
+const firstMs = Date.parse('0001-01-01T00:00:00Z');
+const lastMs = Date.parse('9999-12-31T23:59:59Z');
+
 function timestamp(ms: number): string {
-  if (!Number.isFinite(ms)) return ms < 0 ? '-infinity' : 'infinity';
-  return new Date(ms).toISOString();
+  if (ms < firstMs) return '-infinity';
+  return ms > lastMs ? 'infinity' : new Date(ms).toISOString();
 }

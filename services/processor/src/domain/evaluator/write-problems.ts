@@ -13,13 +13,18 @@ export async function writeProblems(
   const rows = problems.map(({ collection, id, message, isRefused }) => ({
     collection,
     row_id: id,
-    message,
+    message: storable(message),
     is_refused: isRefused,
   }));
   await postgres.run(
     (sql) => sql.unsafe(statement, [eventId, holder, epoch, JSON.stringify(rows)]),
     'writing problems of a race',
   );
+}
+
+/** Without half a character, where a value was shortened, and without NUL, which JSON columns may contain and text may not. */
+function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
 const statement = `

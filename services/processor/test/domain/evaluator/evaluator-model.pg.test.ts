@@ -6,7 +6,7 @@ import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { DeviceTracks } from '../../../src/domain/evaluator/device-tracks.ts';
 import { openEvaluation } from '../../support/evaluation.ts';
 import { resultsProperty } from '../../support/evaluator-model.ts';
-import { insertSmallRace, drive, startAtMs } from '../../support/small-race.ts';
+import { insertSmallRace, drive, fixAt, type SmallRace, startAtMs } from '../../support/small-race.ts';
 import { resultsFromScratch, resultsStored } from '../../support/results-from-scratch.ts';
 
 const seed = chosenSeed('MODEL_SEED');
@@ -40,6 +40,33 @@ test('an event without a start and an end has results', async () => {
   const stored = await resultsStored(at.sql, race.eventId);
   expect(stored).toEqual(await resultsFromScratch(at.sql, race.eventId));
   expect(stored.passings).toHaveLength(3);
+});
+
+const oddInputs: Readonly<Record<string, (race: SmallRace) => Promise<unknown>>> = {
+  'an end in the year 20266': ({ eventId }) =>
+    at.sql`update events set end_at = '20266-07-05' where id = ${eventId}`,
+  'a start before the year 1': ({ eventId }) =>
+    at.sql`update events set start_at = '0044-03-15 BC' where id = ${eventId}`,
+  'a threshold with a NUL in its name': ({ eventId }) =>
+    at.sql`update events set thresholds = '{"a\\u0000b": 1}'::json where id = ${eventId}`,
+  'a value that is cut within a character': ({ eventId }) =>
+    at.sql`update events set thresholds = ${JSON.stringify({ [`${'x'.repeat(39)}🏁`]: 1 })}::text::json where id = ${eventId}`,
+  'a tracker with an HDOP beyond all bounds': ({ imeis }) =>
+    at.store(
+      [50, 51].map((atS) => fixAt(imeis[2] ?? '', atS, (atS - 50.5) * 20, 0, { attributes: { 182: 1e308 } })),
+    ),
+};
+
+test.each(Object.keys(oddInputs))('%s keeps nobody from having results', async (name) => {
+  const race = await insertSmallRace(at.sql);
+  await at.devices.refresh();
+  const evaluator = await at.open(race.eventId);
+  await oddInputs[name]?.(race);
+  await at.store(drive(race.imeis[0] ?? ''));
+  await at.settle(evaluator);
+  const stored = await resultsStored(at.sql, race.eventId);
+  expect(stored).toEqual(await resultsFromScratch(at.sql, race.eventId));
+  expect(stored.passings.length).toBeGreaterThanOrEqual(3);
 });
 
 test('fixes of a marked range count for nothing, although their announcement comes last', async () => {
