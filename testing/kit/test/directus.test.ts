@@ -83,6 +83,17 @@ test('a permitted event is returned; forbidden, missing and malformed ids all ge
   expect(await answersTo(directus, path)).toEqual(['403 FORBIDDEN']);
 });
 
+test('incidents are shown to users who may read them, and to nobody else', async () => {
+  await using directus = await startWithSession();
+  const path = '/items/incidents?limit=1&fields=key';
+  expect(await answersTo(directus, path)).toEqual(['403 FORBIDDEN']);
+  directus.allowIncidents(userId);
+  expect(await answersTo(directus, path)).toEqual(['200 []']);
+  expect(await ask(directus, path)).toMatchObject({ status: 403, body: 'FORBIDDEN' });
+  directus.expireSession('cookie');
+  expect(await answersTo(directus, path)).toEqual(['401 TOKEN_EXPIRED']);
+});
+
 test.for([
   ['', `[{"id":"${eventId}"}]`],
   ['.', `[{"id":"${eventId}"}]`],

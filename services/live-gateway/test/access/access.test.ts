@@ -6,6 +6,7 @@ import { DirectusCache } from '../../src/access/directus-cache.ts';
 import type { Cacheable, CacheResult } from '../../src/access/directus-cache.ts';
 import { createCallDirectus } from '../../src/access/call-directus.ts';
 import { createAuthenticate, toIdentity } from '../../src/access/authenticate.ts';
+import { toIncidentsPermission } from '../../src/access/authorize-incidents.ts';
 import { createAuthorize, toPermission } from '../../src/access/authorize.ts';
 import type { Authorize } from '../../src/access/authorize.ts';
 import { readSessionCookie } from '../../src/access/session-cookie.ts';
@@ -169,6 +170,29 @@ describe('authentication', () => {
       cause: 'HTTP 429',
       retryAfterMs: 1_000,
     });
+  });
+});
+
+function incidentsIn(status: number, body: unknown, errorCode?: string) {
+  const reply = { answered: true, status, body } as const;
+  return toIncidentsPermission(errorCode === undefined ? reply : { ...reply, errorCode });
+}
+
+describe('the right to read incidents', () => {
+  test('needs a 200 with a list; a refusal and a missing collection are none', async () => {
+    expect(incidentsIn(200, { data: [] })).toEqual({ kind: 'known', mayRead: true });
+    for (const body of [{ data: {} }, { data: null }, [], null, 'ok']) {
+      expect(incidentsIn(200, body)).toEqual({ kind: 'known', mayRead: false });
+    }
+    expect(incidentsIn(403, {}, 'FORBIDDEN')).toEqual({ kind: 'known', mayRead: false });
+    expect(incidentsIn(403, {}, 'INVALID_TOKEN')).toEqual({ kind: 'session-ended' });
+    expect(incidentsIn(401, {})).toEqual({ kind: 'session-ended' });
+  });
+
+  test('is not known from a redirect, a page, or without an answer', () => {
+    expect(incidentsIn(302, {})).toEqual({ kind: 'unavailable' });
+    expect(incidentsIn(404, {})).toEqual({ kind: 'unavailable' });
+    expect(toIncidentsPermission({ answered: false, reason: 'timeout' })).toEqual({ kind: 'unavailable' });
   });
 });
 

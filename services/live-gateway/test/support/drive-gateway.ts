@@ -223,7 +223,8 @@ async function driveResults({ fixture, gateway, eventId, scrape }: Driven): Prom
   using refused = await subscribe();
   await refused.next('error');
   await fixture.sql`alter table passings_away rename to passings`;
-  await eventually(() => gateway.metric('live_results_reads_total', { reason: 'retry', outcome: 'read' }), {
+  const retried = { reason: 'retry', outcome: 'read' };
+  await eventually(async () => (await gateway.metric('live_results_reads_total', retried)) > 0, {
     timeoutMs: 15_000,
   });
   using viewer = await subscribe();
@@ -231,14 +232,14 @@ async function driveResults({ fixture, gateway, eventId, scrape }: Driven): Prom
   for (const announced of ['with changes', 'without changes', 'not'] as const) {
     await untilRevision(viewer, topic, await write(announced));
   }
-  // Before the gateway knows of it a client resumes from it.
+  // A client resumes from a revision that the gateway does not know of.
   await eventually(
     async () => {
-      using ahead = await subscribe(`${await write('not')}.0.public`);
+      using ahead = await subscribe('99999.0.public');
       await ahead.next('results');
       return (await gateway.metric('live_results_reads_total', { reason: 'cursor' })) > 0;
     },
-    { timeoutMs: 30_000 },
+    { timeoutMs: 30_000, intervalMs: 500 },
   );
   const other = await fixture.addEvent(0);
   using first = await connectBatched(gateway.wsUrl, { session: fixture.addViewer(other.eventId).session });

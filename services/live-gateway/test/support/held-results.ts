@@ -45,7 +45,10 @@ export async function untilRevision(
   return eventually(
     () => {
       const held = heldResults(viewer, topic);
-      if (held.revision !== revision) throw new Error(`revision ${held.revision} instead of ${revision}`);
+      if (held.revision !== revision) {
+        const last = JSON.stringify(viewer.messages.slice(-3)).slice(0, 500);
+        throw new Error(`revision ${held.revision} instead of ${revision}; last received: ${last}`);
+      }
       return held;
     },
     { timeoutMs: 20_000 },
