@@ -122,6 +122,19 @@ export function densify<T>(result: readonly T[]): readonly T[] {
   return result.filter(() => true);
 }
 
+/** Other years toISOString and Postgres write differently, and nothing that is stored is of them. */
+const firstMs = Date.parse('0001-01-01T00:00:00Z');
+const lastMs = Date.parse('9999-12-31T23:59:59Z');
+
+/**
+ * A time as a parameter `$1::text::timestamptz`; beyond the years 1 to 9999 infinite. As a parameter of type timestamptz
+ * postgres.js would make a Date of it, and infinity is none.
+ */
+export function timestampParameter(epochMs: number): string {
+  if (epochMs < firstMs) return '-infinity';
+  return epochMs > lastMs ? 'infinity' : new Date(epochMs).toISOString();
+}
+
 /** Ends the pool. Statements in flight get `timeoutMs` (default 2 000), then their connections are closed and they reject. */
 export async function endPostgres(
   sql: postgres.Sql,

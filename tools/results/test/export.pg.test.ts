@@ -216,6 +216,18 @@ describe('gpx', () => {
     expect(text).toContain('<gpxtpx:course>0.0</gpxtpx:course>');
   });
 
+  test.each([null, '20266-07-05', 'infinity'])(
+    'of an event that ends at %s has all tracks',
+    async (endAt) => {
+      const [before] = await sql`select end_at from events where id = ${race.eventId}`;
+      await sql`update events set end_at = ${endAt}::text::timestamptz where id = ${race.eventId}`;
+      const { output, stderr } = await exportTo('--format', 'gpx');
+      await sql`update events set end_at = ${before?.['end_at']} where id = ${race.eventId}`;
+      expect(stderr).toBe('');
+      expect(await readdir(output)).toEqual(['entry-1.gpx', 'entry-2.gpx']);
+    },
+  );
+
   test('with --stage has what was driven from its start to its finish', async () => {
     const { output } = await exportTo('--format', 'gpx', '--stage', race.stageId);
     const points = await readGpx(join(output, 'entry-1.gpx'));

@@ -1,5 +1,5 @@
 import type { Assignment, Entry, Stage } from '@app/race/course';
-import { densify } from '@app/runtime/postgres';
+import { densify, timestampParameter } from '@app/runtime/postgres';
 import type { TransactionSql } from 'postgres';
 import { Refusal } from '../refusal.ts';
 import type { ExportedRace } from './exported-race.ts';
@@ -83,7 +83,8 @@ async function* readGpx(
 
 const goodFixes = `
     from positions
-   where device_id = $1 and ts >= $2::timestamptz and ts <= $3::timestamptz and quality = 0 and not faulty`;
+   where device_id = $1 and ts >= $2::text::timestamptz and ts <= $3::text::timestamptz
+     and quality = 0 and not faulty`;
 const selectFixes = `
   select round(extract(epoch from ts) * 1000)::float8 as "atMs", latitude, longitude, altitude as "altitudeM",
          speed as "speedKmh", angle as "courseDegrees" ${goodFixes}
@@ -95,12 +96,7 @@ async function hasGoodFix(sql: TransactionSql, track: Track): Promise<boolean> {
 }
 
 function valuesOf({ deviceId, fromMs, untilMs }: Track): string[] {
-  return [deviceId, timestamp(fromMs), timestamp(untilMs)];
-}
-
-function timestamp(ms: number): string {
-  if (!Number.isFinite(ms)) return ms < 0 ? '-infinity' : 'infinity';
-  return new Date(ms).toISOString();
+  return [deviceId, timestampParameter(fromMs), timestampParameter(untilMs)];
 }
 
 /** From when until when each entry was on each stage; without an end if it has not finished. */

@@ -1,6 +1,6 @@
 import type { EventWindow } from '@app/race/event-window';
 import type { Fix } from '@app/race/fix';
-import { densify } from '@app/runtime/postgres';
+import { densify, timestampParameter } from '@app/runtime/postgres';
 import type { PostgresClient } from '@app/runtime/postgres-client';
 import type { StoredFix } from '../stored-fixes.ts';
 
@@ -39,7 +39,7 @@ export async function* readPositions(
   let comparison = '>=';
   let afterMs = fromMs;
   for (;;) {
-    const values = [deviceId, timestamp(afterMs), timestamp(untilMs)];
+    const values = [deviceId, timestampParameter(afterMs), timestampParameter(untilMs)];
     const statement = selectPage(comparison);
     const rows = densify(
       await postgres.run(
@@ -64,7 +64,7 @@ async function readSosOfWrongClocks(
   deviceId: string,
   { fromMs, untilMs }: EventWindow,
 ): Promise<readonly StoredPosition[]> {
-  const values = [deviceId, timestamp(fromMs), timestamp(untilMs)];
+  const values = [deviceId, timestampParameter(fromMs), timestampParameter(untilMs)];
   const rows = densify(
     await postgres.run(
       (sql) => sql.unsafe<PositionRow[]>(selectSosOfWrongClocks, values),
@@ -77,7 +77,6 @@ async function readSosOfWrongClocks(
   }));
 }
 
-// Times are parameters of type text: as a timestamptz postgres.js would make a Date of each, and infinity is none.
 const columns = `
   round(extract(epoch from ts) * 1000)::float8 as "fixAtMs",
   round(extract(epoch from ingested_at) * 1000)::float8 as "storedAtMs", latitude, longitude, speed,
@@ -127,13 +126,4 @@ export function fixOfStored(stored: StoredFix): Fix {
 /** As the column has it, which is a `real`: the shortest decimal of one is another double. */
 function storedSpeed(speedKmh: number): number {
   return Math.fround(speedKmh);
-}
-
-/** Of other years toISOString and Postgres have different notations, and no fix is of them. */
-const firstMs = Date.parse('0001-01-01T00:00:00Z');
-const lastMs = Date.parse('9999-12-31T23:59:59Z');
-
-function timestamp(ms: number): string {
-  if (ms < firstMs) return '-infinity';
-  return ms > lastMs ? 'infinity' : new Date(ms).toISOString();
 }
