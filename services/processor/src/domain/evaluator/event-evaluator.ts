@@ -31,6 +31,11 @@ import {
 } from './write-results.ts';
 
 const reloadIntervalMs = 2000;
+/**
+ * How long another processor may store fixes of a newly assigned device without announcing them: twice the interval at which
+ * it reads assignments. It marks the device then, unless it was killed before.
+ */
+const unannouncedMs = 5000;
 const entriesPerRead = 100;
 /** Of one evaluation, for what may wait for the next one. */
 const followBudgetMs = 1000;
@@ -63,6 +68,8 @@ export class EventEvaluator {
   readonly #judge = new EntryJudge();
   readonly #arrivals = new RecordArrivals();
   readonly #marks = new Map<string, Mark>();
+  /** When newly assigned devices have to be observed again. */
+  readonly #observeAgainAtMs = new Map<string, number>();
   /** Why entries were judged since results were last written, by entry id. */
   readonly #unwritten = new Map<string, Set<Reason>>();
   #reloadedAtMs = -Infinity;
@@ -144,6 +151,11 @@ export class EventEvaluator {
       tracks.markDirty(deviceId, 'a fix was marked or unmarked as faulty', nowMs);
     }
     this.#faulty = faulty;
+    for (const [deviceId, atMs] of this.#observeAgainAtMs) {
+      if (nowMs < atMs) continue;
+      tracks.markDirty(deviceId, 'assignments changed', nowMs);
+      this.#observeAgainAtMs.delete(deviceId);
+    }
 
     const marks = await postgres.run((sql) => listDirty(sql, eventId), 'reading dirty devices');
     for (const { deviceId, changes } of marks) {
@@ -172,6 +184,9 @@ export class EventEvaluator {
       for (const entryId of inputs.entryTexts.keys()) this.#judge.markDue(entryId, [reason]);
     } else {
       this.#tracks.setDevices(inputs.deviceIds, 'assignments changed', nowMs);
+    }
+    for (const deviceId of before ? inputs.deviceIds.difference(before.deviceIds) : []) {
+      this.#observeAgainAtMs.set(deviceId, nowMs + unannouncedMs);
     }
     for (const [entryId, text] of inputs.entryTexts) {
       const known = before?.entryTexts.get(entryId);

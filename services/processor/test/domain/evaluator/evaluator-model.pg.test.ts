@@ -86,6 +86,23 @@ test('fixes of a marked range count for nothing, although their announcement com
   expect(passings).toEqual([]);
 });
 
+test('what a processor stored of a new device and did not announce before it was killed has results', async () => {
+  const race = await insertSmallRace(at.sql);
+  await at.devices.refresh();
+  const evaluator = await at.open(race.eventId);
+  await at.settle(evaluator);
+  await at.sql`
+    update entry_devices set device_id = ${race.deviceIds[3] ?? ''} where id = ${race.assignmentIds[0] ?? ''}`;
+  await at.settle(evaluator);
+  // Its copy of the assignments is the one of before, and it never reads another.
+  await at.store(drive(race.imeis[3] ?? ''));
+  const { now } = performance;
+  vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + 5000);
+  await at.settle(evaluator);
+  const { passings } = await resultsStored(at.sql, race.eventId);
+  expect(passings).toHaveLength(3);
+});
+
 test('in the end the tables hold what the rules make of the data', { timeout: 300_000 }, async () => {
   const checked = await fc.check(resultsProperty(at), { seed, numRuns: 30, endOnFailure: true });
   expect(checked.failed ? `seed ${seed}: ${String(checked.errorInstance)}` : '').toBe('');
