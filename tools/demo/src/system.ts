@@ -38,7 +38,7 @@ export interface System {
   readonly directus: TestDirectus;
   /** May watch the event. */
   readonly visitor: Visitor;
-  /** The allowed origin: that of Directus, which serves the login page. */
+  /** The allowed origin of pages: that of Directus, which serves the login page. */
   readonly origin: string;
   readonly processor: Service;
   readonly gateway: Service;
@@ -98,7 +98,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         INSTANCE_ID: 'live-gateway-demo',
         LIVE_WS_PORT: '0',
         LIVE_WS_HOST: '127.0.0.1',
-        LIVE_ALLOWED_ORIGINS: directus.url,
+        // Programs, such as tools/spectator, send no Origin.
+        LIVE_ALLOWED_ORIGINS: `${directus.url},none`,
         DIRECTUS_BASE_URL: directus.url,
         // There is no load balancer to wait for.
         LIVE_WS_DRAIN_NOTICE_MS: '0',

@@ -35,11 +35,19 @@ async function watch(settings: SpectatorSettings, stop: AbortSignal): Promise<nu
   const ended = new AbortController();
   const cookie = await logIn(directusUrl, settings);
   const topics = [eventTopic(eventId), resultsTopic(eventId)];
-  using client = watchEvent({ ...settings, topics, cookie, onEnd: (ending) => ended.abort(ending) });
+  const signal = AbortSignal.any([stop, ended.signal]);
+  using client = watchEvent({
+    ...settings,
+    topics,
+    cookie,
+    onEnd: (ending) => ended.abort(ending),
+    onFailure: (message) => {
+      if (!signal.aborted) console.error(`spectator: ${message}`);
+    },
+  });
   let names: RaceNames = { entries: new Map(), stages: new Map() };
   let printed = '';
   let printAtMs = -Infinity;
-  const signal = AbortSignal.any([stop, ended.signal]);
   try {
     for await (const _ of every(printIntervalMs, undefined, { signal })) {
       const results = client.results.get(resultsTopic(eventId));
