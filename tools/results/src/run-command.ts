@@ -26,6 +26,13 @@ export interface Output {
   readonly printError: (line: string) => void;
 }
 
+/** Codes of Directus for a token that it does not know, cannot read or no longer accepts. */
+const refusesToken: ReadonlySet<string | undefined> = new Set([
+  'INVALID_CREDENTIALS',
+  'INVALID_TOKEN',
+  'TOKEN_EXPIRED',
+]);
+
 /** Runs a command with the settings of an environment, and returns the exit code. */
 export async function runCommand(
   args: ResultsArguments,
@@ -41,7 +48,10 @@ export async function runCommand(
       return error.exitCode;
     }
     if (!(error instanceof DirectusRefusal)) throw error;
-    printError(`${error.message}; an import that was interrupted is completed by the next run`);
+    const advice = refusesToken.has(error.code)
+      ? 'check DIRECTUS_TOKEN'
+      : 'an import that was interrupted is completed by the next run';
+    printError(`${error.message}; ${advice}`);
     return error.code === undefined ? unavailable : failed;
   }
 }

@@ -238,7 +238,7 @@ test.for(['DELETE entry_devices', 'POST entries', 'PATCH entries', 'POST entry_d
   },
 );
 
-test('an event that does not exist, a file that is missing and a Directus that does not answer are each a sentence', async () => {
+test('an unknown event, a missing file, a wrong token and a Directus that does not answer are each a sentence', async () => {
   directus.tables.events.pop();
   expect(await importList(list(1))).toMatchObject({
     code: 1,
@@ -251,6 +251,11 @@ test('an event that does not exist, a file that is missing and a Directus that d
   expect(await runResults(args, env)).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/^--file cannot be read: ENOENT/u),
+  });
+  const wrong = { DIRECTUS_BASE_URL: directus.url, DIRECTUS_TOKEN: 'wrong' };
+  expect(await runResults([...args.slice(0, -1), file], wrong)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/HTTP 401 Invalid user credentials\.; check DIRECTUS_TOKEN\n$/u),
   });
   expect(await runResults([...args.slice(0, -1), file], env)).toMatchObject({
     code: 69,

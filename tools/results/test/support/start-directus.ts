@@ -9,7 +9,7 @@ type Row = z.infer<typeof row>;
 const tableNames = ['events', 'devices', 'entries', 'entry_devices'] as const;
 type TableName = (typeof tableNames)[number];
 
-/** The items of a Directus that the import reads and writes, as `real-directus.e2e.test.ts` has found them to answer. */
+/** The items of a Directus that the import reads and writes with the token `token`, as `real-directus.e2e.test.ts` has found them to answer. */
 export interface TestDirectus extends AsyncDisposable {
   readonly url: string;
   readonly tables: Record<TableName, Row[]>;
@@ -44,6 +44,9 @@ export async function startDirectus(): Promise<TestDirectus> {
     const { pathname, searchParams } = new URL(request.url ?? '', directus.url);
     const [, , collection, id] = pathname.split('/');
     const name = tableNames.find((each) => each === collection);
+    if (request.headers.authorization !== 'Bearer token') {
+      return void response.writeHead(401).end(JSON.stringify(invalidCredentials));
+    }
     if (name === undefined) return void response.writeHead(404).end();
     if (method === 'GET') {
       const found = tables[name].filter((each) => isSelected(each, tables, searchParams));
@@ -73,6 +76,9 @@ export async function startDirectus(): Promise<TestDirectus> {
   return directus;
 }
 
+const invalidCredentials = {
+  errors: [{ message: 'Invalid user credentials.', extensions: { code: 'INVALID_CREDENTIALS' } }],
+};
 const forbidden = {
   errors: [{ message: "You don't have permission to access this.", extensions: { code: 'FORBIDDEN' } }],
 };
