@@ -55,13 +55,27 @@ export function addFix(
       0,
       fix,
     );
-    track.current = structuredClone(track.checkpoint);
-    track.unsettled = [];
-    for (const one of recent) observeFix(course, track.current, one, (seen) => track.unsettled.push(seen));
+    foldRecent(course, track);
   }
-  // By this fix and not by the newest: a panic record with a clock that is ahead would keep all fixes until then.
-  if (fix.fixAtMs - (recent[0]?.fixAtMs ?? 0) > 2 * windowMs) settle(course, track, fix.fixAtMs - windowMs);
+  settleBefore(course, track, fix, windowMs);
   return 'added';
+}
+
+/**
+ * Adds a fix of those that are read from a store, in fix-time order; of those with one time the first counts. Each is
+ * folded once only: `foldRecent` has to follow the last one.
+ */
+export function addStored(course: PreparedCourse, track: DeviceTrack, fix: Fix, windowMs: number): void {
+  if (!matters(fix) || track.recent.at(-1)?.fixAtMs === fix.fixAtMs) return;
+  track.recent.push(fix);
+  settleBefore(course, track, fix, windowMs);
+}
+
+/** Folds the fixes since the checkpoint again. */
+export function foldRecent(course: PreparedCourse, track: DeviceTrack): void {
+  track.current = structuredClone(track.checkpoint);
+  track.unsettled = [];
+  for (const fix of track.recent) observeFix(course, track.current, fix, (one) => track.unsettled.push(one));
 }
 
 export function observed(course: PreparedCourse, track: DeviceTrack): DeviceObserved {
@@ -69,9 +83,13 @@ export function observed(course: PreparedCourse, track: DeviceTrack): DeviceObse
   return { observations: [...track.settled, ...track.unsettled, ...observations], failures };
 }
 
-/** Moves the checkpoint to the last fix before a time. */
-function settle(course: PreparedCourse, track: DeviceTrack, beforeMs: number): void {
-  const found = track.recent.findIndex(({ fixAtMs }) => fixAtMs >= beforeMs);
+/**
+ * Moves the checkpoint when two windows of fixes are kept, to a window before a fix: this one and not the newest, since
+ * a panic record with a clock that is ahead would keep all fixes until then.
+ */
+function settleBefore(course: PreparedCourse, track: DeviceTrack, { fixAtMs }: Fix, windowMs: number): void {
+  if (fixAtMs - (track.recent[0]?.fixAtMs ?? 0) <= 2 * windowMs) return;
+  const found = track.recent.findIndex((fix) => fix.fixAtMs >= fixAtMs - windowMs);
   const settled = track.recent.splice(0, found === -1 ? track.recent.length : found);
   let ended = 0;
   for (const fix of settled) {

@@ -1,7 +1,14 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { checkCourse } from '../src/check-course.ts';
-import { addFix, observed, startTrack, type DeviceTrack } from '../src/device-track.ts';
+import {
+  addFix,
+  addStored,
+  foldRecent,
+  observed,
+  startTrack,
+  type DeviceTrack,
+} from '../src/device-track.ts';
 import type { Fix } from '../src/fix.ts';
 import { observeFix, observeFixes, openObservations, startDevice } from '../src/observe.ts';
 import { arbitraryArrivals, arbitraryDrive, smallRace } from './support/arbitrary-drive.ts';
@@ -25,8 +32,9 @@ function receive(arrivals: readonly Fix[], add: AddFix, windowMs: number): Devic
     if (add(prepared, track, fix, windowMs) !== 'too_late') continue;
     track = startTrack(prepared);
     for (const one of [...stored.values()].toSorted((a, b) => a.fixAtMs - b.fixAtMs)) {
-      addFix(prepared, track, one, windowMs);
+      addStored(prepared, track, one, windowMs);
     }
+    foldRecent(prepared, track);
   }
   return track;
 }

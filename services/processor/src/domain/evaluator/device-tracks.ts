@@ -1,4 +1,11 @@
-import { addFix, observed, startTrack, type DeviceTrack } from '@app/race/device-track';
+import {
+  addFix,
+  addStored,
+  foldRecent,
+  observed,
+  startTrack,
+  type DeviceTrack,
+} from '@app/race/device-track';
 import { type EventWindow, isDuring } from '@app/race/event-window';
 import { isGood, matters } from '@app/race/fix';
 import { openObservations, type DeviceObserved } from '@app/race/observe';
@@ -100,13 +107,16 @@ export class DeviceTracks {
   }
 
   /** The device that is to be observed next, of those that may be already; one without a track first. */
-  nextDirty(nowMs: number): { readonly deviceId: string; readonly reason: Reason } | undefined {
+  nextDirty(
+    nowMs: number,
+    except: ReadonlySet<string>,
+  ): { readonly deviceId: string; readonly reason: Reason } | undefined {
     for (const [deviceId, { reason }] of this.#dirty) {
-      if (!this.#tracks.has(deviceId)) return { deviceId, reason };
+      if (!this.#tracks.has(deviceId) && !except.has(deviceId)) return { deviceId, reason };
     }
     for (const [deviceId, { reason }] of this.#dirty) {
       const observedAtMs = this.#tracks.get(deviceId)?.observedAtMs ?? -Infinity;
-      if (nowMs - observedAtMs >= observeIntervalMs) return { deviceId, reason };
+      if (nowMs - observedAtMs >= observeIntervalMs && !except.has(deviceId)) return { deviceId, reason };
     }
     return undefined;
   }
@@ -153,10 +163,11 @@ export class DeviceTracks {
       for (const [at, { fix, storedAtMs }] of page.entries()) {
         this.#arrivals.note(deviceId, storedAtMs, isGood(fix));
         if (fix.isFaulty) faultyAtMs.push(fix.fixAtMs);
-        addFix(this.#course, track, fix, windowMs);
+        addStored(this.#course, track, fix, windowMs);
         if (at % 256 === 255) await breathe();
       }
     }
+    foldRecent(this.#course, track);
     this.#tracks.set(deviceId, {
       track,
       coveredId,

@@ -40,6 +40,8 @@ const entriesPerRead = 100;
 /** Of one evaluation, for what may wait for the next one. */
 const followBudgetMs = 1000;
 const observeBudgetMs = 500;
+/** Postgres reads for one device while another is folded. */
+const observedAtOnce = 2;
 /** What of an event's stream is read at the start, for when records arrived whose fix time is outside of the event. */
 const arrivalsReadMs = 600_000;
 
@@ -235,19 +237,32 @@ export class EventEvaluator {
     const { redis, postgres, metrics } = this.#resources;
     const breathe = createBreathing();
     const startedAtMs = performance.now();
-    for (;;) {
-      const nowMs = performance.now();
-      if (tracks.isComplete && !isLast && nowMs - startedAtMs > observeBudgetMs) return;
-      const next = tracks.nextDirty(isLast ? Infinity : nowMs);
-      if (!next) return;
-      signal.throwIfAborted();
-      await renewIfDue(postgres, this.#lease);
-      const { id: coveredId } = await noteEnd(redis, this.#lease.eventId);
-      const pages = readAhead(readPositions(postgres, next.deviceId, inputs.checked.window));
-      await tracks.observe(next.deviceId, pages, coveredId, breathe);
-      metrics.devicesObserved.inc({ reason: next.reason });
-      const mark = this.#marks.get(next.deviceId);
-      if (mark) mark.isObserved = true;
+    const taken = new Set<string>();
+    const failed = new AbortController();
+    const stop = AbortSignal.any([signal, failed.signal]);
+    const observeDirty = async (): Promise<void> => {
+      for (;;) {
+        const nowMs = performance.now();
+        if (tracks.isComplete && !isLast && nowMs - startedAtMs > observeBudgetMs) return;
+        const next = tracks.nextDirty(isLast ? Infinity : nowMs, taken);
+        if (!next) return;
+        taken.add(next.deviceId);
+        stop.throwIfAborted();
+        await renewIfDue(postgres, this.#lease);
+        const { id: coveredId } = await noteEnd(redis, this.#lease.eventId);
+        const pages = readAhead(readPositions(postgres, next.deviceId, inputs.checked.window));
+        await tracks.observe(next.deviceId, pages, coveredId, breathe);
+        metrics.devicesObserved.inc({ reason: next.reason });
+        const mark = this.#marks.get(next.deviceId);
+        if (mark) mark.isObserved = true;
+      }
+    };
+    const observers = Array.from({ length: observedAtOnce }, observeDirty);
+    try {
+      await Promise.all(observers);
+    } finally {
+      failed.abort();
+      await Promise.allSettled(observers);
     }
   }
 
