@@ -2,7 +2,7 @@ import type { Race } from './course.ts';
 import type { Collection, Report } from './course-problem.ts';
 import type { Decision } from './decision.ts';
 
-/** Refuses rows that refer to a row that does not exist. */
+/** Refuses rows that refer to a row that does not exist, or whose values could not be read. */
 export function checkReferences(race: Race, refuse: Report): void {
   const ids = {
     stage: new Set(race.stages.map(({ id }) => id)),
@@ -21,7 +21,7 @@ export function checkReferences(race: Race, refuse: Report): void {
       refuse(
         collection,
         row.id,
-        `${row.name} belongs to ${what === 'entry' ? 'an' : 'a'} ${what} that does not exist: ${id}.`,
+        `${row.name} belongs to ${what === 'entry' ? 'an' : 'a'} ${what} that does not exist or cannot be used: ${id}.`,
       );
   };
 
@@ -42,7 +42,7 @@ export function checkReferences(race: Race, refuse: Report): void {
       refuse(
         'decisions',
         row.id,
-        `${row.name} is about a ${target.whats.join(' or ')} that does not exist: ${target.id}.`,
+        `${row.name} is about a ${target.whats.join(' or ')} that does not exist or cannot be used: ${target.id}.`,
       );
     }
   }

@@ -161,14 +161,34 @@ const badInputs: readonly BadInput[] = [
       ],
     },
     problems: [
-      ['decisions', 'D1', 'A decision by the steward is about a stage that does not exist: SS9.'],
-      ['decisions', 'D2', 'A decision by the steward is about a gate or waypoint that does not exist: SS1.'],
-      ['decisions', 'D3', 'A decision by the steward belongs to an entry that does not exist: 9.'],
-      ['decisions', 'D4', 'A decision by the steward is about a zone that does not exist: S.'],
-      ['entry_devices', 'assignment 2', 'The device B belongs to an entry that does not exist: 9.'],
-      ['gates', 'G', 'The gate G belongs to a stage that does not exist: SS9.'],
-      ['waypoints', 'W', 'The waypoint W belongs to a stage that does not exist: SS9.'],
-      ['zones', 'Z', 'The zone Z belongs to a stage that does not exist: SS9.'],
+      [
+        'decisions',
+        'D1',
+        'A decision by the steward is about a stage that does not exist or cannot be used: SS9.',
+      ],
+      [
+        'decisions',
+        'D2',
+        'A decision by the steward is about a gate or waypoint that does not exist or cannot be used: SS1.',
+      ],
+      [
+        'decisions',
+        'D3',
+        'A decision by the steward belongs to an entry that does not exist or cannot be used: 9.',
+      ],
+      [
+        'decisions',
+        'D4',
+        'A decision by the steward is about a zone that does not exist or cannot be used: S.',
+      ],
+      [
+        'entry_devices',
+        'assignment 2',
+        'The device B belongs to an entry that does not exist or cannot be used: 9.',
+      ],
+      ['gates', 'G', 'The gate G belongs to a stage that does not exist or cannot be used: SS9.'],
+      ['waypoints', 'W', 'The waypoint W belongs to a stage that does not exist or cannot be used: SS9.'],
+      ['zones', 'Z', 'The zone Z belongs to a stage that does not exist or cannot be used: SS9.'],
     ],
   },
   {

@@ -291,7 +291,7 @@ test('each value that cannot be used is a problem in words, and leaves out its r
     ["update devices set imei = '' where imei = '356307042441013'", 'A device of an entry has no imei.'],
     [
       "update decisions set at = null where kind = 'passing_corrected'",
-      'A decision of the kind passing_corrected has no at.',
+      'A decision of the kind passing_corrected has no time.',
     ],
     [
       "update decisions set milliseconds = 1000 where kind = 'passing_corrected'",
