@@ -5,12 +5,19 @@ import { locateInRing, type Ring } from './ring.ts';
 
 /** All vertices closer than this to one line: drawn as a line, without an area. */
 const minWidthM = 0.1;
+/** In the worst case each edge is compared with each other one: a tenth of a second for a ring of so many. */
+const maxPoints = 5000;
 
 /** Why a closed ring is no boundary by itself, or undefined. `name` is a part of the sentence: "the outer ring". */
 export function findRingError(name: string, { x, y }: Ring): GeometryError | undefined {
   const points = Math.max(0, x.length - 1);
   if (points < 3) {
     return new GeometryError(`A polygon's ring needs at least 3 different points; ${name} has ${points}.`);
+  }
+  if (points > maxPoints) {
+    return new GeometryError(
+      `A polygon's ring can have at most ${maxPoints} points; ${name} has ${points}. Simplify it.`,
+    );
   }
   const eastM = metresPerDegreeEast(y[0] ?? 0);
   const northM = metresPerDegreeNorth(y[0] ?? 0);

@@ -7,6 +7,11 @@ import { arbitraryStar, hole, outer, ring } from './support/polygons.ts';
 describe('refuses', () => {
   test.each([
     ['no ring', [], 'The polygon has no ring.'],
+    [
+      'a ring that was not simplified',
+      [[...Array.from({ length: 5000 }, (_, n) => [11 + n / 1e6, 48] as const), [11, 49], [11, 48]]],
+      "A polygon's ring can have at most 5000 points; the outer ring has 5001. Simplify it.",
+    ],
     ['an empty ring', [[]], "A polygon's ring needs at least 3 different points; the outer ring has 0."],
     [
       'two points',
