@@ -45,7 +45,6 @@ export async function runEvaluator(options: EvaluatorOptions, signal: AbortSigna
   while (!signal.aborted) {
     try {
       const running = await postgres.run((sql) => listEvents(sql), 'reading running events');
-      failures.succeeded('running events are read again');
       const wanted = new Set(
         running.map(({ id }) => id).filter((id) => eventIds.includes('all') || eventIds.includes(id)),
       );
@@ -64,6 +63,7 @@ export async function runEvaluator(options: EvaluatorOptions, signal: AbortSigna
         await deleteOldFaultyChanges(postgres);
         await deleteResultsOfDeletedEvents(postgres);
       }
+      failures.succeeded('running events are read again');
     } catch (error) {
       failures.failed(error, 'reading running events failed; retrying');
     }

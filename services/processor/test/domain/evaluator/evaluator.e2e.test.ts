@@ -197,6 +197,12 @@ test('without the tables of the course positions are stored, and it is said once
   const { redis, sql, stream } = fixture;
   const race = await insertSmallRace(sql);
   await sql`alter table gates drop column dead_time_s`;
+  await sql`alter table evaluations rename to before_the_migration`;
+  const failedStatements = async () => {
+    const [row] = await sql`select xact_rollback from pg_stat_database where datname = current_database()`;
+    return Number(row?.['xact_rollback']);
+  };
+  const failedBefore = await failedStatements();
   const processor = await fixture.start();
   const sent = await send(
     redis,
@@ -205,6 +211,13 @@ test('without the tables of the course positions are stored, and it is said once
   );
   await fixture.expectStored(sent);
   await processor.logged(/^results are not computed/u);
+  await eventually(async () => (await failedStatements()) >= failedBefore + 2, patience);
+  await sql`alter table before_the_migration rename to evaluations`;
+  await processor.logged(/^running events are read again/u);
   expect(await redis.exists(storedStream(race.eventId))).toBe(0);
   expect(await sql`select from evaluations`).toEqual([]);
+  await processor.stop();
+  for (const message of ['reading running events failed; retrying', 'running events are read again']) {
+    expect(processor.lines.filter(({ msg }) => msg === message)).toHaveLength(1);
+  }
 });
