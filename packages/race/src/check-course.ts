@@ -40,6 +40,7 @@ export function checkCourse(race: Race): CheckedRace {
   checkLimits(race, refuse);
   checkAssignments(race.assignments, race.entries, refuse);
   checkReferences(race, refuse);
+  checkResolutions(race, warn);
 
   const rows: Course = {
     thresholds: race.event.thresholds,
@@ -173,6 +174,25 @@ function checkLimits({ zones, gates }: Race, refuse: Report): void {
   for (const { id, name, deadTimeS } of gates) {
     if (!(deadTimeS >= 0))
       refuse('gates', id, `The dead time of the gate ${name} is not a number of seconds.`);
+  }
+}
+
+/** Clocks may differ by minutes. */
+const maxAheadMinutes = 5;
+
+/** A time typed wrongly would hide an SOS that is yet to come. A tracker's clock that is ahead may need such a time. */
+function checkResolutions({ decisions, entries }: Race, warn: Report): void {
+  for (const decision of decisions) {
+    if (decision.kind !== 'incident_resolved' || decision.decidedAtMs === 0) continue;
+    const aheadMinutes = Math.round((decision.atMs - decision.decidedAtMs) / 60_000);
+    if (!(aheadMinutes > maxAheadMinutes)) continue;
+    const number = entries.find(({ id }) => id === decision.entryId)?.number ?? decision.entryId;
+    const what = decision.incident === 'sos' ? 'an SOS' : 'a stop';
+    warn(
+      'decisions',
+      decision.id,
+      `The decision that resolves ${what} of the entry ${number} names a time ${aheadMinutes} min after it was made: whatever is seen until then counts as resolved. Correct the time, unless the tracker's clock is as far ahead.`,
+    );
   }
 }
 

@@ -291,6 +291,21 @@ test.for([
   expect([entries, classification]).toEqual([[], { stages: [], rows: [] }]);
 });
 
+const resolved = (id: string, atMs: number) =>
+  ({ ...decided, id, decidedAtMs: 1_000_000, kind: 'incident_resolved', incident: 'sos', atMs }) as const;
+
+test('resolving an SOS ahead of time is a warning', () => {
+  const race = makeRace({
+    decisions: [resolved('D1', 1_300_000), resolved('D2', 1_360_000), resolved('D3', 8.64e18)],
+  });
+  const { problems, decisions } = checkCourse(race);
+  expect(problems.map(({ id }) => id)).toEqual(['D2', 'D3']);
+  expect(problems[0]?.message).toMatch(
+    /^The decision that resolves an SOS of the entry 1 names a time 6 min after it was made/u,
+  );
+  expect(decisions).toHaveLength(3);
+});
+
 test('an event without a start begins when its first stage opens', () => {
   const race = makeRace({
     stages: [
