@@ -285,7 +285,10 @@ export class EventResults {
       if (shown !== undefined) {
         const columns = changedColumns(shownBefore, shown, withUnknown);
         if (columns !== undefined) addTo(set, table, JSON.stringify(columns));
-      } else if (after === undefined && isTableShown(table, view)) addTo(removed, table, JSON.stringify(key));
+      } else if (isTableShown(table, view)) {
+        const isHeld = after === undefined || withUnknown || shownBefore !== undefined;
+        if (isHeld) addTo(removed, table, JSON.stringify(key));
+      }
     }
     return { state: this.#state, frames: encodeResults(this.#topic, { set, removed }, this.completed(view)) };
   }

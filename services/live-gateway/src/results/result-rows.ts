@@ -28,6 +28,8 @@ export function shownRow(table: string, row: ResultRow, view: ResultsView): Resu
   if (view === 'full') return row;
   if (table === 'vehicle_states') return shownState(row);
   if (table === 'stage_results') return shownStageResult(row);
+  // The others tell how race control judges.
+  if (table === 'passings' && row['verdict'] !== 'counted') return undefined;
   return isTableShown(table, view) ? row : undefined;
 }
 

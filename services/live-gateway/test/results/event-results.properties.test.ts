@@ -16,6 +16,7 @@ import {
 const row = fc.record({
   state: fc.constantFrom('moving', 'sos', null),
   tracker_state: fc.constantFrom('moving', 'silent'),
+  verdict: fc.constantFrom('counted', 'repeated'),
   tracker_state_since: fc.option(fc.integer({ min: 0, max: 5 })),
   // Some rows fill a frame.
   note: fc.constantFrom('', 'x'.repeat(9000)),
@@ -162,3 +163,32 @@ test('clients that are more than 1,000 revisions behind get a snapshot, and what
   subscription.flush(gateway.results, 0);
   expect([...(client.held.get('passings')?.keys() ?? [])]).toEqual(['1099']);
 });
+
+test.for(['follows', 'missed a revision'] as const)(
+  'who does not see incidents is sent passings that count only, and that one does no longer: %s',
+  (client) => {
+    const at = new ModelTables();
+    const gateway = new ModelGateway(at);
+    const recipient = new ModelClient(at);
+    recipient.reply(resultsReply(topic, 1, { reset: true }));
+    const subscription = new ResultsSubscription({
+      eventId,
+      topic,
+      recipient,
+      view: 'public',
+      state: undefined,
+    });
+    const write = (key: string, verdict: string): void => {
+      at.write('passings', [[key, { key, verdict }]]);
+      gateway.follow(0);
+    };
+    write('a', 'counted');
+    write('b', 'wrong_direction');
+    subscription.flush(gateway.results, 0);
+    expect([...(recipient.held.get('passings')?.keys() ?? [])]).toEqual(['a']);
+    write('a', 'suppressed');
+    if (client === 'missed a revision') write('c', 'counted');
+    subscription.flush(gateway.results, 500);
+    expect([...(recipient.held.get('passings')?.keys() ?? [])]).toEqual(client === 'follows' ? [] : ['c']);
+  },
+);

@@ -81,14 +81,16 @@ export class ModelTables {
 
 /** Without what is unknown, which clients may or may not be told. */
 export function shownRows(rows: ResultsSnapshot['rows'], view: ResultsView): Rows {
-  return new Map(
-    [...rows]
-      .filter(([table, held]) => isTableShown(table, view) && held.size > 0)
-      .map(([table, held]) => [
-        table,
-        new Map([...held].map(([key, row]) => [key, withoutUnknown(shownRow(table, row, view) ?? {})])),
-      ]),
-  );
+  const shown = [...rows]
+    .filter(([table]) => isTableShown(table, view))
+    .map(([table, held]) => {
+      const visible = [...held].flatMap(([key, row]) => {
+        const of = shownRow(table, row, view);
+        return of ? [[key, withoutUnknown(of)] as const] : [];
+      });
+      return [table, new Map(visible)] as const;
+    });
+  return new Map(shown.filter(([, held]) => held.size > 0));
 }
 
 function withoutUnknown(row: ResultRow): ResultRow {
