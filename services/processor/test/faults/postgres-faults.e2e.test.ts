@@ -112,8 +112,8 @@ describe.concurrent('Postgres', { timeout: 90_000 }, () => {
         lock = await lockPositions(fixture);
       },
       end: async () => {
-        // The server's statement timeout is shorter than the deadline; the batch is halved each time.
-        await eventually(async () => (await retries(processor, '57')) >= 2, { timeoutMs: 60_000 });
+        // By the server's statement timeout, or by the deadline where the machine is busy; the batch is halved each time.
+        await eventually(async () => (await retries(processor)) >= 2, { timeoutMs: 60_000 });
         await expectWaiting(processor);
         await lock.release();
       },
