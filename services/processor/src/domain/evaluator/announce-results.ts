@@ -2,9 +2,10 @@ import type { Redis } from 'ioredis';
 import type { Revision } from './revision.ts';
 import type { ResultChanges } from './write-results.ts';
 
-/** Bounds the stream to a few hundred megabytes of changes at worst, to a few in practice. */
-const maxEntries = 1000;
-const maxChangesBytes = 262_144;
+/** Gateways that follow need the newest few. With the largest changes these are 256 MiB; in practice they are a few. */
+const maxEntries = 128;
+/** Of some hundred vehicles on stages: without the changes every gateway reads all tables again. */
+const maxChangesBytes = 2_097_152;
 const expireAfterS = 86_400;
 
 /** What gateways read: each entry is a revision of an event's results. */
