@@ -18,12 +18,12 @@ const incoming = `
 /** Where fixes are stored: those past the limit apart, in a plain table, since each of their days would be a chunk. */
 export type PositionsTable = 'positions' | 'positions_past_limit';
 
-// What race control has marked before it arrived.
+// What race control has marked before it arrived. Mostly there are no marks, which is asked once a statement.
 const isMarked = `
-  exists (
+  case when exists (select from faulty_marks) then exists (
     select from faulty_marks as mark
      where mark.imei = incoming.device_id and incoming.ts between mark.from_at and mark.until_at and mark.problem is null
-  )`;
+  ) else false end`;
 
 // RETURNING stays inside the CTE: only the rows that were not inserted are sent back.
 const insertStatement = (table: PositionsTable): string => `
